@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
+import { EVENTUALLY_MS, TEST_MS } from "./test/support/limits.ts";
 
 const reportPath = process.env["TANDEM_TEST_REPORT"];
 
@@ -17,12 +18,10 @@ export default defineConfig({
     // Commands and servers are started by the dozen: what Node made of their sources is kept from
     // one to the next.
     env: { NODE_COMPILE_CACHE: join(import.meta.dirname, "node_modules/.cache/node-compile") },
-    // A test that starts processes waits for them; one that hangs still ends.
-    testTimeout: 120_000,
-    // A condition that is waited for holds at last, however busy the machine is.
-    expect: { poll: { timeout: 60_000 } },
-    hookTimeout: 120_000,
-    teardownTimeout: 30_000,
+    testTimeout: TEST_MS,
+    hookTimeout: TEST_MS,
+    expect: { poll: { timeout: EVENTUALLY_MS } },
+    teardownTimeout: 60_000,
     reporters: reportPath ? ["default", ["json", { outputFile: reportPath }]] : ["default"],
   },
 });

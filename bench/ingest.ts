@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import type { App } from "../src/app.ts";
 import { CallDetailRecordSchema } from "../src/gen/tandem/type/v1/call_detail_record_pb.js";
-import { cdrEdge } from "../src/upload/records/record-edges.ts";
+import { cdrCodec } from "../src/upload/records/record-codecs.ts";
 import { benchCdr } from "./records.ts";
 
 const BATCH_RECORDS = 2_000;
@@ -16,7 +16,7 @@ export async function ingestCdrs(app: App, carrierId: string, count: number): Pr
 
 /** An upload of call detail records in this process: the engine's own path, without a client. */
 export function cdrUpload(app: App, carrierId: string, uploadId: string) {
-  const target = { carrierId, edge: cdrEdge, horizons: HORIZONS, validateOnly: false };
+  const target = { carrierId, codec: cdrCodec, horizons: HORIZONS, validateOnly: false };
   const nowMs = Date.now();
   let offset = 0;
   return {

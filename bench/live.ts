@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { Feed } from "../src/store/database/schema.ts";
+import { FeedId } from "../src/domain/feed-id.ts";
 import { addCarrier, assignNumbers } from "../test/support/carriers.ts";
 import type { FeedClientResult } from "./feed-client.ts";
 import { startHelper } from "./helper-process.ts";
@@ -34,7 +34,7 @@ export async function measureLive(seconds: number): Promise<LiveLatency> {
   const { hub } = services;
   const notify = hub.notify.bind(hub);
   hub.notify = (carrierId, feed, headSequence) => {
-    if (feed === Feed.CDRS) commits.push({ head: Number(headSequence), at: process.hrtime.bigint() });
+    if (feed === FeedId.CDRS) commits.push({ head: Number(headSequence), at: process.hrtime.bigint() });
     notify(carrierId, feed, headSequence);
   };
   const upload = cdrUpload(world.app, CARRIER, "live");

@@ -3,10 +3,12 @@ import { create } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
 import { sql } from "kysely";
 import { createTandemTransport } from "../src/client/transport.ts";
-import { Purpose, RecordPart } from "../src/domain/privacy/retention-parts.ts";
+import type { Stated } from "../src/domain/enum-values.ts";
 import { microsFromMs } from "../src/domain/time/instant.ts";
 import { CdrService } from "../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../src/gen/tandem/carrier/v1/duration_service_pb.js";
+import { LegalBasis, ProcessingPurpose } from "../src/gen/tandem/platform/v1/retention_policy_pb.js";
+import { RecordPart } from "../src/gen/tandem/type/v1/agreement_pb.js";
 import { CallDetailRecordSchema } from "../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import { CallDurationSchema } from "../src/gen/tandem/type/v1/call_duration_pb.js";
 import { applyRetention } from "../src/jobs/retention.ts";
@@ -14,8 +16,8 @@ import { type Database, ownerTransaction, systemTransaction } from "../src/store
 import { ensurePartitions } from "../src/store/database/partitions.ts";
 import { writePolicy } from "../src/store/privacy/retention-policies.ts";
 import { verifyAll } from "../src/store/verify/verify.ts";
-import { prepareCdr } from "../src/upload/records/cdrs.ts";
-import { prepareDuration } from "../src/upload/records/durations.ts";
+import { prepareCdr } from "../src/upload/records/cdr-preparation.ts";
+import { prepareDuration } from "../src/upload/records/duration-preparation.ts";
 import { addCarrier, assignNumbers } from "../test/support/carriers.ts";
 import { benchCdr, benchDuration, benchNumbers } from "./records.ts";
 import { quantile } from "./statistics.ts";
@@ -56,7 +58,7 @@ export async function measureRetention(records: number, baselineMs: number): Pro
   for (const { carrierId, days } of [SHORT, LONG]) {
     await addCarrier(db, carrierId);
     await assignNumbers(db, carrierId, benchNumbers(), "customer-1");
-    for (const part of [RecordPart.CALL, RecordPart.DURATION]) await setDays(db, carrierId, part, days);
+    for (const part of [RecordPart.CALL, RecordPart.DURATION] as const) await setDays(db, carrierId, part, days);
   }
   await load(db, now, Math.floor(records / (4 * DAYS)));
   await db.pool.query("VACUUM ANALYZE");
@@ -95,8 +97,14 @@ export async function measureRetention(records: number, baselineMs: number): Pro
   return figures;
 }
 
-function setDays(db: Database, carrierId: string, part: RecordPart, retentionDays: number): Promise<unknown> {
-  const policy = { countryCode: "DK", carrierId, part, purpose: Purpose.USAGE_AND_BILLING, legalBasis: 1 } as const;
+function setDays(db: Database, carrierId: string, part: Stated<RecordPart>, retentionDays: number): Promise<unknown> {
+  const policy = {
+    countryCode: "DK",
+    carrierId,
+    part,
+    purpose: ProcessingPurpose.USAGE_AND_BILLING,
+    legalBasis: LegalBasis.CONTRACT,
+  } as const;
   return systemTransaction(db, (tx) =>
     writePolicy(tx, { ...policy, retentionDays, source: "benchmark", privacyStatementVersion: "1" }, 0n, "bench"),
   );

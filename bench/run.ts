@@ -1,9 +1,11 @@
 // npm run bench: what Tandem promises of its speed, measured in one run. --json prints one object;
-// --quick is for a smoke test, its figures mean little.
+// --quick is for a smoke test, its figures mean little. --against DIR compares with another build:
+// [--only MEASURE,...] (upload, backfill and live), [--rounds N] (5).
 import { fork } from "node:child_process";
 import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { measureAgainst } from "./against.ts";
 import { measureBackfill } from "./backfill.ts";
 import { measureFollow } from "./follow.ts";
 import { measureIdleStreams } from "./idle-streams.ts";
@@ -15,7 +17,13 @@ import { measureUploads } from "./upload.ts";
 import { measureVerify } from "./verify.ts";
 
 const { values: options } = parseArgs({
-  options: { json: { type: "boolean" }, quick: { type: "boolean" }, only: { type: "string" } },
+  options: {
+    json: { type: "boolean" },
+    quick: { type: "boolean" },
+    only: { type: "string" },
+    against: { type: "string" },
+    rounds: { type: "string", default: "5" },
+  },
 });
 const quick = options.quick ?? false;
 
@@ -115,7 +123,14 @@ const JSON_FIGURES = [
 // commit is not moved about.
 const SERVER_FLAGS = ["--max-semi-space-size=64"];
 
-if (options.only !== undefined) {
+if (options.against !== undefined) {
+  await measureAgainst({
+    directory: options.against,
+    measures: options.only?.split(",") ?? ["upload", "backfill", "live"],
+    rounds: Number(options.rounds),
+    args: quick ? ["--quick"] : [],
+  });
+} else if (options.only !== undefined) {
   const figures = await MEASURES[options.only as Name]();
   // By hand there is nobody to send it to.
   if (process.send) process.send(figures, () => process.exit(0));

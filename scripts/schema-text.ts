@@ -3,9 +3,9 @@ import type pg from "pg";
 /** Anything that answers queries: a pool or a client, as the schema's owner. */
 export type Queryable = Pick<pg.Pool, "query">;
 
-const HEADER = `-- The schema of a freshly migrated database, read from its catalogs. Nothing runs this file: it is there to be read, and so that a
--- change of the schema shows in review. \`npm run schema:dump\` writes it; a test compares. The weekly partitions and Kysely's own
--- tables are left out.
+const HEADER = `-- The schema of a freshly migrated database, read from its catalogs. Nothing runs this file:
+-- it is there to be read, so that a change of the schema shows in review. A test compares it;
+-- \`npm run schema:dump\` writes it. It leaves out the weekly partitions and Kysely's own tables.
 `;
 
 /**

@@ -44,7 +44,7 @@ import { RetentionDirectory } from "./store/privacy/retention-policies.ts";
 import type { SigningKey } from "./trust/signing-key.ts";
 import { createTokenVerifier } from "./trust/tokens.ts";
 import { VerifiedTokens } from "./trust/verified-tokens.ts";
-import { UploadEngine } from "./upload/engine.ts";
+import { Uploads } from "./upload/uploads.ts";
 
 /** A whole Tandem in this process. Dispose it to drain it and let everything go. */
 export interface App extends AsyncDisposable {
@@ -100,13 +100,13 @@ async function openParts(config: Config, log: Logger, signal: AbortSignal): Prom
   if (excess.length > 0) {
     log.warn(
       { rights: excess },
-      "the database's login is one that row security does not bind: serve as one that is made as docs/operations.md says",
+      "row-level security does not bind the database's login: make the login that docs/operations.md describes",
     );
   }
   const installation = await readInstallation(db);
   if (installation.serverChanged) {
     log.warn(
-      "the database is on another server or timeline than before: if it lost something, run `tandem epoch rotate`; if not, `tandem epoch confirm`",
+      "the database is on another server or timeline than before: if it lost data, run `tandem epoch rotate`; if not, `tandem epoch confirm`",
     );
   }
   await warnOfClock(db, log);
@@ -115,7 +115,7 @@ async function openParts(config: Config, log: Logger, signal: AbortSignal): Prom
   const signingKey = config.tokens.keys.kind === "own" ? await openSharedSigningKey(db, config.dataDir) : undefined;
   const erasureFiles = await openSharedJournal(db, config);
   const draining = new AbortController();
-  const onError = (error: unknown) => log.warn({ err: error }, "the database did not answer; it is asked again");
+  const onError = (error: unknown) => log.warn({ err: error }, "the database did not answer; trying again");
   const services = await openServices(
     { config, log, db, installation, timeline, metrics, erasureFiles, drain: draining.signal, onError },
     opening,
@@ -184,7 +184,7 @@ async function openServices(parts: Foundations, opening: AsyncDisposableStack): 
   const sealKeys = opening.use(await SealDirectory.open({ db, unsealedSecret: installation.secret, onError }));
   const { journal, erase } = await openErasures(parts, hub, opening);
   const inForce = new ErasuresInForce(journal);
-  const uploads = new UploadEngine({
+  const uploads = new Uploads({
     db,
     limits: config.limits,
     hashSecret: installation.secret,

@@ -2,15 +2,13 @@ import { createHash, type Hash } from "node:crypto";
 import { type FileHandle, open, readdir, rm, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
-/** A file as a backup has it. */
 export interface CopiedFile {
-  /** Below the folder. */
+  /** Relative path. */
   readonly path: string;
   readonly bytes: number;
   readonly sha256: string;
 }
 
-/** Where a file is copied from and to. */
 export interface Copy {
   readonly from: string;
   readonly to: string;
@@ -19,12 +17,12 @@ export interface Copy {
 
 const CHUNK_BYTES = 1024 * 1024;
 const AT_ONCE = 4;
-/** Beside what is known to be needed: the log that is written meanwhile. */
+/** Room for the log that is written meanwhile. */
 const MARGIN_BYTES = 128 * 1024 * 1024;
 
 /**
- * Copies a file as it is read, for its owner alone, onto the disk.
- * @returns its size and digest; undefined when there is no such file.
+ * Copies a file to disk, readable by its owner only.
+ * @returns its size and digest; undefined: no such file.
  */
 export async function copyFile({ from, to, signal }: Copy): Promise<Omit<CopiedFile, "path"> | undefined> {
   const source = await open(from, "r").catch((error: NodeJS.ErrnoException) => {
@@ -47,7 +45,7 @@ export async function copyFile({ from, to, signal }: Copy): Promise<Omit<CopiedF
   }
 }
 
-/** Writes a new file with this text, as `copyFile` does. */
+/** Writes a text like `copyFile`. */
 export function writeText(to: string, text: string): Promise<Omit<CopiedFile, "path">> {
   return writeFileOf(to, (target, hash) => writeChunk(target, hash, Buffer.from(text)));
 }
@@ -75,7 +73,7 @@ async function writeChunk(target: FileHandle, hash: Hash, chunk: Buffer): Promis
     written += (await target.write(chunk, written, chunk.length - written)).bytesWritten;
 }
 
-/** Does the same with each item, a few at a time. The first failure ends it. */
+/** Runs a few items at a time; the first failure ends it. */
 export async function eachOf<T>(items: Iterable<T>, run: (item: T) => Promise<void>): Promise<void> {
   const rest = items[Symbol.iterator]();
   let failed = false;
@@ -103,15 +101,14 @@ export async function assertRoom(folder: string, bytes: number): Promise<void> {
 }
 
 function noRoom(folder: string, cause: Error | undefined, numbers = "the disk is full"): Error {
-  return new Error(`there is no room in ${folder}: ${numbers}`, { cause });
+  return new Error(`no room in ${folder}: ${numbers}`, { cause });
 }
 
-/** Whole mebibytes, rounded up. */
 export function toMiB(bytes: number): number {
   return Math.ceil(bytes / (1024 * 1024));
 }
 
-/** Takes away everything in a folder, and leaves the folder. */
+/** Empties a folder. */
 export async function emptyFolder(folder: string): Promise<void> {
   for (const name of await readdir(folder)) await rm(join(folder, name), { recursive: true, force: true });
 }

@@ -7,7 +7,7 @@ import { POSTGRES_VERSION } from "../store/postgres/postgres-cluster.ts";
 import { assertRoom, type CopiedFile, copyFile, eachOf, emptyFolder, writeText } from "./copy-files.ts";
 import { type Manifest, writeManifest } from "./manifest.ts";
 
-/** What is backed up: a data folder whose server runs, and what belongs to it. */
+/** A data folder whose server runs, and what belongs to it. */
 export interface BackupSource {
   readonly dataDir: string;
   /** As the cluster's superuser. Never log it. */
@@ -19,20 +19,18 @@ export interface BackupSource {
 }
 
 export interface BackupOptions {
-  /** An empty folder, or one that is not there yet. */
+  /** Empty or not existing. */
   readonly to: string;
   readonly signal: AbortSignal;
-  /** Told of each file that is in it. */
   readonly onFile?: (file: CopiedFile) => void;
 }
 
-/** Where in a backup the cluster is. */
 export const CLUSTER_PATH = "postgres/cluster";
 
 /**
  * Copies the embedded database while it serves, with the keys and the journal of erasures, into a
- * folder that only its owner may read. A failure leaves the folder empty; a kill, one without a
- * manifest, which is no backup.
+ * folder for its owner only. A failure empties the folder; a kill leaves one without a manifest,
+ * which is no backup.
  */
 export async function makeBackup(source: BackupSource, { to, signal, onFile }: BackupOptions): Promise<Manifest> {
   const folder = await makeTarget(to, source.dataDir);
@@ -48,9 +46,9 @@ async function makeTarget(to: string, dataDir: string): Promise<string> {
   await makeFolder(to, 0o700);
   const folder = await realpath(to);
   const [name] = await readdir(folder);
-  if (name !== undefined) throw new Error(`${to} is not empty (${name}): name a folder for this backup alone`);
+  if (name !== undefined) throw new Error(`${to} is not empty (${name}): use a folder for this backup alone`);
   const below = relative(join(await realpath(dataDir), "postgres"), folder);
-  if (!below.startsWith("..")) throw new Error(`${to} is in the folder of the database that is to be backed up`);
+  if (!below.startsWith("..")) throw new Error(`${to} is inside the database's own folder`);
   await chmod(folder, 0o700);
   return folder;
 }
@@ -83,7 +81,7 @@ class Backup {
       this.#signal,
     );
     this.#add("postgres/cluster/backup_label", await writeText(this.#place("postgres/cluster/backup_label"), label));
-    // After the database: so each erasure that it has is in the journal.
+    // After the database, so the journal has every erasure of the copy.
     await this.#copyBeside();
     this.#signal.throwIfAborted();
     for (const folder of this.#folders) await syncFolder(join(this.#folder, folder));
@@ -150,7 +148,7 @@ class Backup {
   }
 }
 
-// A server whose callers come with tokens of others has no keys of its own.
+// A server that trusts another issuer has no keys of its own.
 function nothingIfGone(error: NodeJS.ErrnoException): [] {
   if (error.code === "ENOENT") return [];
   throw error;

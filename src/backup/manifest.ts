@@ -7,7 +7,7 @@ import { writeText } from "./copy-files.ts";
 const NAME = "manifest.json";
 const FORMAT = 1;
 
-/** A path below the backup: of letters that file names of ours have, and never upwards. */
+/** A relative path that never leads upwards. */
 const Path = z
   .string()
   .regex(/^(?!.*(^|\/)\.\.?(\/|$))[A-Za-z0-9._/-]{1,512}$/)
@@ -15,14 +15,13 @@ const Path = z
 
 const Manifest = z.object({
   format: z.literal(FORMAT),
-  /** Of the Tandem that made it. */
   tandemVersion: z.string(),
-  /** The major version of PostgreSQL. */
+  /** Major version. */
   postgresVersion: z.string(),
   systemIdentifier: z.string(),
-  /** What was committed before this is in it. */
+  /** Everything committed before this is in the backup. */
   throughTime: z.iso.datetime({ offset: true }),
-  /** Where the journal of erasures and the revocations went on being written. */
+  /** Where the journal and the revocations continued. */
   erasureJournal: z.string(),
   revokedFile: z.string(),
   folders: z.array(Path),
@@ -31,10 +30,9 @@ const Manifest = z.object({
   ),
 });
 
-/** What a backup consists of. It is written last: a folder without it is no backup. */
+/** Written last: a folder without it is no backup. */
 export type Manifest = Omit<z.output<typeof Manifest>, "format">;
 
-/** Makes a folder a backup: from here on it is whole. */
 export async function writeManifest(folder: string, manifest: Manifest): Promise<void> {
   const unfinished = join(folder, `${NAME}.new`);
   await writeText(unfinished, `${JSON.stringify({ format: FORMAT, ...manifest }, undefined, 1)}\n`);
@@ -42,19 +40,18 @@ export async function writeManifest(folder: string, manifest: Manifest): Promise
   await syncFolder(folder);
 }
 
-/** @throws Error when the folder has no backup, or one that this Tandem cannot read. */
+/** @throws Error when the folder has no backup that this Tandem can read. */
 export async function readManifest(folder: string): Promise<Manifest> {
   const text = await readFile(join(folder, NAME), "utf8").catch((cause: NodeJS.ErrnoException) => {
     if (cause.code !== "ENOENT" && cause.code !== "ENOTDIR") throw cause;
-    throw new Error(
-      `there is no backup in ${folder}: it has no ${NAME}, which \`tandem backup\` writes last; one that was interrupted is none`,
-      { cause },
-    );
+    throw new Error(`${folder} holds no complete backup: it lacks ${NAME}, which \`tandem backup\` writes last`, {
+      cause,
+    });
   });
   const json = parse(folder, text);
   if (typeof json === "object" && json !== null && "format" in json && json.format !== FORMAT)
     throw new Error(
-      `the backup in ${folder} is of format ${String(json.format)}, and this Tandem reads ${FORMAT}: use the one that made it`,
+      `the backup in ${folder} has format ${String(json.format)}, but this Tandem reads ${FORMAT}: use the version that made it`,
     );
   const found = Manifest.safeParse(json);
   if (!found.success) throw notWhole(folder, found.error);

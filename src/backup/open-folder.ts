@@ -3,8 +3,8 @@ import { dirname } from "node:path";
 import { makeFolder } from "../files/files.ts";
 
 /**
- * PostgreSQL's own account, when we run as root, must be able to walk through, whatever the umask;
- * what is secret has folders of its own.
+ * When we run as root, PostgreSQL's account must be able to enter, whatever the umask; secrets have
+ * folders of their own.
  */
 export async function makeOpenFolder(path: string): Promise<void> {
   const firstMade = await makeFolder(path);

@@ -4,8 +4,8 @@ import { ErasureJournal, MAX_JOURNAL_BYTES } from "../erasure/journal.ts";
 import { readErasureKey } from "../erasure/key-file.ts";
 import { makeFolder, readLines, syncFolder } from "../files/files.ts";
 import { openDatabase } from "../store/database/database.ts";
-import { rotateEpochs } from "../store/database/installation.ts";
 import { migrate } from "../store/database/migrate.ts";
+import { rotateEpochs } from "../store/feeds/epochs.ts";
 import { startEmbeddedPostgres } from "../store/postgres/embedded-postgres.ts";
 import { choosePostgresAccount } from "../store/postgres/postgres-account.ts";
 import { POSTGRES_VERSION } from "../store/postgres/postgres-cluster.ts";
@@ -17,45 +17,41 @@ import { makeOpenFolder } from "./open-folder.ts";
 import { restoringFolder } from "./restoring.ts";
 
 export interface RestoreOptions {
-  /** A backup. It is only read. */
+  /** The backup; only read. */
   readonly from: string;
-  /** An empty folder, or one that is not there yet. */
+  /** Empty or not existing. */
   readonly dataDir: string;
-  /**
-   * Where erasures may have been written down since the backup, besides the journal that it was
-   * made beside.
-   */
+  /** Further journals that may hold later erasures. */
   readonly journals: readonly string[];
-  /** Who does so, for the audit log. */
+  /** For the audit log. */
   readonly actor: string;
   readonly signal: AbortSignal;
-  /** Told of each file that is in its place. */
   readonly onFile?: (file: CopiedFile) => void;
 }
 
 export interface Restored {
   readonly manifest: Manifest;
-  /** Whose feeds are in a new epoch. */
+  /** Carriers whose feeds began a new epoch. */
   readonly carriers: number;
   /**
-   * Erasures that the journal has, and those of them that the backup does not know: they are done
-   * again before anything is served.
+   * Erasures in the journal, and those of them that the backup does not know, which are repeated
+   * before serving.
    */
   readonly erasures: number;
   readonly laterErasures: number;
-  /** The journals that were found beside the backup's own. */
+  /** Further journals that were found. */
   readonly journals: readonly string[];
 }
 
-/** Recovery reads all that was logged while the backup was made. */
+/** Recovery replays the log written during the backup. */
 const RECOVERY_WAIT_MS = 24 * 3_600_000;
 const JOURNAL = "erasures.journal";
 const KEY = "erasures.key";
 
 /**
- * Makes a new data folder from a backup: checks every file, lets PostgreSQL recover on a timeline
- * of its own, brings the schema to the newest, begins a new epoch of every feed, and only then puts
- * it all in its place. Whatever ends it before leaves nothing that could be served.
+ * Makes a new data folder from a backup: checks every file, recovers on a new timeline, migrates,
+ * begins a new epoch of every feed, and only then moves everything into place. If it ends early, it
+ * leaves nothing that could be served.
  */
 export async function restoreBackup(options: RestoreOptions): Promise<Restored> {
   const { from, signal } = options;
@@ -68,7 +64,7 @@ export async function restoreBackup(options: RestoreOptions): Promise<Restored> 
   await assertFree(dataDir);
   await makeOpenFolder(dataDir);
   const folder = restoringFolder(dataDir);
-  // Not recursively: of two restores at once the second fails here.
+  // Not recursive: the second of two simultaneous restores fails here.
   await mkdir(folder, { mode: 0o755 });
   await chmod(folder, 0o755);
   try {
@@ -87,18 +83,13 @@ export async function restoreBackup(options: RestoreOptions): Promise<Restored> 
 
 async function assertFree(dataDir: string): Promise<void> {
   const running = await findPostmaster(join(dataDir, CLUSTER_PATH));
-  if (running)
-    throw new Error(
-      `a server runs on ${dataDir} (process ${running.pid}): a restore makes a folder of its own, so name a new one`,
-    );
+  if (running) throw new Error(`a server runs on ${dataDir} (process ${running.pid}): restore into a new folder`);
   const [name] = await readdir(dataDir).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return [];
     throw error;
   });
   if (name !== undefined)
-    throw new Error(
-      `${dataDir} is not empty (${name}): a restore makes a new data folder, so name one that is empty or not there`,
-    );
+    throw new Error(`${dataDir} is not empty (${name}): restore into a folder that is empty or does not exist`);
 }
 
 async function copyBack({ from, signal, onFile }: RestoreOptions, manifest: Manifest, folder: string): Promise<void> {
@@ -111,7 +102,7 @@ async function copyBack({ from, signal, onFile }: RestoreOptions, manifest: Mani
     const copied = await copyFile({ from: join(from, file.path), to: join(folder, file.path), signal });
     if (!copied) throw notWhole(from, `${file.path} is missing`);
     if (copied.bytes !== file.bytes) throw notWhole(from, `${file.path} has ${copied.bytes} bytes of ${file.bytes}`);
-    if (copied.sha256 !== file.sha256) throw notWhole(from, `${file.path} has other contents than were written`);
+    if (copied.sha256 !== file.sha256) throw notWhole(from, `${file.path} has changed since it was written`);
     onFile?.(file);
   });
 }
@@ -120,10 +111,7 @@ function notWhole(from: string, why: string): Error {
   return new Error(`the backup in ${from} is not whole: ${why}`);
 }
 
-/**
- * Adds what other journals know. The key must open all of it: else a server would not start, and
- * what it must erase is not known.
- */
+/** Adds entries of other journals. The key must open all of them, or no server could start. */
 async function gatherErasures({ journals, from }: RestoreOptions, manifest: Manifest, folder: string) {
   const path = join(folder, JOURNAL);
   const before = new Set((await ErasureJournal.readEntries(path)).map(({ erasureId }) => erasureId));
@@ -145,15 +133,15 @@ function unusableKey(from: string, cause?: unknown): Error {
   return new Error(`the backup in ${from} has no usable key of the erasure journal (${KEY})`, { cause });
 }
 
-// What was withdrawn since the backup stays withdrawn.
+// What was revoked since the backup stays revoked.
 async function gatherRevocations({ revokedFile }: Manifest, folder: string): Promise<void> {
   await makeFolder(join(folder, "keys"), 0o700);
   await addLines(join(folder, "keys", "revoked"), [revokedFile]);
 }
 
 /**
- * Adds the lines of other files to one, each once. Files that are not there add none. @returns
- * those that are.
+ * Adds missing lines of other files, if those exist.
+ * @returns the files that exist.
  */
 async function addLines(path: string, others: readonly string[]): Promise<string[]> {
   const before = await readLines(path, MAX_JOURNAL_BYTES);
@@ -171,15 +159,15 @@ async function addLines(path: string, others: readonly string[]): Promise<string
 }
 
 /**
- * Starts PostgreSQL on what was copied, and begins the new epochs. @returns of how many carriers.
+ * Starts PostgreSQL on the copy and begins new epochs.
+ * @returns the number of carriers.
  */
 async function recover(folder: string, { actor, signal }: RestoreOptions): Promise<number> {
   const postgres = join(folder, "postgres");
   const settings = join(postgres, "cluster", "postgresql.auto.conf");
   const kept = await readFile(settings, "utf8");
-  // Recovery as of an archive, of which there is nothing but the log in the folder: so it ends on a
-  // timeline of its own, and fails when the log ends before the backup did. Nobody is let in
-  // before.
+  // Recovers as from an archive that holds only the copied log: so it ends on a new timeline, and
+  // fails if the log ends before the backup did. Nobody can connect before.
   await writeFile(settings, `${kept}\nrestore_command = 'false'\nhot_standby = off\n`, { mode: 0o600 });
   await writeFile(join(postgres, "cluster", "recovery.signal"), "", { mode: 0o600 });
   await giveToPostgres(postgres);
@@ -194,7 +182,7 @@ async function recover(folder: string, { actor, signal }: RestoreOptions): Promi
   return carriers;
 }
 
-// As root, PostgreSQL runs as an account of its own.
+// As root, PostgreSQL has its own account.
 async function giveToPostgres(postgres: string): Promise<void> {
   const account = await choosePostgresAccount(join(postgres, "cluster"));
   if (!account) return;
@@ -202,10 +190,7 @@ async function giveToPostgres(postgres: string): Promise<void> {
   for (const entry of await readdir(postgres, { recursive: true })) await chown(join(postgres, entry), uid, gid);
 }
 
-/**
- * The database last: without it nothing is served, and as long as the folder is there no server
- * starts.
- */
+/** The database comes last: no server starts while the folder exists. */
 async function putInPlace(folder: string, dataDir: string): Promise<void> {
   const names = (await readdir(folder)).sort((a, b) => Number(a === "postgres") - Number(b === "postgres"));
   for (const name of names) await rename(join(folder, name), join(dataDir, name));

@@ -1,14 +1,14 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 
-/** In a data folder: what a restore is making there, until it is whole. */
+/** Where a restore works inside a data folder until it is whole. */
 export function restoringFolder(dataDir: string): string {
   return join(dataDir, "restoring");
 }
 
 /**
- * @throws Error when a restore into this data folder was interrupted: without it, a server would
- *   begin anew there, with an empty database.
+ * @throws Error when a restore into this folder was interrupted: a server would otherwise begin
+ * with an empty database.
  */
 export async function refuseHalfRestored(dataDir: string): Promise<void> {
   const isThere = await stat(restoringFolder(dataDir)).then(
@@ -17,6 +17,6 @@ export async function refuseHalfRestored(dataDir: string): Promise<void> {
   );
   if (isThere)
     throw new Error(
-      `a restore into ${dataDir} has not ended: wait for it; if it was interrupted, take the folder away and restore again`,
+      `a restore into ${dataDir} has not finished: wait for it. If it was interrupted, delete the folder and restore again`,
     );
 }

@@ -12,17 +12,15 @@ const { version } = createRequire(import.meta.url)("../../package.json") as { ve
 /** `tandem backup`: copies the embedded database while it serves. */
 export function backupCommand(): Command {
   return new Command("backup")
-    .description(
-      "Copy the embedded PostgreSQL while it serves, with the keys and the journal of erasures, into a folder.",
-    )
-    .requiredOption("--to <folder>", "where to: an empty folder, or one that is not there yet")
-    .option("--data-dir <folder>", "data folder (TANDEM_DATA_DIR); a server that runs on it is shared")
+    .description("Copy the embedded PostgreSQL, the keys and the journal of erasures into a folder, while it serves.")
+    .requiredOption("--to <folder>", "the folder: empty or not existing")
+    .option("--data-dir <folder>", "data folder (TANDEM_DATA_DIR); works beside a running server")
     .option("--json", "print JSON")
     .addHelpText(
       "after",
       `
-What was acknowledged before it ended is in it. It holds everything that the data folder holds, the keys too: keep it
-as you keep that. \`tandem restore\` makes a new data folder from it. A PostgreSQL of yours is backed up by its own tools.
+The copy has everything acknowledged before the backup ended. It holds the keys too: protect it like the data folder.
+\`tandem restore\` makes a new data folder from it. Back up your own PostgreSQL with its own tools.
 
 Example:
   tandem backup --to /backups/2026-11-30`,
@@ -34,7 +32,7 @@ async function backUp({ to, json, dataDir }: { to: string; dataDir?: string; jso
   const config = loadConfig(undefined, { dataDir, jwksUrl: "", jwksFile: "", issueTokens: true });
   if (config.databaseUrl !== undefined)
     throw new Error(
-      "TANDEM_DATABASE_URL names a PostgreSQL of yours, and this command copies the one that comes with Tandem: use pg_basebackup or what your provider has",
+      "TANDEM_DATABASE_URL names your own PostgreSQL, but this command copies only Tandem's: use pg_basebackup or your provider's tool",
     );
   // Loaded only here: the commands that talk to a server need not wait for all of one.
   const { assertClusterThere } = await import("../store/postgres/postgres-cluster.ts");
@@ -61,7 +59,7 @@ async function backUp({ to, json, dataDir }: { to: string; dataDir?: string; jso
   if (json) console.log(formatJson({ folder: resolve(to), files: files.length, bytes, throughTime }));
   else
     console.log(
-      `${files.length} files, ${formatMiB(bytes)}. What was acknowledged before ${throughTime} is in ${resolve(to)}.`,
+      `${files.length} files, ${formatMiB(bytes)}. ${resolve(to)} holds everything acknowledged before ${throughTime}.`,
     );
 }
 

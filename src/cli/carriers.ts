@@ -19,7 +19,7 @@ import { enumListOption, enumName, enumOption, formatTime, parseTimeZone, parseW
 /** `tandem carriers`: onboarding. */
 export function carriersCommand(): Command {
   return new Command("carriers")
-    .description("Onboard carriers, change them, suspend them (the platform's; scopes carriers.read and .write).")
+    .description("Onboard, change and suspend carriers (platform only; scopes carriers.read and .write).")
     .addCommand(createCommand())
     .addCommand(listCommand())
     .addCommand(getCommand())
@@ -29,14 +29,14 @@ export function carriersCommand(): Command {
       stateCommand(
         "suspend",
         CarrierState.SUSPENDED,
-        "Refuse a carrier's calls and end its live streams within 5 s; its data stays.",
+        "Refuse a carrier's calls and end its live streams within 5 s. Its data stays.",
       ),
     )
     .addCommand(
       stateCommand(
         "activate",
         CarrierState.ACTIVE,
-        "Serve a suspended carrier again; its feeds go on from their cursors.",
+        "Serve a suspended carrier again. Its feeds go on from their cursors.",
       ),
     );
 }
@@ -63,15 +63,23 @@ function withSettings(command: Command): Command {
     )
     .option("--region <region>", "region in which the carrier's data is kept")
     .option("--sip-domain <domain>", "host part of the SIP URIs made for its numbers")
-    .option("--tolerance-ms <ms>", "difference of connected duration that is none (2000)", parseWhole(0, 60_000))
-    .option("--grace-ms <ms>", "how long a call may wait for its counterpart (86400000)", parseWhole(0, 2_592_000_000))
-    .addOption(enumListOption("--reports <directions>", "directions of calls that it reports", DirectionSchema))
-    .option("--unanswered", "it reports unanswered calls too");
+    .option(
+      "--tolerance-ms <ms>",
+      "ignore differences in connected duration up to this many ms (default 2000)",
+      parseWhole(0, 60_000),
+    )
+    .option(
+      "--grace-ms <ms>",
+      "how long a call may lack a counterpart before it is missing (default 86400000)",
+      parseWhole(0, 2_592_000_000),
+    )
+    .addOption(enumListOption("--reports <directions>", "which directions of calls it reports", DirectionSchema))
+    .option("--unanswered", "it also reports unanswered calls");
 }
 
 function createCommand(): Command {
   return withSettings(remoteCommand("create"))
-    .description("Onboard a carrier: one country, fixed; an operator in several countries is several carriers.")
+    .description("Onboard a carrier. Its country is fixed: an operator in several countries is several carriers.")
     .argument("<carrier-id>", "3 to 32 characters of a-z, 0-9 and -")
     .requiredOption("--country <code>", "country whose law governs its data, ISO 3166-1: DK")
     .addHelpText(
@@ -133,7 +141,7 @@ function getCommand(): Command {
 
 function updateCommand(): Command {
   return withSettings(remoteCommand("update"))
-    .description("Change a carrier: what is named is changed, the rest stays.")
+    .description("Change a carrier: only what is named changes.")
     .argument("<carrier-id>")
     .addHelpText(
       "after",

@@ -7,7 +7,7 @@ import { openStoreOnly, type StoreOptions, withStoreOptions } from "./shared/sto
 /** `tandem clock`: the way out after the database's clock was ahead. */
 export function clockCommand(): Command {
   return new Command("clock")
-    .description("Feeds that wait for the database's clock, after it was ahead and was mended.")
+    .description("Feeds that wait for the database's clock, after it ran ahead and was corrected.")
     .addCommand(listCommand())
     .addCommand(acceptCommand());
 }
@@ -16,7 +16,7 @@ type ClockOptions = StoreOptions & { json?: true };
 
 function listCommand(): Command {
   return withStoreOptions(new Command("list"))
-    .description("List the feeds whose newest ingest time lies more than 60 s ahead of the database's clock.")
+    .description("List the feeds whose newest ingest time is more than 60 s ahead of the database's clock.")
     .option("--json", "print JSON")
     .action(async (options: ClockOptions) => {
       await using store = await openStoreOnly(options);
@@ -28,26 +28,26 @@ function listCommand(): Command {
 
 function acceptCommand(): Command {
   return withStoreOptions(new Command("accept"))
-    .description("Let those feeds be written to before the clock has caught up.")
+    .description("Allow writes to those feeds before the clock has caught up.")
     .option("--carrier <id>", "only this carrier's feeds")
     .option("--yes", "do it")
     .option("--json", "print JSON")
     .addHelpText(
       "after",
       `
-What is written gets the ingest time that the feed has reached, until the clock has caught up. No ingest time goes back, so
-that every cursor and every window by ingest time stays right; a window has those entries once its end has come, and their
-retention counts from that time. Mend the clock first: a feed that gets further ahead is stopped again.
+Until the clock has caught up, new entries get the feed's newest ingest time. Ingest times never go back, so cursors and
+windows by ingest time stay correct; retention counts from that time. Correct the clock first: a feed that runs further
+ahead stops again.
 
 Example:
   tandem clock accept --carrier nordlys-tele --yes`,
     )
     .action(async (options: ClockOptions & { carrier?: string; yes?: true }, command: Command) => {
-      if (!options.yes) command.error("error: if the database's clock is right now, add --yes");
+      if (!options.yes) command.error("error: if the database's clock is right by now, add --yes");
       await using store = await openStoreOnly(options);
       const { acceptClock } = await import("../store/feeds/feed-clock.ts");
       const accepted = await acceptClock(store.db, commandLineActor(), options.carrier);
-      print(accepted, options, "No feed is ahead of the clock: there is nothing to let through.");
+      print(accepted, options, "No feed is ahead of the clock: nothing to accept.");
     });
 }
 

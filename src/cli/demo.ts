@@ -5,21 +5,21 @@ import { parseWhole } from "./shared/values.ts";
 /** `tandem demo`: everything at once, on a server of its own. */
 export function demoCommand(): Command {
   return new Command("demo")
-    .description("See it work: three carriers and a day of calls on a server of its own, with every stream cut off.")
-    .option("--calls <file>", "calls from a CSV file, in place of the simulated day: timestamp,caller,callee,duration")
+    .description("See it work: three carriers and a day of calls on a temporary server, with every stream cut off.")
+    .option("--calls <file>", "calls from a CSV file instead of the simulated day: timestamp,caller,callee,duration")
     .option("--seed <text>", "the simulator's seed: the same seed, the same day", "1")
     .option("--calls-per-day <count>", "how many calls the simulated day has", parseWhole(60, 100_000), 3_000)
-    .option("--json", "print one JSON object instead of the story")
-    .option("--keep", "leave the server running, and say how to talk to it, until Ctrl-C")
+    .option("--json", "print one JSON object instead of text")
+    .option("--keep", "leave the server running until Ctrl-C, and print how to talk to it")
     .addHelpText(
       "after",
       `
-It starts a PostgreSQL and a server in a temporary folder, onboards three carriers, provisions and assigns numbers, ingests
-the calls while the carriers follow them, uploads durations among which faults were planted, lets both sides' records of a
-fourth carrier be compared, and then checks the logs of what each side was told and applied, and what reconciliation found
-against what was planted. Exit code 0: all of it holds. Nothing is left behind.
+It starts PostgreSQL and a server in a temporary folder, onboards three carriers, provisions and assigns numbers, ingests
+calls while the carriers follow them, uploads durations with planted faults, and reconciles a fourth carrier's records.
+Then it checks what each side was told and applied, and whether reconciliation found what was planted. Exit code 0: all
+checks passed. Nothing is left behind.
 
-In a calls file: timestamp in seconds from the start, callers and callees as numbers, duration in seconds, -1 for missed.
+In a calls file: timestamp in seconds from the start, callers and callees as integers, duration in seconds, -1 for missed.
 
 Examples:
   tandem demo

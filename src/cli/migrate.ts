@@ -7,7 +7,7 @@ import { openStoreOnly, type StoreOptions, withStoreOptions } from "./shared/sto
 export function migrateCommand(): Command {
   return withStoreOptions(new Command("migrate"))
     .description(
-      "Bring the database to the newest schema, and prove that carriers are isolated in it. `serve` does so by itself.",
+      "Migrate the database to the newest schema and prove that it isolates carriers. `serve` does both by itself.",
     )
     .action(async (options: StoreOptions) => {
       await using store = await openStoreOnly(options, { mayMake: true });

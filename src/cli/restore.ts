@@ -17,17 +17,17 @@ interface RestoreCommandOptions {
 /** `tandem restore`: makes a new data folder from what `tandem backup` made. */
 export function restoreCommand(): Command {
   return new Command("restore")
-    .description("Make a new data folder from a backup: checked, recovered, and with its feeds in a new epoch.")
+    .description("Make a new data folder from a backup: check it, recover it, and begin a new epoch of its feeds.")
     .requiredOption("--from <folder>", "the backup; it is only read")
-    .requiredOption("--data-dir <folder>", "the new data folder: empty, or not there yet")
-    .option("--journal <file>", "the newest journal of erasures, where it is not where it was when the backup was made")
+    .requiredOption("--data-dir <folder>", "the new data folder: empty or not existing")
+    .option("--journal <file>", "the newest journal of erasures, if it has moved since the backup was made")
     .option("--json", "print JSON")
     .addHelpText(
       "after",
       `
-Stop the servers of before first, and serve on the new folder afterwards. What was erased since the backup is erased again
-before anything is served, as far as a journal tells of it: the one that the backup was made beside is looked for where it
-was then. Clients get FEED_EPOCH_CHANGED, and begin again from an ingest time before the end of the backup.
+Stop the old servers first, and serve on the new folder afterwards. What was erased since the backup is erased again before
+anything is served, by the journal of erasures: it is looked for where it was when the backup was made. Clients get
+FEED_EPOCH_CHANGED, and begin again from an ingest time before the end of the backup.
 
 Example:
   tandem restore --from /backups/2026-11-30 --data-dir /srv/tandem-new
@@ -45,7 +45,8 @@ async function restore({ from, dataDir, journal, json }: RestoreCommandOptions):
     jwksFile: "",
     issueTokens: true,
   });
-  if (journal !== undefined && !existsSync(journal)) throw new Error(`there is no journal of erasures ${journal}`);
+  if (journal !== undefined && !existsSync(journal))
+    throw new Error(`the journal of erasures ${journal} does not exist`);
   // Loaded only here: the commands that talk to a server need not wait for all of one.
   const { restoreBackup } = await import("../backup/restore-backup.ts");
   sayUsed({ database: databaseUsed(undefined, config.dataDir) });
@@ -64,12 +65,12 @@ async function restore({ from, dataDir, journal, json }: RestoreCommandOptions):
     return;
   }
   console.log(
-    `${config.dataDir} is the exchange as of ${throughTime}. The feeds of ${carriers} carriers are in a new epoch.`,
+    `${config.dataDir} holds the exchange as of ${throughTime}. The feeds of ${carriers} carriers are in a new epoch.`,
   );
   console.log(
     journals.length === 0
-      ? `No journal of erasures was found but the backup's own: if anything was erased after ${throughTime}, restore anew with --journal.`
-      : `${erasures} erasures are in the journal, ${laterErasures} of them of after the backup: those are done again before anything is served.`,
+      ? `Only the backup's own journal of erasures was found. If anything was erased after ${throughTime}, restore again with --journal.`
+      : `The journal lists ${erasures} erasures, ${laterErasures} of them after the backup: those are repeated before anything is served.`,
   );
   console.log("Next: tandem verify, then tandem serve, with this data folder.");
 }

@@ -13,13 +13,15 @@ const CLOSE_MS = 15_000;
 /** `tandem serve`: serves until SIGTERM or SIGINT, then drains; a second signal ends it at once. */
 export function serveCommand(): Command {
   return new Command("serve")
-    .description(
-      "Serve until SIGTERM or Ctrl-C. Without any setting: on loopback, with a PostgreSQL of its own in ./.tandem.",
-    )
+    .description("Serve until SIGTERM or Ctrl-C: by default on loopback, with a PostgreSQL of its own in ./.tandem.")
     .option("--host <address>", "address to listen on (TANDEM_HOST)")
-    .option("--port <port>", "port to listen on; 0: any free one (TANDEM_PORT)")
+    .option("--port <port>", "port to listen on; 0 = any free port (TANDEM_PORT)")
     .option("--data-dir <folder>", "data folder (TANDEM_DATA_DIR)")
-    .option("--database-url <url>", "an outside PostgreSQL; with a password, in TANDEM_DATABASE_URL", parseDatabaseUrl)
+    .option(
+      "--database-url <url>",
+      "your own PostgreSQL; if the URL has a password, use TANDEM_DATABASE_URL",
+      parseDatabaseUrl,
+    )
     .addHelpText("after", () => `\nSettings, from the environment:\n${listSettings()}`)
     .action(serve);
 }
@@ -41,7 +43,7 @@ async function serve(options: ServeOptions): Promise<void> {
   if (config.databaseUrl === undefined) console.log(dataHint(config));
   const end = await Promise.race([stop.came, app.failure]);
   if (end instanceof Error) return await endForFailure(app, end, config.limits.drainMs);
-  console.log(`${end}: draining, for ${config.limits.drainMs / 1000} s at most. Again to end at once.`);
+  console.log(`${end}: draining for at most ${config.limits.drainMs / 1000} s. Repeat to end at once.`);
   await app.drain();
 }
 

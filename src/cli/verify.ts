@@ -9,12 +9,12 @@ import { openStoreOnly, type StoreOptions, withStoreOptions } from "./shared/sto
 export function verifyCommand(): Command {
   return withStoreOptions(new Command("verify"))
     .description(
-      "Check what is stored against itself: dense feeds, keys and records, uploads and their verdicts, numbers, the audit log.",
+      "Check that stored data is consistent: dense feeds, keys and records, uploads and verdicts, numbers, the audit log.",
     )
     .option("--json", "print JSON: {ok, findings}")
     .addHelpText(
       "after",
-      "\nReads only, and may run beside a server. Exit code 0: all adds up; 1: it does not, and every finding is named.",
+      "\nOnly reads, and may run beside a server. Exit codes: 0 consistent; 1 not, with every finding listed.",
     )
     .action(async (options: StoreOptions & { json?: true }) => {
       await using store = await openStoreOnly(options);

@@ -68,7 +68,7 @@ export interface FollowOptions {
 }
 
 /** One feed: how to open it, and what its messages mean. */
-export interface Feed<Message extends FeedMessage> {
+export interface FollowedFeed<Message extends FeedMessage> {
   /**
    * Calls the server, from the cursor, or from where the caller wants to begin when there is none.
    */
@@ -184,7 +184,7 @@ export function followEntries<Message extends FeedMessage, Entry extends FeedEnt
  * the feed's rules, EXHAUSTED when attempts ran out; and whatever `apply` or the store throws.
  */
 export async function followFeed<Message extends FeedMessage>(
-  feed: Feed<Message>,
+  feed: FollowedFeed<Message>,
   givenOptions: FollowOptions,
 ): Promise<FollowResult> {
   const options = { ...givenOptions, onEvent: givenOptions.onEvent ?? warnOfCuts("the feed") };
@@ -204,7 +204,7 @@ export async function followFeed<Message extends FeedMessage>(
 }
 
 class Follower<Message extends FeedMessage> {
-  readonly #feed: Feed<Message>;
+  readonly #feed: FollowedFeed<Message>;
   readonly #options: FollowOptions;
   readonly #retry: Retry;
   #position: FeedPosition | undefined;
@@ -213,7 +213,7 @@ class Follower<Message extends FeedMessage> {
   #entryCount = 0;
   #brokenInARow = 0;
 
-  constructor(feed: Feed<Message>, options: FollowOptions, retry: Retry, position: FeedPosition | undefined) {
+  constructor(feed: FollowedFeed<Message>, options: FollowOptions, retry: Retry, position: FeedPosition | undefined) {
     this.#feed = feed;
     this.#options = options;
     this.#retry = retry;

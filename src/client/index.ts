@@ -13,9 +13,9 @@ export {
   followDiscrepancies,
 } from "./follow-discrepancies.ts";
 export {
-  type Feed,
   type FeedEvent,
   type FeedMessage,
+  type FollowedFeed,
   type FollowOptions,
   type FollowResult,
   followFeed,

@@ -98,8 +98,8 @@ test("reads a JWKS file, and says when it is none", () => {
 
 test("one issuer only", () => {
   const env = { TANDEM_JWKS_URL: "https://i.example/jwks", TANDEM_JWT_ISSUER: "i", TANDEM_JWT_AUDIENCE: "a" };
-  expect(mistakesOf({ ...env, TANDEM_JWKS_FILE: "x" }).join()).toContain("set one of them");
-  expect(mistakesOf({ ...env, TANDEM_ISSUE_TOKENS: "on" }).join()).toContain("one issuer only");
+  expect(mistakesOf({ ...env, TANDEM_JWKS_FILE: "x" }).join()).toContain("set only one of them");
+  expect(mistakesOf({ ...env, TANDEM_ISSUE_TOKENS: "on" }).join()).toContain("there is only one issuer");
   expect(loadConfig({ ...env, TANDEM_JWKS_URL: "http://127.0.0.1:1/jwks" }).tokens.keys.kind).toBe("url");
 });
 
@@ -150,12 +150,12 @@ test("the platform's audience needs a JWKS, and is another than the carriers'", 
 
 test("a setting that is misspelt is a mistake, which names the nearest; for the commands that only call, too", () => {
   expect(mistakesOf({ TANDEM_PROT: "1", TANDEM_TEST_X: "1", PATH: "x" })).toEqual([
-    "TANDEM_PROT: is no setting; TANDEM_PORT is one",
+    "TANDEM_PROT: is not a setting; did you mean TANDEM_PORT?",
   ]);
-  expect(mistakesOf({ TANDEM_SYNCRONOUS_COMMIT: "off" }).join()).toContain("TANDEM_SYNCHRONOUS_COMMIT is one");
+  expect(mistakesOf({ TANDEM_SYNCRONOUS_COMMIT: "off" }).join()).toContain("did you mean TANDEM_SYNCHRONOUS_COMMIT?");
   expect(mistakesOf({ TANDEM_NO_SUCH_THING_AT_ALL: "x" }).join()).toContain("--help");
   expect(mistakesOf({ TANDEM_SERVICE_HOST: "10.0.0.1" }).join()).toContain("enableServiceLinks");
-  expect(() => loadClientConfig({ TANDEM_TOKN: "x" })).toThrow("TANDEM_TOKEN is one");
+  expect(() => loadClientConfig({ TANDEM_TOKN: "x" })).toThrow("did you mean TANDEM_TOKEN?");
 });
 
 test("explains the variable that Kubernetes makes for a service of our name", () => {

@@ -15,25 +15,19 @@ import { checkPlatformTokens, type PlatformIdentities, parsePlatformIdentities }
 
 /** Every setting of a process, validated. */
 export interface Config {
-  /**
-   * An outside PostgreSQL; undefined in embedded mode, where Tandem runs one of its own in the data
-   * folder.
-   */
+  /** Undefined: Tandem runs a PostgreSQL of its own in the data folder. */
   readonly databaseUrl: string | undefined;
   readonly databasePool: number;
   readonly synchronousCommit: "on" | "off" | "remote_apply";
-  /** Most starts in a row of an embedded PostgreSQL that has ended. */
+  /** Most restarts in a row of an embedded PostgreSQL. */
   readonly embeddedRestarts: number;
-  /** How far behind a replica may be that takes over, milliseconds. */
+  /** Most that a replica may lag when it takes over, milliseconds. */
   readonly replicaLagMs: number;
   /** Absolute path. */
   readonly dataDir: string;
   /** Why the data folder is not the usual one; undefined when it is, or when it was named. */
   readonly dataDirReason: string | undefined;
-  /**
-   * Absolute path of the journal of erasures, and of the key that it is encrypted under: both
-   * outside the database and its backups.
-   */
+  /** Absolute paths of the journal of erasures and of its key. Neither is in the database. */
   readonly erasureJournal: string;
   readonly erasureKeyFile: string;
   readonly host: string;
@@ -41,23 +35,15 @@ export interface Config {
   readonly port: number;
   /** Undefined: cleartext. */
   readonly tls: TlsFiles | undefined;
-  /** Where the files of `tls` are; they are read again when they change. */
   readonly tlsPaths: TlsPaths | undefined;
   readonly tokens: TokenTrust;
-  /**
-   * File that lists revoked credentials; undefined: `keys/revoked` in the data folder, if it is
-   * there.
-   */
+  /** Undefined: `keys/revoked` in the data folder, if it exists. */
   readonly revokedFile: string | undefined;
-  /** Between two looks at the files of certificates, keys and revocations, milliseconds. */
   readonly reloadIntervalMs: number;
-  /**
-   * Who calls as the platform, with a client certificate or as a token's subject: identity text to
-   * scopes.
-   */
+  /** The platform's identities (of certificates and tokens) and their scopes. */
   readonly platformIdentities: PlatformIdentities;
   readonly reflection: boolean;
-  /** The region that this process serves; undefined: every carrier's. */
+  /** Undefined: this process serves every region. */
   readonly region: string | undefined;
   /** Host part of SIP URIs of carriers that have no domain of their own. */
   readonly sipDomain: string;
@@ -65,9 +51,9 @@ export interface Config {
   /** Undefined: no metrics are served. */
   readonly metrics: { readonly host: string; readonly port: number } | undefined;
   readonly limits: Limits;
-  /** Between two looks for calls to reconcile, milliseconds; 0: this process reconciles nothing. */
+  /** 0: this process reconciles nothing. */
   readonly reconcileIntervalMs: number;
-  /** Between two runs of retention, milliseconds; 0: this process deletes nothing. */
+  /** 0: this process deletes nothing. */
   readonly retentionIntervalMs: number;
 }
 
@@ -113,8 +99,8 @@ const SETTINGS = {
     .string()
     .regex(/^postgres(ql)?:\/\/./, "expected postgresql://user:password@host:port/database")
     .optional()
-    .describe("An outside PostgreSQL 15 or later. Default: one of Tandem's own, in the data folder"),
-  databasePool: integer(2, 500).default(10).describe("Most database connections of this process, 2 to 500"),
+    .describe("Your own PostgreSQL, 15 or later. Default: one that Tandem runs in the data folder"),
+  databasePool: integer(2, 500).default(10).describe("Most database connections that this process opens, 2 to 500"),
   synchronousCommit: choice(["on", "off", "remote_apply"])
     .default("on")
     .describe(
@@ -122,165 +108,163 @@ const SETTINGS = {
     ),
   embeddedRestarts: integer(0, 1_000)
     .default(12)
-    .describe(
-      "How often in a row the own PostgreSQL is started again when it has ended; then the process ends with an error",
-    ),
+    .describe("Restarts in a row of Tandem's own PostgreSQL after it has ended; then the process ends with an error"),
   replicaLagMs: integer(0, 604_800_000)
     .default(60_000)
     .describe(
-      "How far behind a replica may be that takes over, ms: so much earlier is what clients are asked to send again",
+      "Most that a replica may lag when it takes over, ms; clients are asked to send again what is that much older",
     ),
   dataDir: text()
     .optional()
     .describe(
-      "Folder of the own PostgreSQL and of the own signing key. Default: ./.tandem; where only root may go, one in /var/lib/tandem",
+      "Folder of Tandem's own PostgreSQL and signing key. Default: ./.tandem, or a folder in /var/lib/tandem where only root may go",
     ),
   erasureJournal: path(
-    "File that tells what was erased, for a database that is restored from a backup; one for all processes. Default: erasures.journal in the data folder",
+    "Journal of erasures, one file for all processes; restored backups are erased by it. Default: erasures.journal in the data folder",
   ),
   erasureKeyFile: path(
-    "File with the key of the erasure journal, the same for all processes; without it no process starts. Default: erasures.key in the data folder",
+    "Key of that journal, the same for all processes; none starts without it. Default: erasures.key in the data folder",
   ),
   host: text().default("127.0.0.1").describe("Address to listen on; without TLS, loopback only"),
-  port: integer(0, 65_535).default(7443).describe("Port to listen on, 0 to 65535; 0: any free one"),
-  tlsCert: path("PEM file of the server's certificate chain; with it, TLS is on"),
+  port: integer(0, 65_535).default(7443).describe("Port to listen on, 0 to 65535; 0 = any free port"),
+  tlsCert: path("PEM file of the server's certificate chain; turns TLS on"),
   tlsKey: path("PEM file of the certificate's private key"),
   tlsClientCa: path("PEM file of the authorities whose client certificates are accepted"),
   revokedFile: path("File that lists revoked credentials. Default: keys/revoked in the data folder, if it is there"),
   reloadIntervalMs: integer(10, 60_000)
     .default(1_000)
-    .describe("Between two looks whether the files of certificates, keys or revocations have changed, ms"),
-  allowCleartext: onOff().default(false).describe("on: listen without TLS off loopback, behind a proxy that has TLS"),
-  jwksUrl: text().optional().describe("Where the token issuer's keys are (JWKS), https"),
+    .describe("Interval between checks for changed files of certificates, keys or revocations, ms"),
+  allowCleartext: onOff()
+    .default(false)
+    .describe("on: listen without TLS on addresses other than loopback, behind a proxy that has TLS"),
+  jwksUrl: text().optional().describe("URL of the token issuer's keys (JWKS), https"),
   jwksFile: path("File with the token issuer's keys (JWKS), instead of the URL"),
   jwtIssuer: text()
     .max(255)
     .optional()
-    .describe("The iss that every token must have; needed with a JWKS. Default: tandem"),
-  jwtAudience: text().optional().describe("The aud that every token must have; needed with a JWKS. Default: tandem"),
+    .describe("The iss that every token must have; required with a JWKS. Default: tandem"),
+  jwtAudience: text().optional().describe("The aud that every token must have; required with a JWKS. Default: tandem"),
   jwtPlatformAudience: text()
     .optional()
-    .describe("With a JWKS, an aud that makes a token the platform's, with the scopes of its scope or scp claim"),
+    .describe("With a JWKS: tokens with this aud are the platform's, with the scopes of their scope or scp claim"),
   issueTokens: onOff()
     .optional()
     .describe(
-      "Whether the data folder's own key is trusted, with which `tandem token` signs. Default: on without TANDEM_DATABASE_URL and JWKS",
+      "on: trust the data folder's own key, with which `tandem token` signs. Default: on without TANDEM_DATABASE_URL and JWKS",
     ),
   platformIdentities: z
     .string()
     .transform(parsePlatformIdentities)
     .optional()
     .describe(
-      "Who is the platform: identity=scope scope; ... with identity a SPIFFE id or dns:name of a client certificate, or " +
-        "jwt:issuer:subject (both percent-encoded) of a token",
+      "Who the platform is: identity=scope scope; ... An identity is a SPIFFE id or dns:name of a client certificate, or " +
+        "jwt:issuer:subject of a token, both percent-encoded",
     ),
-  reflection: onOff().default(true).describe("Whether clients may read the contract from the server (grpc.reflection)"),
+  reflection: onOff().default(true).describe("on: clients may read the contract from the server (grpc.reflection)"),
   region: z
     .string()
     .regex(/^[a-z0-9-]{1,32}$/, "expected 1 to 32 characters of a-z, 0-9 and -")
     .optional()
-    .describe("Region of this process: it refuses carriers of another. Default: serves every region"),
+    .describe("Region of this process, which then refuses carriers of other regions. Default: serves every region"),
   sipDomain: z
     .string()
     .max(253)
     .regex(/^[a-z0-9-]+(\.[a-z0-9-]+)*$/, "expected a DNS name in lower case")
     .default("sip.tandem.invalid")
-    .describe("Domain of the SIP URIs of carriers that have none of their own"),
-  logLevel: choice(["trace", "debug", "info", "warn", "error", "silent"])
-    .default("info")
-    .describe("Least level that is logged"),
-  metricsPort: integer(1, 65_535).optional().describe("Port for Prometheus, at /metrics. Default: off"),
-  metricsHost: text().default("127.0.0.1").describe("Address for Prometheus"),
+    .describe("Domain in SIP URIs of carriers that have no domain of their own"),
+  logLevel: choice(["trace", "debug", "info", "warn", "error", "silent"]).default("info").describe("Minimum log level"),
+  metricsPort: integer(1, 65_535).optional().describe("Port on which Prometheus finds /metrics. Default: off"),
+  metricsHost: text().default("127.0.0.1").describe("Address of the port for Prometheus"),
   heartbeatIntervalMs: integer(10, 60_000)
     .default(DEFAULT_LIMITS.heartbeatIntervalMs)
-    .describe("Between heartbeats of a stream, ms"),
+    .describe("Interval between heartbeats on an idle stream, ms"),
   maxStreamAgeMs: integer(100, 86_400_000)
     .default(DEFAULT_LIMITS.maxStreamAgeMs)
-    .describe("Life of a stream, ms, +-20 %"),
+    .describe("Longest life of a stream, ms, give or take 20 %"),
   maxStallMs: integer(50, 3_600_000)
     .default(DEFAULT_LIMITS.maxStallMs)
-    .describe("How long a feed's consumer may stall, ms"),
+    .describe("How long a client may leave a message of a feed unread, ms"),
   maxFeedStreams: integer(1, 10_000)
     .default(DEFAULT_LIMITS.maxFeedStreams)
-    .describe("Feed streams of a carrier and method"),
+    .describe("Most feed streams at once for each carrier and method"),
   maxUploadStreams: integer(1, 10_000)
     .default(DEFAULT_LIMITS.maxUploadStreams)
-    .describe("Upload streams of a carrier and method"),
+    .describe("Most upload streams at once for each carrier and method"),
   maxMessageBytes: integer(65_536, 67_108_864)
     .default(DEFAULT_LIMITS.maxMessageBytes)
     .describe("Largest message, bytes"),
   uploadBudgetBytes: integer(1_048_576, 2 ** 40)
     .default(DEFAULT_LIMITS.uploadBudgetBytes)
-    .describe("Received and uncommitted, bytes"),
+    .describe("Most bytes of records received but not yet committed, over all uploads"),
   accessCacheMs: integer(0, 2_000)
     .default(DEFAULT_LIMITS.accessCacheMs)
-    .describe("How long a carrier's state is believed, ms"),
+    .describe("How long a carrier's state may be cached, ms"),
   reconcileIntervalMs: integer(0, 3_600_000)
     .default(1_000)
-    .describe("Between two looks for calls to reconcile, ms; 0: left to other processes"),
+    .describe("Interval between checks for calls to reconcile, ms; 0 = leave it to other processes"),
   retentionIntervalMs: integer(0, 86_400_000)
     .default(3_600_000)
-    .describe("Between two runs of retention, ms, at most a day; 0: left to other processes"),
+    .describe("Interval between runs of retention, ms, at most a day; 0 = leave it to other processes"),
   maxCallsPerSecond: integer(1, 1_000_000)
     .default(DEFAULT_LIMITS.maxCallsPerSecond)
-    .describe("Calls of a principal, a second on average; ten times as many at once"),
+    .describe("Calls per second from one principal (burst: 10 times)"),
   maxBytesPerSecond: integer(1_024, 2 ** 40)
     .default(DEFAULT_LIMITS.maxBytesPerSecond)
-    .describe("Bytes of a principal, a second on average; four times as many at once"),
+    .describe("Bytes per second to and from one principal (burst: 4 times)"),
   maxLiveCalls: integer(1, 1_000_000)
     .default(DEFAULT_LIMITS.maxLiveCalls)
-    .describe("Calls of a principal that live at once"),
+    .describe("Most calls of one principal at once, streams included"),
   maxAuthFailuresPerSecond: integer(0, 1_000_000)
     .default(DEFAULT_LIMITS.maxAuthFailuresPerSecond)
-    .describe("False credentials of an address, a second on average; 100 times as many at once; 0: no limit"),
+    .describe("Failed logins per second from one address (burst: 100 times); 0 = unlimited"),
   maxRefusalsPerSecond: integer(0, 1_000_000)
     .default(DEFAULT_LIMITS.maxRefusalsPerSecond)
-    .describe("Denied and expired calls of a credential and method, a second; ten times as many at once; 0: no limit"),
+    .describe("Denied or expired calls per second for one credential and method (burst: 10 times); 0 = unlimited"),
   maxOpenUploads: integer(1, 1_000_000)
     .default(DEFAULT_LIMITS.maxOpenUploads)
-    .describe("Uploads of a carrier and kind that may be open"),
-  maxNumbers: integer(1, 1_000_000_000).default(DEFAULT_LIMITS.maxNumbers).describe("Numbers that a carrier may hold"),
+    .describe("Most open uploads of one carrier, for each kind"),
+  maxNumbers: integer(1, 1_000_000_000)
+    .default(DEFAULT_LIMITS.maxNumbers)
+    .describe("Most numbers that a carrier may hold"),
   maxUnavailablePerHour: integer(1, 1_000_000)
     .default(DEFAULT_LIMITS.maxUnavailablePerHour)
-    .describe("How many numbers of others a carrier may learn of at once, and how many more an hour"),
+    .describe("Numbers that a carrier may learn to be another's, per hour (burst: the same)"),
   requestMs: integer(50, 3_600_000)
     .default(DEFAULT_LIMITS.requestMs)
     .describe("How long a request of one message may take to arrive, ms"),
   answerMs: integer(50, 3_600_000)
     .default(DEFAULT_LIMITS.answerMs)
-    .describe("How long a client may leave untaken what was sent to it, ms"),
-  maxConnections: integer(1, 1_000_000).default(DEFAULT_LIMITS.maxConnections).describe("Connections at once"),
+    .describe("How long a client may take to accept what was sent to it, ms"),
+  maxConnections: integer(1, 1_000_000).default(DEFAULT_LIMITS.maxConnections).describe("Most connections at once"),
   maxConnectionsPerAddress: integer(1, 1_000_000)
     .default(DEFAULT_LIMITS.maxConnectionsPerAddress)
-    .describe("Connections at once from one address; raise it behind a proxy"),
+    .describe("Most connections at once from one address; raise it behind a proxy"),
   maxRequestElements: integer(64, 10_000_000)
     .default(DEFAULT_LIMITS.maxRequestElements)
-    .describe("Fields, items and values of a request; batches have as many more as their records need"),
+    .describe("Most fields, items and values in a request; a batch may have more, for its records"),
   receivedBudgetBytes: integer(1_048_576, 2 ** 40)
     .default(DEFAULT_LIMITS.receivedBudgetBytes)
     .describe(
-      "Received of callers' messages that are not whole, bytes; a half of it for one, and parts besides for those not judged",
+      "Most bytes of incomplete messages; one caller may use half. Callers not yet authenticated have a smaller part of their own",
     ),
   decodedBudgetBytes: integer(1_048_576, 2 ** 40)
     .default(DEFAULT_LIMITS.decodedBudgetBytes)
-    .describe("What messages cost while they are decoded and worked on, bytes; a half of it for one caller"),
+    .describe("Most memory for messages being decoded and worked on, bytes; one caller may use half"),
   maxAnonymousPerSecond: integer(0, 1_000_000)
     .default(DEFAULT_LIMITS.maxAnonymousPerSecond)
-    .describe(
-      "Messages of an address to health and reflection, a second on average; 10 times as many at once; 0: no limit",
-    ),
+    .describe("Messages per second from one address to health and reflection (burst: 10 times); 0 = unlimited"),
   anonymousRequestMs: integer(50, 3_600_000)
     .default(DEFAULT_LIMITS.anonymousRequestMs)
     .describe("How long a message to health or reflection may take to arrive, ms"),
   maxAnonymousCallsPerAddress: integer(1, 1_000_000)
     .default(DEFAULT_LIMITS.maxAnonymousCallsPerAddress)
-    .describe("Calls of health at once from one address; raise it behind a proxy"),
+    .describe("Most calls to health at once from one address; raise it behind a proxy"),
   maxAnonymousStreams: integer(1, 1_000_000)
     .default(DEFAULT_LIMITS.maxAnonymousStreams)
-    .describe("Streams of health and reflection at once"),
+    .describe("Most streams of health and reflection at once"),
   maxAnonymousStreamsPerAddress: integer(1, 1_000_000)
     .default(DEFAULT_LIMITS.maxAnonymousStreamsPerAddress)
-    .describe("Streams of health and reflection at once from one address; raise it behind a proxy"),
+    .describe("Most streams of health and reflection at once from one address; raise it behind a proxy"),
   drainMs: integer(0, 600_000)
     .default(DEFAULT_LIMITS.drainMs)
     .describe("How long a shutdown waits for calls in flight, ms"),
@@ -292,17 +276,14 @@ const CLIENT_SETTINGS = {
     .url({ protocol: /^https?$/, error: "expected http://host:port or https://host:port" })
     .default("http://127.0.0.1:7443")
     .describe("The server to talk to"),
-  token: text().optional().describe("The bearer token to show. Default: one signed with the data folder's own key"),
-  tokenFile: path("File with the bearer token to show, read anew when a stream resumes; -: standard input"),
+  token: text().optional().describe("Bearer token to send. Default: one signed with the data folder's own key"),
+  tokenFile: path("File with the bearer token to send, read again when a stream resumes; - = standard input"),
 };
 
 type SettingName = keyof typeof SETTINGS;
 type Values = { [Name in SettingName]: z.output<(typeof SETTINGS)[Name]> };
 
-/**
- * Settings given by other means than the environment, such as the command line's; the same names,
- * the same checks.
- */
+/** Settings from elsewhere than the environment, such as the command line. */
 export type ConfigOverrides = { readonly [Name in SettingName]?: string | number | boolean | undefined };
 
 /**
@@ -346,7 +327,7 @@ export function loadConfig(
   checkPlatformTokens(values, config.platformIdentities, config.tokens, mistakes);
   if (!config.tls && !values.allowCleartext && !isLoopback(config.host)) {
     mistakes.push(
-      `TANDEM_HOST: ${config.host} is not loopback, and without TLS everybody on the way can read: ` +
+      `TANDEM_HOST: ${config.host} is not loopback, and without TLS anybody on the way can read: ` +
         "set TANDEM_TLS_CERT and TANDEM_TLS_KEY, or TANDEM_ALLOW_CLEARTEXT=on behind a proxy that has TLS",
     );
   }
@@ -458,16 +439,16 @@ function readLimits(values: Values): Limits {
   };
 }
 
-// A setting that is misspelt would leave another in force than the one that was meant.
+// A misspelt setting would leave a default in force that nobody meant.
 function unknownSettings(env: Readonly<Record<string, string | undefined>>): string[] {
   const known = Object.keys({ ...SETTINGS, ...CLIENT_SETTINGS }).map(variableOf);
   const unknown = Object.keys(env).filter(
     (name) => name.startsWith("TANDEM_") && !name.startsWith("TANDEM_TEST_") && !known.includes(name),
   );
   return unknown.map((name) => {
-    if (/^TANDEM_(SERVICE_(HOST|PORT)|PORT_)/.test(name)) return `${name}: is no setting${KUBERNETES_HINT}`;
+    if (/^TANDEM_(SERVICE_(HOST|PORT)|PORT_)/.test(name)) return `${name}: is not a setting${KUBERNETES_HINT}`;
     const nearest = nearestName(name, known);
-    return `${name}: is no setting${nearest === undefined ? "; `tandem serve --help` lists them all" : `; ${nearest} is one`}`;
+    return `${name}: is not a setting${nearest === undefined ? "; `tandem serve --help` lists them all" : `; did you mean ${nearest}?`}`;
   });
 }
 

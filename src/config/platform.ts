@@ -21,9 +21,10 @@ export function parsePlatformIdentities(value: string, context: z.RefinementCtx)
       refuse(`expected spiffe://...=scopes, dns:name=scopes or jwt:issuer:subject=scopes, not "${entry.trim()}"`);
       continue;
     }
-    if (identities.has(identity)) refuse(`${identity} is there twice`);
+    if (identities.has(identity)) refuse(`${identity} appears twice`);
     const unknown = scopes.filter((scope) => !isPlatformScope(scope));
-    if (unknown.length > 0) refuse(`${unknown.join(", ")} is no scope; there are ${PLATFORM_SCOPES.join(", ")}`);
+    if (unknown.length > 0)
+      refuse(`${unknown.join(", ")} is not a scope; the scopes are ${PLATFORM_SCOPES.join(", ")}`);
     identities.set(identity, new Set(scopes.filter(isPlatformScope)));
   }
   return identities;
@@ -54,7 +55,9 @@ export function checkPlatformTokens(
   if (settings.jwtPlatformAudience !== undefined) {
     if (!isOutside) mistakes.push("TANDEM_JWT_PLATFORM_AUDIENCE: needs TANDEM_JWKS_URL or TANDEM_JWKS_FILE");
     if (settings.jwtPlatformAudience === audience) {
-      mistakes.push("TANDEM_JWT_PLATFORM_AUDIENCE: must differ from TANDEM_JWT_AUDIENCE, which carriers' tokens have");
+      mistakes.push(
+        "TANDEM_JWT_PLATFORM_AUDIENCE: must differ from TANDEM_JWT_AUDIENCE, which is for carriers' tokens",
+      );
     }
   }
   for (const text of identities.keys()) {
@@ -63,7 +66,7 @@ export function checkPlatformTokens(
     if (!isOutside) {
       mistakes.push(`TANDEM_PLATFORM_IDENTITIES: ${text} needs TANDEM_JWKS_URL or TANDEM_JWKS_FILE`);
     } else if (identity.issuer !== issuer) {
-      mistakes.push(`TANDEM_PLATFORM_IDENTITIES: ${text} is of another issuer than TANDEM_JWT_ISSUER`);
+      mistakes.push(`TANDEM_PLATFORM_IDENTITIES: ${text} names another issuer than TANDEM_JWT_ISSUER`);
     }
   }
 }

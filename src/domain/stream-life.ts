@@ -34,9 +34,12 @@ export function streamEndError(end: StreamEnd): TandemError {
     case "SUSPENDED":
       return new TandemError("CARRIER_SUSPENDED", "the platform has suspended this carrier");
     case "SLOW_CONSUMER":
-      return new TandemError("SLOW_CONSUMER", "the stream was not read for too long: call again and resume");
+      return new TandemError("SLOW_CONSUMER", "the client did not read the stream for too long: call again and resume");
     case "IDLE":
-      return new TandemError("STREAM_IDLE", "nothing was heard for three heartbeat intervals: call again and resume");
+      return new TandemError(
+        "STREAM_IDLE",
+        "the client sent nothing for three heartbeat intervals: call again and resume",
+      );
     default:
       return end satisfies never;
   }

@@ -1,15 +1,17 @@
-import { PartyKind } from "../domain/calls/party.ts";
-import { MatchStatus } from "../domain/matching/result.ts";
-import { type ErasureScope, ExceptionReason, reachesSubscriber, SubjectRole } from "../domain/privacy/erasure.ts";
-import { RecordPart } from "../domain/privacy/retention-parts.ts";
+import type { Stated } from "../domain/enum-values.ts";
+import { FeedId } from "../domain/feed-id.ts";
+import { type ErasureScope, reachesSubscriber } from "../domain/privacy/erasure.ts";
+import { CARRIER_SIDE, CDR, DURATION, PLATFORM_SIDE, type RecordKind } from "../domain/record-kind.ts";
 import type { Micros } from "../domain/time/instant.ts";
+import { ErasureExceptionReason, SubjectRole } from "../gen/tandem/platform/v1/privacy_service_pb.js";
+import { RecordPart } from "../gen/tandem/type/v1/agreement_pb.js";
+import { DiscrepancyStatus } from "../gen/tandem/type/v1/discrepancy_pb.js";
+import { PartyKind } from "../gen/tandem/type/v1/party_pb.js";
 import type { Tx } from "../store/database/database.ts";
-import { Feed } from "../store/database/schema.ts";
 import { advanceFeed, type FeedLock, lockFeed } from "../store/feeds/feed-head.ts";
 import {
   insertCdrErasure,
   type RecordName,
-  type RecordSide,
   type RewrittenCdr,
   readRevisions,
   rewriteCdrs,
@@ -29,6 +31,7 @@ import {
 import { type ErasureAtCarrier, raiseGeneration } from "../store/privacy/erasures.ts";
 import { forgetPairs } from "../store/reconciliation/clock-evidence.ts";
 import type { CarrierErasure } from "./carrier-run.ts";
+import { addCounts, addNotice, type HeldBack } from "./erased-counts.ts";
 import { legalMinimum } from "./legal-minimum.ts";
 import {
   changedIdKeys,
@@ -37,10 +40,9 @@ import {
   eraseDiscrepancy,
   eraseDuration,
   isInCdr,
-} from "./messages-edge.ts";
-import { addCounts, addNotice, type HeldBack } from "./tally.ts";
+} from "./messages-codec.ts";
 
-/** Records in which the number may be, and between which instants they begin. */
+/** Records that may hold the number, and the span in which they begin. */
 export interface Seeds {
   readonly platform: readonly RecordName[];
   readonly carrier: readonly RecordName[];
@@ -48,52 +50,54 @@ export interface Seeds {
   readonly end: Micros;
 }
 
-/** What was found of some calls, both sides' records of each call together. */
+/** Calls with both sides' records. */
 export interface FoundCalls {
   readonly platform: readonly RewrittenCdr[];
   readonly carrier: readonly StoredRecord[];
   readonly results: readonly StoredResult[];
-  /** Hashes of ids that are masked, each with that of what stands in its place. */
+  /** Hashes of masked ids, each with that of its replacement. */
   readonly idKeys: ReadonlyMap<bigint, bigint>;
-  /** Names records that are stored; of others nobody can tell what their ids were. */
+  /** Names of stored records. */
   readonly stored: ReadonlySet<string>;
 }
 
 const DAY: Micros = 86_400_000_000n;
-/** Counterparts begin at most so far from each other: a zone shift and the window around it. */
+/** Counterparts begin at most this far apart: a zone shift and the window. */
 const REACH: Micros = (16n * DAY) / 24n;
-/** A call goes on for 30 days at most, and its last revision comes within a day. */
+/** A call lasts at most 30 days, and its last revision arrives within a day. */
 const LONGEST_CALL: Micros = 31n * DAY;
 
 /**
- * Finds the calls of some records in which the number is, with their counterparts, which
- * reconciliation has paired with them, and leaves out those that something keeps, as exceptions.
+ * Finds the calls of records that hold the number, with their counterparts, and notes as exceptions
+ * those that something keeps.
  */
 export async function gatherCalls(tx: Tx, run: CarrierErasure, { start, end, ...seeds }: Seeds): Promise<FoundCalls> {
   const { carrierId } = run;
   const results = await readResultsOf(tx, carrierId, seeds, { start: start - REACH, end: end + REACH });
-  const platform = unique([...seeds.platform, ...results.filter(({ side }) => side === 1)]);
+  const platform = unique([...seeds.platform, ...results.filter(({ side }) => side === PLATFORM_SIDE)]);
   const carrier = unique([...seeds.carrier, ...results.flatMap(({ carrierRecords }) => carrierRecords)]);
-  // A record of the platform's that was found by itself may be in no result yet; one that was found
-  // by its result brings the carrier's with it.
+  // A platform record may have no result yet; one found through its result brings the carrier's
+  // along.
   const stored = {
-    platform: await readRevisions(tx, "platform", carrierId, platform, run.now),
-    carrier: await readRevisions(tx, "carrier", carrierId, carrier, run.now),
+    platform: await readRevisions(tx, CDR, carrierId, platform, run.now),
+    carrier: await readRevisions(tx, DURATION, carrierId, carrier, run.now),
   };
   const kept = await findKept(tx, run, stored, results);
   const erased = {
-    platform: stored.platform.flatMap((record) => (kept.has(nameOf(1, record)) ? [] : (cdrWithout(run, record) ?? []))),
+    platform: stored.platform.flatMap((record) =>
+      kept.has(nameOf(PLATFORM_SIDE, record)) ? [] : (cdrWithout(run, record) ?? []),
+    ),
     carrier: stored.carrier.flatMap((record) =>
-      kept.has(nameOf(2, record)) ? [] : (durationWithout(run, record) ?? []),
+      kept.has(nameOf(CARRIER_SIDE, record)) ? [] : (durationWithout(run, record) ?? []),
     ),
   };
   const names = new Set([
-    ...erased.platform.map((record) => nameOf(1, record)),
-    ...erased.carrier.map((record) => nameOf(2, record)),
+    ...erased.platform.map((record) => nameOf(PLATFORM_SIDE, record)),
+    ...erased.carrier.map((record) => nameOf(CARRIER_SIDE, record)),
   ]);
   const found = new Set([
-    ...stored.platform.map((record) => nameOf(1, record)),
-    ...stored.carrier.map((record) => nameOf(2, record)),
+    ...stored.platform.map((record) => nameOf(PLATFORM_SIDE, record)),
+    ...stored.carrier.map((record) => nameOf(CARRIER_SIDE, record)),
   ]);
   const isErased = (result: StoredResult) =>
     shows(run.scope, result) ||
@@ -103,38 +107,37 @@ export async function gatherCalls(tx: Tx, run: CarrierErasure, { start, end, ...
     ...erased,
     results: results.filter((result) => !isKept(kept, result) && isErased(result)),
     idKeys: new Map([
-      ...maskedKeys("platform", stored.platform, erased.platform),
-      ...maskedKeys("carrier", stored.carrier, erased.carrier),
+      ...maskedKeys(CDR, stored.platform, erased.platform),
+      ...maskedKeys(DURATION, stored.carrier, erased.carrier),
     ]),
     stored: found,
   };
 }
 
-function maskedKeys(side: RecordSide, stored: readonly StoredRecord[], erased: readonly StoredRecord[]) {
+function maskedKeys(kind: RecordKind, stored: readonly StoredRecord[], erased: readonly StoredRecord[]) {
   const payloads = new Map(stored.map(({ sequence, payload }) => [sequence, payload]));
   return erased.flatMap(({ sequence, payload }) => {
     const before = payloads.get(sequence);
-    return before === undefined ? [] : changedIdKeys(side, before, payload);
+    return before === undefined ? [] : changedIdKeys(kind, before, payload);
   });
 }
 
 /**
- * Writes calls without the number and tells the feeds' readers, in the caller's transaction.
- * Returns the feeds' new heads, of those that gained an entry.
+ * Writes calls without the number and notifies the feeds' readers, in the caller's transaction.
+ * Returns the new heads of feeds that gained an entry.
  */
 export async function eraseCalls(
   tx: Tx,
   { carrierId, scope }: CarrierErasure,
   found: FoundCalls,
   at: ErasureAtCarrier,
-): Promise<Map<Feed, bigint>> {
-  const heads = new Map<Feed, bigint>();
+): Promise<Map<FeedId, bigint>> {
+  const heads = new Map<FeedId, bigint>();
   if (found.platform.length + found.carrier.length + found.results.length === 0) return heads;
-  // Taken whether or not an entry follows: a VOID on its way copies columns from what is rewritten
-  // here.
-  const cdrs = await lockFeed(tx, carrierId, Feed.CDRS);
-  const discrepancies = await lockFeed(tx, carrierId, Feed.DISCREPANCIES);
-  await lockFeed(tx, carrierId, Feed.DURATIONS);
+  // Locked in any case: a VOID on its way copies columns from what is rewritten here.
+  const cdrs = await lockFeed(tx, carrierId, FeedId.CDRS);
+  const discrepancies = await lockFeed(tx, carrierId, FeedId.DISCREPANCIES);
+  await lockFeed(tx, carrierId, FeedId.DURATIONS);
   const results = found.results.map((result) => ({
     ...resultWithout(scope, result),
     isWhole: membersOf(result).every((name) => found.stored.has(name)),
@@ -149,10 +152,10 @@ export async function eraseCalls(
   const isRewritten = await eraseEntries(tx, carrierId, scope, told);
   await rewriteCdrs(tx, carrierId, found.platform);
   await rewriteDurations(tx, carrierId, found.carrier);
-  const notify = async (feed: Feed, lock: FeedLock, names: readonly RecordName[]) => {
+  const notify = async (feed: FeedId, lock: FeedLock, names: readonly RecordName[]) => {
     if (names.length === 0) return;
     const payload = encodeErasureEntry(scope.erasureId, names);
-    if (feed === Feed.CDRS) await insertCdrErasure(tx, carrierId, lock, { erasureId: scope.erasureId, payload });
+    if (feed === FeedId.CDRS) await insertCdrErasure(tx, carrierId, lock, { erasureId: scope.erasureId, payload });
     else await insertDiscrepancyErasure(tx, carrierId, lock, payload);
     await advanceFeed(tx, carrierId, feed, lock.nextSequence + 1n);
     await raiseGeneration(tx, carrierId, feed);
@@ -160,9 +163,9 @@ export async function eraseCalls(
     heads.set(feed, lock.nextSequence);
   };
   const cdrNames = unique(found.platform);
-  await notify(Feed.CDRS, cdrs, cdrNames);
+  await notify(FeedId.CDRS, cdrs, cdrNames);
   await notify(
-    Feed.DISCREPANCIES,
+    FeedId.DISCREPANCIES,
     discrepancies,
     told.filter(({ recordId }) => isRewritten.has(recordId)),
   );
@@ -183,7 +186,7 @@ async function eraseEntries(
   told: readonly RecordName[],
 ): Promise<Set<string>> {
   const changed = new Set<string>();
-  // By discrepancy, so that the entries of a few are in memory and not those of all.
+  // One discrepancy at a time, to keep few entries in memory.
   for (const { recordId } of told) {
     const entries = (await readDiscrepancyEntries(tx, carrierId, [recordId])).flatMap(({ sequence, payload }) => {
       const erased = eraseDiscrepancy(payload, number);
@@ -195,22 +198,19 @@ async function eraseEntries(
   return changed;
 }
 
-/** What a record of the platform's, or a copy of one, has that an erasure reaches. */
 type ErasableCdr = Pick<
   StoredRecord,
   "payload" | "network" | "phoneNumber" | "callId" | "dialogCallId" | "correlationId"
 >;
 
 /**
- * A record of the platform's, or a copy of one, without the number; undefined when it is not in it
- * in the role.
+ * A platform record, or a copy, without the number; undefined if the number has no such role in it.
  */
 export function cdrWithout<Cdr extends ErasableCdr>({ scope }: CarrierErasure, record: Cdr) {
   const { number, role } = scope;
   const erased = eraseCdr(record.payload, record.network, { number, role });
   const isHolder = reachesSubscriber(role) && number.isNumber(record.phoneNumber);
-  // A VOID has what it inherited in its columns only. Where the number takes part in another role,
-  // its texts stay, as those of a record do.
+  // A VOID has inherited values in columns only. Texts stay if the number also has another role.
   const ids = [record.callId, record.dialogCallId, record.correlationId];
   const hasId =
     ids.some((id) => id !== undefined && number.isIn(id)) &&
@@ -231,7 +231,7 @@ export function cdrWithout<Cdr extends ErasableCdr>({ scope }: CarrierErasure, r
   };
 }
 
-/** A record of the carrier's, or a copy of one, likewise. */
+/** The same for a carrier's record. */
 export function durationWithout<Duration extends Pick<StoredRecord, "payload" | "phoneNumber">>(
   { scope }: CarrierErasure,
   record: Duration,
@@ -246,12 +246,12 @@ export function durationWithout<Duration extends Pick<StoredRecord, "payload" | 
   };
 }
 
-/** Whether a result shows the number in the role, whatever has become of its records. */
+/** Whether a result shows the number in the role, whatever happened to its records. */
 function shows(scope: ErasureScope, result: StoredResult): boolean {
   return isHolderOf(scope, result) || isOtherOf(scope, result);
 }
 
-// As in the record, which is gone: unless the number takes part in the call in another role.
+// As in the record, unless the number has another role in the call.
 function isInId({ number }: ErasureScope, { callId, phoneNumber, otherNumber }: StoredResult): boolean {
   if (callId === undefined || !number.isIn(callId) || number.isNumber(phoneNumber)) return false;
   return (
@@ -282,8 +282,7 @@ function resultWithout(scope: ErasureScope, result: StoredResult): Omit<Rewritte
   };
 }
 
-// A call is erased as a whole or not at all: what keeps one of its records keeps its counterpart
-// and its result.
+// A call is erased whole or not at all: what keeps one record keeps its counterpart and result.
 async function findKept(
   tx: Tx,
   run: CarrierErasure,
@@ -293,16 +292,15 @@ async function findKept(
   const judged = await readJudgedThrough(tx, run.carrierId);
   const reasons = new Map<string, HeldBack>();
   const withResult = new Set(results.flatMap(membersOf));
-  const note = (side: number, record: StoredRecord, through: bigint) => {
-    const part = side === 1 ? RecordPart.CALL : RecordPart.DURATION;
+  const note = ({ side, part }: RecordKind, record: StoredRecord, through: bigint) => {
     const name = nameOf(side, record);
-    // After a restore all is judged anew, from the beginning: what has a result was judged before.
+    // After a restore everything is judged again; what has a result was judged before.
     const isJudged = record.sequence <= through || (through === 0n && withResult.has(name));
     const held = keeps(run, part, record) ?? pendingOf(run, record, !isJudged);
     if (held) reasons.set(name, held);
   };
-  for (const record of stored.platform) note(1, record, judged.cdrs);
-  for (const record of stored.carrier) note(2, record, judged.durations);
+  for (const record of stored.platform) note(CDR, record, judged.cdrs);
+  for (const record of stored.carrier) note(DURATION, record, judged.durations);
   for (const result of results) {
     const members = membersOf(result);
     const held =
@@ -320,51 +318,47 @@ function reportKept(
 ): void {
   const sides = [
     {
-      side: 1,
-      part: RecordPart.CALL,
+      kind: CDR,
       records: stored.platform,
       isIn: (record: StoredRecord) => cdrWithout(run, record) !== undefined,
     },
     {
-      side: 2,
-      part: RecordPart.DURATION,
+      kind: DURATION,
       records: stored.carrier,
       isIn: (record: StoredRecord) => durationWithout(run, record) !== undefined,
     },
   ];
-  for (const { side, part, records, isIn } of sides) {
+  for (const { kind, records, isIn } of sides) {
     for (const record of records) {
-      const name = nameOf(side, record);
+      const name = nameOf(kind.side, record);
       const held = reasons.get(name);
-      if (held && isIn(record)) run.exceptions.add(part, held, name);
+      if (held && isIn(record)) run.exceptions.add(kind.part, held, name);
     }
   }
 }
 
-/** Whether a hold or a law keeps a record, or a copy of one. */
 export function keeps(
   { legalCountry, now }: CarrierErasure,
-  part: RecordPart,
+  part: Stated<RecordPart>,
   record: Pick<StoredRecord, "hold" | "startTime" | "ingestTime">,
 ): HeldBack | undefined {
   const { hold, startTime, ingestTime } = record;
-  if (hold) return { reason: ExceptionReason.HELD, due: hold.endTime, source: hold.holdId };
+  if (hold) return { reason: ErasureExceptionReason.HELD, due: hold.endTime, source: hold.holdId };
   return legalMinimum(legalCountry, part, startTime ?? ingestTime, now);
 }
 
-// The calls of which more is to come, or that nobody has compared yet: not for longer than that can
-// take.
+// Calls that wait for records or for a judgement, for as long as that can take.
 function pendingOf(run: CarrierErasure, record: StoredRecord, isUnjudged: boolean): HeldBack | undefined {
   const openUntil = record.isPartial ? (record.startTime ?? record.ingestTime) + LONGEST_CALL : 0n;
   const judgedUntil = isUnjudged ? run.acceptTime + DAY : 0n;
   const due = openUntil > judgedUntil ? openUntil : judgedUntil;
-  return due > run.now ? { reason: ExceptionReason.PENDING, due } : undefined;
+  return due > run.now ? { reason: ErasureExceptionReason.PENDING, due } : undefined;
 }
 
 function graceOf(run: CarrierErasure, { status, dueTime }: StoredResult): HeldBack | undefined {
-  if (status !== MatchStatus.PENDING) return undefined;
+  if (status !== DiscrepancyStatus.PENDING) return undefined;
   const due = dueTime === undefined || dueTime < run.now ? run.acceptTime + DAY : dueTime;
-  return due > run.now ? { reason: ExceptionReason.PENDING, due } : undefined;
+  return due > run.now ? { reason: ErasureExceptionReason.PENDING, due } : undefined;
 }
 
 function isKept(kept: ReadonlySet<string>, result: StoredResult): boolean {
@@ -372,16 +366,16 @@ function isKept(kept: ReadonlySet<string>, result: StoredResult): boolean {
 }
 
 function membersOf(result: StoredResult): string[] {
-  const carrier = result.carrierRecords.map((record) => nameOf(2, record));
+  const carrier = result.carrierRecords.map((record) => nameOf(CARRIER_SIDE, record));
   return [nameOf(result.side, result), ...carrier];
 }
 
-// Of both sides, as they are stored and as results name them.
+// Both sides, as stored and as named by results.
 function sidesOf({ platform, carrier, results }: FoundCalls): (RecordName & { side: number })[] {
   return [
-    ...platform.map(({ recordId, recordDate }) => ({ side: 1, recordId, recordDate })),
+    ...platform.map(({ recordId, recordDate }) => ({ side: PLATFORM_SIDE, recordId, recordDate })),
     ...[...carrier, ...results.flatMap(({ carrierRecords }) => carrierRecords)].map(({ recordId, recordDate }) => ({
-      side: 2,
+      side: CARRIER_SIDE,
       recordId,
       recordDate,
     })),

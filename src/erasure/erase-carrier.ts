@@ -1,7 +1,8 @@
-import { RecordPart } from "../domain/privacy/retention-parts.ts";
+import type { FeedId } from "../domain/feed-id.ts";
+import { CDR, PLATFORM_SIDE, RECORD_KINDS, type RecordKind } from "../domain/record-kind.ts";
 import { type Micros, microsFromMs } from "../domain/time/instant.ts";
+import { RecordPart } from "../gen/tandem/type/v1/agreement_pb.js";
 import type { Tx } from "../store/database/database.ts";
-import type { Feed } from "../store/database/schema.ts";
 import {
   type BatchPlace,
   eraseBatchHashes,
@@ -9,7 +10,6 @@ import {
   findRecordsOf,
   findTimelessRecordsOf,
   type RecordName,
-  type RecordSide,
 } from "../store/privacy/erase-calls.ts";
 import { findResultsOf, type ResultPlace } from "../store/privacy/erase-results.ts";
 import { type ErasureAtCarrier, readErasureCarrier, writeErasureCarrier } from "../store/privacy/erasures.ts";
@@ -19,25 +19,24 @@ import { eraseCopies } from "./erase-copies.ts";
 import { eraseLogs } from "./erase-logs.ts";
 import { eraseNumbers } from "./erase-numbers.ts";
 import { eraseUsage } from "./erase-usage.ts";
+import { addCounts } from "./erased-counts.ts";
 import { lookAgainAt } from "./look-again.ts";
-import { addCounts } from "./tally.ts";
 
-/** How many records one transaction looks at. */
+/** Records of one transaction. */
 const PAGE = 200;
-/** How many batches of uploads, of up to 16 KiB of hashes. */
+/** Upload batches of one transaction, each with up to 16 KiB of hashes. */
 const BATCHES = 200;
-/** How much of the period one statement looks through. */
+/** Span of one statement. */
 const SLICE: Micros = 86_400_000_000n;
 
 /**
- * Erases a number from everything that is kept of one carrier, each step in a transaction of its
- * own. It may be stopped anywhere and begun again: what is erased is not found again.
+ * Erases a number from everything kept of one carrier, step by step, each in its own transaction.
+ * It may stop anywhere and begin again: what is erased is not found again.
  */
 export async function eraseAtCarrier(run: CarrierRun): Promise<void> {
   const began = performance.now();
   const hashes = new Set<bigint>();
-  // First out of the uploads' hashes, which are found by those of the records: once these are gone
-  // nothing tells any more which they were.
+  // Upload hashes come first: they are found by the records' hashes.
   await eachPage(run, async (tx, seeds) => {
     const found = await gatherCalls(tx, run, seeds);
     for (const { contentHash } of [...found.platform, ...found.carrier])
@@ -69,10 +68,7 @@ export async function eraseAtCarrier(run: CarrierRun): Promise<void> {
   });
 }
 
-/**
- * What an erasure would come to at a carrier: the records that it would rewrite. Nothing is
- * written.
- */
+/** Counts the records that an erasure would rewrite; writes nothing. */
 export async function forecastAtCarrier(run: CarrierRun, at: ErasureAtCarrier): Promise<void> {
   const names = new Set<string>();
   await eachPage(run, async (tx, seeds) => {
@@ -93,22 +89,21 @@ export async function forecastAtCarrier(run: CarrierRun, at: ErasureAtCarrier): 
   at.exceptions = run.exceptions.list();
 }
 
-// Both sides one after the other; a record whose counterpart was found before it is not found
-// again.
+// One side after the other; no call is found twice.
 async function eachPage(
   run: CarrierRun,
-  work: (tx: Tx, seeds: Seeds) => Promise<Map<Feed, bigint> | undefined | undefined>,
+  work: (tx: Tx, seeds: Seeds) => Promise<Map<FeedId, bigint> | undefined | undefined>,
 ): Promise<void> {
-  for (const side of ["platform", "carrier"] as const) {
+  for (const kind of RECORD_KINDS) {
     const asSeeds = (names: readonly RecordName[], { start, end }: { start: Micros; end: Micros }): Seeds =>
-      side === "platform" ? { platform: names, carrier: [], start, end } : { platform: [], carrier: names, start, end };
-    for await (const slice of slicesOf(run, side)) {
+      kind === CDR ? { platform: names, carrier: [], start, end } : { platform: [], carrier: names, start, end };
+    for await (const slice of slicesOf(run, kind)) {
       let after = 0n;
       for (let isMore = true; isMore; ) {
         run.signal.throwIfAborted();
         const heads = await run.transact(async (tx) => {
           const search = { ...searchOf(run), ...slice };
-          const page = await findRecordsOf(tx, side, run.carrierId, search, { after, limit: PAGE });
+          const page = await findRecordsOf(tx, kind, run.carrierId, search, { after, limit: PAGE });
           isMore = page.length === PAGE;
           after = page.at(-1)?.sequence ?? after;
           return page.length > 0 ? work(tx, asSeeds(page, slice)) : undefined;
@@ -120,7 +115,7 @@ async function eachPage(
     for (let isMore = true; isMore; ) {
       run.signal.throwIfAborted();
       const heads = await run.transact(async (tx) => {
-        const page = await findTimelessRecordsOf(tx, side, run.carrierId, searchOf(run), { after, limit: PAGE });
+        const page = await findTimelessRecordsOf(tx, kind, run.carrierId, searchOf(run), { after, limit: PAGE });
         isMore = page.length === PAGE;
         after = page.at(-1)?.sequence ?? after;
         return page.length > 0 ? work(tx, asSeeds(page, run.scope)) : undefined;
@@ -130,7 +125,7 @@ async function eachPage(
   }
 }
 
-function tell({ onAppended }: CarrierRun, heads: Map<Feed, bigint> | undefined | undefined): void {
+function tell({ onAppended }: CarrierRun, heads: Map<FeedId, bigint> | undefined | undefined): void {
   for (const [feed, head] of heads ?? []) onAppended(feed, head);
 }
 
@@ -139,8 +134,8 @@ function searchOf({ scope }: CarrierErasure) {
   return { forms: number.forms, pattern: number.pattern, start, end };
 }
 
-// The period a day at a time, without the days in which nothing is.
-async function* slicesOf(run: CarrierRun, of: RecordSide | "result"): AsyncGenerator<{ start: Micros; end: Micros }> {
+// The days of the period that have records.
+async function* slicesOf(run: CarrierRun, of: RecordKind | "result"): AsyncGenerator<{ start: Micros; end: Micros }> {
   const { end } = run.scope;
   let from = run.scope.start;
   while (from < end) {
@@ -169,7 +164,7 @@ async function eraseUploadedHashes(run: CarrierRun, hashes: ReadonlySet<bigint>)
   } while (after);
 }
 
-// Of calls whose records are past their retention: what was made of them is kept for longer.
+// Results whose records are past their retention are kept longer.
 async function eraseResultsAlone(run: CarrierRun): Promise<void> {
   for await (const slice of slicesOf(run, "result")) await eraseResultsIn(run, slice);
 }
@@ -183,7 +178,7 @@ async function eraseResultsIn(run: CarrierRun, slice: { start: Micros; end: Micr
       isMore = found.length === PAGE;
       after = found.at(-1);
       const seeds = {
-        platform: found.filter(({ side }) => side === 1),
+        platform: found.filter(({ side }) => side === PLATFORM_SIDE),
         carrier: found.flatMap(({ carrierRecords }) => carrierRecords),
         ...slice,
       };

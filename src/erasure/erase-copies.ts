@@ -1,7 +1,6 @@
 import { type ErasureScope, isInScope } from "../domain/privacy/erasure.ts";
-import { RecordPart } from "../domain/privacy/retention-parts.ts";
+import { CDR, kindOfSide, PLATFORM_SIDE, RECORD_KINDS } from "../domain/record-kind.ts";
 import type { Tx } from "../store/database/database.ts";
-import { Feed, UploadKind } from "../store/database/schema.ts";
 import {
   findHeldOf,
   findQuarantinedOf,
@@ -21,22 +20,19 @@ import {
 } from "../store/privacy/erasures.ts";
 import type { CarrierRun } from "./carrier-run.ts";
 import { cdrWithout, durationWithout, keeps } from "./erase-calls.ts";
-import { eraseCdr, eraseDuration } from "./messages-edge.ts";
+import { addCounts } from "./erased-counts.ts";
+import { eraseCdr, eraseDuration } from "./messages-codec.ts";
 import { withoutNumber } from "./rejects.ts";
-import { addCounts } from "./tally.ts";
 
 const PAGE = 200;
-/**
- * Erases a number from what is kept of a carrier's records besides them: quarantine, rejects,
- * copies under holds that are over.
- */
+/** Erases a number from copies: quarantine, rejects, copies under ended holds. */
 export async function eraseCopies(run: CarrierRun): Promise<void> {
   await eachPage<QuarantinePlace>(run, eraseQuarantined);
   await eachPage<RejectPlace>(run, eraseRejects);
   await eachPage<Pick<HeldCopy, "side" | "sequence">>(run, eraseHeld);
 }
 
-/** Goes through pages, each in a transaction, until one tells no place to go on from. */
+/** Runs a transaction for each page. */
 async function eachPage<Place>(
   run: CarrierRun,
   work: (tx: Tx, run: CarrierRun, at: ErasureAtCarrier, after: Place | undefined) => Promise<Place | undefined>,
@@ -59,17 +55,16 @@ async function eraseQuarantined(
   at: ErasureAtCarrier,
   after: QuarantinePlace | undefined,
 ): Promise<QuarantinePlace | undefined> {
-  // The locks of the feeds keep a release out, which would take away what is rewritten here, number
-  // and all.
-  for (const feed of [Feed.CDRS, Feed.DURATIONS]) await raiseGeneration(tx, carrierId, feed);
+  // The feeds' locks keep out a release, which would move what is rewritten here, number included.
+  for (const { feed } of RECORD_KINDS) await raiseGeneration(tx, carrierId, feed);
   const found = await findQuarantinedOf(tx, carrierId, searchOf(scope), { after, limit: PAGE });
   for (const record of found) {
-    const isCdr = record.kind === UploadKind.CDRS;
-    const erased = isCdr ? eraseCdr(record.payload, undefined, scope) : eraseDuration(record.payload, scope);
+    const erased =
+      record.kind === CDR ? eraseCdr(record.payload, undefined, scope) : eraseDuration(record.payload, scope);
     if (!erased || !isInScope(scope, record)) continue;
     const numbers = record.numbers.filter((each) => !scope.number.isIn(each));
     await rewriteQuarantined(tx, carrierId, { ...record, payload: erased.payload, numbers });
-    addCounts(at, isCdr ? RecordPart.CALL : RecordPart.DURATION, { copies: 1, hashes: 1 });
+    addCounts(at, record.kind.part, { copies: 1, hashes: 1 });
   }
   return found.length < PAGE ? undefined : found.at(-1);
 }
@@ -86,7 +81,7 @@ async function eraseRejects(
     const erased = withoutNumber(reject, [scope], reject.createTime);
     if (erased.message === reject.message && erased.recordJson === reject.recordJson) continue;
     await rewriteReject(tx, carrierId, erased);
-    addCounts(at, reject.kind === UploadKind.CDRS ? RecordPart.CALL : RecordPart.DURATION, { copies: 1, hashes: 1 });
+    addCounts(at, reject.kind.part, { copies: 1, hashes: 1 });
   }
   return found.length < PAGE ? undefined : found.at(-1);
 }
@@ -100,7 +95,7 @@ async function eraseHeld(
   const { carrierId, scope } = run;
   const found = await findHeldOf(tx, carrierId, searchOf(scope), { after, limit: PAGE, now: run.now });
   for (const copy of found) {
-    const part = copy.side === 1 ? RecordPart.CALL : RecordPart.DURATION;
+    const { part } = kindOfSide(copy.side);
     const erased = heldWithout(run, copy);
     if (!erased) continue;
     const held = keeps(run, part, copy);
@@ -115,7 +110,7 @@ async function eraseHeld(
 }
 
 function heldWithout(run: CarrierRun, copy: HeldCopy) {
-  if (copy.side === 1) return cdrWithout(run, copy);
+  if (copy.side === PLATFORM_SIDE) return cdrWithout(run, copy);
   const erased = durationWithout(run, copy);
   return erased && { ...erased, callingErased: false, calledErased: false };
 }

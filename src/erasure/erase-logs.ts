@@ -3,10 +3,9 @@ import { eraseDisclosedNumber } from "../store/privacy/erasure-recipients.ts";
 import type { CarrierRun } from "./carrier-run.ts";
 
 /**
- * Takes a number out of the answers that are kept for a day, so that a call can be repeated. In
- * place and of the same length, whatever message it is; a number that is in service stays, as in
- * the inventory. And takes its hash out of what was asked for in disclosures: who has the
- * installation's secret could find the number by it.
+ * Erases a number from stored answers of repeatable calls, in place and at the same length; a
+ * number in service stays, as in the inventory. Also erases its hash from requests for disclosures:
+ * with the installation's secret the hash would reveal the number.
  */
 export async function eraseLogs(run: CarrierRun): Promise<void> {
   const { scope, carrierId } = run;

@@ -1,8 +1,9 @@
-import { ExceptionReason, reachesSubscriber } from "../domain/privacy/erasure.ts";
-import { RecordPart } from "../domain/privacy/retention-parts.ts";
+import { FeedId } from "../domain/feed-id.ts";
+import { reachesSubscriber } from "../domain/privacy/erasure.ts";
 import { utcDay } from "../domain/time/instant.ts";
+import { ErasureExceptionReason } from "../gen/tandem/platform/v1/privacy_service_pb.js";
+import { RecordPart } from "../gen/tandem/type/v1/agreement_pb.js";
 import type { Tx } from "../store/database/database.ts";
-import { Feed } from "../store/database/schema.ts";
 import { advanceFeed, type FeedLock, lockFeed } from "../store/feeds/feed-head.ts";
 import { deleteApproval } from "../store/numbers/number-ranges.ts";
 import {
@@ -23,29 +24,24 @@ import {
   writeErasureCarrier,
 } from "../store/privacy/erasures.ts";
 import type { CarrierRun } from "./carrier-run.ts";
-import { encodeErasureEntry, eraseNumberEntries } from "./messages-edge.ts";
-import { addCounts, addNotice, type HeldBack } from "./tally.ts";
+import { addCounts, addNotice, type HeldBack } from "./erased-counts.ts";
+import { encodeErasureEntry, eraseNumberEntries } from "./messages-codec.ts";
 
-/** Most rows that one ERASURE entry names. */
 const MOST_NAMES = 1_000;
 
 /**
- * Takes a subscriber's number out of its carrier's inventory, as far as the holding is over: a
- * number that is in service stays. Calls that are kept for now are attributed by the history, which
- * therefore stays as long.
+ * Erases a subscriber's number from the carrier's inventory if the holding is over. Its history
+ * stays while kept calls are attributed by it.
  */
 export async function eraseNumbers(run: CarrierRun): Promise<void> {
   if (!reachesSubscriber(run.scope.role)) return;
   for (const phoneNumber of run.scope.number.forms) {
     const head = await run.transact((tx) => eraseHoldings(tx, run, phoneNumber));
-    if (head !== undefined) run.onAppended(Feed.NUMBERS, head);
+    if (head !== undefined) run.onAppended(FeedId.NUMBERS, head);
   }
 }
 
-/**
- * What an erasure would come to in the inventory, once its calls have been looked at. Nothing is
- * written.
- */
+/** The same as a forecast, after the calls; writes nothing. */
 export async function forecastNumbers(run: CarrierRun, at: ErasureAtCarrier): Promise<void> {
   if (!reachesSubscriber(run.scope.role)) return;
   for (const phoneNumber of run.scope.number.forms) await forecastHoldings(run, at, phoneNumber);
@@ -66,10 +62,10 @@ async function forecastHoldings(run: CarrierRun, at: ErasureAtCarrier, phoneNumb
 
 async function eraseHoldings(tx: Tx, run: CarrierRun, phoneNumber: string): Promise<bigint | undefined> {
   const { scope, carrierId } = run;
-  const lock = await lockFeed(tx, carrierId, Feed.NUMBERS);
+  const lock = await lockFeed(tx, carrierId, FeedId.NUMBERS);
   const holdings = await readHoldingsIn(tx, carrierId, phoneNumber, scope);
   const kept = holdings.length === 0 ? undefined : whyKept(run, holdings);
-  // That the carrier may claim the number goes with the last that it has of it.
+  // The approval goes with the last row.
   if (!kept) await deleteApproval(tx, carrierId, phoneNumber);
   if (holdings.length === 0) return undefined;
   if (kept) {
@@ -91,7 +87,7 @@ async function eraseHoldings(tx: Tx, run: CarrierRun, phoneNumber: string): Prom
 }
 
 function whyKept({ exceptions }: CarrierRun, holdings: readonly { isOver: boolean }[]): HeldBack | undefined {
-  if (holdings.some(({ isOver }) => !isOver)) return { reason: ExceptionReason.IN_SERVICE, due: undefined };
+  if (holdings.some(({ isOver }) => !isOver)) return { reason: ErasureExceptionReason.IN_SERVICE, due: undefined };
   const [kept] = exceptions.list();
   if (!kept) return undefined;
   const { reason, source } = kept;
@@ -109,10 +105,10 @@ async function tellNumbers(
     const names = named.map((entry) => ({ recordId: String(entry.sequence), recordDate: utcDay(entry.ingestTime) }));
     const payload = encodeErasureEntry(scope.erasureId, names);
     await insertNumberErasure(tx, carrierId, { ...lock, nextSequence: next }, payload);
-    addNotice(at, Feed.NUMBERS, next);
+    addNotice(at, FeedId.NUMBERS, next);
     next++;
   }
-  await advanceFeed(tx, carrierId, Feed.NUMBERS, next);
-  await raiseGeneration(tx, carrierId, Feed.NUMBERS);
+  await advanceFeed(tx, carrierId, FeedId.NUMBERS, next);
+  await raiseGeneration(tx, carrierId, FeedId.NUMBERS);
   return next;
 }

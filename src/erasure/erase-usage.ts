@@ -1,12 +1,9 @@
 import { reachesSubscriber } from "../domain/privacy/erasure.ts";
 import { eraseLines, findPeriodsOf, findRestatementsOf, rewriteRestatement } from "../store/privacy/erase-usage.ts";
 import type { CarrierRun } from "./carrier-run.ts";
-import { eraseRestatement } from "./messages-edge.ts";
+import { eraseRestatement } from "./messages-codec.ts";
 
-/**
- * Takes a subscriber's number out of the figures of closed periods: what it called stays counted,
- * for no number.
- */
+/** Erases a subscriber's number from closed periods: its calls stay counted, under no number. */
 export async function eraseUsage(run: CarrierRun): Promise<void> {
   const { scope } = run;
   if (!reachesSubscriber(scope.role)) return;

@@ -4,15 +4,12 @@ import { type Database, systemTransaction } from "../store/database/database.ts"
 import type { ErasureAtCarrier } from "../store/privacy/erasures.ts";
 import { forecastAtCarrier } from "./erase-carrier.ts";
 import { forecastNumbers } from "./erase-numbers.ts";
+import { Exceptions } from "./erased-counts.ts";
 import { readCircumstances } from "./run-erasure.ts";
-import { Exceptions } from "./tally.ts";
 
 const STATEMENT_TIMEOUT_MS = 30_000;
 
-/**
- * What an erasure would rewrite of each carrier's records, and what it would leave. Nothing is
- * written.
- */
+/** What an erasure would rewrite and keep at each carrier; writes nothing. */
 export async function forecastErasure(
   db: Database,
   scope: ErasureScope,

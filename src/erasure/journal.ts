@@ -6,13 +6,10 @@ import type { ErasureScope } from "../domain/privacy/erasure.ts";
 import { makeFolder, readLines, syncFolder } from "../files/files.ts";
 import type { ErasureKey } from "./key-file.ts";
 
-/** Largest journal that is read, bytes: an entry has some 600. */
+/** Bytes; an entry has about 600. */
 export const MAX_JOURNAL_BYTES = 256 * 1_048_576;
 
-/**
- * What an entry tells: the whole request, so that it can be done again in a database that never
- * heard of it.
- */
+/** The whole request, so that it can be repeated in a database that never saw it. */
 const Entry = z.object({
   erasureId: z.string(),
   requestId: z.string(),
@@ -26,19 +23,18 @@ const Entry = z.object({
   createTime: z.string(),
 });
 
-/** An entry of the journal; the times are microseconds since 1970, as text. */
+/** Times are microseconds since 1970, as text. */
 export type JournalEntry = z.output<typeof Entry>;
 
-/** An entry as it is kept: encrypted. */
+/** An encrypted entry. */
 export interface SealedEntry {
   readonly erasureId: string;
   readonly sealed: Buffer;
 }
 
 /**
- * The journal of erasures: a file outside the database, to which entries are only ever appended, so
- * that a database that is restored from an older backup is told what was erased since. Several
- * processes may append to one file.
+ * The journal of erasures: an append-only file outside the database, from which a restored database
+ * learns what was erased since its backup. Several processes may append to one file.
  */
 export class ErasureJournal {
   readonly #path: string;
@@ -49,40 +45,32 @@ export class ErasureJournal {
     this.#key = key;
   }
 
-  /** Encrypts an entry. */
   seal(entry: JournalEntry): SealedEntry {
     return { erasureId: entry.erasureId, sealed: this.#key.encrypt(entry.erasureId, JSON.stringify(entry)) };
   }
 
-  /** Reads an entry. Throws when it was encrypted under another key. */
+  /** Throws when the entry was encrypted with another key. */
   unseal({ erasureId, sealed }: SealedEntry): JournalEntry {
     try {
       return Entry.parse(JSON.parse(this.#key.decrypt(erasureId, sealed)));
     } catch (cause) {
-      throw new Error(
-        `the entry of erasure ${erasureId} cannot be read: it was written under another key, or changed`,
-        {
-          cause,
-        },
-      );
+      throw new Error(`the entry of erasure ${erasureId} cannot be read: it was changed, or written with another key`, {
+        cause,
+      });
     }
   }
 
-  /** What an entry asks to erase. */
   scopeOf(entry: SealedEntry): ErasureScope {
     const { erasureId, phoneNumber, start, end, role } = this.unseal(entry);
     return { erasureId, number: new ErasedNumber(phoneNumber), start: BigInt(start), end: BigInt(end), role };
   }
 
-  /** Appends an entry. When this resolves, it is on the disk. */
+  /** Resolves when the entry is on disk. */
   append({ erasureId, sealed }: SealedEntry): Promise<void> {
     return this.#append({ erasureId, sealed: sealed.toString("base64") });
   }
 
-  /**
-   * Gives the file a name, by which it is known wherever it is moved or copied to. Entries stay as
-   * they are.
-   */
+  /** Names the file, so that it is known after a move or a copy. */
   setName(name: string): Promise<void> {
     return this.#append({ journal: name });
   }
@@ -92,7 +80,7 @@ export class ErasureJournal {
     const file = await open(this.#path, "a+", 0o600);
     try {
       const { size } = await file.stat();
-      // A line that a crash cut off must not take this one with it.
+      // A line cut off by a crash must not swallow this one.
       const last = size === 0 ? "\n" : (await file.read(Buffer.alloc(1), 0, 1, size - 1)).buffer.toString();
       const line = `${JSON.stringify(entry)}\n`;
       await file.appendFile(last === "\n" ? line : `\n${line}`);
@@ -103,14 +91,12 @@ export class ErasureJournal {
     await syncFolder(dirname(this.#path));
   }
 
-  /**
-   * Every entry, in their order. A line that a crash cut off was never answered, and is left out.
-   */
+  /** All entries in order, without a line that a crash cut off: its request was never answered. */
   read(): Promise<SealedEntry[]> {
     return ErasureJournal.readEntries(this.#path);
   }
 
-  /** Every entry of a file, whichever key they are under. */
+  /** All entries of a file, under any key. */
   static async readEntries(path: string): Promise<SealedEntry[]> {
     return (await readLines(path, MAX_JOURNAL_BYTES)).flatMap((line) => parseLine(line) ?? []);
   }
@@ -132,7 +118,7 @@ function parseLine(line: string): SealedEntry | undefined {
   }
 }
 
-// Versions that know of no names leave such a line out as one that was cut off.
+// Older versions skip such a line like one that was cut off.
 const NameLine = z.object({ journal: z.string() });
 
 function parseName(line: string): string | undefined {

@@ -7,14 +7,12 @@ const KEY_BYTES = 32;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 const ALGORITHM = "aes-256-gcm";
-/**
- * Hexadecimal digits of a fingerprint: enough to tell keys apart, and it says nothing of the key.
- */
+/** Enough digits to tell keys apart, too few to say anything about the key. */
 const FINGERPRINT_DIGITS = 16;
 
 /**
- * The key of the erasure journal. What it encrypts is bound to a name, so that no entry can stand
- * for another.
+ * The key of the erasure journal. Cipher texts are bound to a name, so no entry can stand in for
+ * another.
  */
 export class ErasureKey {
   readonly #key: Buffer;
@@ -23,12 +21,12 @@ export class ErasureKey {
     this.#key = key;
   }
 
-  /** Tells keys apart, and may be shown and kept. */
+  /** Tells keys apart; not secret. */
   get fingerprint(): string {
     return createHmac("sha256", this.#key).update("tandem erasure key").digest("hex").slice(0, FINGERPRINT_DIGITS);
   }
 
-  /** Encrypts a text: nonce, tag and cipher text. */
+  /** Returns nonce, tag and cipher text. */
   encrypt(name: string, text: string): Buffer {
     const nonce = randomBytes(NONCE_BYTES);
     const cipher = createCipheriv(ALGORITHM, this.#key, nonce).setAAD(Buffer.from(name));
@@ -36,10 +34,7 @@ export class ErasureKey {
     return Buffer.concat([nonce, cipher.getAuthTag(), encrypted]);
   }
 
-  /**
-   * Decrypts what `encrypt` made. Throws when it was made under another key or name, or was
-   * changed.
-   */
+  /** Throws when the key or name differs or the bytes were changed. */
   decrypt(name: string, bytes: Buffer): string {
     const decipher = createDecipheriv(ALGORITHM, this.#key, bytes.subarray(0, NONCE_BYTES)).setAAD(Buffer.from(name));
     decipher.setAuthTag(bytes.subarray(NONCE_BYTES, NONCE_BYTES + TAG_BYTES));
@@ -47,7 +42,7 @@ export class ErasureKey {
   }
 }
 
-/** Reads the key file; undefined: there is none. Throws when it holds no key. */
+/** Undefined: no file. Throws when it holds no key. */
 export async function readErasureKey(path: string): Promise<ErasureKey | undefined> {
   const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return undefined;
@@ -56,22 +51,21 @@ export async function readErasureKey(path: string): Promise<ErasureKey | undefin
   return text === undefined ? undefined : parseErasureKey(path, text);
 }
 
-/** Makes the key file, or reads it where another process made it just now. */
+/** Makes the key file, or reads one that another process has just made. */
 export async function makeErasureKey(path: string): Promise<ErasureKey> {
   await makeFolder(dirname(path));
   const key = (await makeKey(path)) ?? (await readErasureKey(path));
-  if (!key) throw new Error(`${path}: it was made just now, and is gone`);
+  if (!key) throw new Error(`${path}: it was created just now, but is gone`);
   return key;
 }
 
-/** What a key file has in it. */
 export function parseErasureKey(path: string, text: string): ErasureKey {
   const key = Buffer.from(text.trim(), "base64");
   if (key.length !== KEY_BYTES) throw new Error(`${path}: expected a key of the erasure journal, 32 bytes in base64`);
   return new ErasureKey(key);
 }
 
-// Undefined when another process made one just now.
+// Undefined: another process has just made one.
 async function makeKey(path: string): Promise<ErasureKey | undefined> {
   const key = randomBytes(KEY_BYTES);
   const file = await open(path, "wx", 0o600).catch((error: NodeJS.ErrnoException) => {

@@ -1,22 +1,19 @@
-import { Verdict } from "../domain/calls/verdict.ts";
 import { type ErasureScope, isInScope, reachesSubscriber } from "../domain/privacy/erasure.ts";
+import { CDR, type RecordKind } from "../domain/record-kind.ts";
 import type { Micros } from "../domain/time/instant.ts";
+import { Verdict } from "../gen/tandem/type/v1/upload_pb.js";
 import type { Tx } from "../store/database/database.ts";
-import { UploadKind } from "../store/database/schema.ts";
 import { readInForce } from "../store/privacy/erasures.ts";
-import type { AppendBatch } from "../store/records/append.ts";
-import type { AppendRecord, CdrRow, DurationRow } from "../store/records/record-rows.ts";
+import type { AppendBatch, AppendRecord, CdrRow, DurationRow } from "../store/records/record-rows.ts";
 import type { ErasureJournal } from "./journal.ts";
-import { type ErasedParts, eraseCdr, eraseDuration } from "./messages-edge.ts";
+import { type ErasedParts, eraseCdr, eraseDuration } from "./messages-codec.ts";
 import { withoutNumber } from "./rejects.ts";
 
-/** What is erased at a carrier as it arrives. */
 export type LateErasures = readonly ErasureScope[];
 
 /**
- * The erasures that are in force at each carrier, for writers of records: loaded under the feed's
- * lock when its payload generation is another than it was, and remembered until then. A carrier of
- * which nothing was ever erased costs nothing.
+ * The erasures in force at each carrier, for writers of records. They are loaded under the feed's
+ * lock when its payload generation has changed. Carriers without erasures cost nothing.
  */
 export class ErasuresInForce {
   readonly #journal: ErasureJournal;
@@ -27,7 +24,7 @@ export class ErasuresInForce {
     this.#journal = journal;
   }
 
-  /** What is in force at a carrier, by a feed that the transaction has locked. */
+  /** The erasures of a carrier whose feed the transaction has locked. */
   async load(tx: Tx, carrierId: string, feed: number, generation: bigint): Promise<LateErasures> {
     if (generation === 0n) return NONE;
     const key = `${feed}:${carrierId}`;
@@ -38,7 +35,7 @@ export class ErasuresInForce {
     return scopes;
   }
 
-  /** What is in force at a carrier at this moment. */
+  /** The erasures of a carrier now. */
   async read(tx: Tx, carrierId: string): Promise<LateErasures> {
     const entries = await readInForce(tx, carrierId);
     return entries.map((entry) => {
@@ -51,13 +48,10 @@ export class ErasuresInForce {
 
 const NONE: LateErasures = [];
 
-/**
- * The batches with what is in force taken out of their records; themselves when there is nothing to
- * be taken out.
- */
+/** The batches without erased numbers; the same object if nothing changes. */
 export function eraseLateBatches(
   batches: readonly AppendBatch[],
-  kind: UploadKind,
+  kind: RecordKind,
   scopes: LateErasures,
 ): readonly AppendBatch[] {
   if (scopes.length === 0) return batches;
@@ -68,8 +62,8 @@ export function eraseLateBatches(
   }));
 }
 
-// Calls that come in time are of no erasure's period, which has passed.
-function eraseRecords(batch: AppendBatch, kind: UploadKind, scopes: LateErasures): AppendBatch["records"] {
+// Erasure periods lie in the past, so calls that arrive on time fall outside all of them.
+function eraseRecords(batch: AppendBatch, kind: RecordKind, scopes: LateErasures): AppendBatch["records"] {
   const starts = batch.records.flatMap(({ startTime }) => startTime ?? []).sort((a, b) => Number(a - b));
   const [first = 0n, last = starts.at(-1) ?? first] = [starts[0], starts.at(-1)];
   const isTimed = starts.length === batch.records.length;
@@ -80,8 +74,8 @@ function eraseRecords(batch: AppendBatch, kind: UploadKind, scopes: LateErasures
   );
 }
 
-/** A record with what is in force taken out; itself when nothing is in it. */
-export function eraseLate(record: AppendRecord, kind: UploadKind, scopes: LateErasures): AppendRecord {
+/** A record without erased numbers; the same object if nothing changes. */
+export function eraseLate(record: AppendRecord, kind: RecordKind, scopes: LateErasures): AppendRecord {
   let erased = record;
   for (const scope of scopes) {
     if (isInScope(scope, record)) erased = eraseOne(erased, kind, scope) ?? erased;
@@ -89,7 +83,7 @@ export function eraseLate(record: AppendRecord, kind: UploadKind, scopes: LateEr
   return erased;
 }
 
-// What is kept of a refused record is its text; its hash says too much as well.
+// Of a refused record the text is kept, and its hash would reveal too much.
 function eraseRefused(batch: AppendBatch, index: number, scopes: LateErasures): AppendRecord {
   const record = batch.records[index] as AppendRecord;
   const told = batch.describe(index, Verdict.REJECTED, 0);
@@ -98,11 +92,11 @@ function eraseRefused(batch: AppendBatch, index: number, scopes: LateErasures): 
   return isSame ? record : copyOf(record, { erasedBy: [] });
 }
 
-function eraseOne(record: AppendRecord, kind: UploadKind, scope: ErasureScope): AppendRecord | undefined {
+function eraseOne(record: AppendRecord, kind: RecordKind, scope: ErasureScope): AppendRecord | undefined {
   const { row } = record;
   if (row === undefined) return undefined;
   const { number } = scope;
-  const isCdr = kind === UploadKind.CDRS;
+  const isCdr = kind === CDR;
   const erased = isCdr
     ? eraseCdr(row.payload, (row as CdrRow).network?.payload, scope)
     : eraseDuration(row.payload, scope);
@@ -135,7 +129,7 @@ function cdrRow(row: CdrRow, erased: ErasedParts, { number }: ErasureScope): Cdr
   };
 }
 
-// A record is a view with getters, which a spread would leave behind.
+// Records have getters, which a spread would lose.
 function copyOf(record: AppendRecord, changes: Partial<AppendRecord>): AppendRecord {
   return {
     recordId: record.recordId,

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { ExceptionReason } from "../domain/privacy/erasure.ts";
+import { ErasureExceptionReason } from "../gen/tandem/platform/v1/privacy_service_pb.js";
+import { Exceptions } from "./erased-counts.ts";
 import { lookAgainAt } from "./look-again.ts";
-import { Exceptions } from "./tally.ts";
 
 const MINUTE = 60_000_000n;
 const ended = 1_000n * MINUTE;
@@ -13,7 +13,7 @@ function exceptionsOf(...found: { reason: number; due?: bigint }[]): Exceptions 
 }
 
 describe("what an erasure left is looked at again", () => {
-  const { HELD, LEGAL_MINIMUM, IN_SERVICE } = ExceptionReason;
+  const { HELD, LEGAL_MINIMUM, IN_SERVICE } = ErasureExceptionReason;
 
   test("never, when nothing was left", () => {
     expect(lookAgainAt(exceptionsOf(), { ended, took: MINUTE })).toBeUndefined();

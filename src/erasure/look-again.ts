@@ -1,35 +1,35 @@
-import { ExceptionReason } from "../domain/privacy/erasure.ts";
 import type { Micros } from "../domain/time/instant.ts";
-import type { Exceptions } from "./tally.ts";
+import { ErasureExceptionReason } from "../gen/tandem/platform/v1/privacy_service_pb.js";
+import type { Exceptions } from "./erased-counts.ts";
 
 /**
- * A hold may be ended before its end, and a number released at any time: looked at again after so
- * long.
+ * Holds may end early and numbers may be released at any time, so exceptions are rechecked this
+ * often.
  */
 const LOOK_AGAIN: Micros = 300_000_000n;
 /**
- * Looking takes all that is kept of a period: so many times as long as it took it is not done
- * again, but for a date that was given.
+ * A check reads the whole period, so the next waits this many times its length, unless a due date
+ * was given.
  */
 const REST = 20n;
 
 /**
- * When to look again at what exceptions keep; undefined: nothing is kept.
- * @param run when the look that found them ended, and how long it took.
+ * When to recheck exceptions; undefined: there are none.
+ * @param run when the check ended, and how long it took.
  */
 export function lookAgainAt(exceptions: Exceptions, run: { ended: Micros; took: Micros }): Micros | undefined {
   const held = exceptions.list();
   if (held.length === 0) return undefined;
   const mayEndSooner = held.some(
-    ({ reason, due }) => due === undefined || reason === ExceptionReason.HELD || reason === ExceptionReason.PENDING,
+    ({ reason, due }) =>
+      due === undefined || reason === ErasureExceptionReason.HELD || reason === ErasureExceptionReason.PENDING,
   );
   const soon = run.ended + LOOK_AGAIN;
   const due = exceptions.earliest ?? soon;
   const wanted = mayEndSooner ? earlier(soon, due) : due;
   const rested = run.ended + REST * run.took;
   if (wanted >= rested) return wanted;
-  // Each record has a date of its own; what the receipt gives is the last of its kind, and that is
-  // kept.
+  // Records have their own dates; the receipt gives the last of its kind.
   const promised = exceptions.promised;
   return promised === undefined ? rested : earlier(rested, promised);
 }

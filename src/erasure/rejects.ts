@@ -2,20 +2,19 @@ import { type ErasureScope, isInScope } from "../domain/privacy/erasure.ts";
 import { type Micros, microsFromMs } from "../domain/time/instant.ts";
 
 /**
- * A record is refused when it is older than so many days: one of which nothing tells the time came
- * this long after the call at most.
+ * Older records are refused, so a reject without a time is at most this much younger than its call.
  */
 const OLDEST: Micros = 402n * 86_400_000_000n;
 
-/** What is kept of a record that was refused or quarantined, as far as a number may be in it. */
+/** The kept text of a refused or quarantined record. */
 export interface RejectText {
   readonly message: string;
   readonly recordJson: string;
 }
 
 /**
- * A reject without the numbers of some erasures, masked ones too; itself when it is of none of
- * their calls.
+ * A reject without the numbers of some erasures, even masked; the same object if it belongs to
+ * none.
  */
 export function withoutNumber<Reject extends RejectText>(
   reject: Reject,
@@ -31,7 +30,7 @@ export function withoutNumber<Reject extends RejectText>(
   return erased;
 }
 
-// As it was sent, cut off after a kibibyte: whatever of its times can be read.
+// The text is cut after 1 KiB: uses whatever times can be read.
 function isRejectInScope(scope: ErasureScope, { recordJson }: RejectText, createTime: Micros | undefined): boolean {
   const time = /"(?:inviteTime|answerTime)":"([^"]+)"/.exec(recordJson)?.[1];
   const ms = time === undefined ? Number.NaN : Date.parse(time);

@@ -1,15 +1,13 @@
-import { ErasureState } from "../domain/privacy/erasure.ts";
+import { ErasureState } from "../gen/tandem/platform/v1/privacy_service_pb.js";
 import { type Database, systemTransaction } from "../store/database/database.ts";
 import { insertErasure, listErasures, readErasure } from "../store/privacy/erasures.ts";
 import type { ErasureJournal } from "./journal.ts";
 
 /**
- * Holds the database against the journal, at start: what the database does not know was erased
- * after the backup that it was restored from, and is taken up again; what only the database knows
- * goes into the journal.
- * @returns whether erasures wait that must be carried out before anything is served: those that
- *   were taken up, and those that the database has in the middle, since a backup may be of before
- *   something that they had erased.
+ * Compares database and journal at the start. Erasures that the database does not know happened
+ * after its backup and are repeated; those that only the database knows are added to the journal.
+ * @returns whether erasures must be carried out before serving: repeated ones, and unfinished ones,
+ * since the backup may be from before something that they had erased.
  */
 export async function restoreErasures(db: Database, journal: ErasureJournal): Promise<boolean> {
   const known = await systemTransaction(db, listErasures);
@@ -20,7 +18,7 @@ export async function restoreErasures(db: Database, journal: ErasureJournal): Pr
   for (const sealed of entries) {
     if (erasures.has(sealed.erasureId)) continue;
     const entry = journal.unseal(sealed);
-    // A call whose commit failed was made again: both entries say the same.
+    // A call whose commit failed was repeated: both entries say the same.
     if (requests.has(entry.requestId)) continue;
     const row = {
       ...entry,

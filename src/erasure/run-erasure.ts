@@ -1,13 +1,14 @@
 import { setTimeout as wait } from "node:timers/promises";
+import type { FeedId } from "../domain/feed-id.ts";
 import { numberHash } from "../domain/numbers/number-hash.ts";
-import { type AuditAct, AuditOutcome } from "../domain/privacy/audit.ts";
+import type { AuditAct } from "../domain/privacy/audit.ts";
 import { auditedRequestId } from "../domain/privacy/audited-request-id.ts";
-import { ErasureState } from "../domain/privacy/erasure.ts";
+import { AuditOutcome } from "../gen/tandem/platform/v1/audit_event_pb.js";
+import { ErasureState } from "../gen/tandem/platform/v1/privacy_service_pb.js";
 import { appendAuditEvent } from "../store/audit/audit-log.ts";
 import { readCarrier } from "../store/carriers/carriers.ts";
 import { type Database, ownerTransaction, readClock, systemTransaction, type Tx } from "../store/database/database.ts";
 import { confirmLease, type JobLease, withLease } from "../store/database/job-lease.ts";
-import type { Feed } from "../store/database/schema.ts";
 import { areAllClear } from "../store/database/serving-processes.ts";
 import {
   type ErasureRow,
@@ -19,37 +20,32 @@ import {
 } from "../store/privacy/erasures.ts";
 import type { CarrierRun } from "./carrier-run.ts";
 import { eraseAtCarrier } from "./erase-carrier.ts";
+import { Exceptions } from "./erased-counts.ts";
 import type { ErasureJournal } from "./journal.ts";
-import { Exceptions } from "./tally.ts";
 
 export interface ErasureRunOptions {
   readonly db: Database;
   readonly journal: ErasureJournal;
   readonly signal: AbortSignal;
-  /** Names this process in the leases. */
+  /** This process, in the leases. */
   readonly holder: string;
-  /** The installation's, by which the logs of disclosures and of acts hash numbers. */
+  /** The secret with which the logs hash numbers. */
   readonly hashSecret: Buffer;
-  readonly onAppended: (carrierId: string, feed: Feed, headSequence: bigint) => void;
+  readonly onAppended: (carrierId: string, feed: FeedId, headSequence: bigint) => void;
 }
 
-/** Confirmed in every transaction, before any other lock. */
+/** Each transaction confirms the lease before any other lock. */
 export const LEASE_S = 60;
-/** Longest that one statement may take, milliseconds; shorter than the lease. */
+/** Shorter than the lease. */
 const STATEMENT_TIMEOUT_MS = 30_000;
-/**
- * The lease under which a carrier's records are judged: while it is held here, nobody judges by
- * what is half erased.
- */
+/** Holding reconciliation's lease keeps half-erased calls from being judged. */
 const RECONCILE_JOB = "reconcile";
 const LEASE_WAIT_MS = 50;
-/** What an erasure was asked for by, in the audit log. */
 const ERASE_METHOD = "tandem.platform.v1.PrivacyService/ErasePhoneNumber";
 
 /**
- * Takes an erasure as far as it goes now: puts it in force at every carrier, rewrites what is kept
- * of each, and completes it once no process can deliver what it read before. Stopped anywhere, it
- * goes on from there.
+ * Takes an erasure as far as possible: puts it in force at every carrier, rewrites what is kept,
+ * and completes it once no process can deliver older reads. If stopped, it continues from there.
  */
 export async function runErasure(options: ErasureRunOptions, lease: JobLease, erasure: ErasureRow): Promise<void> {
   const { db, journal } = options;
@@ -79,21 +75,19 @@ async function complete(tx: Tx, erasureId: string, hashSecret: Buffer): Promise<
   if (!erasure || erasure.state >= ErasureState.COMPLETED_WITH_EXCEPTIONS) return;
   const carriers = await readErasureCarriers(tx, erasureId);
   if (carriers.some(({ isDone }) => !isDone)) return;
-  // Whoever rewrote the last of it was stopped before it could say so: what was read before may
-  // still be on its way from any process.
+  // The last writer was stopped before it said so: older reads may still be on their way.
   if (erasure.state === ErasureState.RUNNING)
     return writeErasureState(tx, erasureId, ErasureState.DRAINING, { drains: true });
   if (erasure.drainTime !== undefined && !(await areAllClear(tx, erasure.drainTime))) return;
   const exceptions = carriers.flatMap((at) => at.exceptions);
   const state = exceptions.length > 0 ? ErasureState.COMPLETED_WITH_EXCEPTIONS : ErasureState.COMPLETED;
   await writeErasureState(tx, erasureId, state, { completes: true });
-  // Exceptions are looked at every few minutes: told is that a receipt was given first, and that
-  // nothing is left.
+  // Exceptions are rechecked every few minutes; only the first receipt and the end are logged.
   const isNews = erasure.completeTime === undefined || state === ErasureState.COMPLETED;
   if (isNews) await appendAuditEvent(tx, completed(erasure, exceptions.length, hashSecret));
 }
 
-// By whoever asked for it, since the job has no will of its own.
+// Logged for whoever asked: the job decides nothing.
 function completed({ erasureId, requestedBy, requestId }: ErasureRow, exceptions: number, secret: Buffer): AuditAct {
   return {
     carrierId: undefined,
@@ -136,13 +130,12 @@ async function eraseOne(
   });
 }
 
-/** What of a carrier an erasure depends on. */
 export async function readCircumstances(tx: Tx, carrierId: string) {
   const carrier = await readCarrier(tx, carrierId);
   return { now: await readClock(tx), legalCountry: carrier?.legalCountry ?? "" };
 }
 
-// Whoever judges the carrier's calls gives the lease back after a turn, or loses it.
+// The judging process returns the lease after a turn, or loses it.
 async function withReconcileLease(
   { db, holder, signal }: ErasureRunOptions,
   carrierId: string,

@@ -5,31 +5,25 @@ import { readErasureEntries } from "../store/privacy/erasures.ts";
 import { ErasureJournal } from "./journal.ts";
 import { type ErasureKey, makeErasureKey, parseErasureKey, readErasureKey } from "./key-file.ts";
 
-/** Where the journal of erasures and its key are. */
 export interface ErasureFiles {
   readonly erasureJournal: string;
   readonly erasureKeyFile: string;
 }
 
-/** The journal that all processes on a database share. */
 export interface SharedJournal {
   readonly journal: ErasureJournal;
-  /**
-   * Throws when the contents of the key file, undefined where it is gone, are not the key in use.
-   */
+  /** Throws when the key file no longer holds the key in use; undefined: the file is gone. */
   readonly assertSameKey: (content: Buffer | undefined) => void;
 }
 
 const PAGE = 1_000;
 const SERVED = "the processes on this database";
-const ADOPT = "with every process stopped, `tandem keys adopt` makes";
+const ADOPT = "stop every process and run `tandem keys adopt`, which makes";
 
 /**
- * Opens the journal of erasures and its key. The first process on a database makes them, and the
- * database keeps by what they are known. What is erased at one process must be readable at every
- * other, which writes records too, and after a restore.
- * @throws Error that names the setting, the file and what to do, when they are not those that the
- *   others have.
+ * Opens the journal and its key. The first process on a database makes them, and the database keeps
+ * their fingerprints: every other process must be able to read the entries, also after a restore.
+ * @throws Error naming the setting, the file and the remedy if they are not the shared ones.
  */
 export async function openSharedJournal(db: Database, files: ErasureFiles): Promise<SharedJournal> {
   const known = await systemTransaction(db, readSharedFiles);
@@ -39,7 +33,7 @@ export async function openSharedJournal(db: Database, files: ErasureFiles): Prom
   return {
     journal,
     assertSameKey: (content) => {
-      if (!content) throw new Error("it is gone, and without it no process starts: put it back");
+      if (!content) throw new Error("it is gone, but no process starts without it: put it back");
       const found = parseErasureKey(files.erasureKeyFile, content.toString("utf8"));
       if (found.fingerprint !== key.fingerprint) throw anotherKey(files, found, key.fingerprint);
     },
@@ -47,9 +41,8 @@ export async function openSharedJournal(db: Database, files: ErasureFiles): Prom
 }
 
 /**
- * By what the journal and its key are known, for `tandem keys adopt`. What is not there has no
- * fingerprint: the next process makes it.
- * @throws Error when the database has erasures that the key here cannot read.
+ * Fingerprints for `tandem keys adopt`; missing files have none.
+ * @throws Error when the key cannot read erasures in the database.
  */
 export async function fingerprintErasureFiles(db: Database, files: ErasureFiles): Promise<Map<SharedFile, string>> {
   const found = new Map<SharedFile, string>();
@@ -69,7 +62,7 @@ async function openKey(db: Database, files: ErasureFiles, known: string | undefi
   const found = await readErasureKey(files.erasureKeyFile);
   if (!found && (known !== undefined || (await hasEntries(db, files)))) throw missingKey(files);
   const key = found ?? (await makeErasureKey(files.erasureKeyFile));
-  // The first to say which key it is must have the one that was used before this was kept.
+  // Whoever registers the key first must have the one that was used before.
   if (known === undefined) await assertReadsAll(db, files, key);
   const shared = known ?? (await agreeOnSharedFile(db, "erasure-key", key.fingerprint));
   if (shared !== key.fingerprint) throw anotherKey(files, key, shared);
@@ -90,7 +83,7 @@ async function agreeOnJournal(
   const name = names.at(-1) ?? randomUUID();
   if (names.length === 0) await journal.setName(name);
   const shared = await agreeOnSharedFile(db, "erasure-journal", name);
-  // Another process may have been first, and may have named the same file.
+  // Another process may have named the same file first.
   const allNames = await journal.readNames();
   if (!allNames.includes(shared)) throw anotherJournal(path, allNames, shared);
 }
@@ -110,8 +103,8 @@ async function assertReadsAll(db: Database, { erasureJournal, erasureKeyFile }: 
       for (const entry of entries) journal.unseal(entry);
     } catch (cause) {
       throw new Error(
-        `TANDEM_ERASURE_KEY_FILE: ${erasureKeyFile} holds key ${key.fingerprint}, which cannot read what was erased before: ` +
-          "put the key there under which that was written, or name its file with the setting",
+        `TANDEM_ERASURE_KEY_FILE: ${erasureKeyFile} holds key ${key.fingerprint}, which cannot read earlier erasures: ` +
+          "put the key there that they were written with, or name its file in the setting",
         { cause },
       );
     }
@@ -122,7 +115,7 @@ async function assertReadsAll(db: Database, { erasureJournal, erasureKeyFile }: 
 function missingKey({ erasureKeyFile }: ErasureFiles): Error {
   return new Error(
     `TANDEM_ERASURE_KEY_FILE: the key of the erasure journal, ${erasureKeyFile}, is missing, and ${SERVED} share one key: ` +
-      "copy it from a process that has it, or name its file with the setting. " +
+      "copy it from a process that has it, or name its file in the setting. " +
       `If it is lost, and no erasure needs it, ${ADOPT} room for a new one`,
   );
 }
@@ -130,7 +123,7 @@ function missingKey({ erasureKeyFile }: ErasureFiles): Error {
 function anotherKey({ erasureKeyFile }: ErasureFiles, found: ErasureKey, shared: string): Error {
   return new Error(
     `TANDEM_ERASURE_KEY_FILE: ${erasureKeyFile} holds key ${found.fingerprint}, and ${SERVED} share key ${shared}: ` +
-      "copy it from a process that has it, or name its file with the setting. " +
+      "copy it from a process that has it, or name its file in the setting. " +
       `If it is lost, and no erasure needs it, ${ADOPT} this one the key of all`,
   );
 }
@@ -139,7 +132,7 @@ function anotherJournal(path: string, names: readonly string[], shared: string):
   const found = names.length === 0 ? "is missing or new" : `is journal ${names.at(-1)}`;
   return new Error(
     `TANDEM_ERASURE_JOURNAL: ${path} ${found}, and ${SERVED} share journal ${shared}: ` +
-      "name the file that they write, on a file system that all have. " +
+      "name the file that they use, on a file system that all share. " +
       `If it is lost, ${ADOPT} this one the journal of all; the database has what was in it`,
   );
 }

@@ -74,7 +74,7 @@ export async function openCursor(
   const opened = await seals.open("cursor", sealScope(scope), checked);
   if (opened === "key gone") return opened;
   if (opened === "not genuine")
-    throw new TandemError("CURSOR_MALFORMED", "cursor: not a cursor that this feed gave to this carrier", {
+    throw new TandemError("CURSOR_MALFORMED", "cursor: this feed did not issue it to this carrier", {
       field: "cursor",
     });
   const { body } = opened;
@@ -93,7 +93,7 @@ export function assertFilter(opened: OpenedCursor, filter: bigint): void {
   if (opened === "key gone" || opened.filter === filter) return;
   throw new TandemError(
     "CURSOR_FILTER_MISMATCH",
-    "cursor: it was made with another filter; resume with the filter that it was made with",
+    "cursor: it belongs to another filter; resume with the filter that you used before",
     { field: "cursor" },
   );
 }

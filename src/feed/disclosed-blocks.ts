@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
 import { BLOCK_MAX_AGE_MS, BLOCK_SEQUENCES } from "../domain/privacy/disclosure.ts";
-import type { RecordPart } from "../domain/privacy/retention-parts.ts";
+import type { RecordPart } from "../gen/tandem/type/v1/agreement_pb.js";
 import type { ReservedBlock, SentBlock } from "../store/privacy/disclosures.ts";
 import type { FeedPlace } from "./position.ts";
 

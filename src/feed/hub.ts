@@ -1,7 +1,7 @@
 import { DeliveryWatch } from "../domain/delivery-watch.ts";
+import type { FeedId } from "../domain/feed-id.ts";
 import { asOwn } from "../store/database/callers.ts";
 import { every } from "../store/database/every.ts";
-import type { Feed } from "../store/database/schema.ts";
 import type { FeedHead, PolledHead } from "../store/feeds/feed-head.ts";
 
 export interface FeedHubOptions {
@@ -43,12 +43,12 @@ export class FeedHub implements AsyncDisposable {
   }
 
   /** Says that a commit has moved a feed's head, so that its streams read at once. */
-  notify(carrierId: string, feed: Feed, headSequence: bigint): void {
+  notify(carrierId: string, feed: FeedId, headSequence: bigint): void {
     this.#feeds.get(feedKey(carrierId, feed))?.raise(headSequence);
   }
 
   /** Joins a feed for as long as a stream lives; dispose the subscription when it ends. */
-  subscribe(carrierId: string, feed: Feed): FeedSubscription {
+  subscribe(carrierId: string, feed: FeedId): FeedSubscription {
     const key = feedKey(carrierId, feed);
     let live = this.#feeds.get(key);
     if (!live) {
@@ -106,14 +106,6 @@ export class FeedSubscription implements Disposable {
   /** Whether the head is known to be past a sequence. */
   isPast(sequence: bigint): boolean {
     return this.#feed.head > sequence;
-  }
-
-  /**
-   * Waits until the head is known to be past a sequence, or the signal aborts, or the time is over;
-   * whichever it was, the caller reads again.
-   */
-  async waitPast(sequence: bigint, timeoutMs: number, signal: AbortSignal): Promise<void> {
-    if (!this.isPast(sequence)) await this.pause(timeoutMs, signal);
   }
 
   /** Waits until the head moves, or the signal aborts, or the time is over. */

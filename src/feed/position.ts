@@ -1,9 +1,10 @@
 import { TandemError } from "../domain/errors.ts";
+import type { FeedId } from "../domain/feed-id.ts";
 import type { Seals } from "../domain/seals.ts";
 import { isoFromMicros, type Micros } from "../domain/time/instant.ts";
 import { carrierTransaction, type Database, type Tx } from "../store/database/database.ts";
 import { type FeedHead, raiseIngestTime, readFeedHead } from "../store/feeds/feed-head.ts";
-import { findFirstEntrySince, readEntryIngestTime, type StoredFeed } from "../store/feeds/feed-position.ts";
+import { findFirstEntrySince, readEntryIngestTime } from "../store/feeds/feed-position.ts";
 import { assertFilter, type Cursor, type CursorScope, encodeCursor, type OpenedCursor, openCursor } from "./cursor.ts";
 
 /** A start as the client gave it; a named consumer has been turned into its cursor before. */
@@ -23,7 +24,7 @@ export interface FeedPlace {
   db: Database;
   seals: Seals;
   carrierId: string;
-  feed: StoredFeed;
+  feed: FeedId;
   filter: bigint;
 }
 
@@ -111,7 +112,7 @@ export async function checkCursor(tx: Tx, place: FeedPlace, head: FeedHead, open
 /** The error of a position below the floor. */
 export function cursorExpired(head: FeedHead): TandemError {
   const earliest = String(head.earliestSequence);
-  return new TandemError("CURSOR_EXPIRED", `entries after the cursor are no longer kept; the earliest is ${earliest}`, {
+  return new TandemError("CURSOR_EXPIRED", `entries after the cursor are no longer kept. The earliest is ${earliest}`, {
     earliest_sequence: earliest,
   });
 }
@@ -120,7 +121,7 @@ export function cursorExpired(head: FeedHead): TandemError {
 export function epochChanged(head: FeedHead): TandemError {
   return new TandemError(
     "FEED_EPOCH_CHANGED",
-    "the feed's history was rewritten by a restore or a failover: restart from an ingest time before it, and upsert by identity and revision",
+    "a restore or a failover changed the feed's history: start again from an ingest time before it, and upsert by identity and revision",
     {
       feed_epoch: String(head.epoch),
       ...(head.lostSince === undefined ? {} : { lost_since: isoFromMicros(head.lostSince) }),

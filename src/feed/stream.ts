@@ -1,7 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { DeliveryWatch } from "../domain/delivery-watch.ts";
-import { StallWatch, type StreamEnd, type StreamLife, streamEndError } from "../domain/stream-life.ts";
-import type { Micros } from "../domain/time/instant.ts";
+import { StallWatch, type StreamLife } from "../domain/stream-life.ts";
 import { outlivingCall } from "../store/database/callers.ts";
 import { carrierTransaction, LIST_PAGE, type Tx } from "../store/database/database.ts";
 import type { FeedHead } from "../store/feeds/feed-head.ts";
@@ -10,17 +8,16 @@ import type { Cursor } from "./cursor.ts";
 import type { FeedDisclosure } from "./disclosed-blocks.ts";
 import type { FeedHub, FeedSubscription } from "./hub.ts";
 import type { FeedPage } from "./page.ts";
-import {
-  cursorExpired,
-  cursorText,
-  epochChanged,
-  type FeedEnd,
-  type FeedPlace,
-  type FeedStart,
-  resolveEnd,
-  resolveStart,
-} from "./position.ts";
+import { cursorText, type FeedEnd, type FeedPlace, type FeedStart, resolveEnd, resolveStart } from "./position.ts";
 import type { SharedPages } from "./shared-pages.ts";
+import {
+  openStream,
+  type PlainFrame,
+  type StreamEffect,
+  type StreamEvent,
+  type StreamState,
+  stepStream,
+} from "./stream-state.ts";
 
 /** A run of the current rows, of a feed that has them. */
 export interface SnapshotPage<Rows> {
@@ -50,14 +47,12 @@ export type FeedFrame<Batch> = FeedRange &
   (
     | { frame: "opened"; sessionId: string; head: FeedHead }
     | { frame: "batch"; batch: Batch }
-    | { frame: "caughtUp"; headSequence: bigint }
-    | { frame: "heartbeat"; headSequence: bigint }
-    | { frame: "closing"; reason: StreamEnd | "END_REACHED" }
+    | Exclude<PlainFrame, { frame: "synced" }>
   );
 
 /** What a stream that starts with the current rows sends besides. */
 export type SnapshotFrame<Rows> = FeedRange &
-  ({ frame: "snapshot"; rows: Rows } | { frame: "synced"; rowCount: number });
+  ({ frame: "snapshot"; rows: Rows } | Extract<PlainFrame, { frame: "synced" }>);
 
 interface FeedRange {
   after: bigint;
@@ -72,7 +67,7 @@ export interface StreamFeedOptions<Batch, Rows = never> {
   start: FeedStart;
   end: FeedEnd | undefined;
   life: StreamLife;
-  /** Makes what is told, before anything is sent, of what may be received. */
+  /** Records a disclosure before each batch and before rows are sent. */
   disclose: (opened: { sessionId: string; until: bigint | undefined }) => FeedDisclosure<Batch, Rows>;
   heartbeatMs: number;
   /** How long the client may leave a message unread before SLOW_CONSUMER. */
@@ -96,211 +91,165 @@ const SHARED_ENTRIES = 2_000n;
 const IDLE_PAUSE_MS = 20;
 
 /**
- * The generator that every feed stream is. The states: opened; snapshot, for a feed that starts
- * with its current rows; backfill, page after page as the transport asks for them, so that at most
- * one page is held; live, once a page brought nothing new (CaughtUp), where it waits for the hub or
- * the next heartbeat; closing. After a Closing other than END_REACHED it throws, so that a client
- * which overlooks the Closing cannot take the end for the end of the data.
+ * The generator that every feed stream is: the I/O around the states of stream-state.ts. After a
+ * Closing other than END_REACHED it throws, so that a client which overlooks the Closing cannot
+ * take the end for the end of the data.
  */
 export function streamFeed<Batch>(options: StreamFeedOptions<Batch>): AsyncGenerator<FeedFrame<Batch>>;
 export function streamFeed<Batch, Rows>(
   options: StreamFeedOptions<Batch, Rows>,
-): AsyncGenerator<FeedFrame<Batch> | SnapshotFrame<Rows>>;
+): AsyncGenerator<StreamFrame<Batch, Rows>>;
 export async function* streamFeed<Batch, Rows>(
   options: StreamFeedOptions<Batch, Rows>,
-): AsyncGenerator<FeedFrame<Batch> | SnapshotFrame<Rows>> {
+): AsyncGenerator<StreamFrame<Batch, Rows>> {
   const { place, hub, life } = options;
   using subscription = hub.subscribe(place.carrierId, place.feed);
-  const started = await resolveStart(place, options.start);
+  const { position, head } = await resolveStart(place, options.start);
   const until = options.end && (await resolveEnd(place, options.end));
   const sessionId = randomUUID();
   await using disclosure = options.disclose({ sessionId, until });
-  using unsent = new Unsent(hub.deliveries);
-  const state: StreamState<Batch, Rows> = {
-    disclosure,
-    unsent,
-    position: started.position,
-    provedIngestTime: undefined,
-    openedHead: started.head.headSequence,
-    caughtUp: false,
-    heartbeatAt: performance.now() + options.heartbeatMs,
-  };
   using stall = new StallWatch(options.maxStallMs, life);
-  const { position } = started;
-
-  yield stall.watch({
-    ...range(place, position, position),
-    frame: "opened",
-    sessionId,
-    head: started.head,
-  });
-  while (true) {
+  using stream = new FeedStream(options, { position, head, until, subscription, disclosure });
+  yield stall.watch({ ...range(place, position, position), frame: "opened", sessionId, head });
+  while (!stream.end) {
     stall.resumed();
-    const ending = stall.stalled ? "SLOW_CONSUMER" : life.end;
-    if (ending) {
-      yield stall.watch({ ...range(place, state.position, state.position), frame: "closing", reason: ending });
-      throw streamEndError(ending);
-    }
-    // Never an OK, which would say that the data has ended: at its deadline a call may still be
-    // heard.
-    if (life.signal.aborted) throw life.signal.reason;
-    if (until !== undefined && state.position.sequence >= until && state.position.snapshot === undefined) {
-      yield stall.watch({ ...range(place, state.position, state.position), frame: "closing", reason: "END_REACHED" });
-      return;
-    }
-    for (const frame of await nextFrames(options, state, until, subscription)) yield stall.watch(frame);
-    unsent.clear();
+    for (const frame of await stream.turn(stall.stalled)) yield stall.watch(frame);
+    stream.sent();
   }
+  if (stream.end.failure) throw stream.end.failure.error;
 }
 
-interface StreamState<Batch = unknown, Rows = unknown> {
+type StreamFrame<Batch, Rows> = FeedFrame<Batch> | SnapshotFrame<Rows>;
+
+interface OpenedStream<Batch, Rows> {
+  readonly position: Cursor;
+  readonly head: FeedHead;
+  readonly until: bigint | undefined;
+  readonly subscription: FeedSubscription;
   readonly disclosure: FeedDisclosure<Batch, Rows>;
-  readonly unsent: Unsent;
-  position: Cursor;
-  /**
-   * The feed's last ingest time when the entry at the position was last proved to be the one that
-   * was sent.
-   */
-  provedIngestTime: Micros | undefined;
-  /**
-   * The head when the stream was opened: what CaughtUp must at least have reached, whatever a
-   * shared page says.
-   */
-  openedHead: bigint;
-  caughtUp: boolean;
-  heartbeatAt: number;
 }
 
-/** What a stream has read and not sent yet: a page at most. */
-class Unsent implements Disposable {
-  readonly #deliveries: DeliveryWatch;
-  #held: Disposable | undefined;
+class FeedStream<Batch, Rows> implements Disposable {
+  readonly #options: StreamFeedOptions<Batch, Rows>;
+  readonly #opened: OpenedStream<Batch, Rows>;
+  #state: StreamState;
+  #page: FeedPage<Batch> | undefined;
+  #rows: SnapshotPage<Rows> | undefined;
+  /** Held while something has been read that is not sent. */
+  #unsent: Disposable | undefined;
+  /** Set once the last frame has been made: how the stream ends. */
+  end: (StreamEffect & { effect: "end" }) | undefined;
 
-  constructor(deliveries: DeliveryWatch) {
-    this.#deliveries = deliveries;
+  constructor(options: StreamFeedOptions<Batch, Rows>, opened: OpenedStream<Batch, Rows>) {
+    this.#options = options;
+    this.#opened = opened;
+    const { heartbeatMs } = options;
+    const { position, until, head } = opened;
+    const heartbeatAt = performance.now() + heartbeatMs;
+    this.#state = openStream({ position, until, openedHead: head.headSequence, heartbeatMs, heartbeatAt });
   }
 
-  /** Before something is read. */
-  begin(): void {
-    this.#held ??= this.#deliveries.hold();
+  /** The frames that come next; none after a rest. */
+  async turn(isStalled: boolean): Promise<StreamFrame<Batch, Rows>[]> {
+    const polled = this.#opened.subscription.polledHead;
+    const todo = this.#step(this.#turnEvent(isStalled, polled));
+    const frames: StreamFrame<Batch, Rows>[] = [];
+    for (const effect of todo) {
+      if (effect.effect === "readRows") todo.push(...(await this.#readRows(effect.afterKey)));
+      else if (effect.effect === "readPage") todo.push(...(await this.#readPage(effect.after, polled)));
+      else if (effect.effect === "rest") await this.#rest();
+      else if (effect.effect === "end") this.end = effect;
+      else frames.push(await this.#frameOf(effect));
+    }
+    return frames;
   }
 
-  /** Once it is sent, or there was nothing. */
-  clear(): void {
-    this.#held?.[Symbol.dispose]();
-    this.#held = undefined;
+  async #frameOf(
+    effect: StreamEffect & { effect: "sendRows" | "sendBatch" | "send" },
+  ): Promise<StreamFrame<Batch, Rows>> {
+    const { place } = this.#options;
+    const { disclosure } = this.#opened;
+    if (effect.effect === "sendRows") {
+      const { rows } = this.#rows as SnapshotPage<Rows>;
+      await disclosure.beforeRows(rows);
+      return { ...range(place, effect.through, effect.through), frame: "snapshot", rows };
+    }
+    if (effect.effect === "sendBatch") {
+      const { batch } = this.#page as FeedPage<Batch>;
+      await disclosure.beforeBatch(effect.after.epoch, batch);
+      return { ...range(place, effect.after, effect.through), frame: "batch", batch };
+    }
+    return { ...range(place, effect.at, effect.at), ...effect.frame };
+  }
+
+  #turnEvent(isStalled: boolean, polled: FeedHead | undefined): StreamEvent {
+    const { life } = this.#options;
+    return {
+      event: "turn",
+      now: performance.now(),
+      end: isStalled ? "SLOW_CONSUMER" : life.end,
+      aborted: life.signal.aborted ? { reason: life.signal.reason } : undefined,
+      polled,
+      isPast: this.#opened.subscription.isPast(this.#state.at.position.sequence),
+    };
+  }
+
+  /** What was made has been taken. */
+  sent(): void {
+    this.#unsent?.[Symbol.dispose]();
+    this.#unsent = this.#page = this.#rows = undefined;
   }
 
   [Symbol.dispose](): void {
-    this.clear();
+    this.sent();
+  }
+
+  #step(event: StreamEvent): StreamEffect[] {
+    const { state, effects } = stepStream(this.#state, event);
+    this.#state = state;
+    return [...effects];
+  }
+
+  async #readPage(after: FeedPoint, polled: FeedHead | undefined): Promise<StreamEffect[]> {
+    this.#unsent ??= this.#options.hub.deliveries.hold();
+    this.#page = await this.#findPage(after, polled);
+    return this.#step({ event: "pageRead", page: this.#page, now: performance.now() });
+  }
+
+  #findPage(after: FeedPoint, polled: FeedHead | undefined): Promise<FeedPage<Batch>> {
+    const { place, source, shared } = this.#options;
+    const { until } = this.#opened;
+    const read = () => carrierTransaction(place.db, place.carrierId, (tx) => source.readPage(tx, after, until));
+    const isNear = polled && polled.headSequence - after.sequence <= SHARED_ENTRIES;
+    if (!shared || !isNear || until !== undefined) return read();
+    const { carrierId, feed } = place;
+    // Other streams may wait for the same page.
+    const readForAll = () => outlivingCall(read);
+    const key = { carrierId, feed, variant: shared.variant(), after };
+    return shared.pages.read(key, polled, readForAll);
+  }
+
+  async #readRows(afterKey: string): Promise<StreamEffect[]> {
+    const { place, source, hub } = this.#options;
+    if (!source.readSnapshot) throw new Error("this feed has no snapshot, and gives no cursor of one");
+    const read = source.readSnapshot.bind(source);
+    this.#unsent ??= hub.deliveries.hold();
+    this.#rows = await carrierTransaction(place.db, place.carrierId, (tx) => read(tx, afterKey), LIST_PAGE);
+    return this.#step({ event: "rowsRead", page: this.#rows });
+  }
+
+  async #rest(): Promise<void> {
+    const { signal } = this.#options.life;
+    const { subscription } = this.#opened;
+    const { position, heartbeatAt } = this.#state.at;
+    this.sent();
+    const restMs = subscription.isPast(position.sequence)
+      ? IDLE_PAUSE_MS
+      : Math.max(1, heartbeatAt - performance.now());
+    await subscription.pause(restMs, signal);
   }
 }
 
-async function nextFrames<Batch, Rows>(
-  options: StreamFeedOptions<Batch, Rows>,
-  state: StreamState<Batch, Rows>,
-  until: bigint | undefined,
-  subscription: FeedSubscription,
-): Promise<(FeedFrame<Batch> | SnapshotFrame<Rows>)[]> {
-  const { place } = options;
-  if (state.position.snapshot) return snapshotFrames(options, state, state.position.snapshot);
-  const frames: FeedFrame<Batch>[] = [];
-  const before = state.position;
-  const polled = subscription.polledHead;
-  if (state.caughtUp && polled && isQuiet(state, polled) && !subscription.isPast(before.sequence)) {
-    return heartbeatIfDue(options, state, polled.headSequence) ?? (await pause(options, state, subscription));
-  }
-  state.unsent.begin();
-  const page = await readPage(options, before, until, polled);
-  const isSameHistory = page.isSameHistory && page.head.headSequence >= before.sequence;
-  if (page.head.epoch !== before.epoch || !isSameHistory) throw epochChanged(page.head);
-  if (before.sequence < page.head.earliestSequence - 1n) throw cursorExpired(page.head);
-  state.provedIngestTime = page.head.lastIngestTime;
-
-  if (page.throughSequence > before.sequence) {
-    await state.disclosure.beforeBatch(before.epoch, page.batch);
-    state.position = { epoch: before.epoch, sequence: page.throughSequence, ingestTime: page.throughIngestTime };
-    frames.push({ ...range(place, before, state.position), frame: "batch", batch: page.batch });
-  }
-  const here = range(place, state.position, state.position);
-  const headSequence = max(page.head.headSequence, state.openedHead);
-  if (!state.caughtUp && state.position.sequence >= headSequence && until === undefined) {
-    state.caughtUp = true;
-    frames.push({ ...here, frame: "caughtUp", headSequence });
-  }
-  frames.push(...(heartbeatIfDue(options, state, headSequence) ?? []));
-  return frames.length > 0 ? frames : pause(options, state, subscription);
-}
-
-// Nothing is there that was not sent: what the process polls for all its streams says so, and this
-// one need not ask. Rewritten history may by chance end at the same sequence, but not with the same
-// ingest time.
-function isQuiet({ position, provedIngestTime }: StreamState, polled: FeedHead): boolean {
-  const isSame = polled.epoch === position.epoch && polled.lastIngestTime === provedIngestTime;
-  return isSame && polled.headSequence === position.sequence;
-}
-
-function heartbeatIfDue<Batch, Rows>(
-  { place, heartbeatMs }: StreamFeedOptions<Batch, Rows>,
-  state: Pick<StreamState, "position" | "heartbeatAt">,
-  headSequence: bigint,
-): FeedFrame<Batch>[] | undefined {
-  if (performance.now() < state.heartbeatAt) return undefined;
-  state.heartbeatAt = performance.now() + heartbeatMs;
-  return [{ ...range(place, state.position, state.position), frame: "heartbeat", headSequence }];
-}
-
-async function readPage<Batch, Rows>(
-  { place, source, shared }: StreamFeedOptions<Batch, Rows>,
-  after: FeedPoint,
-  until: bigint | undefined,
-  polled: FeedHead | undefined,
-): Promise<FeedPage<Batch>> {
-  const read = () => carrierTransaction(place.db, place.carrierId, (tx) => source.readPage(tx, after, until));
-  if (!shared || !polled || until !== undefined || polled.headSequence - after.sequence > SHARED_ENTRIES) return read();
-  const { carrierId, feed } = place;
-  // Other streams may wait for the same page.
-  const readForAll = () => outlivingCall(read);
-  return shared.pages.read({ carrierId, feed, variant: shared.variant(), after }, polled, readForAll);
-}
-
-// The head was read before any row, so every change that a row does not show yet comes after it.
-async function snapshotFrames<Batch, Rows>(
-  { place, source }: StreamFeedOptions<Batch, Rows>,
-  state: StreamState<Batch, Rows>,
-  sent: { afterKey: string; rowCount: number },
-): Promise<SnapshotFrame<Rows>[]> {
-  if (!source.readSnapshot) throw new Error("this feed has no snapshot, and gives no cursor of one");
-  const read = source.readSnapshot.bind(source);
-  state.unsent.begin();
-  const page = await carrierTransaction(place.db, place.carrierId, (tx) => read(tx, sent.afterKey), LIST_PAGE);
-  if (page.rowCount > 0) await state.disclosure.beforeRows(page.rows);
-  const { snapshot: _, ...synced } = state.position;
-  const rowCount = sent.rowCount + page.rowCount;
-  const inside: Cursor = { ...synced, snapshot: { afterKey: page.lastKey, rowCount } };
-  state.position = page.isLast ? synced : inside;
-  const frames: SnapshotFrame<Rows>[] = [];
-  if (page.rowCount > 0) frames.push({ ...range(place, inside, inside), frame: "snapshot", rows: page.rows });
-  if (page.isLast) frames.push({ ...range(place, synced, synced), frame: "synced", rowCount });
-  return frames;
-}
-
-async function pause<Batch, Rows>(
-  options: StreamFeedOptions<Batch, Rows>,
-  state: Pick<StreamState, "position" | "heartbeatAt" | "unsent">,
-  subscription: FeedSubscription,
-): Promise<[]> {
-  const { signal } = options.life;
-  state.unsent.clear();
-  if (subscription.isPast(state.position.sequence)) await subscription.pause(IDLE_PAUSE_MS, signal);
-  else await subscription.waitPast(state.position.sequence, Math.max(1, state.heartbeatAt - performance.now()), signal);
-  return [];
-}
-
-function range(place: FeedPlace, from: Cursor, to: Cursor): { after: bigint; through: bigint; cursor: string } {
+function range(place: FeedPlace, from: Cursor, to: Cursor): FeedRange {
   return { after: from.sequence, through: to.sequence, cursor: cursorText(place, to) };
-}
-
-function max(left: bigint, right: bigint): bigint {
-  return left > right ? left : right;
 }

@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
+import type { FeedId } from "../domain/feed-id.ts";
 import { RULE_VERSION } from "../domain/matching/result.ts";
 import { type ReconcileOptions, reconcileSlice, type WorkLimit } from "../reconcile/reconcile-carrier.ts";
 import { type Database, systemTransaction } from "../store/database/database.ts";
 import { every } from "../store/database/every.ts";
-import type { Feed } from "../store/database/schema.ts";
 import {
   listCarriersToReconcile,
   listSetAside,
@@ -18,7 +18,7 @@ export interface ReconcileJobOptions {
   readonly intervalMs: number;
   /** What is erased at a carrier. */
   readonly readErased?: ReconcileOptions["readErased"];
-  readonly onAppended: (carrierId: string, feed: Feed, headSequence: bigint) => void;
+  readonly onAppended: (carrierId: string, feed: FeedId, headSequence: bigint) => void;
   readonly onError: (error: unknown) => void;
   /** Told after every round which carriers have calls that do not settle, and are set aside. */
   readonly onSetAside?: (carrierIds: readonly string[]) => void;

@@ -9,7 +9,7 @@ import { confirmLease, type JobLease, LeaseLost, withLease } from "../store/data
 import { type DroppedPartition, dropExpiredPartitions } from "../store/privacy/retention-partitions.ts";
 import { expireCarrier } from "./retention/carrier.ts";
 import { expirePlatform } from "./retention/platform.ts";
-import type { RetentionWork } from "./retention/work.ts";
+import type { RetentionWork } from "./retention/retention-work.ts";
 
 export interface RetentionOptions {
   readonly db: Database;

@@ -2,7 +2,6 @@ import type { Carrier } from "../domain/carriers/carrier.ts";
 import type { MatchingAgreement } from "../domain/matching/facts.ts";
 import { microsFromMs } from "../domain/time/instant.ts";
 
-/** What matching needs of a carrier's agreement. */
 export function matchingAgreement(carrier: Carrier): MatchingAgreement {
   return {
     toleranceMs: Number(carrier.durationToleranceMs),

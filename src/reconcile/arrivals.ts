@@ -1,8 +1,9 @@
+import { FeedId } from "../domain/feed-id.ts";
 import { EVIDENCE_DAYS_MS } from "../domain/matching/clocks/clock-offset.ts";
 import { RULE_VERSION } from "../domain/matching/result.ts";
+import { CDR, DURATION } from "../domain/record-kind.ts";
 import { microsFromMs, msFromMicros } from "../domain/time/instant.ts";
 import type { Tx } from "../store/database/database.ts";
-import { Feed } from "../store/database/schema.ts";
 import { readFeedHead } from "../store/feeds/feed-head.ts";
 import { readClockVotes } from "../store/reconciliation/clock-offsets.ts";
 import { type Arrival, readArrivals } from "../store/reconciliation/reconcile-input.ts";
@@ -15,14 +16,14 @@ import {
   writeReconcilePosition,
 } from "../store/reconciliation/reconcile-progress.ts";
 import type { Reconciled } from "./carrier.ts";
-import { trunkOf } from "./facts-edge.ts";
+import { trunkOf } from "./facts-codec.ts";
 import { CarrierVotes } from "./votes.ts";
 import { minuteOf } from "./window.ts";
 
-/** Most records of a feed that one transaction looks at. */
+/** Most records of one feed that a transaction reads. */
 const PAGE = 20_000n;
 const HOUR_MICROS = 3_600_000_000n;
-/** How far from a record hours may lie on whose votes the offset of its hour rests. */
+/** The offset of an hour rests on votes of hours up to this far away. */
 const EVIDENCE_MICROS = microsFromMs(EVIDENCE_DAYS_MS) + HOUR_MICROS;
 
 const START: ReconcilePosition = {
@@ -39,33 +40,33 @@ const START: ReconcilePosition = {
 };
 
 /**
- * Marks the minutes that newly arrived records of both sides touch, and moves the positions past
- * them, in the caller's transaction. Another agreement or rule version marks every call.
- * @returns whether there is more to look at.
+ * Marks the minutes of newly arrived records and moves the positions past them, in the caller's
+ * transaction. A new agreement or rule version marks every call.
+ * @returns whether more records wait.
  */
 export async function markArrivals(tx: Tx, carrier: Reconciled, mostRounds: number): Promise<boolean> {
   const { carrierId } = carrier;
-  const cdrs = await readFeedHead(tx, carrierId, Feed.CDRS);
-  const durations = await readFeedHead(tx, carrierId, Feed.DURATIONS);
+  const cdrs = await readFeedHead(tx, carrierId, FeedId.CDRS);
+  const durations = await readFeedHead(tx, carrierId, FeedId.DURATIONS);
   const stored = await readReconcilePosition(tx, carrierId);
   let position = stored ?? START;
   const judgedOtherwise =
     position.agreementRevision !== carrier.agreementRevision || position.ruleVersion !== RULE_VERSION;
   if (stored && judgedOtherwise) await markEveryMinute(tx, carrierId);
-  // A restore brought back fewer records than there were: all of them are looked at again.
+  // A restore brought back fewer records than were read: read all of them again.
   const isAhead =
     position.markedCdrSequence > cdrs.headSequence || position.markedDurationSequence > durations.headSequence;
   if (isAhead) position = START;
   const cdrThrough = least(cdrs.headSequence, position.markedCdrSequence + PAGE);
   const durationThrough = least(durations.headSequence, position.markedDurationSequence + PAGE);
-  const platform = await readArrivals(tx, "platform", {
+  const platform = await readArrivals(tx, CDR, {
     carrierId,
     after: position.markedCdrSequence,
     through: cdrThrough,
     withPayload: false,
   });
   const ofCarrier = await carrierMinutes(tx, carrierId, position.markedDurationSequence, durationThrough);
-  // What did not settle may do so with further records.
+  // New records may settle what was set aside.
   if (platform.length > 0 || ofCarrier.length > 0) await takeUpMinutes(tx, carrierId, mostRounds);
   await markMinutes(tx, carrierId, [...minutesOf(platform), ...ofCarrier]);
   await writeReconcilePosition(tx, carrierId, {
@@ -80,17 +81,16 @@ export async function markArrivals(tx: Tx, carrier: Reconciled, mostRounds: numb
   return cdrThrough < cdrs.headSequence || durationThrough < durations.headSequence;
 }
 
-// The carrier's records where they begin by its clock, of which they tell, and with each offset of
-// their hour taken off.
+// A record may begin at its own time, or with each offset of its hour taken off.
 async function carrierMinutes(tx: Tx, carrierId: string, after: bigint, through: bigint): Promise<bigint[]> {
   const request = { carrierId, after, through };
-  const arrivals = await readArrivals(tx, "carrier", { ...request, withPayload: false });
+  const arrivals = await readArrivals(tx, DURATION, { ...request, withPayload: false });
   if (arrivals.length === 0) return [];
   const starts = arrivals.map(({ startTime }) => startTime);
   const range = { start: starts.reduce(least) - EVIDENCE_MICROS, end: starts.reduce(most) + EVIDENCE_MICROS };
   const votes = new CarrierVotes(await readClockVotes(tx, carrierId, range), []);
   if (votes.offsetsInUse().length === 0) return minutesOf(arrivals);
-  const encoded = await readArrivals(tx, "carrier", { ...request, withPayload: true });
+  const encoded = await readArrivals(tx, DURATION, { ...request, withPayload: true });
   return encoded.flatMap(({ startTime, payload }) => {
     const hourMs = msFromMicros(startTime - (startTime % HOUR_MICROS));
     const offset = votes.offsetAt((payload && trunkOf(payload)) ?? "", hourMs);

@@ -2,19 +2,17 @@ import { e164Of, type Party } from "../domain/calls/party.ts";
 import type { CommonFacts, CorrelationIds, RecordRef } from "../domain/matching/facts.ts";
 import { hash64, idTexts } from "../domain/matching/id-texts.ts";
 import { numberKeyOf } from "../domain/matching/number-keys.ts";
-import { type CallResult, MatchedBy } from "../domain/matching/result.ts";
+import type { CallResult } from "../domain/matching/result.ts";
 import { isHiddenCaller } from "../domain/numbers/spelling.ts";
+import { MatchedBy } from "../gen/tandem/type/v1/discrepancy_pb.js";
 
 /**
- * So many last digits of a number tell it apart; what stands before them, prefixes and codes, is
- * written in many ways.
+ * The last digits of a number tell it apart; prefixes and codes before them are written in many
+ * ways.
  */
 const TELLING_DIGITS = 8;
 
-/**
- * Which two parties a record is of, for looking for its counterpart far off; undefined when either
- * is not known.
- */
+/** Key of a record's two parties, to find counterparts far away; undefined when one is unknown. */
 export function pairKeyOf(facts: CommonFacts): bigint | undefined {
   const isOutbound = facts.direction === 1;
   const other = isOutbound ? (facts.called ?? facts.dialed) : facts.calling;
@@ -25,8 +23,8 @@ export function pairKeyOf(facts: CommonFacts): bigint | undefined {
 }
 
 /**
- * The ids under which further records would be of a result's call or take one of its records: of
- * the kind that joined it and the better ones; all, where no id did.
+ * The ids by which another record could belong to this call or take one of its records: the kind of
+ * id that joined the pair and better ones, or all ids when none did.
  */
 export function idKeysOf({ platform, carrier, matchedBy }: CallResult): bigint[] {
   const records = platform === undefined ? carrier : [platform, ...carrier];
@@ -35,27 +33,26 @@ export function idKeysOf({ platform, carrier, matchedBy }: CallResult): bigint[]
   return [...new Set(texts)].map(hash64);
 }
 
-/** Whether a record has any id of the signalling. */
 export function hasIds(ids: CorrelationIds): boolean {
   return idTexts(ids).some((texts) => texts.length > 0);
 }
 
 function kindsUpTo(matchedBy: MatchedBy | undefined): number {
-  if (matchedBy === MatchedBy.DIALOG) return 1;
+  if (matchedBy === MatchedBy.INTERCONNECT_DIALOG) return 1;
   return matchedBy === MatchedBy.ICID ? 2 : 3;
 }
 
-/** Names a record of the platform, as a carrier that sends its id back does. */
+/** Key of a platform's record id, also as a carrier sends it back. */
 export function echoKeyOf(recordId: string): bigint {
   return hash64(`record/${recordId}`);
 }
 
-/** Names a record of the carrier, for finding the result of a pair that begins far from it. */
+/** Key of a carrier's record, to find the result of a pair that begins far from it. */
 export function durationKeyOf({ recordDate, recordId }: Pick<RecordRef, "recordDate" | "recordId">): bigint {
   return hash64(`duration/${recordDate}/${recordId}`);
 }
 
-// In its one form, so that every spelling has the same; not the digits of a host.
+// In one form for every spelling; digits of a host do not count.
 function lastDigits(party: Party | undefined): string | undefined {
   const key = party && numberKeyOf(party);
   if (key === undefined || party?.value === undefined || isHiddenCaller(party.value)) return undefined;

@@ -1,6 +1,6 @@
 import { voteBucket } from "../domain/matching/clocks/clock-votes.ts";
 import { FAR_REACH_MS, type FarCall, pairFarCalls } from "../domain/matching/clocks/far-calls.ts";
-import { Side } from "../domain/matching/result.ts";
+import { CARRIER_SIDE, PLATFORM_SIDE, type RecordKind } from "../domain/record-kind.ts";
 import { type Micros, microsFromMs, msFromMicros } from "../domain/time/instant.ts";
 import type { Tx } from "../store/database/database.ts";
 import {
@@ -20,21 +20,21 @@ import { mergeSpans, type Span, type TurnRecords } from "./window.ts";
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
-/** Whole minutes, in which a record may change what others say. */
+/** A record may change what others say within this distance; whole minutes. */
 const TOUCHED_MS = Math.ceil(EVIDENCE_MS / MINUTE_MS) * MINUTE_MS;
 /**
- * How far from a record the hours may lie of which it changes the votes: it takes from a call what
- * made it another's only one.
+ * A record may change votes of hours up to this far away: it may stop being some call's only
+ * candidate.
  */
 export const FAR_VOTES_MS = 2 * FAR_REACH_MS;
-/** How far calls may lie on which such votes rest. */
+/** Such votes rest on calls up to this far away. */
 const FAR_CALLS_MS = 2 * FAR_VOTES_MS;
-/** Most calls of two parties and a side that are looked at: more tell nothing apart. */
+/** Most calls of one side that are read for two parties. */
 const MOST_OF_A_PAIR = 5_000;
 
 /**
- * Gathers anew what the records say that lie in or around some spans of minutes, and keeps it.
- * @returns what that changes of the votes of hours.
+ * Renews the stored evidence of the records in and around some minutes.
+ * @returns how the votes of hours change.
  */
 export async function renewEvidence(
   tx: Tx,
@@ -112,17 +112,16 @@ function nameOf({ side, recordDate, recordId, startTime, pairKey, trunkId, lengt
   return `${side}/${recordDate}/${recordId}/${startTime}/${pairKey}/${trunkId}/${lengthMs}`;
 }
 
-// Of the same two parties, whatever changed of their calls: which of them go together by clocks
-// that are apart.
+// Pairs the lacking calls of the same two parties again.
 async function countAgain(tx: Tx, carrierId: string, changed: readonly LackingCall[]): Promise<ClockVote[]> {
   const wanted = changed.filter(({ pairKey }) => pairKey !== ERASED_PAIR).map(around);
-  const read = async (side: Side) => {
+  const read = async (side: RecordKind["side"]) => {
     const found = await findLacking(tx, carrierId, { side, wanted, limit: MOST_OF_A_PAIR });
     const calls = new Map(found.map(({ position: _, ...call }) => [nameOf(call), farCall(call)]));
     return Map.groupBy(calls.values(), ({ call }) => call.pairKey);
   };
-  const platform = await read(Side.PLATFORM);
-  const carrier = await read(Side.CARRIER);
+  const platform = await read(PLATFORM_SIDE);
+  const carrier = await read(CARRIER_SIDE);
   const isTouched = touchedBy(changed);
   const votes: ClockVote[] = [];
   const written: LackingCall[] = [];
@@ -152,7 +151,7 @@ function farCall(call: LackingCall): StoredFarCall {
   return { call, startMs: msFromMicros(call.startTime), lengthMs };
 }
 
-// Further off, what was read is not all that the vote of a call rests on.
+// For calls further away, not everything that their votes rest on was read.
 function touchedBy(changed: readonly LackingCall[]): (call: LackingCall) => boolean {
   const times = Map.groupBy(changed, ({ pairKey }) => pairKey);
   return ({ pairKey, startTime }) =>

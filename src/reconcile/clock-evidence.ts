@@ -13,7 +13,7 @@ import type { CarrierFacts, PlatformFacts } from "../domain/matching/facts.ts";
 import { NumberIndex, rangesAround } from "../domain/matching/pairing/number-index.ts";
 import { couldBePair } from "../domain/matching/pairing/pair-grade.ts";
 import { isInWindow } from "../domain/matching/pairing/time-window.ts";
-import { Side } from "../domain/matching/result.ts";
+import { CARRIER_SIDE, PLATFORM_SIDE, type RecordKind } from "../domain/record-kind.ts";
 import { type Micros, microsFromMs } from "../domain/time/instant.ts";
 import type { LackingCall, MinuteVotes } from "../store/reconciliation/clock-evidence.ts";
 import type { Votes } from "../store/reconciliation/clock-offsets.ts";
@@ -21,28 +21,25 @@ import { pairKeyOf } from "./call-keys.ts";
 import { rawStartMs } from "./result-row.ts";
 import { isIn, minuteOf, type Span } from "./window.ts";
 
-// What records say of the carrier's clock, each with what lies around it as both sides wrote it
-// down. Nothing here knows of an offset or of a pair that was made: so an offset is a function of
-// the records, and a change of one never comes back to what it rests on.
+// What records say about the carrier's clock. It rests on the records as both sides wrote them, and
+// on no offset or pair. So an offset depends on records alone, and a change of an offset never
+// changes what it rests on.
 
-/**
- * How far from each other a record and its counterpart begin, at most, for the one to speak for the
- * clock of the other.
- */
+/** Greatest distance between a record and a counterpart that votes on its clock. */
 export const EVIDENCE_MS = 125_000;
 
-/** What the records say that begin in some spans. */
+/** What the records of some spans say. */
 export interface Evidence {
-  /** Of each minute in which the carrier has a record that says anything. */
+  /** For each minute with votes. */
   readonly minutes: readonly MinuteVotes[];
-  /** Answered calls without any near them that they could be; without votes. */
+  /** Answered calls without a possible counterpart near them; their votes are not filled in. */
   readonly lacking: readonly LackingCall[];
 }
 
 /**
- * What records say of the clock that begin, by their own clocks, in some spans. A carrier's record
- * votes when there is one of the platform's alone that it can be within the window. All records
- * that begin at most EVIDENCE_MS around the spans must be among those given.
+ * The evidence of records that begin, by their own clocks, in some spans. A carrier's record votes
+ * when exactly one platform record within the window could be its pair. The input must include all
+ * records up to EVIDENCE_MS around the spans.
  */
 export function evidenceOf(
   platform: readonly PlatformFacts[],
@@ -62,16 +59,16 @@ export function evidenceOf(
   for (const unit of askedUnits) {
     const near = nearUnit(unit);
     const [call] = near;
-    if (call === undefined) lacking.push(...lackingCall(Side.CARRIER, unit));
+    if (call === undefined) lacking.push(...lackingCall(CARRIER_SIDE, unit));
     else if (near.length === 1) addVote(votes, unit.facts, bucketOf(call, unit));
   }
   const askedCalls = calls.filter((call) => call.answered && isAsked(call));
   const nearCall = finder(units, askedCalls, (unit, call) => isInWindow(call, unit) && couldBePair(call, unit));
-  for (const call of askedCalls) if (nearCall(call).length === 0) lacking.push(...lackingCall(Side.PLATFORM, call));
+  for (const call of askedCalls) if (nearCall(call).length === 0) lacking.push(...lackingCall(PLATFORM_SIDE, call));
   return { minutes: [...votes].map(([minute, each]) => ({ minute, votes: each })), lacking };
 }
 
-// Two are enough to know that a record is not alone.
+// Finding two is enough.
 function finder<Found extends CallUnit, Seeker extends CallUnit>(
   units: readonly Found[],
   seekers: readonly Seeker[],
@@ -107,8 +104,8 @@ function addVote(votes: Map<Micros, Record<string, Votes>>, record: CarrierFacts
   votes.set(minute, trunks);
 }
 
-// A part that says it is not the first has no counterpart that begins with it.
-function lackingCall(side: Side, unit: CallUnit<PlatformFacts | CarrierFacts>): LackingCall[] {
+// A later part of a call has no counterpart that begins with it.
+function lackingCall(side: RecordKind["side"], unit: CallUnit<PlatformFacts | CarrierFacts>): LackingCall[] {
   const { facts, answered } = unit;
   const pairKey = pairKeyOf(facts);
   const isLaterPart = "part" in facts && facts.part !== undefined && facts.part.index > 1;

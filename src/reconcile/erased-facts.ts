@@ -6,9 +6,9 @@ import { microsFromMs } from "../domain/time/instant.ts";
 import { rawStartMs } from "./result-row.ts";
 
 /**
- * What matching knows of a record, without the numbers that are erased at its carrier; itself when
- * none of them is in it. Of a call that something keeps for now, the counterpart that comes late is
- * erased as it arrives: only when both are compared as erased do they find each other.
+ * The facts of a record without the numbers that are erased at its carrier. A call that is kept for
+ * now must be compared as erased too: its counterpart may arrive later and is erased on arrival,
+ * and an erased number equals only an erased one.
  */
 export function withoutErased<Facts extends CommonFacts>(record: Facts, scopes: readonly ErasureScope[]): Facts {
   let facts = record;
@@ -29,7 +29,7 @@ function withoutOne<Facts extends CommonFacts>(record: Facts, { number, role }: 
   });
   if (erased.length === 0) return record;
   const rest = { ...record, ...Object.fromEntries(erased) } as Facts;
-  // As in the record: ids keep the number for as long as a party in another role has it.
+  // Ids keep the number while a party in another role has it.
   const isElsewhere = PARTY_NAMES.some((name) => {
     const party = rest[name];
     return party !== undefined && number.isParty(party);

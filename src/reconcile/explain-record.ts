@@ -1,8 +1,10 @@
 import { type CallEvidence, explainCall } from "../domain/matching/explain/explain.ts";
 import { findNearMisses, type NearMiss, type OpenCall } from "../domain/matching/explain/near-misses.ts";
 import { WINDOW_MS } from "../domain/matching/pairing/time-window.ts";
-import { type CallResult, MatchStatus, Side } from "../domain/matching/result.ts";
+import type { CallResult } from "../domain/matching/result.ts";
+import { CARRIER_SIDE, kindOfSide, PLATFORM_SIDE, type RecordKind } from "../domain/record-kind.ts";
 import { type Micros, microsFromMs, msFromMicros } from "../domain/time/instant.ts";
+import { DiscrepancyStatus } from "../gen/tandem/type/v1/discrepancy_pb.js";
 import type { Tx } from "../store/database/database.ts";
 import {
   type CallResultRow,
@@ -15,42 +17,40 @@ import type { ExplainedRecord } from "../store/reconciliation/explain-targets.ts
 import { type OpenCallRow, readOpenCalls } from "../store/reconciliation/near-calls.ts";
 import { durationKeyOf, pairKeyOf } from "./call-keys.ts";
 import type { Reconciled } from "./carrier.ts";
+import { gatherAround } from "./reconcile-minutes.ts";
 import { nameOf } from "./result-row.ts";
-import { gatherAround } from "./turn.ts";
 
-/** Why a call came out as it did, and how it stands in the store. */
+/** Why a call came out as it did, and its stored result. */
 export interface ExplainedCall {
   readonly evidence: CallEvidence;
-  /** The result in force; undefined: it has not been reconciled yet. */
+  /** Undefined: the call has not been reconciled yet. */
   readonly stored: CallResultRow | undefined;
   /**
-   * Whether the result in force is what the evidence comes to: else its minutes wait to be judged
-   * again.
+   * Whether a new judgement gives the stored result. If not, its minutes wait to be judged again.
    */
   readonly isInForce: boolean;
-  /** Unpaired records that nearly fit a call without a counterpart, the best first. */
+  /** Unpaired records that nearly fit; the best first. */
   readonly near: readonly NearMiss[];
 }
 
-/** A zone shift is at most 14 h, and its pairs are a window off it. */
+/** A zone shift of at most 14 h, and the window. */
 const NEAR_REACH_MS = 15 * 3_600_000;
-/** Most open calls of two parties that are looked at. */
+/** Most open calls that are read for two parties. */
 const MOST_OPEN = 200;
 
 /**
- * How far from each other a pair's starts may be without a key by which it is found, and a second
- * for what is rounded, milliseconds.
+ * A pair whose starts are further apart has a key by which it is found. Milliseconds, with one
+ * second for rounding.
  */
 const NEAR_MS = WINDOW_MS + 1_000;
 const HOUR_MS = 3_600_000;
-/** A pair's starts are at most 24 h apart, a zone shift more. */
+/** A pair's starts are at most 24 h apart, plus a zone shift. */
 const FAR_MS = 40 * HOUR_MS;
 const MOST_HOLDERS = 100;
 
 /**
- * Explains the call of a record: matches anew, in a transaction that changes nothing, all that was
- * judged together with the result in force that has the record, wherever its other records begin.
- * Undefined when the record is not there any more.
+ * Explains the call of a record. Matches everything again that was judged together with the stored
+ * result, in a transaction that changes nothing. Undefined: the record is gone.
  */
 export async function explainRecord(
   tx: Tx,
@@ -62,7 +62,7 @@ export async function explainRecord(
   const holder = await findHolder(tx, carrier.carrierId, record);
   const instants = holder === undefined ? [startMs] : [startMs, msFromMicros(holder.startTime)];
   const { input, matched } = await gatherAround(tx, carrier, instants, now);
-  const side = record.side === Side.PLATFORM ? Side.PLATFORM : Side.CARRIER;
+  const side = kindOfSide(record.side).side;
   const evidence = explainCall(input, { side, recordId: record.recordId, recordDate: record.recordDate }, matched);
   if (!evidence) return undefined;
   const stored = holder ?? (await readResultsNamed(tx, carrier.carrierId, [nameOf(evidence.result)])).at(0);
@@ -70,11 +70,10 @@ export async function explainRecord(
   return { evidence, stored, isInForce: stored !== undefined && isAlike(stored, evidence), near };
 }
 
-/** The result in force that rests on a record. */
 async function findHolder(tx: Tx, carrierId: string, record: ExplainedRecord): Promise<CallResultRow | undefined> {
   const { side, recordId, recordDate, startTime } = record;
   const [own] = await readResultsNamed(tx, carrierId, [{ side, recordId, recordDate }]);
-  if (side === Side.PLATFORM || (own !== undefined && !own.isMerged)) return own;
+  if (side === PLATFORM_SIDE || (own !== undefined && !own.isMerged)) return own;
   const startMs = msFromMicros(startTime);
   const wanted = {
     key: durationKeyOf({ recordId, recordDate }),
@@ -84,7 +83,7 @@ async function findHolder(tx: Tx, carrierId: string, record: ExplainedRecord): P
   const found = [
     ...(await findCalls(tx, carrierId, {
       by: "correlation_key",
-      side: Side.PLATFORM,
+      side: PLATFORM_SIDE,
       wanted: [wanted],
       limit: MOST_HOLDERS,
     })),
@@ -112,9 +111,9 @@ async function findNear(tx: Tx, carrierId: string, { result }: CallEvidence): Pr
 }
 
 const LACKING: ReadonlySet<number> = new Set([
-  MatchStatus.MISSING_AT_CARRIER,
-  MatchStatus.MISSING_AT_PLATFORM,
-  MatchStatus.PENDING,
+  DiscrepancyStatus.MISSING_AT_CARRIER,
+  DiscrepancyStatus.MISSING_AT_PLATFORM,
+  DiscrepancyStatus.PENDING,
 ]);
 
 async function nearMissesOf(tx: Tx, carrierId: string, result: CallResult): Promise<NearMiss[]> {
@@ -122,7 +121,7 @@ async function nearMissesOf(tx: Tx, carrierId: string, result: CallResult): Prom
   const measure = result.platformMeasure ?? result.carrierMeasure;
   const pairKey = record && pairKeyOf(record);
   if (record === undefined || measure === undefined || pairKey === undefined) return [];
-  const [side, other] = result.platform ? [Side.PLATFORM, Side.CARRIER] : [Side.CARRIER, Side.PLATFORM];
+  const [side, other] = result.platform ? [PLATFORM_SIDE, CARRIER_SIDE] : [CARRIER_SIDE, PLATFORM_SIDE];
   const rows = await readOpenCalls(tx, carrierId, {
     side: other,
     pairKey,
@@ -139,7 +138,7 @@ async function nearMissesOf(tx: Tx, carrierId: string, result: CallResult): Prom
   );
 }
 
-function openCall(side: Side, row: OpenCallRow): OpenCall {
+function openCall(side: RecordKind["side"], row: OpenCallRow): OpenCall {
   const { recordId, recordDate, revision, startTime, answered } = row;
   const number = (value: bigint | undefined) => (value === undefined ? undefined : Number(value));
   return {

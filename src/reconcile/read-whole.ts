@@ -5,41 +5,37 @@ import type { CallResult } from "../domain/matching/result.ts";
 import { type Micros, msFromMicros } from "../domain/time/instant.ts";
 import type { Tx } from "../store/database/database.ts";
 import type { Reconciled } from "./carrier.ts";
-import { farSpans } from "./far-off.ts";
+import { farSpans } from "./far-counterparts.ts";
 import type { CarrierVotes } from "./votes.ts";
 import { isWellIn, mergeSpans, placesOf, type Span, type TurnRecords, type Window } from "./window.ts";
 
 const MINUTE_MS = 60_000;
-/** How far from a marked minute a call may begin that is judged again with it. */
+/** Calls up to this far from a marked minute are judged again. */
 const REACH_MS = 2 * MINUTE_MS;
 /**
- * How far around a record its rivals may begin: the window, a clock's resolution and a duplicate's
- * distance.
+ * A record's rivals begin at most this far away: the window, a clock's resolution, and the distance
+ * of a duplicate.
  */
 export const NEIGHBOUR_MS = 125_000;
-/** How much is read around a record that is far from them. */
+/** How much is read around a record outside the window. */
 const NEARBY_MS = NEIGHBOUR_MS + 5_000;
-/** How much is read around marked minutes, so that most components are whole at once. */
+/** How much is read around marked minutes; most components are whole at once. */
 const MARGIN_MS = REACH_MS + NEIGHBOUR_MS + MINUTE_MS;
-// Too few pairs to judge by count as none: what they will say once there are more changes nothing
-// that is shown, unless it is an offset.
+// Too few votes count as no offset. More votes change what is shown only if they make an offset.
 const NO_OFFSET: ClockOffset = { offsetMs: 0, kind: "NONE", pairCount: 0, ratio: 0 };
-/**
- * A window grows by a neighbourhood at a time at first, and then by twice as much each time: to the
- * end of any component that is to be assigned.
- */
+/** The window grows by one neighbourhood at first, and later doubles, until the component ends. */
 const MAX_READS = 24;
 const SLOW_READS = 4;
 
-/** Results that are whole: all that they depend on lies in the window. */
+/** Results whose evidence lies wholly in the window. */
 export interface Whole {
   readonly kept: CallResult[];
   readonly window: Window;
 }
 
 /**
- * Reads more until every component that has a record near some spans is whole, or is known to be
- * too large to assign.
+ * Reads more until every component with a record near the spans is whole, or known to be too large
+ * to assign.
  */
 export async function matchWhole(
   tx: Tx,
@@ -63,7 +59,6 @@ export async function matchWhole(
   }
 }
 
-/** What the matcher is given of a window. */
 export function inputOf(carrier: Reconciled, window: Window, votes: CarrierVotes, now: Micros): MatchingInput {
   return {
     platform: window.platform,
@@ -75,7 +70,7 @@ export function inputOf(carrier: Reconciled, window: Window, votes: CarrierVotes
   };
 }
 
-// Whole components: of records that were judged together, none is judged without the others.
+// Keeps whole components: records that were judged together stay together.
 function keptOf(results: readonly CallResult[], base: readonly Span[], votes: CarrierVotes): CallResult[] {
   const hasOffsets = votes.offsetsInUse().length > 0;
   const touched = new Set(
@@ -88,8 +83,8 @@ function componentOf({ span }: CallResult): string {
   return `${span.firstMs}/${span.lastMs}`;
 }
 
-// A record of an hour with two offsets is near wherever it may begin: which of both it has is part
-// of what is judged.
+// A record of an hour with two offsets counts as near in both places; matching decides which is
+// right.
 function touches(base: readonly Span[], { span, carrier }: CallResult, votes: CarrierVotes | undefined): boolean {
   const isNear = (firstMs: number, lastMs: number) =>
     base.some(({ startMs, endMs }) => lastMs >= startMs - REACH_MS && firstMs < endMs + REACH_MS);
@@ -97,7 +92,7 @@ function touches(base: readonly Span[], { span, carrier }: CallResult, votes: Ca
   return votes !== undefined && carrier.some((record) => placesOf(record, votes).some((ms) => isNear(ms, ms)));
 }
 
-// What is to be read around kept records whose neighbourhoods were not.
+// Neighbourhoods of kept records that were not read yet.
 function gaps(kept: readonly CallResult[], window: Window, votes: CarrierVotes, marginMs: number): Span[] {
   const isLarge = largeCrowds(kept, window, votes);
   return kept.flatMap((result) =>
@@ -107,7 +102,10 @@ function gaps(kept: readonly CallResult[], window: Window, votes: CarrierVotes, 
   );
 }
 
-/** Where records of a result may begin, or were answered, whose neighbourhoods were not read. */
+/**
+ * Times at which records of a result may begin or were answered, and whose neighbourhoods were not
+ * read.
+ */
 export function edgesOf({ platform, carrier, startMs }: CallResult, window: Window, votes: CarrierVotes): number[] {
   const places: number[] = [];
   if (platform !== undefined) places.push(startMs, platform.answerMs ?? startMs);
@@ -119,8 +117,8 @@ export function edgesOf({ platform, carrier, startMs }: CallResult, window: Wind
   return places.filter((ms) => !isWellIn(window.spans, ms, NEIGHBOUR_MS));
 }
 
-// Whether so many of a result's crowd were read with their neighbourhoods that no further record
-// can make it one to be assigned.
+// Whether so much of a result's crowd was read that no further record can make it small enough to
+// assign.
 function largeCrowds(
   kept: readonly CallResult[],
   window: Window,

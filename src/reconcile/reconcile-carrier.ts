@@ -1,11 +1,11 @@
 import { TandemError } from "../domain/errors.ts";
+import { FeedId } from "../domain/feed-id.ts";
 import { RULE_VERSION } from "../domain/matching/result.ts";
 import type { ErasureScope } from "../domain/privacy/erasure.ts";
 import type { Micros } from "../domain/time/instant.ts";
 import { readCarrier } from "../store/carriers/carriers.ts";
 import { type Database, readClock, systemTransaction, type Tx } from "../store/database/database.ts";
 import { confirmLease, type JobLease, withLease } from "../store/database/job-lease.ts";
-import { Feed } from "../store/database/schema.ts";
 import { raiseIngestTime } from "../store/feeds/feed-head.ts";
 import {
   isAnyMinuteMarked,
@@ -17,81 +17,72 @@ import {
 } from "../store/reconciliation/reconcile-progress.ts";
 import { markArrivals } from "./arrivals.ts";
 import { type Reconciled, reconciled } from "./carrier.ts";
-import { reconcileMinutes, type TurnOutcome } from "./turn.ts";
+import { reconcileMinutes, type TurnOutcome } from "./reconcile-minutes.ts";
 
 export interface ReconcileOptions {
   readonly db: Database;
   readonly carrierId: string;
-  /** Names this process in the lease. */
+  /** This process, in the lease. */
   readonly holder: string;
   readonly signal: AbortSignal;
-  /** What is erased at the carrier. */
   readonly readErased?: ((tx: Tx, carrierId: string) => Promise<readonly ErasureScope[]>) | undefined;
-  /** Instead of the database's clock: for records of another time, in tests and benchmarks. */
+  /** Replaces the database's clock, in tests and benchmarks. */
   readonly now?: Micros;
-  /** Told after a commit that added entries to the discrepancy feed. */
-  readonly onAppended?: (carrierId: string, feed: Feed, headSequence: bigint) => void;
-  /**
-   * How often marks may follow from each other before they are set aside; MOST_ROUNDS when absent.
-   */
+  /** Called after a commit that added discrepancies. */
+  readonly onAppended?: (carrierId: string, feed: FeedId, headSequence: bigint) => void;
+  /** Default: MOST_ROUNDS. */
   readonly mostRounds?: number;
 }
 
-/** How much of a carrier's work is done at a time. */
+/** Limit on the work of one slice. */
 export interface WorkLimit {
   /** Transactions. */
   readonly steps: number;
-  /** After so long no further one begins, milliseconds. */
+  /** No new transaction begins after this time, milliseconds. */
   readonly ms: number;
 }
 
-/** What was done of a carrier's work. */
 export interface Slice {
   /** Results that were judged. */
   readonly judged: number;
-  /** Whether all is done that there was to do when it began. */
+  /** Whether all work that was there at the beginning is done. */
   readonly isDone: boolean;
 }
 
 const JOB = "reconcile";
 const LEASE_S = 60;
-/** Minutes that one turn takes, at most; fewer where they hold many calls. */
+/** Most minutes of one turn. */
 const MOST_MINUTES = 60;
-/** A turn of more results than this takes half the minutes next time. */
+/** After a turn with more results, the next takes half as many minutes. */
 const MANY_RESULTS = 20_000;
 const MOST_DUE = 20_000;
 const WITHOUT_LIMIT: WorkLimit = { steps: Number.POSITIVE_INFINITY, ms: Number.POSITIVE_INFINITY };
 const STATEMENT_TIMEOUT_MS = 60_000;
 const OPTIONS = {
   statementTimeoutMs: STATEMENT_TIMEOUT_MS,
-  // It matches between its statements, and a busy machine takes its time.
+  // Matching happens between statements, and may take long on a busy machine.
   idleTimeoutMs: STATEMENT_TIMEOUT_MS,
   byIndexOnly: true,
 } as const;
 
 /**
- * Reconciles what a carrier has by now: marks what its new records touch and what time alone
- * changes, and matches that anew, each step in a transaction of its own under the carrier's lease.
- * Stopped anywhere, it goes on from there.
- * @returns how many results were judged; undefined when another process has the carrier.
+ * Marks the minutes that new records or the time touch, and matches them, each step in a
+ * transaction under the carrier's lease. If stopped, it continues from there next time.
+ * @returns how many results were judged; undefined: another process has the carrier.
  */
 export async function reconcileCarrier(options: ReconcileOptions): Promise<number | undefined> {
   return (await reconcileSlice(options, WITHOUT_LIMIT))?.judged;
 }
 
-/**
- * The same, as far as a limit of work goes: so nothing that one carrier sends keeps another
- * waiting.
- */
+/** Like reconcileCarrier, but stops at a limit, so that no carrier keeps another waiting. */
 export async function reconcileSlice(options: ReconcileOptions, limit: WorkLimit): Promise<Slice | undefined> {
   const { db, carrierId, holder } = options;
   const request = { carrierId, job: JOB, holder, ttlS: LEASE_S };
   return withLease(db, request, (lease) => workThrough(options, lease, limit));
 }
 
-// What comes while marked minutes are matched is the next run's: a carrier whose records never
-// cease to come keeps no other waiting, and its position moves. A run that is stopped in between is
-// gone on with before anything is marked anew.
+// Records that arrive meanwhile wait for the next run, so the position moves even if they never
+// stop arriving. An interrupted run finishes its marks before it marks anything new.
 async function workThrough(options: ReconcileOptions, lease: JobLease, limit: WorkLimit): Promise<Slice> {
   const { signal } = options;
   const begin = performance.now();
@@ -122,14 +113,14 @@ interface Work {
   spanMinutes: number;
 }
 
-/** Matches until no minute is marked; false when it was stopped before. */
+/** Matches until no minute is marked; false: stopped earlier. */
 async function matchMarked(
   options: ReconcileOptions,
   lease: JobLease,
   work: Work,
   mayGoOn: () => boolean,
 ): Promise<boolean> {
-  // Once at least: a limit, however small, is one within which the work moves.
+  // At least one turn, so that even a tiny limit makes progress.
   do {
     if (options.signal.aborted) return false;
     const { spanMinutes } = work;
@@ -138,7 +129,7 @@ async function matchMarked(
     work.steps++;
     work.judged += outcome.judged;
     if (outcome.headSequence !== undefined)
-      options.onAppended?.(options.carrierId, Feed.DISCREPANCIES, outcome.headSequence);
+      options.onAppended?.(options.carrierId, FeedId.DISCREPANCIES, outcome.headSequence);
     if (outcome.judged > MANY_RESULTS) work.spanMinutes = Math.max(1, spanMinutes >> 1);
     else if (outcome.judged < MANY_RESULTS / 4) work.spanMinutes = Math.min(MOST_MINUTES, spanMinutes * 2);
   } while (mayGoOn());
@@ -146,9 +137,8 @@ async function matchMarked(
 }
 
 interface Marked {
-  /** Whether the feeds were read to their ends: as they are then, the calls can be matched. */
+  /** Whether both feeds were read to their ends, so that calls can be matched. */
   isRead: boolean;
-  /** Whether there is more to mark: further records, or calls that are due. */
   hasMore: boolean;
 }
 
@@ -164,14 +154,13 @@ async function markWhatIsNew(tx: Tx, carrier: Reconciled, now: Micros, most: num
   return { isRead: true, hasMore: due === MOST_DUE };
 }
 
-// Whoever reads the feeds' ends after this sees every record that has an ingest time before it: the
-// writers in flight have ended, and later ones get later times. By itself, so that no writer waits
-// for the marking.
+// Waits for writers in flight: whoever reads the heads afterwards sees every record with an earlier
+// ingest time. It has a transaction of its own, so that no writer waits for the marking.
 function waitForWriters({ db, carrierId }: ReconcileOptions): Promise<Micros> {
   return systemTransaction(db, async (tx) => {
     const now = await readClock(tx);
-    await raiseIngestTime(tx, carrierId, Feed.CDRS, now);
-    await raiseIngestTime(tx, carrierId, Feed.DURATIONS, now);
+    await raiseIngestTime(tx, carrierId, FeedId.CDRS, now);
+    await raiseIngestTime(tx, carrierId, FeedId.DURATIONS, now);
     return now;
   });
 }
@@ -187,7 +176,7 @@ async function takeTurn(
   return marked && reconcileMinutes(tx, carrier, marked, options.now ?? (await readClock(tx)));
 }
 
-// All that was marked is worked off.
+// Records that everything marked is judged.
 async function settle(tx: Tx, carrierId: string): Promise<void> {
   const position = await readReconcilePosition(tx, carrierId);
   if (position?.markedThrough === undefined) return;

@@ -1,32 +1,31 @@
 import { createHash } from "node:crypto";
 import type { CallResult } from "../domain/matching/result.ts";
-import { MatchStatus, Side } from "../domain/matching/result.ts";
 import { ERASED_HASH } from "../domain/privacy/erasure.ts";
+import { CARRIER_SIDE } from "../domain/record-kind.ts";
 import type { Micros } from "../domain/time/instant.ts";
 import type { ZoneDays } from "../domain/time/zone-days.ts";
+import { DiscrepancyStatus } from "../gen/tandem/type/v1/discrepancy_pb.js";
 import type { FeedLock } from "../store/feeds/feed-head.ts";
 import type { CallResultRow, ResultName } from "../store/reconciliation/call-results.ts";
 import type { DiscrepancyEntry, DiscrepancyTraits } from "../store/reconciliation/discrepancy-log.ts";
-import { encodeDiscrepancy, encodeMerged } from "./discrepancy-edge.ts";
+import { encodeDiscrepancy, encodeMerged } from "./result-codec.ts";
 import { disagrees, type JudgedRow, judgedRow, nameOf, nameText } from "./result-row.ts";
 
-/** A result and the row that it makes. */
 export interface Judged {
   readonly result: CallResult;
   readonly row: JudgedRow;
   readonly name: string;
 }
 
-/** What is to be written of a run of results. */
+/** What a turn must write. */
 export interface Changes {
-  /** New, or shown otherwise than before. */
+  /** New results, and results that are shown differently than before. */
   readonly changed: readonly { judged: Judged; before: CallResultRow | undefined }[];
-  /** Rows of carrier's records that another row's call has now. */
+  /** Rows whose carrier's record belongs to another row's call now. */
   readonly merged: readonly { row: CallResultRow; into: Judged }[];
   readonly deleted: readonly ResultName[];
 }
 
-/** The rows that results make. */
 export function judge(results: readonly CallResult[], days: ZoneDays): Judged[] {
   return results.map((found) => {
     const result = withoutSupport(found);
@@ -34,26 +33,26 @@ export function judge(results: readonly CallResult[], days: ZoneDays): Judged[] 
   });
 }
 
-// How many pairs support a cause grows with every pair of the hour, and is no news of this call: an
-// explanation counts them when it is asked for.
+// The number of supporting pairs grows with every call of the hour and is no news about this call.
+// Explanations count them.
 function withoutSupport(result: CallResult): CallResult {
   if (result.findings.length === 0) return result;
   return { ...result, findings: result.findings.map(({ pairCount: _, ratio: __, ...finding }) => finding) };
 }
 
-/** The names under which the carrier's records of results may stand by themselves. */
+/** Names of the rows that the carrier's records have when they stand alone. */
 export function memberNames(judged: readonly Judged[]): ResultName[] {
   return judged.flatMap(({ result, row }) =>
     result.carrier
       .filter(
         (record) =>
-          row.side !== Side.CARRIER || record.recordId !== row.recordId || record.recordDate !== row.recordDate,
+          row.side !== CARRIER_SIDE || record.recordId !== row.recordId || record.recordDate !== row.recordDate,
       )
-      .map(({ recordId, recordDate }) => ({ side: Side.CARRIER, recordId, recordDate })),
+      .map(({ recordId, recordDate }) => ({ side: CARRIER_SIDE, recordId, recordDate })),
   );
 }
 
-/** Holds results against what is stored of them. */
+/** Compares results with the stored rows. */
 export function findChanges(judged: readonly Judged[], stored: ReadonlyMap<string, CallResultRow>): Changes {
   const changed: { judged: Judged; before: CallResultRow | undefined }[] = [];
   const merged: { row: CallResultRow; into: Judged }[] = [];
@@ -71,8 +70,7 @@ export function findChanges(judged: readonly Judged[], stored: ReadonlyMap<strin
   return { changed, merged, deleted };
 }
 
-// What was hashed of an erased call went with its number: it is as it was when what is kept of the
-// judgement is.
+// The hash of an erased call is gone with its number, so the kept columns are compared.
 function isOtherwise(before: CallResultRow, row: JudgedRow): boolean {
   if (before.resultHash !== ERASED_HASH) return before.resultHash !== row.resultHash;
   const records = ({ carrierRecords }: JudgedRow) =>
@@ -97,15 +95,12 @@ const KEPT_OF_ERASED = [
   "billedS",
 ] as const;
 
-/** Whether a change is told in the discrepancy feed: it disagrees, or did. */
+/** Whether a change goes into the discrepancy feed: the call disagrees, or did. */
 export function isTold({ judged, before }: Changes["changed"][number]): boolean {
   return disagrees(judged.row.status) || (before !== undefined && before.discrepancyId !== undefined);
 }
 
-/**
- * The rows and feed entries of a run's changes, the entries numbered from the lock's next sequence
- * on.
- */
+/** Rows and feed entries of the changes; entries are numbered from the lock's next sequence. */
 export function logChanges(
   carrierId: string,
   changes: Changes,
@@ -149,7 +144,7 @@ function held(lock: FeedLock | undefined): FeedLock {
 
 function toldRow(carrierId: string, { judged, before }: Changes["changed"][number], now: Micros): CallResultRow {
   const { row, result } = judged;
-  const isUnresolved = disagrees(row.status) || row.status === MatchStatus.PENDING;
+  const isUnresolved = disagrees(row.status) || row.status === DiscrepancyStatus.PENDING;
   const discrepancyId = before?.discrepancyId ?? discrepancyIdOf(carrierId, judged.name);
   const revision = (before?.discrepancyRevision ?? 0) + 1;
   const firstSeenTime = before?.firstSeenTime ?? now;
@@ -194,7 +189,7 @@ function mergedRow(carrierId: string, row: CallResultRow, into: Judged, now: Mic
   };
 }
 
-/** The id of the discrepancy of a result: the same whenever it is made. */
+/** The same result always gets the same id. */
 export function discrepancyIdOf(carrierId: string, name: string): string {
   return createHash("sha256").update(`${carrierId}/${name}`).digest("base64url").slice(0, 22);
 }
@@ -212,8 +207,8 @@ function traitsOf(row: CallResultRow): DiscrepancyTraits {
 }
 
 /**
- * How far apart the durations are, either way; of a call that one side lacks, its full length;
- * undefined: not known. As lists and summaries count it.
+ * Absolute difference of the durations, or the full length if one side lacks the call; undefined:
+ * unknown. Lists and summaries use it.
  */
 function absoluteDelta(row: CallResultRow): bigint | undefined {
   const { platformMs, carrierMs, billedS } = row;

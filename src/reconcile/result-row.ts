@@ -2,9 +2,11 @@ import { e164Of, type Party } from "../domain/calls/party.ts";
 import type { CarrierFacts, CommonFacts } from "../domain/matching/facts.ts";
 import { hash64 } from "../domain/matching/id-texts.ts";
 import { WINDOW_MS } from "../domain/matching/pairing/time-window.ts";
-import { type CallResult, MatchedBy, MatchStatus, PendingReason, Side } from "../domain/matching/result.ts";
+import type { CallResult } from "../domain/matching/result.ts";
+import { CARRIER_SIDE, PLATFORM_SIDE } from "../domain/record-kind.ts";
 import { microsFromMs } from "../domain/time/instant.ts";
 import type { ZoneDays } from "../domain/time/zone-days.ts";
+import { DiscrepancyStatus, MatchedBy, PendingReason } from "../gen/tandem/type/v1/discrepancy_pb.js";
 import type { CallResultRow, ResultName } from "../store/reconciliation/call-results.ts";
 import { durationKeyOf, echoKeyOf, idKeysOf, pairKeyOf } from "./call-keys.ts";
 
@@ -13,30 +15,26 @@ const HOUR_MS = 3_600_000;
 const RESTRICTED = 2;
 
 /**
- * The columns of a result that come from the result itself; how it stands as a discrepancy is the
- * log's.
+ * The columns that come from the result itself. The log fills in how it stands as a discrepancy.
  */
 export type JudgedRow = Omit<
   CallResultRow,
   "isMerged" | "discrepancyId" | "discrepancyRevision" | "firstSeenTime" | "resolvedTime" | "sequence" | "payload"
 >;
 
-/** What names a result. */
 export function nameOf(result: CallResult): ResultName {
   const first = firstRecord(result);
   return {
-    side: result.platform ? Side.PLATFORM : Side.CARRIER,
+    side: result.platform ? PLATFORM_SIDE : CARRIER_SIDE,
     recordId: first.recordId,
     recordDate: first.recordDate,
   };
 }
 
-/** A name as a text that tells names apart. */
 export function nameText({ side, recordId, recordDate }: ResultName): string {
   return `${side}/${recordDate}/${recordId}`;
 }
 
-/** The columns of a result. */
 export function judgedRow(result: CallResult, days: ZoneDays): JudgedRow {
   const startTime = microsFromMs(result.startMs);
   const row = {
@@ -96,21 +94,20 @@ function keyColumns(result: CallResult) {
   };
 }
 
-// An echo joins only what nothing else does.
+// An echo joins only what nothing else joins.
 function echoesOf({ platform, carrier, matchedBy }: CallResult): bigint[] {
   if (platform !== undefined && matchedBy !== MatchedBy.ECHOED) return [];
   return carrier.flatMap(({ echoedRecordId: id }) => (id === undefined ? [] : [echoKeyOf(id)]));
 }
 
-// A turn at the carrier's record alone may not read the platform's, also where an offset brings
-// them together, for offsets change: the pair is found by the record's name. Parts are found by
-// theirs anyhow.
+// A turn at the carrier's record may not read the platform's, so a far pair is found by the
+// carrier's record. Calls of several parts are found by their parties.
 function farKeyOf({ carrier: [record, ...parts], startMs }: CallResult): bigint | undefined {
   if (record === undefined || parts.length > 0) return undefined;
   return Math.abs(rawStartMs(record) - startMs) > WINDOW_MS ? durationKeyOf(record) : undefined;
 }
 
-/** The UTC hour of the carrier's clock in which a record begins, milliseconds since 1970. */
+/** The UTC hour in which a record begins by the carrier's clock, milliseconds since 1970. */
 export function clockHourMs(record: CarrierFacts): number {
   return Math.floor(rawStartMs(record) / HOUR_MS) * HOUR_MS;
 }
@@ -120,23 +117,21 @@ export function rawStartMs(record: CommonFacts): number {
   return record.inviteMs ?? record.answerMs ?? Date.parse(`${record.recordDate}T00:00:00Z`);
 }
 
-/** Whether a status means that the sides disagree. */
 export function disagrees(status: number): boolean {
-  return status >= MatchStatus.DURATION_MISMATCH && status <= MatchStatus.AMBIGUOUS;
+  return status >= DiscrepancyStatus.DURATION_MISMATCH && status <= DiscrepancyStatus.AMBIGUOUS;
 }
 
-// Whether a part that begins far off may belong to a call, or one that it has may be another's. One
-// switch writes the parties of all parts alike.
+// Whether a part from far away may belong to the call, or one of its parts to another. A switch
+// writes the parties of all parts alike.
 function mayHaveParts({ status, platform, carrier }: CallResult): boolean {
-  return isOpen(status) || carrier.length > 1 || (status === MatchStatus.NOT_REPORTED && platform === undefined);
+  return isOpen(status) || carrier.length > 1 || (status === DiscrepancyStatus.NOT_REPORTED && platform === undefined);
 }
 
 /**
- * Whether later records may change a result from far off: it lacks a counterpart that it should
- * have, or disagrees.
+ * Whether a later record from far away may change the result: it lacks a counterpart, or disagrees.
  */
 function isOpen(status: number): boolean {
-  return disagrees(status) || status === MatchStatus.PENDING;
+  return disagrees(status) || status === DiscrepancyStatus.PENDING;
 }
 
 function firstRecord(result: CallResult): CommonFacts {
@@ -145,10 +140,9 @@ function firstRecord(result: CallResult): CommonFacts {
   return first;
 }
 
-// A partial record waits for its next revision, and not for time, whenever the grace of its
-// counterpart was over.
+// A partial record waits for its next revision, not for a time.
 function dueTimeOf(result: CallResult) {
-  if (result.status !== MatchStatus.PENDING || result.graceEndMs === undefined) return undefined;
+  if (result.status !== DiscrepancyStatus.PENDING || result.graceEndMs === undefined) return undefined;
   if (result.pendingReason === PendingReason.PARTIAL_RECORD) return undefined;
   return microsFromMs(Math.ceil(result.graceEndMs));
 }
@@ -156,12 +150,12 @@ function dueTimeOf(result: CallResult) {
 function otherParty({ direction, calling, called }: CallResult): Party | undefined {
   const other = direction === 1 ? called : calling;
   if (!other?.value) return undefined;
-  // Never shown to anybody, and nothing that tells one from another.
+  // Never shown, so nothing that could identify it is kept.
   if (other.presentation === RESTRICTED) return { ...other, value: undefined };
   return e164Of(other) === undefined ? { ...other, countryCode: undefined } : other;
 }
 
-// Two results of equal hash are shown alike.
+// Results with equal hashes look the same to readers.
 function hashOf(result: CallResult, row: Omit<JudgedRow, "resultHash">): bigint {
   const { carrierRecords, arrivalTime: _, ...columns } = row;
   const records = carrierRecords.map((each) => `${each.recordDate}/${each.recordId}/${each.revision}`).join();

@@ -1,14 +1,14 @@
 import { TandemError } from "../domain/errors.ts";
-import { AuditOutcome } from "../domain/privacy/audit.ts";
+import { AuditOutcome } from "../gen/tandem/platform/v1/audit_event_pb.js";
 import { appendAuditEvent } from "../store/audit/audit-log.ts";
 import { readCarrier } from "../store/carriers/carriers.ts";
 import { type Database, systemTransaction } from "../store/database/database.ts";
 import { takeUpMinutes } from "../store/reconciliation/reconcile-progress.ts";
 
 /**
- * Takes up again what did not settle of a carrier; the job then judges it.
- * @param actor who does so, for the audit log.
- * @returns how many minutes.
+ * Marks again what was set aside for a carrier; the job then judges it.
+ * @param actor who asked, for the audit log.
+ * @returns the number of minutes.
  */
 export function retrySetAside(db: Database, carrierId: string, actor: string): Promise<number> {
   return systemTransaction(db, async (tx) => {

@@ -1,18 +1,19 @@
-import { type CallResult, MatchedBy, Side } from "../domain/matching/result.ts";
+import type { CallResult } from "../domain/matching/result.ts";
+import { CARRIER_SIDE } from "../domain/record-kind.ts";
 import { type Micros, msFromMicros } from "../domain/time/instant.ts";
+import { MatchedBy } from "../gen/tandem/type/v1/discrepancy_pb.js";
 import { type Tx, together } from "../store/database/database.ts";
 import type { CallResultRow } from "../store/reconciliation/call-results.ts";
 import { readDurationStarts } from "../store/reconciliation/reconcile-input.ts";
 import { hasIds } from "./call-keys.ts";
-import { findHolders, identityOf, isFresh } from "./far-off.ts";
+import { findHolders, identityOf, isFresh } from "./far-counterparts.ts";
 import { nameText } from "./result-row.ts";
 import { minuteOf } from "./window.ts";
 
 /**
- * The minutes of records that stored results tie to these, and that are in none of them: those that
- * a result has no more, and calls that had a record which stands alone or in another's result now,
- * or went with another call for want of better. Judged apart, a record would be in two results or
- * in none. Each is looked for once.
+ * Returns the minutes that must be matched in this turn because a stored result links their records
+ * to ours. Judged in different turns, a record could end up in two results or in none. Looks for
+ * each record once.
  */
 export async function findTied(
   tx: Tx,
@@ -22,7 +23,7 @@ export async function findTied(
   const isIn = new Set(judged.flatMap(({ result }) => result.carrier.map(refText)));
   const names = judged.flatMap(({ name, result }) => [
     name,
-    ...result.carrier.map((record) => nameText({ ...record, side: Side.CARRIER })),
+    ...result.carrier.map((record) => nameText({ ...record, side: CARRIER_SIDE })),
   ]);
   const released = names.flatMap((name) => {
     const row = rows.get(name);
@@ -33,10 +34,10 @@ export async function findTied(
     const before = new Set(rows.get(name)?.carrierRecords.map(refText));
     return mayBeOfAnother(result) && result.carrier.some((record) => !before.has(refText(record))) ? [result] : [];
   });
-  // A record that an id gives to a call here, and that is stored with another which is not judged.
+  // Stored results that hold a record which an id now gives to a call here.
   const isJudged = new Set(judged.map(({ name }) => name));
   const losing = [...rows].filter(([name, row]) => {
-    const isElsewhere = row.isMerged || isJudged.has(name) || (row.side === Side.CARRIER && isIn.has(refText(row)));
+    const isElsewhere = row.isMerged || isJudged.has(name) || (row.side === CARRIER_SIDE && isIn.has(refText(row)));
     return !isElsewhere && row.carrierRecords.some((record) => isIn.has(refText(record)));
   });
   const isNew = (purpose: string, text: string) => isFresh(sought, `${purpose}/${text}`);
@@ -59,19 +60,17 @@ export async function findTied(
   return [...corrected, ...named.map((start) => minuteOf(msFromMicros(start)))];
 }
 
-// An id, or what the carrier says of the platform's, may have joined its record to a call that is
-// far, and goes before numbers.
+// An id or an echo outweighs numbers, so the carrier's record may belong to a call far away.
 function mayBeOfAnother({ platform, carrier: [record], matchedBy }: CallResult): boolean {
   if (platform === undefined || record === undefined) return false;
   if (matchedBy !== MatchedBy.NUMBERS_AND_TIME && matchedBy !== MatchedBy.ECHOED) return false;
   return record.echoedRecordId !== undefined || hasIds(record.ids);
 }
 
-/** What is asked when a run of results is held against what is stored. */
 interface TiedSearch {
   readonly judged: readonly { result: CallResult; name: string }[];
   readonly rows: ReadonlyMap<string, CallResultRow>;
-  /** Offsets in use: by which of them a record's start is to be corrected shows when it is read. */
+  /** Which of these offsets applies to a record shows when it is read. */
   readonly offsets: readonly number[];
   readonly sought: Set<string>;
 }

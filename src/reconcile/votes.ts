@@ -2,15 +2,16 @@ import { EVIDENCE_DAYS_MS, offsetOfHour } from "../domain/matching/clocks/clock-
 import { areAlike, type HourSays, voteBucket } from "../domain/matching/clocks/clock-votes.ts";
 import type { CarrierFacts, ClockOffset, KnownRounding } from "../domain/matching/facts.ts";
 import { WINDOW_MS } from "../domain/matching/pairing/time-window.ts";
-import { MatchedBy } from "../domain/matching/result.ts";
 import { judgeRounding, roundingVotes } from "../domain/matching/rounding.ts";
+import { PLATFORM_SIDE } from "../domain/record-kind.ts";
 import { type Micros, microsFromMs, msFromMicros, utcDay } from "../domain/time/instant.ts";
+import { MatchedBy } from "../gen/tandem/type/v1/discrepancy_pb.js";
 import type { ClockVotes, RoundingVotes, Votes } from "../store/reconciliation/clock-offsets.ts";
 import { clockHourMs, rawStartMs } from "./result-row.ts";
 
 const HOUR_MS = 3_600_000;
 
-// Hours have few days, and making a day's text is slower than all the rest.
+// A cache: making a day's text costs more than everything else here.
 const days = new Map<number, string>();
 function dayOf(micros: Micros): string {
   const hour = hourOf(msFromMicros(micros));
@@ -26,30 +27,27 @@ const MOST_DAYS = 10_000;
 function hourOf(ms: number): number {
   return Math.floor(ms / HOUR_MS) * HOUR_MS;
 }
-/** Before a bucket of votes of calls that lack a counterpart near them. */
+/** Prefix of buckets with votes of calls whose counterpart is far away. */
 const FAR = "far:";
 /**
- * Before a bucket of votes of pairs that an id of the dialog or the call joined, and whose clocks
- * are further apart than any window.
+ * Prefix of buckets with votes of pairs that an id joined and whose clocks are further apart than
+ * any window.
  */
 const BY_ID = "id:";
-/** A zone shift is at most 14 h, and its pairs are a window off it. */
+/** A zone shift of at most 14 h, and the window. */
 const ZONE_MS = 15 * HOUR_MS;
 
-/** What records say of the clock of a trunk and hour: so many more, or fewer, for a bucket. */
+/** A change of the votes for one bucket of a trunk and hour. */
 export interface ClockVote {
   readonly trunkId: string;
   readonly hourMs: number;
   readonly bucket: string;
-  /** Whether they lack a counterpart near them. */
+  /** Whether the counterpart is far away. */
   readonly isFar: boolean;
   readonly by: number;
 }
 
-/**
- * What a result's pair says of the carrier's rounding and, when an id joined it, of its clock; as
- * call_result keeps it.
- */
+/** The columns of a result that vote on rounding and, if an id joined the pair, on the clock. */
 export interface Voter {
   clockTrunk: string | undefined;
   clockTime: Micros | undefined;
@@ -64,16 +62,14 @@ export interface Voter {
 }
 
 /**
- * What is said of a carrier, trunk by trunk: of its clock (by UTC hour) by records, and by pairs
- * that ids joined; of its rounding (by UTC day) by pairs. What changes takes its old votes back and
- * gives new ones, so that the sums never depend on the order in which things came. No vote on a
- * clock rests on an offset: records vote as they stand, and which records an id joins does not
- * depend on times.
+ * All votes on a carrier's clock (by trunk and UTC hour) and rounding (by trunk and UTC day). A
+ * result that changes takes back its old votes and adds new ones, so sums do not depend on the
+ * order of arrival. Votes on clocks do not depend on offsets: records vote as written, and ids join
+ * without regard to times.
  */
 export class CarrierVotes {
   readonly #clock = new Map<string, Entry<ClockVotes>>();
   readonly #rounding = new Map<string, Entry<RoundingVotes>>();
-  /** By trunk. */
   readonly #trunks = new Map<string, TrunkClock>();
   readonly #rules = new Map<string, KnownRounding | undefined>();
 
@@ -90,12 +86,11 @@ export class CarrierVotes {
     }
   }
 
-  /** The offset that a record's trunk and hour has by now. */
+  /** The offset of a record's trunk and hour. */
   offsetOf(record: CarrierFacts): ClockOffset | undefined {
     return this.offsetAt(record.trunkId ?? "", clockHourMs(record));
   }
 
-  /** The offset of a trunk and hour. */
   offsetAt(trunkId: string, hourMs: number): ClockOffset | undefined {
     const trunk = this.#trunks.get(trunkId);
     if (trunk === undefined) return undefined;
@@ -108,26 +103,26 @@ export class CarrierVotes {
     return trunk.offsets.get(hourMs);
   }
 
-  /** Every offset that a record may have: two, where its hour has two. */
+  /** Every offset that applies to a record; some hours have two. */
   offsetsOf(record: CarrierFacts): number[] {
     return offsetsIn(this.offsetOf(record));
   }
 
-  /** The rounding rule that a record's trunk and day shows by now. */
+  /** The rounding rule inferred for a record's trunk and day. */
   roundingOf(record: CarrierFacts): KnownRounding | undefined {
     const key = dayKey(record.trunkId ?? "", dayOf(microsFromMs(rawStartMs(record))));
     if (!this.#rules.has(key)) this.#rules.set(key, judgeRounding(this.#rounding.get(key)?.value.votes ?? {}));
     return this.#rules.get(key);
   }
 
-  /** Every offset other than none, for reading records by their corrected start. */
+  /** Every offset that some hour has, except 0. */
   offsetsInUse(): number[] {
     const found = new Set<number>();
     for (const trunkId of this.#trunks.keys()) for (const offset of this.#offsetsOfTrunk(trunkId)) found.add(offset);
     return [...found].sort((left, right) => left - right);
   }
 
-  /** Every offset that some trunk has in the hour of an instant by the carrier's clock. */
+  /** Every offset of any trunk in an hour by the carrier's clock. */
   offsetsOfHour(ms: number): number[] {
     const trunks = new Set([...this.#clock.values()].map(({ value }) => value.trunkId));
     const found = [...trunks].flatMap((trunkId) => {
@@ -137,29 +132,34 @@ export class CarrierVotes {
     return [...new Set(found)].filter((offset) => offset !== 0);
   }
 
-  /** Adds (1) or takes back (-1) what a result says. */
+  /** Adds (1) or takes back (-1) a result's votes. */
   count(voter: Voter, by: 1 | -1): void {
-    if (voter.isMerged || voter.clockTrunk === undefined || voter.clockTime === undefined || voter.side !== 1) return;
+    if (
+      voter.isMerged ||
+      voter.clockTrunk === undefined ||
+      voter.clockTime === undefined ||
+      voter.side !== PLATFORM_SIDE
+    )
+      return;
     const hourMs = hourOf(msFromMicros(voter.clockTime));
     if (isByFarId(voter)) this.#addClock(voter.clockTrunk, hourMs, BY_ID + idBucket(voter), by);
     const keys = roundingKeys(voter);
     if (keys.length > 0) this.#addRounding(voter.clockTrunk, dayOf(voter.clockTime), keys, by);
   }
 
-  /** Adds what records say. */
   hear(votes: readonly ClockVote[]): void {
     for (const { trunkId, hourMs, bucket, isFar, by } of votes)
       this.#addClock(trunkId, hourMs, isFar ? FAR + bucket : bucket, by);
   }
 
-  /** What has changed since it was read. */
+  /** Votes that changed since they were read. */
   changes(): { clock: ClockVotes[]; rounding: RoundingVotes[] } {
     const changed = <T>(entries: Iterable<Entry<T>>) =>
       [...entries].filter((entry) => entry.isChanged).map(({ value }) => value);
     return { clock: changed(this.#clock.values()), rounding: changed(this.#rounding.values()) };
   }
 
-  /** What is decided by now, as texts to compare: by trunk and hour, and by trunk and day. */
+  /** All offsets and rules, as texts to compare. */
   decisions(): { offsets: Map<string, string>; rules: Map<string, string> } {
     const offsets = new Map<string, string>();
     for (const trunkId of this.#trunks.keys()) {
@@ -176,8 +176,7 @@ export class CarrierVotes {
     return { offsets, rules };
   }
 
-  // A call that an id joins to its counterpart far off may show itself by its parties as well: it
-  // counts once.
+  // A call that an id joins to a far counterpart may also vote by its parties; it counts once.
   #saysAt(trunk: TrunkClock, trunkId: string, hourMs: number): HourSays | undefined {
     if (!trunk.hours.has(hourMs)) return undefined;
     const known = trunk.says.get(hourMs);
@@ -198,8 +197,7 @@ export class CarrierVotes {
     return { near, far };
   }
 
-  // Every hour of which the offset may be another for what is known: those within days of hours
-  // that say something.
+  // Hours whose offset may change: those within days of hours with votes.
   #hoursOf(trunkId: string): number[] {
     const hours: number[] = [];
     let next = Number.NEGATIVE_INFINITY;
@@ -244,7 +242,7 @@ export class CarrierVotes {
     const trunk = this.#trunk(trunkId);
     trunk.hours.add(hourMs);
     trunk.says.delete(hourMs);
-    // Hours of three days rest on it.
+    // Offsets of three days rest on it.
     trunk.offsets.clear();
     trunk.inUse = undefined;
   }
@@ -266,11 +264,11 @@ function roundingKeys({ platformMs, carrierMs, billedS }: Voter): string[] {
 }
 
 interface TrunkClock {
-  /** That say anything. */
+  /** Hours with votes. */
   readonly hours: Set<number>;
-  /** What they say, as far as it was asked for. */
+  /** A cache, by hour. */
   readonly says: Map<number, HourSays>;
-  /** By hour, as far as they were asked for. */
+  /** A cache, by hour. */
   readonly offsets: Map<number, ClockOffset | undefined>;
   inUse: ReadonlySet<number> | undefined;
 }
@@ -291,11 +289,11 @@ function offsetsIn(offset: ClockOffset | undefined): number[] {
   return offset?.second === undefined ? [first] : [first, offset.second.offsetMs];
 }
 
-// By an ICID too, but not by a Session-ID: which records are left for that may depend on times, as
-// it does which parts make one call.
+// An ICID counts, a Session-ID does not: which records are left for it may depend on times, and so
+// may which parts make a call.
 function isByFarId({ matchedBy, voteMs, carrierRecords }: Voter): boolean {
   if (voteMs === undefined || carrierRecords.length !== 1) return false;
-  if (matchedBy !== MatchedBy.DIALOG && matchedBy !== MatchedBy.ICID) return false;
+  if (matchedBy !== MatchedBy.INTERCONNECT_DIALOG && matchedBy !== MatchedBy.ICID) return false;
   const distanceMs = Math.abs(Number(voteMs));
   return distanceMs > WINDOW_MS && distanceMs <= ZONE_MS;
 }
@@ -313,13 +311,13 @@ function dayKey(trunkId: string, day: string): string {
   return `${day}/${trunkId}`;
 }
 
-/** The trunk and hour that a key of `decisions().offsets` names. */
+/** Reverses a key of `decisions().offsets`. */
 export function parseClockKey(key: string): { trunkId: string; hourMs: number } {
   const slash = key.indexOf("/");
   return { hourMs: Number(key.slice(0, slash)), trunkId: key.slice(slash + 1) };
 }
 
-/** The trunk and day that a key of `decisions().rules` names. */
+/** Reverses a key of `decisions().rules`. */
 export function parseDayKey(key: string): { trunkId: string; day: string } {
   const slash = key.indexOf("/");
   return { day: key.slice(0, slash), trunkId: key.slice(slash + 1) };

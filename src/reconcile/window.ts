@@ -1,17 +1,12 @@
 import type { CarrierFacts, KnownJoin, PlatformFacts } from "../domain/matching/facts.ts";
 import type { ErasureScope } from "../domain/privacy/erasure.ts";
+import { CDR, DURATION, type RecordKind } from "../domain/record-kind.ts";
 import { type Micros, microsFromMs } from "../domain/time/instant.ts";
 import type { Tx } from "../store/database/database.ts";
 import { readErasedPairs } from "../store/privacy/erase-results.ts";
-import {
-  type RecordTables,
-  readPartTips,
-  readTips,
-  type StoredTip,
-  type TimeRange,
-} from "../store/reconciliation/reconcile-input.ts";
+import { readPartTips, readTips, type StoredTip, type TimeRange } from "../store/reconciliation/reconcile-input.ts";
 import { withoutErased } from "./erased-facts.ts";
-import { carrierFacts, platformFacts } from "./facts-edge.ts";
+import { carrierFacts, platformFacts } from "./facts-codec.ts";
 import { rawStartMs } from "./result-row.ts";
 import type { CarrierVotes } from "./votes.ts";
 
@@ -21,26 +16,23 @@ export interface Span {
   readonly endMs: number;
 }
 
-/** The records of both sides that may begin in some spans, and the numbered parts around them. */
+/** The records of both sides that may begin in some spans, and numbered parts around them. */
 export interface Window {
   readonly spans: readonly Span[];
   readonly platform: readonly PlatformFacts[];
   readonly carrier: readonly CarrierFacts[];
 }
 
-/** A split call may be as long as this. */
+/** Longest distance between parts of a split call. */
 const LONGEST_SPLIT_MS = 24 * 3_600_000;
 
-/**
- * The records that a turn has read. It reads nothing twice, however often its window grows or its
- * offsets change.
- */
+/** The records of a turn. It reads nothing twice, however its window or its offsets change. */
 export class TurnRecords {
   readonly #tx: Tx;
   readonly #carrierId: string;
   readonly #carrierFacts: (tip: StoredTip) => CarrierFacts;
-  readonly #platform: Side<PlatformFacts>;
-  readonly #carrier: Side<CarrierFacts>;
+  readonly #platform: SideRecords<PlatformFacts>;
+  readonly #carrier: SideRecords<CarrierFacts>;
   readonly #parts = new Map<string, CarrierFacts>();
   #partSpans: Span[] = [];
   readonly #joins = new Map<string, KnownJoin>();
@@ -50,11 +42,10 @@ export class TurnRecords {
     this.#tx = tx;
     this.#carrierId = carrierId;
     this.#carrierFacts = (tip) => withoutErased(carrierFacts(tip), erased);
-    this.#platform = new Side("platform", (tip) => withoutErased(platformFacts(tip), erased));
-    this.#carrier = new Side("carrier", this.#carrierFacts);
+    this.#platform = new SideRecords(CDR, (tip) => withoutErased(platformFacts(tip), erased));
+    this.#carrier = new SideRecords(DURATION, this.#carrierFacts);
   }
 
-  /** The window of some spans, with the offsets that the votes give. */
   async read(spans: readonly Span[], votes: CarrierVotes): Promise<Window> {
     const offsets = [0, ...votes.offsetsInUse()];
     const raw = spans.flatMap(({ startMs, endMs }) =>
@@ -69,7 +60,7 @@ export class TurnRecords {
     return { spans, platform, carrier: this.#joins.size === 0 ? whole : whole.map((record) => this.#joined(record)) };
   }
 
-  /** The records of some spans by the times that they name. */
+  /** The records of some spans by their own, uncorrected times. */
   async readAsReported(
     wanted: readonly Span[],
   ): Promise<{ platform: readonly PlatformFacts[]; carrier: readonly CarrierFacts[] }> {
@@ -83,7 +74,7 @@ export class TurnRecords {
     };
   }
 
-  // Pairs of which a number was erased, where their calls begin.
+  // Pairs that were joined before one of their numbers was erased.
   async #readJoins(spans: readonly Span[]): Promise<void> {
     for (const span of missingSpans(spans, this.#joinSpans)) {
       for (const { platform, carrier, by, isAlone } of await readErasedPairs(
@@ -101,7 +92,7 @@ export class TurnRecords {
     return joinedTo ? { ...record, joinedTo } : record;
   }
 
-  // Parts of one call may begin hours apart: where one is read, all that may belong to it are.
+  // Parts of one call may begin hours apart: if one is read, all are.
   async #withParts(spans: readonly Span[], carrier: readonly CarrierFacts[]): Promise<readonly CarrierFacts[]> {
     if (!carrier.some((record) => record.part)) return carrier;
     const first = Math.min(...spans.map((span) => span.startMs)) - LONGEST_SPLIT_MS;
@@ -116,30 +107,29 @@ export class TurnRecords {
   }
 }
 
-// One side's records, and where they were read.
-class Side<Facts> {
+class SideRecords<Facts> {
   readonly records: Facts[] = [];
-  readonly #tables: RecordTables;
+  readonly #kind: RecordKind;
   readonly #factsOf: (tip: StoredTip) => Facts;
   #spans: Span[] = [];
 
-  constructor(tables: RecordTables, factsOf: (tip: StoredTip) => Facts) {
-    this.#tables = tables;
+  constructor(kind: RecordKind, factsOf: (tip: StoredTip) => Facts) {
+    this.#kind = kind;
     this.#factsOf = factsOf;
   }
 
   async read(tx: Tx, carrierId: string, spans: readonly Span[]): Promise<void> {
     const missing = missingSpans(spans, this.#spans);
     if (missing.length === 0) return;
-    for (const tip of await readTips(tx, this.#tables, carrierId, missing.map(timeRange)))
+    for (const tip of await readTips(tx, this.#kind, carrierId, missing.map(timeRange)))
       this.records.push(this.#factsOf(tip));
     this.#spans = mergeSpans([...this.#spans, ...missing]);
   }
 }
 
 /**
- * Where a carrier's record may begin: with each offset of its trunk and hour taken off, of which
- * its pair decides; and by its own clock, by which it is compared with its copies.
+ * Times at which a carrier's record may begin: with each offset of its hour taken off (matching
+ * decides which is right), and uncorrected, which copies are compared by.
  */
 export function placesOf(record: CarrierFacts, votes: CarrierVotes): number[] {
   const rawMs = rawStartMs(record);
@@ -147,12 +137,11 @@ export function placesOf(record: CarrierFacts, votes: CarrierVotes): number[] {
   return corrected.includes(rawMs) ? corrected : [...corrected, rawMs];
 }
 
-/** Whether an instant lies in one of the spans. */
 export function isIn(spans: readonly Span[], ms: number): boolean {
   return spans.some((span) => ms >= span.startMs && ms < span.endMs);
 }
 
-/** Whether the neighbourhood of an instant lies wholly in one of the spans. */
+/** Whether an instant and its margin lie wholly in one span. */
 export function isWellIn(spans: readonly Span[], ms: number, marginMs: number): boolean {
   return spans.some((span) => ms - marginMs >= span.startMs && ms + marginMs < span.endMs);
 }
@@ -165,7 +154,7 @@ function timeRange(span: Span): TimeRange {
   return { start: microsFromMs(span.startMs), end: microsFromMs(span.endMs) };
 }
 
-/** What of some spans lies in none of others; both sorted, without overlap. */
+/** The parts of some spans that lie in none of the others. Both are sorted and do not overlap. */
 export function missingSpans(wanted: readonly Span[], known: readonly Span[]): Span[] {
   const missing: Span[] = [];
   for (const { startMs, endMs } of wanted) {
@@ -180,7 +169,7 @@ export function missingSpans(wanted: readonly Span[], known: readonly Span[]): S
   return missing;
 }
 
-/** Sorted, without overlap. */
+/** Sorts spans and merges those that overlap. */
 export function mergeSpans(spans: readonly Span[]): Span[] {
   const merged: Span[] = [];
   for (const span of spans.toSorted((left, right) => left.startMs - right.startMs)) {
@@ -192,7 +181,6 @@ export function mergeSpans(spans: readonly Span[]): Span[] {
   return merged;
 }
 
-/** The minute that an instant lies in. */
 export function minuteOf(ms: number): Micros {
   return microsFromMs(Math.floor(ms / 60_000) * 60_000);
 }

@@ -180,7 +180,7 @@ function sizeOf(answer: Answer): number {
 
 function tooManyQuestions(): TandemError {
   const metadata = { limit: String(MAX_QUESTIONS) };
-  return new TandemError("RATE_LIMITED", "the stream has asked its most: ask on another", metadata);
+  return new TandemError("RATE_LIMITED", "this stream has asked too much: use another one", metadata);
 }
 
 function failure(errorCode: number, errorMessage: string): Answer {

@@ -13,6 +13,6 @@ export async function warnOfClock(db: Database, log: Logger): Promise<void> {
       carrierCount: carriers.length,
       aheadSeconds: Math.max(...feeds.map((feed) => feed.aheadSeconds)),
     },
-    "the database's clock was ahead: writes of these carriers wait until it has caught up, or until `tandem clock accept`",
+    "the database's clock was ahead: writes of these carriers wait until it catches up, or for `tandem clock accept`",
   );
 }

@@ -32,7 +32,7 @@ test("secrets that are their owner's alone are not spoken of", async () => {
 
 test.each([0o604, 0o602, 0o644, 0o666])("secrets that everybody can read or write are named, mode %o", async (mode) => {
   const found = await exposuresOf({}, Object.fromEntries(SECRETS.map((name) => [name, mode])));
-  const problem = "others can read this secret: chmod 600 it, and replace it if they may have";
+  const problem = "others can read this secret: chmod 600 it, and replace it if they may have read it";
   expect(found.toSorted()).toEqual(SECRETS.map((name) => `${name} 0${mode.toString(8)}: ${problem}`).toSorted());
 });
 
@@ -84,13 +84,13 @@ test("files that decide who is let in, and that others can change, are named", a
 
 test.each(["0.0.0.0", "::", "[::]", "0"])("metrics on every address are named: %s", async (metricsHost) => {
   const found = await exposuresOf({ metricsPort: 9_000, metricsHost });
-  expect(found).toEqual([expect.stringMatching(/metrics are served on every address.*TANDEM_METRICS_HOST/)]);
+  expect(found).toEqual([expect.stringMatching(/read metrics on every address.*TANDEM_METRICS_HOST/)]);
   expect(await exposuresOf({ metricsHost })).toEqual([]);
 });
 
 test("a port without TLS that others can reach is named, and an address of one's own for metrics is not", async () => {
   expect(await exposuresOf({ host: "0.0.0.0", allowCleartext: true, metricsPort: 9_000 })).toEqual([
-    expect.stringMatching(/^0\.0\.0\.0: calls and tokens are taken without TLS/),
+    expect.stringMatching(/^0\.0\.0\.0: calls and tokens arrive without TLS/),
   ]);
   expect(await exposuresOf({ metricsPort: 9_000, metricsHost: "10.0.0.7" })).toEqual([]);
 });
@@ -99,7 +99,9 @@ test("a database over the network without TLS is named", async () => {
   const base = { issueTokens: true };
   const of = (databaseUrl: string) => exposuresOf({ ...base, databaseUrl });
   for (const url of ["postgresql://u:p@db.example/t", "postgresql://u:p@db.example/t?sslmode=disable"])
-    expect(await of(url)).toEqual([expect.stringMatching(/^db\.example: the way to the database is not encrypted/)]);
+    expect(await of(url)).toEqual([
+      expect.stringMatching(/^db\.example: the connection to the database is not encrypted/),
+    ]);
   for (const url of [
     "postgresql://u:p@db.example/t?sslmode=verify-full",
     "postgresql://u:p@127.0.0.1/t",

@@ -39,11 +39,15 @@ async function findOpenFiles(config: Config): Promise<Exposure[]> {
     revokedFile ?? join(dataDir, "keys", "revoked"),
   ];
   return [
-    ...(await openAmong(secrets, "read", "others can read this secret: chmod 600 it, and replace it if they may have")),
+    ...(await openAmong(
+      secrets,
+      "read",
+      "others can read this secret: chmod 600 it, and replace it if they may have read it",
+    )),
     ...(await openAmong(
       [join(dataDir, "keys")],
       "write",
-      "others can put files into this folder, which decide who is let in: chmod 700 it",
+      "others can put files into this folder that decide who is let in: chmod 700 it",
     )),
     ...(await openAmong(deciders, "write", "others can change this file, which decides who is let in: chmod go-w it")),
   ];
@@ -64,7 +68,7 @@ function findOpenAddresses({ host, tls, metrics, databaseUrl }: Config): Exposur
     found.push({
       where: { address: metrics.host },
       problem:
-        "metrics are served on every address of this machine, to anyone: set TANDEM_METRICS_HOST to the one that Prometheus asks",
+        "anyone can read metrics on every address of this machine: set TANDEM_METRICS_HOST to the address that Prometheus uses",
     });
   }
   // Off loopback it listens without TLS only where TANDEM_ALLOW_CLEARTEXT says so.
@@ -72,7 +76,7 @@ function findOpenAddresses({ host, tls, metrics, databaseUrl }: Config): Exposur
     found.push({
       where: { address: host },
       problem:
-        "calls and tokens are taken without TLS (TANDEM_ALLOW_CLEARTEXT): let nobody but the proxy that has TLS reach this address",
+        "calls and tokens arrive without TLS (TANDEM_ALLOW_CLEARTEXT): let only the proxy that has TLS reach this address",
     });
   }
   const database = databaseUrl === undefined ? undefined : URL.parse(databaseUrl);
@@ -80,7 +84,7 @@ function findOpenAddresses({ host, tls, metrics, databaseUrl }: Config): Exposur
     found.push({
       where: { address: database.hostname },
       problem:
-        "the way to the database is not encrypted, and numbers and keys go over it: add sslmode=verify-full to TANDEM_DATABASE_URL",
+        "the connection to the database is not encrypted, but carries numbers and keys: add sslmode=verify-full to TANDEM_DATABASE_URL",
     });
   }
   return found;

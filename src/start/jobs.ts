@@ -1,4 +1,5 @@
 import type { Config } from "../config/config.ts";
+import type { FeedId } from "../domain/feed-id.ts";
 import { runAgeUploads } from "../jobs/age-uploads.ts";
 import { runCloseDisclosures } from "../jobs/close-disclosures.ts";
 import { runKeepZoneDays } from "../jobs/keep-zone-days.ts";
@@ -11,7 +12,6 @@ import { numberWriter } from "../rpc/numbers/number-call.ts";
 import type { Services } from "../rpc/shared/context.ts";
 import { encodeRestatement } from "../rpc/usage/message.ts";
 import type { Tx } from "../store/database/database.ts";
-import type { Feed } from "../store/database/schema.ts";
 import type { ZoneChange } from "../store/zone-days/newer-zone-data.ts";
 
 /** The loops that work beside the calls; disposing ends them. */
@@ -26,7 +26,7 @@ export function startJobs(
     const first = { movedFrom: moved[0], keptFrom: kept[0] };
     log.warn(
       { ...zone, moved: moved.length, kept: kept.length, ...first },
-      "newer time zone data: days to come begin at other times, days that have begun stay as they are",
+      "newer time zone data: future days begin at other times; days that have begun stay as they are",
     );
   };
   const stop = new AbortController();
@@ -39,7 +39,7 @@ export function startJobs(
     runRestateUsage({ db, region, encode: encodeRestatement, onError }, stop.signal),
   ];
   if (reconcileIntervalMs > 0) {
-    const onAppended = (carrierId: string, feed: Feed, head: bigint) => services.hub.notify(carrierId, feed, head);
+    const onAppended = (carrierId: string, feed: FeedId, head: bigint) => services.hub.notify(carrierId, feed, head);
     const readErased = (tx: Tx, carrierId: string) => erasures.inForce.read(tx, carrierId);
     const options = { db, region, intervalMs: reconcileIntervalMs, readErased, onAppended, onError, onSetAside };
     running.push(runReconcile(options, stop.signal));

@@ -16,7 +16,7 @@ export async function checkPlatform(config: Config, db: Database, log: Logger): 
     throw new ConfigError(
       known.map(
         ({ identity, carrierId }) =>
-          `TANDEM_PLATFORM_IDENTITIES: ${identity} is or was an identity of the carrier ${carrierId}, and can never be the platform's`,
+          `TANDEM_PLATFORM_IDENTITIES: ${identity} is or was an identity of the carrier ${carrierId}, so it can never be the platform's`,
       ),
     );
   }

@@ -217,7 +217,7 @@ class WatchedFiles {
       const why = messageOf(error);
       const { what, files } = this.#part;
       if (why !== this.#problem)
-        this.#log.warn({ files, why }, `${what}: cannot be read anew, the old ones stay in use`);
+        this.#log.warn({ files, why }, `${what}: cannot be read again, the old ones stay in use`);
       this.#problem = why;
       return undefined;
     }

@@ -14,15 +14,15 @@ export async function openSharedSigningKey(db: Database, dataDir: string): Promi
   if (known !== undefined && !(await hasSigningKey(dataDir))) throw otherKey(dataDir, "is missing", known);
   const key = known === undefined ? await openSigningKey(dataDir) : await findSigningKey(dataDir);
   const shared = known ?? (await agreeOnSharedFile(db, "signing-key", key.lineage));
-  if (shared !== key.lineage) throw otherKey(dataDir, `is of the line of ${key.lineage}`, shared);
+  if (shared !== key.lineage) throw otherKey(dataDir, `descends from ${key.lineage}`, shared);
   return key;
 }
 
 function otherKey(dataDir: string, found: string, shared: string): Error {
   const file = join(dataDir, "keys", "signing.jwk");
   return new Error(
-    `TANDEM_DATA_DIR: ${file} ${found}, and the processes on this database share the signing key of the line of ${shared}: ` +
-      "copy the folder `keys` from a process that has it, name that data folder with the setting, or have an identity provider sign the tokens. " +
-      "If it is lost, with every process stopped, `tandem keys adopt` makes the key of this folder, or a new one, the key of all",
+    `TANDEM_DATA_DIR: ${file} ${found}, but the processes on this database share a signing key that descends from ${shared}: ` +
+      "copy the folder `keys` from a process that has it, name that data folder in the setting, or let an identity provider sign the tokens. " +
+      "If it is lost, stop every process and run `tandem keys adopt`: all then share this folder's key, or a new one",
   );
 }

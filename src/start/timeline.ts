@@ -16,12 +16,12 @@ export async function watchTimeline(
     onTimeline: ({ before, now }) =>
       log.error(
         { before: String(before), now: String(now) },
-        "the database has failed over to another timeline: feeds that lack what was seen begin a new epoch",
+        "the database failed over to another timeline: feeds that lost entries begin a new epoch",
       ),
     onOlderTimeline: ({ newest, now }) =>
       log.error(
         { newest: String(newest), now: String(now) },
-        "a database of an older timeline answers: two servers may be at work; stop the old one",
+        "a database with an older timeline answers: two servers may be running; stop the old one",
       ),
     onLost: ({ lostSince, ...lost }) =>
       log.error(
@@ -33,15 +33,11 @@ export async function watchTimeline(
           headSequence: String(lost.headSequence),
           lostSince: isoFromMicros(lostSince),
         },
-        "the failover has lost entries of a feed: it begins a new epoch, and what was acknowledged since lostSince is to be sent again",
+        "the failover lost entries of a feed: it begins a new epoch, and clients must send again what was acknowledged since lostSince",
       ),
     onCarrierLost: (carrierId) =>
-      log.error(
-        { carrierId },
-        "the failover has lost a carrier that had been made just before: it is to be made again",
-      ),
-    onError: (error) =>
-      log.warn({ err: error }, "the database did not say which timeline it writes; it is asked again"),
+      log.error({ carrierId }, "the failover lost a carrier that was created just before: create it again"),
+    onError: (error) => log.warn({ err: error }, "the database did not say which timeline it writes; trying again"),
   });
   if (synchronousCommit === "remote_apply" && !db.server.isReplicated) {
     log.warn(

@@ -9,7 +9,7 @@ export function parseCertificates(pem: Buffer): X509Certificate[] {
   const text = pem.toString("latin1");
   const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
   const begun = text.split("-----BEGIN CERTIFICATE-----").length - 1;
-  if (blocks.length === 0 || blocks.length !== begun) throw new Error("no certificates, or not the whole of one");
+  if (blocks.length === 0 || blocks.length !== begun) throw new Error("no certificates, or an incomplete one");
   if (blocks.length > MAX_CERTIFICATES) throw new Error(`over ${MAX_CERTIFICATES} certificates`);
   return blocks.map((block) => new X509Certificate(block));
 }

@@ -56,8 +56,8 @@ export function readTls(settings: SecuritySettings, mistakes: string[]): TlsFile
     if (settings.tlsClientCa) mistakes.push("TANDEM_TLS_CLIENT_CA: needs TANDEM_TLS_CERT and TANDEM_TLS_KEY");
     return undefined;
   }
-  if (!settings.tlsCert) mistakes.push("TANDEM_TLS_CERT: missing, TANDEM_TLS_KEY is set");
-  if (!settings.tlsKey) mistakes.push("TANDEM_TLS_KEY: missing, TANDEM_TLS_CERT is set");
+  if (!settings.tlsCert) mistakes.push("TANDEM_TLS_CERT: missing, although TANDEM_TLS_KEY is set");
+  if (!settings.tlsKey) mistakes.push("TANDEM_TLS_KEY: missing, although TANDEM_TLS_CERT is set");
   const cert = readSettingFile("TANDEM_TLS_CERT", settings.tlsCert, mistakes);
   const key = readSettingFile("TANDEM_TLS_KEY", settings.tlsKey, mistakes);
   const clientCa = readSettingFile("TANDEM_TLS_CLIENT_CA", settings.tlsClientCa, mistakes);
@@ -99,7 +99,7 @@ function chooseOwnKey(settings: SecuritySettings, mistakes: string[]): TokenTrus
   if (settings.issueTokens ?? settings.databaseUrl === undefined) return { kind: "own" };
   if (!settings.tlsClientCa) {
     mistakes.push(
-      "TANDEM_JWKS_URL: nobody could call: set it or TANDEM_JWKS_FILE to believe an issuer's tokens, TANDEM_TLS_CLIENT_CA to believe " +
+      "TANDEM_JWKS_URL: nobody could call. Set it or TANDEM_JWKS_FILE to accept an issuer's tokens, TANDEM_TLS_CLIENT_CA to accept " +
         "client certificates, or TANDEM_ISSUE_TOKENS=on to sign tokens with the data folder's own key",
     );
   }
@@ -107,10 +107,12 @@ function chooseOwnKey(settings: SecuritySettings, mistakes: string[]): TokenTrus
 }
 
 function readOutsideKeys(settings: SecuritySettings, mistakes: string[]): TokenTrust["keys"] {
-  if (settings.jwksUrl && settings.jwksFile) mistakes.push("TANDEM_JWKS_URL and TANDEM_JWKS_FILE: set one of them");
-  if (settings.issueTokens) mistakes.push("TANDEM_ISSUE_TOKENS: cannot be on with a JWKS: one issuer only");
-  if (!settings.jwtIssuer) mistakes.push("TANDEM_JWT_ISSUER: missing, needed with a JWKS");
-  if (!settings.jwtAudience) mistakes.push("TANDEM_JWT_AUDIENCE: missing, needed with a JWKS");
+  if (settings.jwksUrl && settings.jwksFile)
+    mistakes.push("TANDEM_JWKS_URL and TANDEM_JWKS_FILE: set only one of them");
+  if (settings.issueTokens)
+    mistakes.push("TANDEM_ISSUE_TOKENS: cannot be on together with a JWKS, as there is only one issuer");
+  if (!settings.jwtIssuer) mistakes.push("TANDEM_JWT_ISSUER: missing, but required with a JWKS");
+  if (!settings.jwtAudience) mistakes.push("TANDEM_JWT_AUDIENCE: missing, but required with a JWKS");
   if (!settings.jwksUrl) return readKeySet(settings.jwksFile, mistakes);
   const url = URL.parse(settings.jwksUrl);
   if (url?.protocol === "https:" || (url?.protocol === "http:" && isLoopback(url.hostname)))

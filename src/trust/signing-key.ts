@@ -105,7 +105,7 @@ async function keyOf(folder: string, first: JWK): Promise<SigningKey> {
       const found = (await readKey(keyFile)) ?? current;
       if (lineageOf(found) !== lineage) {
         throw new Error(
-          `${keyFile} is another key, and not one that came by \`tandem token rotate\`: put back the key that all processes share`,
+          `${keyFile} was not made by \`tandem token rotate\`: put back the key that all processes share`,
         );
       }
       current = found;
@@ -142,7 +142,7 @@ export async function rotateSigningKey(dataDir: string, overlapSeconds: number):
 
 function noKey(dataDir: string): Error {
   return new Error(
-    `there is no signing key in ${join(dataDir, "keys")}: \`tandem serve\` makes it; ` +
+    `no signing key in ${join(dataDir, "keys")}: \`tandem serve\` makes one; ` +
       "name its folder with --data-dir or TANDEM_DATA_DIR",
   );
 }

@@ -19,7 +19,7 @@ export function readTokenBinding(cnf: unknown): TokenBinding | undefined {
   const entries = typeof cnf === "object" && cnf !== null ? Object.entries(cnf) : [];
   const [[member, value] = [], ...others] = entries;
   if (member !== "x5t#S256" || others.length > 0) {
-    throw refused("the token's claim cnf has something other than the one member x5t#S256");
+    throw refused("the token's claim cnf must have the member x5t#S256 and no other");
   }
   const certificateSha256 = typeof value === "string" ? Buffer.from(value, "base64url") : Buffer.alloc(0);
   // Written back, because Node skips what is no base64url.
@@ -36,10 +36,10 @@ export function readTokenBinding(cnf: unknown): TokenBinding | undefined {
  */
 export function assertBound(binding: TokenBinding | undefined, certificate: ClientCertificate | undefined): void {
   if (!binding) return;
-  if (!certificate) throw refused("the token is bound to a client certificate, and the connection has none");
+  if (!certificate) throw refused("the token is bound to a client certificate, but the connection has none");
   if (!certificate.isTrusted) throw refused("the client certificate is not accepted here");
   if (!timingSafeEqual(binding.certificateSha256, certificate.sha256)) {
-    throw refused("the token is bound to another client certificate than the connection's");
+    throw refused("the token is bound to a client certificate other than the connection's");
   }
 }
 

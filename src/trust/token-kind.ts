@@ -16,10 +16,10 @@ const OTHER_KINDS = ["at_hash", "c_hash", "s_hash", "events"] as const;
 export function assertAccessToken(header: JWTHeaderParameters, payload: JWTPayload): void {
   const typ: unknown = header.typ;
   if (!ACCESS_TYPES.has(typeof typ === "string" ? typ.toLowerCase() : typ)) {
-    throw refused("the token's header typ is neither JWT nor at+jwt: an access token is needed");
+    throw refused("the token's header typ is neither JWT nor at+jwt: an access token is required");
   }
   const claim = OTHER_KINDS.find((name) => payload[name] !== undefined);
-  if (claim) throw refused(`the token has the claim ${claim}: an access token is needed`);
+  if (claim) throw refused(`the token has the claim ${claim}: an access token is required`);
 }
 
 function refused(message: string): TandemError {

@@ -93,7 +93,7 @@ function isFor({ aud }: JWTPayload, audience: string | undefined): boolean {
 
 // jose has judged nbf, if there is one. Not every issuer sets it; all that follow RFC 9068 set iat.
 function assertStarted(iat: number | undefined, nbf: number | undefined, nowMs: number): void {
-  if (iat === undefined && nbf === undefined) throw unauthenticated("the token has neither of the claims nbf and iat");
+  if (iat === undefined && nbf === undefined) throw unauthenticated("the token has neither the claim nbf nor iat");
   if (iat !== undefined && iat > Math.floor(nowMs / 1000) + CLOCK_TOLERANCE_S)
     throw unauthenticated("the token's claim iat is missing or not what this server expects");
 }

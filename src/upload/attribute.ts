@@ -1,7 +1,6 @@
 import type { Tx } from "../store/database/database.ts";
 import { attribute, type HoldingsCache, type NumbersHead } from "../store/numbers/holdings-cache.ts";
-import type { AppendBatch } from "../store/records/append.ts";
-import type { AppendRecord } from "../store/records/record-rows.ts";
+import type { AppendBatch, AppendRecord } from "../store/records/record-rows.ts";
 import type { PreparedBatch } from "./pending.ts";
 import type { PreparedRecord } from "./records/prepared.ts";
 
@@ -43,26 +42,26 @@ function appendRecord(
   carrierId: string,
   holdings: Parameters<typeof attribute>[2],
 ): AppendRecord {
-  if (record.refusal !== undefined) return new AttributedRecord(record, batch.edge, undefined, undefined);
+  if (record.refusal !== undefined) return new AttributedRecord(record, batch.codec, undefined, undefined);
   const attribution = attribute(record.candidates, record.startTime, holdings);
-  return new AttributedRecord(record, batch.edge, attribution, batch.edge.row(record, carrierId, attribution));
+  return new AttributedRecord(record, batch.codec, attribution, batch.codec.row(record, carrierId, attribution));
 }
 
 // A view, not a copy: an upload makes one for each record.
 class AttributedRecord implements AppendRecord {
   readonly #record: PreparedRecord<unknown>;
-  readonly #edge: PreparedBatch["edge"];
+  readonly #codec: PreparedBatch["codec"];
   readonly attribution: AppendRecord["attribution"];
   readonly row: AppendRecord["row"];
 
   constructor(
     record: PreparedRecord<unknown>,
-    edge: PreparedBatch["edge"],
+    codec: PreparedBatch["codec"],
     attribution: AppendRecord["attribution"],
     row: AppendRecord["row"],
   ) {
     this.#record = record;
-    this.#edge = edge;
+    this.#codec = codec;
     this.attribution = attribution;
     this.row = row;
   }
@@ -104,6 +103,6 @@ class AttributedRecord implements AppendRecord {
     return this.#record.candidates.map((candidate) => candidate.number);
   }
   encoded() {
-    return this.#edge.encode(this.#record);
+    return this.#codec.encode(this.#record);
   }
 }

@@ -1,11 +1,10 @@
-import { countVerdicts, Verdict, type VerdictCounts } from "../domain/calls/verdict.ts";
+import { countVerdicts, type VerdictCounts } from "../domain/calls/verdict.ts";
 import { TandemError } from "../domain/errors.ts";
 import { ERASED_HASH } from "../domain/privacy/erasure.ts";
 import type { Micros } from "../domain/time/instant.ts";
+import { Verdict } from "../gen/tandem/type/v1/upload_pb.js";
 import { carrierTransaction, type Database } from "../store/database/database.ts";
-import { Feed, UploadKind } from "../store/database/schema.ts";
 import { readFeedHead } from "../store/feeds/feed-head.ts";
-import type { AppendResult } from "../store/records/append.ts";
 import {
   finishUpload,
   openUpload,
@@ -17,9 +16,9 @@ import {
   type UploadRow,
 } from "../store/records/uploads.ts";
 import type { Committer } from "./committer.ts";
-import type { RecordKindEdge } from "./kind.ts";
 import { type Outcome, outcomeOf, outcomesOf, rejectRow } from "./outcome.ts";
-import type { PreparedBatch } from "./pending.ts";
+import type { AppendResult, PreparedBatch } from "./pending.ts";
+import type { RecordCodec } from "./record-codec.ts";
 import type { PrepareContext, PreparedRecord } from "./records/prepared.ts";
 import { type RecordList, UnreadableRecord } from "./records/record-list.ts";
 import { prepareUnreadable } from "./records/unreadable-records.ts";
@@ -79,7 +78,7 @@ export interface StoredBookOptions<Message> {
   committer: Committer;
   writers: WriterRegistry;
   carrierId: string;
-  edge: RecordKindEdge<Message>;
+  codec: RecordCodec<Message>;
   prepareContext: () => PrepareContext;
   maxBatchRecords: number;
   maxOpenUploads: number;
@@ -99,8 +98,8 @@ export class StoredBook<Message> implements UploadBook<Message> {
     if (open.acknowledgedOffset < 0n) throw negativeOffset("acknowledged_offset");
     this.#uploadId = open.uploadId;
     const { acknowledgedOffset } = open;
-    const { carrierId, edge, maxOpenUploads: mostOpen } = this.#options;
-    const feed = edge.kind === UploadKind.CDRS ? Feed.CDRS : Feed.DURATIONS;
+    const { carrierId, codec, maxOpenUploads: mostOpen } = this.#options;
+    const { feed } = codec.kind;
     const [upload, { lostSince }] = await this.#transaction(async (tx) => {
       const opened = await openUpload(tx, this.#key, { acknowledgedOffset, mostOpen });
       return [opened, await readFeedHead(tx, carrierId, feed)] as const;
@@ -112,8 +111,10 @@ export class StoredBook<Message> implements UploadBook<Message> {
   }
 
   claim(uploadId: string, writerEpoch: bigint, onFenced: (error: TandemError) => void): Disposable {
-    const { writers, carrierId, edge } = this.#options;
-    return writers.claim(`${edge.kind}:${carrierId}:${uploadId}`, writerEpoch, () => onFenced(superseded(writerEpoch)));
+    const { writers, carrierId, codec } = this.#options;
+    return writers.claim(`${codec.kind.name}:${carrierId}:${uploadId}`, writerEpoch, () =>
+      onFenced(superseded(writerEpoch)),
+    );
   }
 
   checkBatch(firstOffset: bigint, recordCount: number): void {
@@ -122,11 +123,11 @@ export class StoredBook<Message> implements UploadBook<Message> {
 
   prepare(firstOffset: bigint, records: RecordList<Message>, writerEpoch: bigint): PreparedBatch {
     const batch = { uploadId: this.#uploadId, firstOffset, records, writerEpoch };
-    return prepareBatch(this.#options.edge, this.#options.prepareContext(), batch);
+    return prepareBatch(this.#options.codec, this.#options.prepareContext(), batch);
   }
 
   commit(batch: PreparedBatch): Promise<AppendResult> {
-    return this.#options.committer.commit(this.#options.carrierId, this.#options.edge.kind, batch);
+    return this.#options.committer.commit(this.#options.carrierId, this.#options.codec.kind, batch);
   }
 
   outcomes(batch: PreparedBatch, result: AppendResult): Outcome[] {
@@ -173,7 +174,7 @@ export class StoredBook<Message> implements UploadBook<Message> {
   }
 
   get #key(): UploadKey {
-    return { carrierId: this.#options.carrierId, kind: this.#options.edge.kind, uploadId: this.#uploadId };
+    return { carrierId: this.#options.carrierId, kind: this.#options.codec.kind, uploadId: this.#uploadId };
   }
 
   #transaction<T>(run: Parameters<typeof carrierTransaction<T>>[2]): Promise<T> {
@@ -200,39 +201,41 @@ function* storedVerdicts(batch: PreparedBatch, stored: readonly StoredBatch[]) {
 
 /** Checks and normalises the records of a batch. */
 export function prepareBatch<Message>(
-  edge: RecordKindEdge<Message>,
+  codec: RecordCodec<Message>,
   context: PrepareContext,
   batch: Pick<PreparedBatch, "uploadId" | "firstOffset" | "writerEpoch"> & { records: RecordList<Message> },
 ): PreparedBatch {
   const { uploadId, firstOffset, records, writerEpoch } = batch;
   const prepared: PreparedRecord<unknown>[] = [];
-  for (let index = 0; index < records.length; index++) prepared.push(prepareRecord(edge, context, records, index));
+  for (let index = 0; index < records.length; index++) prepared.push(prepareRecord(codec, context, records, index));
   return {
     uploadId,
     writerEpoch,
     firstOffset,
     records: prepared,
-    edge: { row: edge.row.bind(edge), encode: edge.encode.bind(edge) },
+    codec: { row: codec.row.bind(codec), encode: codec.encode.bind(codec) },
     describe: (index, verdict, issue) => {
       const offset = firstOffset + BigInt(index);
       const record = prepared[index] as (typeof prepared)[number];
       // The others are stored: their day finds them.
       const isStored = verdict === Verdict.ACCEPTED || verdict === Verdict.DUPLICATE;
       const { recordDate } = record;
-      const json = isStored ? JSON.stringify({ recordDate }) : edge.maskedJson(sentRecord(records, index));
+      const json = isStored ? JSON.stringify({ recordDate }) : codec.maskedJson(sentRecord(records, index));
       return rejectRow(outcomeOf(offset, record, verdict as Verdict, issue), json);
     },
   };
 }
 
 function prepareRecord<Message>(
-  edge: RecordKindEdge<Message>,
+  codec: RecordCodec<Message>,
   context: PrepareContext,
   records: RecordList<Message>,
   index: number,
 ): PreparedRecord<unknown> {
   const record = records.at(index) as Message | UnreadableRecord<Message>;
-  return record instanceof UnreadableRecord ? prepareUnreadable(edge, context, record) : edge.prepare(record, context);
+  return record instanceof UnreadableRecord
+    ? prepareUnreadable(codec, context, record)
+    : codec.prepare(record, context);
 }
 
 function sentRecord<Message>(records: RecordList<Message>, index: number): Message {
@@ -272,7 +275,7 @@ export function checkTotals(finish: UploadFinish, committed: bigint): void {
 export function totalMismatch(field: string, sent: bigint, counted: bigint): TandemError {
   return new TandemError(
     "CONTROL_TOTAL_MISMATCH",
-    `${field}: ${sent} was sent, ${counted} was counted; the upload stays open`,
+    `${field}: you sent ${sent}, but ${counted} was counted. The upload stays open`,
     {
       field,
       sent: String(sent),
@@ -287,13 +290,13 @@ export function totalMismatch(field: string, sent: bigint, counted: bigint): Tan
 export function historyLost(committed: bigint): TandemError {
   return new TandemError(
     "UPLOAD_HISTORY_LOST",
-    `the server has ${committed} records of this upload, fewer than it had acknowledged: start a new upload from the source`,
+    `the server has ${committed} records of this upload, fewer than it acknowledged: start a new upload from the source`,
     { committed_offset: String(committed) },
   );
 }
 
 function superseded(writerEpoch: bigint): TandemError {
-  return new TandemError("UPLOAD_SUPERSEDED", "the upload was opened again elsewhere", {
+  return new TandemError("UPLOAD_SUPERSEDED", "the upload was opened again on another connection", {
     writer_epoch: String(writerEpoch),
   });
 }
@@ -308,7 +311,7 @@ function sealed(upload: UploadRow): TandemError {
 function contentMismatch(offset: bigint): TandemError {
   return new TandemError(
     "OFFSET_CONTENT_MISMATCH",
-    `other content is committed at offset ${offset}: start a new upload`,
+    `different records are committed at offset ${offset}: start a new upload`,
     { offset: String(offset) },
   );
 }

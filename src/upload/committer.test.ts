@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
+import { DURATION } from "../domain/record-kind.ts";
 import { asCaller, type Caller } from "../store/database/callers.ts";
 import { openDatabase } from "../store/database/database.ts";
-import { UploadKind } from "../store/database/schema.ts";
 import { Committer, type CommitterOptions } from "./committer.ts";
 import type { PreparedBatch } from "./pending.ts";
 
@@ -17,7 +17,7 @@ test("a batch whose call may no longer be served is refused alone: those that wo
   const putOut: Caller = { kind: "carrier", carrierId: "acme", judged: { atMs: Number.NEGATIVE_INFINITY, again } };
   const served: Caller = { kind: "carrier", carrierId: "acme" };
   const ends = [served, putOut, served, putOut].map((caller, at) =>
-    asCaller(caller, () => committer.commit("acme", UploadKind.DURATIONS, batchOf(`u${at}`)).catch(String)),
+    asCaller(caller, () => committer.commit("acme", DURATION, batchOf(`u${at}`)).catch(String)),
   );
   const failed = expect.stringContaining("ECONNREFUSED");
   expect(await Promise.all(ends)).toEqual([failed, "Error: put out", failed, "Error: put out"]);

@@ -1,11 +1,11 @@
-import { type ErasuresInForce, eraseLateBatches } from "../erasure/late-records.ts";
+import type { FeedId } from "../domain/feed-id.ts";
+import type { RecordKind } from "../domain/record-kind.ts";
+import type { ErasuresInForce } from "../erasure/late-records.ts";
 import { currentCaller, finishingCall, type Judged } from "../store/database/callers.ts";
-import { carrierTransaction, type Database, isTransient } from "../store/database/database.ts";
-import { Feed, UploadKind } from "../store/database/schema.ts";
+import { carrierTransaction, type Database, isTransient, type Tx } from "../store/database/database.ts";
 import type { HoldingsCache } from "../store/numbers/holdings-cache.ts";
-import { type AppendResult, appendBatches } from "../store/records/append.ts";
-import { attributeBatches } from "./attribute.ts";
-import type { PendingBatch } from "./pending.ts";
+import { appendBatches } from "./append.ts";
+import type { AppendResult, PendingBatch } from "./pending.ts";
 
 /**
  * Most records that share one commit. A hot carrier is bounded by commits, so batches that wait are
@@ -19,7 +19,7 @@ export interface CommitterOptions {
   /** What is erased as it arrives. */
   erasures: ErasuresInForce;
   /** Told after each commit that added entries: from outside the transaction. */
-  onAppended: (carrierId: string, feed: Feed, headSequence: bigint) => void;
+  onAppended: (carrierId: string, feed: FeedId, headSequence: bigint) => void;
 }
 
 /**
@@ -39,9 +39,9 @@ export class Committer {
    * Commits a batch; batches of one upload are committed in the order of the calls. Rejects when
    * the store failed: the outcome may then be unknown.
    */
-  commit(carrierId: string, kind: UploadKind, batch: PendingBatch["batch"]): Promise<AppendResult> {
+  commit(carrierId: string, kind: RecordKind, batch: PendingBatch["batch"]): Promise<AppendResult> {
     return new Promise((resolve, reject) => {
-      const key = `${kind}:${carrierId}`;
+      const key = `${kind.name}:${carrierId}`;
       const line = this.#lines.get(key);
       const pending = { batch, caller: currentCaller(), resolve, reject };
       if (line) line.push(pending);
@@ -53,14 +53,14 @@ export class Committer {
     });
   }
 
-  async #run(key: string, carrierId: string, kind: UploadKind, line: PendingBatch[]): Promise<void> {
+  async #run(key: string, carrierId: string, kind: RecordKind, line: PendingBatch[]): Promise<void> {
     // A turn of the event loop first, so that batches that came in together are committed together.
     await new Promise((resolve) => setImmediate(resolve));
     while (line.length > 0) await this.#commitGroup(carrierId, kind, takeGroup(line));
     this.#lines.delete(key);
   }
 
-  async #commitGroup(carrierId: string, kind: UploadKind, group: PendingBatch[]): Promise<void> {
+  async #commitGroup(carrierId: string, kind: RecordKind, group: PendingBatch[]): Promise<void> {
     try {
       // Several uploads may share it, so it does not end with one's call; it counts to the first's
       // caller. One that is refused while it waits refuses none of the others: they are tried by
@@ -80,21 +80,13 @@ export class Committer {
     }
   }
 
-  async #append(carrierId: string, kind: UploadKind, group: PendingBatch[]): Promise<AppendResult[]> {
-    const { db, holdings, erasures, onAppended } = this.#options;
-    const feed = kind === UploadKind.CDRS ? Feed.CDRS : Feed.DURATIONS;
+  async #append(carrierId: string, kind: RecordKind, group: PendingBatch[]): Promise<AppendResult[]> {
+    const { db, onAppended } = this.#options;
+    const place = { carrierId, kind };
     const batches = group.map((pending) => pending.batch);
-    const outcome = await carrierTransaction(
-      db,
-      carrierId,
-      (tx) =>
-        appendBatches(tx, carrierId, kind, batches, async (numbers, lock) => {
-          const inForce = await erasures.load(tx, carrierId, feed, lock.payloadGeneration);
-          return eraseLateBatches(await attributeBatches(tx, carrierId, holdings, numbers, batches), kind, inForce);
-        }),
-      { byIndexOnly: true },
-    );
-    if (outcome.appended > 0) onAppended(carrierId, feed, outcome.headSequence);
+    const append = (tx: Tx) => appendBatches(tx, place, this.#options, batches);
+    const outcome = await carrierTransaction(db, carrierId, append, { byIndexOnly: true });
+    if (outcome.appended > 0) onAppended(carrierId, kind.feed, outcome.headSequence);
     return outcome.results;
   }
 }

@@ -1,5 +1,5 @@
-import { RecordIssue, Verdict } from "../domain/calls/verdict.ts";
 import { maskLastDigits } from "../domain/privacy/masking.ts";
+import { RecordIssue, Verdict } from "../gen/tandem/type/v1/upload_pb.js";
 import type { RejectRow } from "../store/records/uploads.ts";
 import type { PreparedBatch } from "./pending.ts";
 import type { AttributionCandidate } from "./records/prepared.ts";
@@ -20,7 +20,7 @@ export function outcomesOf(batch: PreparedBatch, verdicts: readonly Verdict[], i
   return verdicts.flatMap((verdict, index) => {
     const record = batch.records[index];
     if (!record || (verdict === Verdict.ACCEPTED && record.warnings.length === 0)) return [];
-    return [outcomeOf(batch.firstOffset + BigInt(index), record, verdict, issues[index] ?? RecordIssue.NONE)];
+    return [outcomeOf(batch.firstOffset + BigInt(index), record, verdict, issues[index] ?? RecordIssue.UNSPECIFIED)];
   });
 }
 
@@ -66,16 +66,17 @@ function explain(verdict: Verdict, issue: number, candidates: readonly Attributi
     case Verdict.ACCEPTED:
       return "accepted";
     case Verdict.DUPLICATE:
-      return "the same record is stored already";
+      return "the same record is already stored";
     case Verdict.CONFLICT:
-      return "a record with this id, day and revision is stored with other content; send a correction as a higher revision";
+      return "this id, day and revision are stored with different content; send a correction as a higher revision";
     case Verdict.SUPERSEDED:
-      return "a higher revision of this record is stored already";
+      return "a higher revision of this record is already stored";
     case Verdict.REJECTED:
+    case Verdict.UNSPECIFIED:
       return "refused";
     case Verdict.QUARANTINED:
       return issue === RecordIssue.POSSIBLY_REDATED
-        ? "this id exists on a neighbouring day with the same parties and duration; send it as a revision of that record, or under an id of its own"
+        ? "this id exists on a neighbouring day with the same parties and duration; send it as a revision of that record, or under another id"
         : explainUnattributed(candidates);
     default:
       return verdict satisfies never;
@@ -84,13 +85,13 @@ function explain(verdict: Verdict, issue: number, candidates: readonly Attributi
 
 function explainUnattributed(candidates: readonly AttributionCandidate[]): string {
   if (candidates.length === 0) {
-    return "no party that tells whose call it is shows a number that can be read (OUTBOUND: redirecting, asserted, calling; INBOUND: called): send E.164, or country_code beside a national number";
+    return "no party that can identify the subscriber has a readable number (OUTBOUND: redirecting, asserted, calling; INBOUND: called): send E.164, or country_code with a national number";
   }
   const told = candidates
     .slice(0, MAX_TOLD)
     .map(({ basis, number }) => `${BASIS_NAMES[basis]} is read as ${maskLastDigits(number)}`);
   const more = candidates.length > MAX_TOLD ? ", and more" : "";
-  return `no number of this carrier that was assigned at the time of the call fits the record: ${told.join(", ")}${more}; it is judged again when the numbers change`;
+  return `none of the record's numbers was assigned to this carrier at the time of the call: ${told.join(", ")}${more}; the record is judged again when numbers change`;
 }
 
 const MAX_TOLD = 4;

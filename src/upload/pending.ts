@@ -1,8 +1,11 @@
+import type { Verdict } from "../gen/tandem/type/v1/upload_pb.js";
 import type { Caller } from "../store/database/callers.ts";
-import type { AppendResult } from "../store/records/append.ts";
 import type { RejectRow } from "../store/records/uploads.ts";
-import type { RecordKindEdge } from "./kind.ts";
+import type { RecordCodec } from "./record-codec.ts";
 import type { PreparedRecord } from "./records/prepared.ts";
+
+/** What a commit made of one batch: verdicts by record, or that the upload had moved on. */
+export type AppendResult = { committed: true; verdicts: Verdict[]; issues: number[] } | { committed: false };
 
 /** A batch that has been read and checked, and waits for its commit. */
 export interface PreparedBatch {
@@ -10,8 +13,16 @@ export interface PreparedBatch {
   writerEpoch: bigint;
   firstOffset: bigint;
   records: readonly PreparedRecord<unknown>[];
-  edge: Pick<RecordKindEdge<never>, "row" | "encode">;
+  codec: Pick<RecordCodec<never>, "row" | "encode">;
   describe: (index: number, verdict: number, issue: number) => RejectRow;
+}
+
+/** A batch that was received; it is checked record by record only when it is to be used. */
+export interface SentBatch {
+  readonly firstOffset: bigint;
+  readonly count: number;
+  readonly receivedBytes: number;
+  readonly prepare: () => PreparedBatch;
 }
 
 /** A prepared batch in a committer's line. */

@@ -1,30 +1,29 @@
 import { Judge } from "../domain/calls/judge.ts";
-import { Verdict } from "../domain/calls/verdict.ts";
+import { FeedId } from "../domain/feed-id.ts";
 import { wallMicros } from "../domain/time/wall-clock.ts";
 import { type ErasuresInForce, eraseLate } from "../erasure/late-records.ts";
-import type { Database, Tx } from "../store/database/database.ts";
-import { carrierTransaction } from "../store/database/database.ts";
-import { Feed, UploadKind } from "../store/database/schema.ts";
-import { advanceFeed, lockFeed, readFeedHead } from "../store/feeds/feed-head.ts";
+import { Verdict } from "../gen/tandem/type/v1/upload_pb.js";
+import { carrierTransaction, type Database, type Tx, together } from "../store/database/database.ts";
+import { lockFeed, readFeedHead } from "../store/feeds/feed-head.ts";
 import type { HoldingsCache } from "../store/numbers/holdings-cache.ts";
-import { countErased, insertAccepted } from "../store/records/append.ts";
 import { findKnownRevisions } from "../store/records/known-revisions.ts";
-import { dropQuarantined, markQuarantineJudged, readQuarantined } from "../store/records/quarantine.ts";
+import { markQuarantineJudged, readQuarantined } from "../store/records/quarantine.ts";
 import type { AppendRecord } from "../store/records/record-rows.ts";
+import { type AppendPlace, applyRecords } from "./append.ts";
 import { attributeBatches } from "./attribute.ts";
-import type { RecordKindEdge } from "./kind.ts";
-import { prepareKept } from "./records/erased-edge.ts";
+import type { RecordCodec } from "./record-codec.ts";
+import { prepareKept } from "./records/kept-record.ts";
 import type { PrepareContext } from "./records/prepared.ts";
 
 export interface ReleaseOptions<Message> {
   db: Database;
   holdings: HoldingsCache;
   carrierId: string;
-  edge: RecordKindEdge<Message>;
+  codec: RecordCodec<Message>;
   hashSecret: Buffer;
   erasures: ErasuresInForce;
   signal: AbortSignal;
-  onAppended: (carrierId: string, feed: Feed, headSequence: bigint) => void;
+  onAppended: (carrierId: string, feed: FeedId, headSequence: bigint) => void;
 }
 
 /** How many records are judged again in one transaction. */
@@ -54,26 +53,26 @@ export async function releaseQuarantined<Message>(options: ReleaseOptions<Messag
 interface ReleasedPage {
   judged: number;
   released: number;
-  appended?: { feed: Feed; headSequence: bigint };
+  appended?: { feed: FeedId; headSequence: bigint };
 }
 
 async function releasePage<Message>(tx: Tx, options: ReleaseOptions<Message>): Promise<ReleasedPage> {
-  const { carrierId, edge, holdings } = options;
-  const numbers = await readFeedHead(tx, carrierId, Feed.NUMBERS);
-  const waiting = await readQuarantined(tx, carrierId, edge.kind, {
+  const { carrierId, codec, holdings } = options;
+  const numbers = await readFeedHead(tx, carrierId, FeedId.NUMBERS);
+  const waiting = await readQuarantined(tx, carrierId, codec.kind, {
     numbersSequence: numbers.headSequence,
     all: false,
     limit: PAGE,
   });
   if (waiting.length === 0) return { judged: 0, released: 0 };
   const context: PrepareContext = { now: wallMicros(), hashSecret: options.hashSecret, horizons: ANY_AGE };
-  const prepared = waiting.map((row) => prepareKept(edge, row.payload, context));
+  const prepared = waiting.map((row) => prepareKept(codec, row.payload, context));
   const batch = {
     uploadId: "",
     writerEpoch: 0n,
     firstOffset: 0n,
     records: prepared,
-    edge: { row: edge.row.bind(edge), encode: edge.encode.bind(edge) },
+    codec: { row: codec.row.bind(codec), encode: codec.encode.bind(codec) },
     describe: () => {
       throw new Error("a release describes no rejects");
     },
@@ -82,20 +81,19 @@ async function releasePage<Message>(tx: Tx, options: ReleaseOptions<Message>): P
   const records = attributed?.records ?? [];
   const fitting = records.filter((record) => record.attribution && !record.refused);
   // The feed's lock comes before the rows of the quarantine, here as in an append.
-  const appended = fitting.length > 0 ? await appendReleased(tx, options, edge.kind, fitting) : { released: 0 };
-  await markQuarantineJudged(tx, carrierId, edge.kind, records, numbers.headSequence);
+  const appended =
+    fitting.length > 0
+      ? await appendReleased(tx, { carrierId, kind: codec.kind }, options.erasures, fitting)
+      : { released: 0 };
+  await markQuarantineJudged(tx, carrierId, codec.kind, records, numbers.headSequence);
   return { judged: waiting.length, ...appended };
 }
 
 // Under the feed's lock, so that a record that has just been sent again, or released by another
 // process, is not appended twice.
-async function appendReleased(
-  tx: Tx,
-  { carrierId, erasures }: Pick<ReleaseOptions<unknown>, "carrierId" | "erasures">,
-  kind: UploadKind,
-  waiting: readonly AppendRecord[],
-) {
-  const feed = kind === UploadKind.CDRS ? Feed.CDRS : Feed.DURATIONS;
+async function appendReleased(tx: Tx, place: AppendPlace, erasures: ErasuresInForce, waiting: readonly AppendRecord[]) {
+  const { carrierId, kind } = place;
+  const { feed } = kind;
   const lock = await lockFeed(tx, carrierId, feed);
   const inForce = await erasures.load(tx, carrierId, feed, lock.payloadGeneration);
   const fitting = waiting.map((record) => eraseLate(record, kind, inForce));
@@ -110,12 +108,9 @@ async function appendReleased(
     if (verdict === Verdict.ACCEPTED) accepted.push(record);
     if (verdict === Verdict.ACCEPTED || verdict === Verdict.SUPERSEDED) settled.push(record);
   }
-  await insertAccepted(tx, carrierId, kind, lock, accepted);
-  await countErased(tx, carrierId, kind, accepted);
-  await dropQuarantined(tx, carrierId, kind, settled);
-  const headSequence = lock.nextSequence + BigInt(accepted.length) - 1n;
+  await together(applyRecords(tx, place, lock, accepted, settled));
   if (accepted.length === 0) return { released: 0 };
-  await advanceFeed(tx, carrierId, feed, headSequence + 1n);
+  const headSequence = lock.nextSequence + BigInt(accepted.length) - 1n;
   return { released: accepted.length, appended: { feed, headSequence } };
 }
 

@@ -1,15 +1,16 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { countVerdicts, RecordIssue, Verdict } from "../domain/calls/verdict.ts";
+import { countVerdicts } from "../domain/calls/verdict.ts";
 import type { StreamLife } from "../domain/stream-life.ts";
-import type { AppendResult } from "../store/records/append.ts";
+import { RecordIssue, Verdict } from "../gen/tandem/type/v1/upload_pb.js";
 import type { UploadRow } from "../store/records/uploads.ts";
 import type { UploadBook } from "./book.ts";
 import { ByteBudget } from "./byte-budget.ts";
+import type { ClientFrame } from "./frames.ts";
 import type { Outcome } from "./outcome.ts";
-import type { PreparedBatch } from "./pending.ts";
+import type { AppendResult, PreparedBatch } from "./pending.ts";
 import type { RecordList } from "./records/record-list.ts";
-import { type ClientFrame, UploadSession } from "./session.ts";
+import { UploadSession } from "./session.ts";
 
 const WINDOW = 4_000;
 const RECORD_BYTES = 1_000_000;

@@ -1,41 +1,20 @@
-import { addCounts, countVerdicts, type VerdictCounts } from "../domain/calls/verdict.ts";
-import { TandemError } from "../domain/errors.ts";
-import { StallWatch, type StreamEnd, type StreamLife, streamEndError } from "../domain/stream-life.ts";
-import type { Micros } from "../domain/time/instant.ts";
+import { countVerdicts, type VerdictCounts } from "../domain/calls/verdict.ts";
+import { StallWatch, type StreamEnd, type StreamLife } from "../domain/stream-life.ts";
 import { isTransient } from "../store/database/database.ts";
-import type { AppendResult } from "../store/records/append.ts";
-import type { UploadRow } from "../store/records/uploads.ts";
 import { historyLost, type UploadBook, type UploadOpen } from "./book.ts";
-import type { ByteBudget } from "./byte-budget.ts";
+import { ByteBudget } from "./byte-budget.ts";
+import type { ClientFrame, ServerFrame } from "./frames.ts";
 import type { Outcome } from "./outcome.ts";
-import type { PreparedBatch } from "./pending.ts";
+import type { AppendResult, PreparedBatch, SentBatch } from "./pending.ts";
 import type { RecordList } from "./records/record-list.ts";
-
-/** A frame from the client, after Open. */
-export type ClientFrame<Message> =
-  | { frame: "batch"; firstOffset: bigint; records: RecordList<Message> }
-  | { frame: "keepAlive" }
-  | { frame: "finish"; finalOffset: bigint; recordCount: bigint; connectedDurationMs: bigint };
-
-/**
- * Why an upload stream ends before it is finished: as any stream, or for its client said no more.
- */
-export type UploadEnd = StreamEnd | "NOT_FINISHED";
-
-/** A frame to the client. */
-export type ServerFrame =
-  | {
-      frame: "opened";
-      committedOffset: bigint;
-      writerEpoch: bigint;
-      sendLimitOffset: bigint;
-      lostSince: Micros | undefined;
-    }
-  | { frame: "ack"; committedOffset: bigint; counts: VerdictCounts; outcomes: Outcome[]; sendLimitOffset: bigint }
-  | { frame: "rewind"; expectedOffset: bigint; reason: "GAP" | "STORE_UNAVAILABLE"; retryAfterMs: number | undefined }
-  | { frame: "heartbeat"; committedOffset: bigint }
-  | { frame: "closing"; reason: UploadEnd }
-  | { frame: "finished"; upload: UploadRow };
+import {
+  openSession,
+  readerOf,
+  type SessionEffect,
+  type SessionEvent,
+  type SessionState,
+  stepSession,
+} from "./session-state.ts";
 
 export interface UploadSessionOptions<Message> {
   book: UploadBook<Message>;
@@ -52,80 +31,28 @@ export interface UploadSessionOptions<Message> {
 }
 
 /**
- * The first pause that a Rewind for a failing store asks for, milliseconds; it doubles with each
- * failure in a row, to at most 5 s.
- */
-const FIRST_RETRY_MS = 100;
-const MAX_RETRY_MS = 5_000;
-
-/**
- * Most outcomes that one Ack tells, as many as a batch can have: well below the 4 MiB that a
- * message may have.
- */
-const MAX_ACK_OUTCOMES = 2_000;
-/** The window that an upload may grow to, in windows that it begins with. */
-const WINDOW_GROWTH = 3n;
-/**
- * With so many outcomes that the client has not taken, what it repeats waits. New records cannot
- * bring so many: credit rises with the Acks.
- */
-const MAX_WAITING_OUTCOMES = 8_000;
-/**
  * With so much in a commit or waiting for one, bytes as they came or as batches, the reader rests:
  * the store is slower than the client.
  */
 const MAX_HELD_BYTES = 16_777_216;
-const MAX_HELD_BATCHES = 64;
-
-/** What is to be told of committed batches. */
-interface WaitingAck {
-  committedOffset: bigint;
-  counts: VerdictCounts;
-  outcomes: Outcome[];
-}
-
-/** What the writer does next: send a frame, fail, end, or rest, as far as each is given. */
-interface WriterStep {
-  readonly frame?: ServerFrame;
-  readonly failure?: { readonly error: unknown };
-  readonly isLast?: true;
-  /** Absent: until it is woken. */
-  readonly restMs?: number;
-}
+/** The writer's longest rest while an end waits for commits, milliseconds. */
+const END_REST_MS = 1_000;
 
 /**
- * One connection of an upload. Reader and writer are apart: `#read` takes frames and commits
- * batches whether or not the client reads its acknowledgements, held back only by the credit that
- * the writer gives; `run` is the writer.
- *
- * States of the reader: *following*, where a batch must begin at the expected offset (an earlier
- * one is a replay, a later one a gap); and *discarding*, after a Rewind, where everything is
- * dropped until a batch begins at the expected offset. A generation number sets apart the batches
- * of before a Rewind, whose results no longer count.
+ * One connection of an upload: the I/O around the states of session-state.ts. Reader and writer are
+ * apart: `#read` takes frames and commits batches whether or not the client reads its
+ * acknowledgements, held back only by the credit that the writer gives; `run` is the writer.
  */
 export class UploadSession<Message> {
   readonly #options: UploadSessionOptions<Message>;
-  readonly #outgoing: ServerFrame[] = [];
-  #expected = 0n;
-  #committed = 0n;
-  #openedAt = 0n;
-  #sendLimit = 0n;
+  readonly #held = new ByteBudget(MAX_HELD_BYTES);
+  #state: SessionState = openSession(0n, 0);
   #writerEpoch = 0n;
-  #discarding = false;
-  #generation = 0;
-  #failuresInARow = 0;
-  #inFlight = 0;
-  #heldBytes = 0;
-  #chain: Promise<void> = Promise.resolve();
-  readonly #acks: WaitingAck[] = [];
-  #finished: UploadRow | undefined;
-  #failure: { error: unknown } | undefined;
-  #inputEnded = false;
-  #isListening = false;
-  #heardAt = performance.now();
-  #isOver = false;
-  #wake: (() => void) | undefined;
-  readonly #readerWaits = new Set<() => void>();
+  #lastCommit: Promise<void> = Promise.resolve();
+  /** Since when the reader waits for the client. */
+  #listeningSince: number | undefined;
+  #wakeWriter: (() => void) | undefined;
+  #wakeReader: (() => void) | undefined;
 
   constructor(options: UploadSessionOptions<Message>) {
     this.#options = options;
@@ -143,119 +70,84 @@ export class UploadSession<Message> {
       yield stall.watch({ frame: "finished", upload });
       return;
     }
-    this.#committed = this.#expected = upload.nextOffset;
-    this.#writerEpoch = upload.writerEpoch;
-    this.#openedAt = upload.nextOffset;
-    this.#sendLimit = upload.nextOffset + BigInt(windowRecords);
-    using _fence = book.claim(open.uploadId, upload.writerEpoch, (error) => this.#fail(error));
-    yield stall.watch({
-      frame: "opened",
-      committedOffset: this.#committed,
-      writerEpoch: this.#writerEpoch,
-      sendLimitOffset: this.#sendLimit,
-      lostSince: upload.lostSince,
-    });
+    const { nextOffset: committedOffset, writerEpoch, lostSince } = upload;
+    this.#writerEpoch = writerEpoch;
+    this.#state = openSession(committedOffset, windowRecords);
+    const sendLimitOffset = this.#state.at.sendLimit;
+    using _fence = book.claim(open.uploadId, writerEpoch, (error) => this.#happened({ event: "failed", error }));
+    yield stall.watch({ frame: "opened", committedOffset, writerEpoch, sendLimitOffset, lostSince });
     const input = frames[Symbol.asyncIterator]();
     void this.#read(input);
     try {
       yield* this.#write(stall);
     } finally {
-      this.#generation++;
-      this.#inputEnded = true;
-      this.#isOver = true;
-      this.#wakeReader();
+      this.#happened({ event: "left" });
       void input.return?.()?.catch(() => {});
     }
   }
 
-  // The writer: acknowledgements as commits come in, then whatever ends the stream, once what was
-  // read is committed and acknowledged.
+  // Takes a step and does what follows from it, but for what the writer does itself.
+  #happened(event: SessionEvent): readonly SessionEffect[] {
+    const { state, effects } = stepSession(this.#state, event);
+    this.#state = state;
+    let isNews = true;
+    for (const effect of effects) {
+      if (effect.effect === "replay") void this.#replay(effect);
+      if (effect.effect === "seal") void this.#seal(effect);
+      if (effect.effect !== "commit") continue;
+      this.#commit(effect);
+      isNews = false;
+    }
+    this.#wakeReader?.();
+    if (isNews) this.#wakeWriter?.();
+    return effects;
+  }
+
   async *#write(stall: StallWatch): AsyncGenerator<ServerFrame> {
     let sentAt = performance.now();
     while (true) {
       stall.resumed();
-      const { frame, failure, isLast, restMs } = this.#step(stall, sentAt);
-      if (frame) {
-        sentAt = performance.now();
-        yield stall.watch(frame);
+      const restMs = sentAt + this.#options.heartbeatMs - performance.now();
+      const pulled = this.#pulled(stall, restMs <= 0);
+      const sleepMs = pulled.end ? END_REST_MS : restMs;
+      for (const effect of this.#happened(pulled)) {
+        if (effect.effect === "send") {
+          sentAt = performance.now();
+          yield stall.watch(effect.frame);
+        } else if (effect.effect === "rest") await this.#sleep(sleepMs);
+        else if (effect.effect === "end") return leaveBy(effect);
       }
-      if (failure) throw failure.error;
-      if (isLast) return;
-      if (!frame) await this.#sleep(restMs);
     }
   }
 
-  #step(stall: StallWatch, sentAt: number): WriterStep {
-    const frame = this.#nextFrame();
-    if (frame) return { frame };
-    const end = this.#plannedEnd(stall);
-    const last = this.#lastStep(end);
-    if (last) return { ...last, isLast: true };
-    if (end) return {};
-    const restMs = sentAt + this.#options.heartbeatMs - performance.now();
-    return restMs > 0 ? { restMs } : { frame: { frame: "heartbeat", committedOffset: this.#committed } };
-  }
-
-  // If the stream is to end now: with a last frame, with an error, with both or with neither.
-  #lastStep(end: StreamEnd | undefined): WriterStep | undefined {
-    const { life } = this.#options;
-    if (this.#finished) return { frame: { frame: "finished", upload: this.#finished } };
-    if (life.signal.aborted && !life.end) return {};
-    if (this.#failure) return { failure: this.#failure };
-    if (this.#inFlight > 0) return undefined;
-    if (end) return { frame: { frame: "closing", reason: end }, failure: { error: streamEndError(end) } };
-    return this.#inputEnded ? this.#notFinished() : undefined;
-  }
-
-  // An end without a word would pass for success.
-  #notFinished(): WriterStep {
-    const committed = String(this.#committed);
-    const message = `the client ended the stream without Finish; ${committed} records are committed, and the upload stays open`;
-    const error = new TandemError("UPLOAD_NOT_FINISHED", message, { committed_offset: committed });
-    return { frame: { frame: "closing", reason: "NOT_FINISHED" }, failure: { error } };
+  #pulled(stall: StallWatch, isHeartbeatDue: boolean): SessionEvent & { event: "pulled" } {
+    const { life, budget } = this.#options;
+    const isAborted = life.signal.aborted && !life.end;
+    return { event: "pulled", hasRoom: budget.hasRoom, end: this.#plannedEnd(stall), isAborted, isHeartbeatDue };
   }
 
   #plannedEnd(stall: StallWatch): StreamEnd | undefined {
     const { life, heartbeatMs } = this.#options;
     if (life.end) return life.end;
-    const idle = stall.stalled || (this.#isListening && performance.now() - this.#heardAt > 3 * heartbeatMs);
-    return idle ? "IDLE" : undefined;
-  }
-
-  #nextFrame(): ServerFrame | undefined {
-    const told = this.#acks.shift();
-    this.#wakeReader();
-    const committedOffset = told?.committedOffset ?? this.#committed;
-    const limit = committedOffset + this.#window(committedOffset);
-    const creditOwed = this.#options.budget.hasRoom && limit > this.#sendLimit;
-    if (!told && !creditOwed) return this.#outgoing.shift();
-    if (creditOwed) this.#sendLimit = limit;
-    const { counts, outcomes } = told ?? { counts: countVerdicts([]), outcomes: [] };
-    return { frame: "ack", committedOffset, counts, outcomes, sendLimitOffset: this.#sendLimit };
-  }
-
-  // Grows by what has been committed on this stream: a client whose records come through may have
-  // more of them on the way, so that a commit takes more.
-  #window(committedOffset: bigint): bigint {
-    const first = BigInt(this.#options.windowRecords);
-    const grown = first + committedOffset - this.#openedAt;
-    return grown < first * WINDOW_GROWTH ? grown : first * WINDOW_GROWTH;
+    const since = this.#listeningSince;
+    const isSilent = since !== undefined && performance.now() - since > 3 * heartbeatMs;
+    return stall.stalled || isSilent ? "IDLE" : undefined;
   }
 
   // A wake-up that comes while the writer is busy is not lost: it looks at the whole state before
   // it sleeps.
-  async #sleep(timeoutMs: number | undefined): Promise<void> {
+  async #sleep(timeoutMs: number): Promise<void> {
     const { life, budget } = this.#options;
     await new Promise<void>((resolve) => {
       const done = () => {
         clearTimeout(timer);
-        this.#wake = undefined;
+        this.#wakeWriter = undefined;
         life.signal.removeEventListener("abort", done);
         budget.waiting.delete(done);
         resolve();
       };
-      const timer = setTimeout(done, Math.max(1, timeoutMs ?? 1_000));
-      this.#wake = done;
+      const timer = setTimeout(done, Math.max(1, timeoutMs));
+      this.#wakeWriter = done;
       if (!life.signal.aborted) life.signal.addEventListener("abort", done, { once: true });
       if (!budget.hasRoom) budget.waiting.add(done);
     });
@@ -263,80 +155,74 @@ export class UploadSession<Message> {
 
   async #read(input: AsyncIterator<ClientFrame<Message>>): Promise<void> {
     try {
-      while (!this.#failure && !this.#finished && !this.#isOver && !this.#options.life.signal.aborted) {
-        this.#isListening = true;
-        this.#heardAt = performance.now();
+      while (await this.#mayRead()) {
+        this.#listeningSince = performance.now();
         const next = await input.next();
-        this.#isListening = false;
+        this.#listeningSince = undefined;
         if (next.done) break;
-        await this.#take(next.value);
+        this.#take(next.value);
       }
     } catch (error) {
       // The client's end of the stream broke: what it sent is committed, and it will resume.
-      this.#fail(error);
+      this.#happened({ event: "failed", error });
     }
-    this.#isListening = false;
-    this.#inputEnded = true;
-    this.#wake?.();
+    this.#listeningSince = undefined;
+    this.#happened({ event: "inputEnded" });
   }
 
-  async #take(frame: ClientFrame<Message>): Promise<void> {
+  // Resolves once a frame may be taken, with true; or with false when none is wanted any more.
+  async #mayRead(): Promise<boolean> {
+    while (true) {
+      const reader = readerOf(this.#state);
+      if (reader === "done" || this.#options.life.signal.aborted) return false;
+      if (reader === "reads" && this.#held.hasRoom) return true;
+      await new Promise<void>((resolve) => {
+        this.#wakeReader = resolve;
+      });
+    }
+  }
+
+  #take(frame: ClientFrame<Message>): void {
     switch (frame.frame) {
       case "keepAlive":
         return;
       case "batch":
-        return this.#takeBatch(frame.firstOffset, frame.records);
+        this.#takeBatch(frame.firstOffset, frame.records);
+        return;
       case "finish":
-        return this.#finish(frame);
+        this.#happened({ event: "finish", finish: frame });
+        return;
       default:
-        return frame satisfies never;
+        frame satisfies never;
     }
   }
 
-  async #takeBatch(first: bigint, records: RecordList<Message>): Promise<void> {
-    const end = first + BigInt(records.length);
-    this.#options.book.checkBatch(first, records.length);
-    if (end > this.#sendLimit) {
-      const limit = String(this.#sendLimit);
-      throw new TandemError(
-        "FLOW_CONTROL_VIOLATION",
-        `a batch ended at offset ${end}, past send_limit_offset ${limit}`,
-        { send_limit_offset: limit },
-      );
-    }
-    if (this.#discarding) {
-      if (first !== this.#expected) return;
-      this.#discarding = false;
-    }
-    if (first > this.#expected) return this.#rewind(this.#expected, "GAP");
-    const batch = this.#options.book.prepare(first, records, this.#writerEpoch);
-    if (first === this.#expected) this.#commit(batch, records.byteLength);
-    else await this.#replay(batch);
-    await this.#readerMayGo(() => this.#heldBytes < MAX_HELD_BYTES && this.#inFlight < MAX_HELD_BATCHES);
+  #takeBatch(firstOffset: bigint, records: RecordList<Message>): void {
+    const { book } = this.#options;
+    book.checkBatch(firstOffset, records.length);
+    const prepare = () => book.prepare(firstOffset, records, this.#writerEpoch);
+    const batch = { firstOffset, count: records.length, receivedBytes: records.byteLength ?? 0, prepare };
+    this.#happened({ event: "batch", batch });
   }
 
   // Results are taken strictly in the order of the batches, whatever order they come in.
-  #commit(batch: PreparedBatch, receivedBytes = 0): void {
+  #commit({ batch: sent, generation }: SessionEffect & { effect: "commit" }): void {
     const { book, budget } = this.#options;
-    const generation = this.#generation;
+    const batch = sent.prepare();
     const preparedBytes = batch.records.reduce((sum, record) => sum + record.payload.length + 64, 0);
-    const bytes = Math.max(preparedBytes, receivedBytes);
-    this.#expected = batch.firstOffset + BigInt(batch.records.length);
-    this.#inFlight++;
-    this.#heldBytes += bytes;
+    const bytes = Math.max(preparedBytes, sent.receivedBytes);
+    this.#held.take(bytes);
     budget.take(bytes);
-    const before = this.#chain;
+    const before = this.#lastCommit;
     const committing = book.commit(batch);
     // Handled below, in its turn.
     committing.catch(() => {});
-    this.#chain = (async () => {
+    this.#lastCommit = (async () => {
       await before;
       await this.#resolve(batch, committing, generation);
       budget.give(bytes);
-      this.#heldBytes -= bytes;
-      this.#inFlight--;
-      this.#wakeReader();
-      this.#wake?.();
+      this.#held.give(bytes);
+      this.#happened({ event: "settled" });
     })();
   }
 
@@ -349,7 +235,7 @@ export class UploadSession<Message> {
     const { book, open } = this.#options;
     let untold: PreparedBatch | undefined = batch;
     try {
-      let result = generation === this.#generation ? await committing : undefined;
+      let result = generation === this.#state.at.generation ? await committing : undefined;
       while (untold && result && !result.committed) {
         const upload = await book.checkWriter(open, this.#writerEpoch);
         if (upload.nextOffset < untold.firstOffset) throw historyLost(upload.nextOffset);
@@ -357,23 +243,20 @@ export class UploadSession<Message> {
         if (untold) result = await book.commit(untold);
       }
       if (untold && result?.committed)
-        this.#acknowledge(untold, book.outcomes(untold, result), countVerdicts(result.verdicts));
+        this.#tell(untold, book.outcomes(untold, result), countVerdicts(result.verdicts));
     } catch (error) {
-      if (generation === this.#generation) this.#failOrRewind(error, (untold ?? batch).firstOffset);
+      this.#failed(error, (untold ?? batch).firstOffset, generation);
     }
   }
 
-  // A batch that begins before the expected offset: its known prefix is held against what is
+  // A batch that begins before the committed offset: its known prefix is held against what is
   // stored, and the rest is appended.
-  async #replay(batch: PreparedBatch): Promise<void> {
-    await this.#readerMayGo(() => this.#inFlight === 0 && this.#waitingOutcomes < MAX_WAITING_OUTCOMES);
-    if (this.#failure || this.#discarding || this.#isOver) return;
+  async #replay({ batch, committed, generation }: SessionEffect & { effect: "replay" }): Promise<void> {
     try {
-      const rest = await this.#replayPrefix(batch, this.#committed);
-      if (rest) this.#commit(rest);
+      const rest = await this.#replayPrefix(batch.prepare(), committed);
+      this.#happened({ event: "replayed", rest: rest && sentAgain(rest) });
     } catch (error) {
-      if (!isTransient(error)) throw error;
-      this.#rewind(batch.firstOffset, "STORE_UNAVAILABLE");
+      this.#failed(error, batch.firstOffset, generation);
     }
   }
 
@@ -381,68 +264,38 @@ export class UploadSession<Message> {
     const known = Number(committed - batch.firstOffset);
     const prefix = known < batch.records.length ? sliceBatch(batch, 0, known) : batch;
     const { outcomes, counts } = await this.#options.book.replay(prefix);
-    this.#acknowledge(prefix, outcomes, counts);
+    this.#tell(prefix, outcomes, counts);
     return prefix === batch ? undefined : sliceBatch(batch, known, batch.records.length);
   }
 
-  #acknowledge(batch: PreparedBatch, outcomes: Outcome[], counts: VerdictCounts): void {
-    const end = batch.firstOffset + BigInt(batch.records.length);
-    if (end > this.#committed) this.#committed = end;
-    if (this.#committed > this.#expected) this.#expected = this.#committed;
-    this.#failuresInARow = 0;
-    const last = this.#acks.at(-1);
-    if (last && last.outcomes.length + outcomes.length <= MAX_ACK_OUTCOMES) {
-      last.committedOffset = this.#committed;
-      last.counts = addCounts(last.counts, counts);
-      last.outcomes.push(...outcomes);
-    } else this.#acks.push({ committedOffset: this.#committed, counts, outcomes: [...outcomes] });
-    this.#wake?.();
-  }
-
-  async #finish(frame: ClientFrame<Message> & { frame: "finish" }): Promise<void> {
-    if (this.#discarding) return;
-    await this.#readerMayGo(() => this.#inFlight === 0);
-    if (this.#failure || this.#discarding || this.#isOver) return;
-    this.#finished = await this.#options.book.finish(this.#options.open, this.#writerEpoch, frame, this.#committed);
-  }
-
-  #rewind(expectedOffset: bigint, reason: "GAP" | "STORE_UNAVAILABLE"): void {
-    this.#discarding = true;
-    if (reason === "STORE_UNAVAILABLE") {
-      this.#generation++;
-      this.#expected = expectedOffset;
+  async #seal({ finish, committed }: SessionEffect & { effect: "seal" }): Promise<void> {
+    const { book, open } = this.#options;
+    try {
+      const upload = await book.finish(open, this.#writerEpoch, finish, committed);
+      this.#happened({ event: "sealed", upload });
+    } catch (error) {
+      this.#happened({ event: "failed", error });
     }
-    const failures = reason === "GAP" ? 0 : ++this.#failuresInARow;
-    const retryAfterMs = failures === 0 ? undefined : Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** (failures - 1));
-    this.#outgoing.push({ frame: "rewind", expectedOffset, reason, retryAfterMs });
-    this.#wake?.();
   }
 
-  #failOrRewind(error: unknown, firstUntold: bigint): void {
-    if (isTransient(error)) this.#rewind(firstUntold, "STORE_UNAVAILABLE");
-    else this.#fail(error);
+  #tell(batch: PreparedBatch, outcomes: Outcome[], counts: VerdictCounts): void {
+    const end = batch.firstOffset + BigInt(batch.records.length);
+    this.#happened({ event: "told", end, outcomes, counts });
   }
 
-  #fail(error: unknown): void {
-    this.#failure ??= { error };
-    this.#wake?.();
+  #failed(error: unknown, from: bigint, generation: number): void {
+    this.#happened(
+      isTransient(error) ? { event: "storeLost", from, generation } : { event: "failed", error, generation },
+    );
   }
+}
 
-  get #waitingOutcomes(): number {
-    return this.#acks.reduce((sum, ack) => sum + ack.outcomes.length, 0);
-  }
+function leaveBy({ failure }: SessionEffect & { effect: "end" }): void {
+  if (failure) throw failure.error;
+}
 
-  // Until a condition holds, or there is nothing more to read for. Who makes it true wakes the
-  // reader.
-  async #readerMayGo(condition: () => boolean): Promise<void> {
-    while (!condition() && !this.#isOver) await new Promise<void>((resolve) => this.#readerWaits.add(resolve));
-  }
-
-  #wakeReader(): void {
-    const waits = [...this.#readerWaits];
-    this.#readerWaits.clear();
-    for (const resolve of waits) resolve();
-  }
+function sentAgain(batch: PreparedBatch): SentBatch {
+  return { firstOffset: batch.firstOffset, count: batch.records.length, receivedBytes: 0, prepare: () => batch };
 }
 
 function sliceBatch(batch: PreparedBatch, start: number, end: number): PreparedBatch {

@@ -1,11 +1,8 @@
 import { countVerdicts, UNREAD_ISSUES, type VerdictCounts } from "../domain/calls/verdict.ts";
 import { carrierTransaction, type Database, type Tx } from "../store/database/database.ts";
-import { Feed } from "../store/database/schema.ts";
-import { readFeedHead } from "../store/feeds/feed-head.ts";
 import type { HoldingsCache } from "../store/numbers/holdings-cache.ts";
-import { type AppendResult, judgeOnly } from "../store/records/append.ts";
 import type { UploadRow } from "../store/records/uploads.ts";
-import { attributeBatches } from "./attribute.ts";
+import { judgeOnly } from "./append.ts";
 import {
   checkBatchSize,
   checkTotals,
@@ -17,9 +14,9 @@ import {
   type UploadFinish,
   type UploadOpen,
 } from "./book.ts";
-import type { RecordKindEdge } from "./kind.ts";
 import { type Outcome, outcomesOf } from "./outcome.ts";
-import type { PreparedBatch } from "./pending.ts";
+import type { AppendResult, PreparedBatch } from "./pending.ts";
+import type { RecordCodec } from "./record-codec.ts";
 import type { PrepareContext } from "./records/prepared.ts";
 import type { RecordList } from "./records/record-list.ts";
 
@@ -27,7 +24,7 @@ export interface ValidationBookOptions<Message> {
   db: Database;
   holdings: HoldingsCache;
   carrierId: string;
-  edge: RecordKindEdge<Message>;
+  codec: RecordCodec<Message>;
   prepareContext: () => PrepareContext;
   maxBatchRecords: number;
 }
@@ -75,7 +72,7 @@ export class ValidationBook<Message> implements UploadBook<Message> {
 
   prepare(firstOffset: bigint, records: RecordList<Message>, writerEpoch: bigint): PreparedBatch {
     const batch = { uploadId: this.#row.uploadId, firstOffset, records, writerEpoch };
-    return prepareBatch(this.#options.edge, this.#options.prepareContext(), batch);
+    return prepareBatch(this.#options.codec, this.#options.prepareContext(), batch);
   }
 
   // One after the other, as a store would: a validation in small batches must not take every
@@ -122,12 +119,9 @@ export class ValidationBook<Message> implements UploadBook<Message> {
   }
 
   #judge(batch: PreparedBatch): Promise<AppendResult> {
-    const { db, carrierId, holdings, edge } = this.#options;
-    const judge = async (tx: Tx) => {
-      const numbers = await readFeedHead(tx, carrierId, Feed.NUMBERS);
-      const [attributed] = await attributeBatches(tx, carrierId, holdings, numbers, [batch]);
-      return judgeOnly(tx, carrierId, edge.kind, attributed?.records ?? []);
-    };
+    const { db, carrierId, holdings, codec } = this.#options;
+    const place = { carrierId, kind: codec.kind };
+    const judge = (tx: Tx) => judgeOnly(tx, place, holdings, batch);
     return carrierTransaction(db, carrierId, judge, { byIndexOnly: true });
   }
 }

@@ -63,7 +63,7 @@ class Writers implements AsyncDisposable {
   rolledBack = 0;
 
   constructor(exchange: Exchange, second: App) {
-    this.#apps = [exchange.app, second];
+    this.#apps = [exchange, second];
     this.#db = openDatabase({ url: exchange.databaseUrl, maxConnections: 20 });
   }
 
@@ -163,7 +163,7 @@ describe(`16 writers that dawdle and roll back, seed ${SEED}`, () => {
     let from = 0n;
     for (let isLast = false; !isLast; ) {
       isLast = !writing;
-      const to = await databaseTime(exchange.app);
+      const to = await databaseTime(exchange);
       windows.push((await readAll(client, { start: atTime(from), end: atTime(to) })).messages);
       from = to;
     }
@@ -181,7 +181,7 @@ describe("who waits for whom", () => {
     using betaFeed = readFeed(beta, { start: EARLIEST });
     const release = Promise.withResolvers<void>();
     const holding = Promise.withResolvers<void>();
-    const idle = appendInTransaction(exchange.app.services.db, "alpha", [call("held")], {
+    const idle = appendInTransaction(exchange.services.db, "alpha", [call("held")], {
       delaysMs: [0, 0],
       rollsBack: false,
       beforeEnd: () => {
@@ -191,10 +191,10 @@ describe("who waits for whom", () => {
     });
     await holding.promise;
     let alphaWritten = false;
-    const waiting = ingest(exchange.app, "alpha", [call("behind")]).then(() => {
+    const waiting = ingest(exchange, "alpha", [call("behind")]).then(() => {
       alphaWritten = true;
     });
-    await ingest(exchange.app, "beta", calls("r", 100));
+    await ingest(exchange, "beta", calls("r", 100));
     await betaFeed.until((messages) => idsOf(messages).length === 100);
     expect(alphaWritten).toBe(false);
     expect(idsOf(alphaFeed.messages)).toEqual([]);
@@ -209,7 +209,7 @@ describe("who waits for whom", () => {
     const client = await exchange.carrierClient(CdrService, "alpha");
     const release = Promise.withResolvers<void>();
     const holding = Promise.withResolvers<void>();
-    const writer = appendInTransaction(exchange.app.services.db, "alpha", [call("across")], {
+    const writer = appendInTransaction(exchange.services.db, "alpha", [call("across")], {
       delaysMs: [0, 0],
       rollsBack: false,
       beforeEnd: () => {
@@ -218,13 +218,13 @@ describe("who waits for whom", () => {
       },
     });
     await holding.promise;
-    const instant = await databaseTime(exchange.app);
+    const instant = await databaseTime(exchange);
     const before = readAll(client, { start: atTime(0n), end: atTime(instant) });
     // It is in the database's queue for the row before the writer commits.
     const waiting = sql<{
       n: bigint;
     }>`SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
-    await until(async () => (await runSql(exchange.app, waiting))[0]?.n, 1n);
+    await until(async () => (await runSql(exchange, waiting))[0]?.n, 1n);
     release.resolve();
     await writer;
     expect((await before).ids).toEqual(["across"]);
@@ -240,7 +240,7 @@ describe("who waits for whom", () => {
       await other.query("BEGIN; CREATE TABLE t (id int); INSERT INTO t VALUES (1)");
       const client = await exchange.carrierClient(CdrService, "alpha");
       using feed = readFeed(client, { start: EARLIEST });
-      await ingest(exchange.app, "alpha", calls("r", 100));
+      await ingest(exchange, "alpha", calls("r", 100));
       await feed.until((messages) => framesOf(messages).includes("caughtUp") && idsOf(messages).length === 100);
       expect((await readAll(client, { start: atTime(0n), end: HEAD })).ids).toHaveLength(100);
       await other.query("ROLLBACK");
@@ -276,10 +276,10 @@ describe("the database's clock steps back", () => {
   test("by less than 60 s: ingest times stand still and never go back", async () => {
     await using exchange = await startWithCarriers({}, "alpha");
     const client = await exchange.carrierClient(CdrService, "alpha");
-    await ingest(exchange.app, "alpha", [call("before")]);
-    await setAhead(exchange.app, 50);
-    await ingest(exchange.app, "alpha", [call("during-1")]);
-    await ingest(exchange.app, "alpha", [call("during-2")]);
+    await ingest(exchange, "alpha", [call("before")]);
+    await setAhead(exchange, 50);
+    await ingest(exchange, "alpha", [call("during-1")]);
+    await ingest(exchange, "alpha", [call("during-2")]);
     const { records } = await readAll(client, { start: EARLIEST, end: HEAD });
     const [first = 0n, second = 0n, third = 0n] = records.map(
       ({ ingestTime }) => (ingestTime?.seconds ?? 0n) * 1_000_000_000n + BigInt(ingestTime?.nanos ?? 0),
@@ -291,9 +291,9 @@ describe("the database's clock steps back", () => {
   test("by more than 60 s: writes are refused with STORE_UNAVAILABLE, reads go on, and nothing is lost when it has caught up", async () => {
     await using exchange = await startWithCarriers({}, "alpha");
     const client = await exchange.carrierClient(CdrService, "alpha");
-    await ingest(exchange.app, "alpha", [call("before")]);
-    await setAhead(exchange.app, 3_600);
-    await expect(ingest(exchange.app, "alpha", [call("refused")])).rejects.toMatchObject({
+    await ingest(exchange, "alpha", [call("before")]);
+    await setAhead(exchange, 3_600);
+    await expect(ingest(exchange, "alpha", [call("refused")])).rejects.toMatchObject({
       reason: "STORE_UNAVAILABLE",
     });
     expect((await readAll(client, { start: EARLIEST, end: HEAD })).ids).toEqual(["before"]);
@@ -304,8 +304,8 @@ describe("the database's clock steps back", () => {
     const sent = { ...record, calling: parties?.calling, called: parties?.called, inviteTime: times?.inviteTime };
     const refused = durations.appendDurations({ uploadId: "u", firstOffset: 0n, records: [sent as never] });
     expect(await refusal(refused)).toMatchObject({ reason: "STORE_UNAVAILABLE" });
-    await setAhead(exchange.app, 1);
-    await ingest(exchange.app, "alpha", [call("after")]);
+    await setAhead(exchange, 1);
+    await ingest(exchange, "alpha", [call("after")]);
     expect((await readAll(client, { start: EARLIEST, end: HEAD })).ids).toEqual(["before", "after"]);
   });
 });
@@ -313,14 +313,14 @@ describe("the database's clock steps back", () => {
 test("200 streams that come back at once all go on where they were", async () => {
   await using exchange = await startWithCarriers({ maxFeedStreams: 250, heartbeatIntervalMs: 5_000 }, "alpha");
   const second = await exchange.openSecondApp({ maxFeedStreams: 250, databasePool: 10 });
-  await ingest(exchange.app, "alpha", calls("before", 50));
+  await ingest(exchange, "alpha", calls("before", 50));
   const token = await exchange.carrierToken("alpha");
-  let { port } = exchange.app;
+  let { port } = exchange;
   const stop = new AbortController();
   using transports = new DisposableStack();
   const followers = Array.from({ length: 20 }, () =>
     transports.use(
-      createTandemTransport({ baseUrl: exchange.app.url, token, createConnection: () => connect(port, "127.0.0.1") }),
+      createTandemTransport({ baseUrl: exchange.url, token, createConnection: () => connect(port, "127.0.0.1") }),
     ),
   ).flatMap((transport) =>
     Array.from({ length: 10 }, () => {
@@ -341,7 +341,7 @@ test("200 streams that come back at once all go on where they were", async () =>
     until(() => followers.filter(({ runs }) => runs.at(-1)?.throughSequence === sequence).length, 200);
   await allAt(50n);
   ({ port } = second);
-  const drained = exchange.app.drain();
+  const drained = exchange.drain();
   await ingest(second, "alpha", calls("after", 50));
   await allAt(100n);
   await drained;

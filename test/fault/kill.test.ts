@@ -28,7 +28,8 @@ import { startEmbeddedPostgres } from "../../src/store/postgres/embedded-postgre
 import { verifyAll } from "../../src/store/verify/verify.ts";
 import { openSigningKey } from "../../src/trust/signing-key.ts";
 import { addCarrier, assignNumbers } from "../support/carriers.ts";
-import { EVENTUALLY_MS, eventually } from "../support/eventually.ts";
+import { eventually } from "../support/eventually.ts";
+import { EVENTUALLY_MS } from "../support/limits.ts";
 import { pace } from "../support/pace.ts";
 import { findFreePort, ServerProcess } from "../support/server-process.ts";
 import { cdrOf, dayOf, durationOf, NOON_MS, OWN_NUMBER, type RecordSpec } from "../support/upload-kinds.ts";
@@ -101,7 +102,7 @@ test(`what was acknowledged is there exactly once, and every follower saw it exa
       expect(stored.toSorted()).toEqual(records.map(({ recordId }) => recordId).toSorted());
     }
   });
-}, 600_000);
+});
 
 interface World {
   /** How many batches were acknowledged. */

@@ -8,7 +8,7 @@ import {
   tandemReason,
   uploadDurations,
 } from "../../src/client/index.ts";
-import { rotateEpochs } from "../../src/store/database/installation.ts";
+import { rotateEpochs } from "../../src/store/feeds/epochs.ts";
 import { backUpCarrier, restoreCarrier } from "../support/backup.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { BOTH_UPLOADS, cdrUpload, durationOf, durationUpload, someRecords } from "../support/upload-kinds.ts";
@@ -23,7 +23,7 @@ afterAll(() => exchange[Symbol.asyncDispose]());
 
 async function restore(carrierId: string): Promise<void> {
   await restoreCarrier(exchange.databaseUrl, carrierId);
-  await rotateEpochs(exchange.app.services.db, "test");
+  await rotateEpochs(exchange.services.db, "test");
 }
 
 const LOST = { code: "FailedPrecondition", reason: "UPLOAD_HISTORY_LOST" };

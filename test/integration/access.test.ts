@@ -7,14 +7,14 @@ import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { CdrService as PlatformCdrService } from "../../src/gen/tandem/platform/v1/platform_cdr_service_pb.js";
 import { systemTransaction } from "../../src/store/database/database.ts";
-import { startTestApp, type TestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
+import { type Exchange, startExchange } from "../support/exchange.ts";
 import { createIssuer } from "../support/issuer.ts";
 import { reasonOf, refusalOf } from "../support/refusal.ts";
 
-let app: TestApp;
+let app: Exchange;
 beforeAll(async () => {
-  app = await startTestApp({ accessCacheMs: 50, region: "eu" });
+  app = await startExchange({ accessCacheMs: 50, region: "eu" });
   await addCarrier(app.services.db, "acme");
   await addCarrier(app.services.db, "faraway", { region: "us" });
   await addCarrier(app.services.db, "sleeper", { suspended: true });
@@ -91,7 +91,7 @@ test("a suspension by another process is followed, by calls at once and by live 
 });
 
 test("no more than the agreed number of streams of a carrier and method, and their places are free again", async () => {
-  await using small = await startTestApp({ maxFeedStreams: 2 });
+  await using small = await startExchange({ maxFeedStreams: 2 });
   await addCarrier(small.services.db, "acme");
   await addCarrier(small.services.db, "other");
   const open = async (carrierId: string) => {
@@ -119,7 +119,7 @@ test("another issuer's subject acts as a carrier once it is registered, and no l
   await using issuer = await createIssuer();
   const ops = identityText({ kind: "jwt", issuer: issuer.name, subject: "ops" });
   const platformIdentities = `${ops}=cdrs.read`;
-  await using outside = await startTestApp({ ...issuer.settings, platformIdentities, accessCacheMs: 20 });
+  await using outside = await startExchange({ ...issuer.settings, platformIdentities, accessCacheMs: 20 });
   const identity = { kind: "jwt", issuer: issuer.name, subject: "switch" } as const;
   await addCarrier(outside.services.db, "acme", { credentials: [{ identity }] });
   await addCarrier(outside.services.db, "other");

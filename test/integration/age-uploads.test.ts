@@ -53,7 +53,7 @@ async function runUntil(condition: () => Promise<unknown>, expected: unknown, ba
   const stop = new AbortController();
   const errors: unknown[] = [];
   const onError = (error: unknown) => void errors.push(error);
-  const running = runAgeUploads({ db: exchange.app.services.db, intervalMs: 10, batchSize, onError }, stop.signal);
+  const running = runAgeUploads({ db: exchange.services.db, intervalMs: 10, batchSize, onError }, stop.signal);
   await expect.poll(condition).toEqual(expected);
   stop.abort();
   await running;

@@ -154,7 +154,7 @@ async function newAppender() {
 async function connect() {
   const carrierId = await newCarrier(exchange);
   const tokens = { owner: await exchange.carrierToken(carrierId), other: await exchange.platformToken() };
-  return { carrierId, client: new FuzzClient(exchange.app.url, tokens) };
+  return { carrierId, client: new FuzzClient(exchange.url, tokens) };
 }
 
 function append(carrierId: string, request: unknown) {
@@ -162,7 +162,7 @@ function append(carrierId: string, request: unknown) {
 }
 
 async function post(carrierId: string, path: string, request: unknown): Promise<{ status: number; body: Answer }> {
-  const response = await fetch(new URL(path, exchange.app.url), {
+  const response = await fetch(new URL(path, exchange.url), {
     method: "POST",
     headers: {
       "content-type": "application/json",

@@ -1,14 +1,10 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import {
-  BLOCK_SEQUENCES,
-  DisclosureKind,
-  type DisclosureTerms,
-  RecipientKind,
-} from "../../src/domain/privacy/disclosure.ts";
-import { RecordPart } from "../../src/domain/privacy/retention-parts.ts";
+import { FeedId } from "../../src/domain/feed-id.ts";
+import { BLOCK_SEQUENCES, type DisclosureTerms } from "../../src/domain/privacy/disclosure.ts";
 import { BlockWrites } from "../../src/feed/block-writes.ts";
+import { DisclosureKind, RecipientKind } from "../../src/gen/tandem/platform/v1/disclosure_pb.js";
+import { RecordPart } from "../../src/gen/tandem/type/v1/agreement_pb.js";
 import { type Database, openDatabase } from "../../src/store/database/database.ts";
-import { Feed } from "../../src/store/database/schema.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { createMigratedDatabase } from "../support/database.ts";
 
@@ -38,7 +34,7 @@ const TERMS: DisclosureTerms = {
 
 function reserve(carrierId: string, reservedThrough = 10n): Promise<void> {
   const range = { epoch: 1n, afterSequence: 0n, reservedThrough, firstDate: "2026-07-01", lastDate: "2026-07-01" };
-  const block = { disclosureId: crypto.randomUUID(), feed: Feed.CDRS, recordParts: [RecordPart.CALL], ...range };
+  const block = { disclosureId: crypto.randomUUID(), feed: FeedId.CDRS, recordParts: [RecordPart.CALL], ...range };
   return writes.write(carrierId, TERMS, { reserved: [block], sent: [] });
 }
 

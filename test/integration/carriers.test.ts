@@ -17,7 +17,7 @@ let made = 0;
 beforeAll(async () => {
   exchange = await startExchange();
   carriers = await exchange.platformClient(CarrierService);
-  issuer = exchange.app.services.config.tokens.issuer;
+  issuer = exchange.services.config.tokens.issuer;
 });
 
 afterAll(async () => {
@@ -366,7 +366,7 @@ test("carriers are listed by id, by page and by condition", async () => {
 
 test("reading takes carriers.read, changing carriers.write, and a carrier's credential has neither; permission is judged before existence", async () => {
   using reader = createTandemTransport({
-    baseUrl: exchange.app.url,
+    baseUrl: exchange.url,
     token: await exchange.platformToken(["carriers.read"]),
   });
   const limited = createClient(CarrierService, reader);

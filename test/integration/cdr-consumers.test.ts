@@ -28,7 +28,7 @@ afterAll(() => exchange[Symbol.asyncDispose]());
 async function newCarrier(carrierId: string, entries: number) {
   await exchange.addCarrier(carrierId);
   await exchange.assignNumbers(carrierId, [NUMBER]);
-  await ingest(exchange.app, carrierId, calls("r", entries));
+  await ingest(exchange, carrierId, calls("r", entries));
   const client = await exchange.carrierClient(CdrService, carrierId);
   /** The cursor after so many entries. */
   const cursorAt = async (sequence: number) => {
@@ -40,7 +40,7 @@ async function newCarrier(carrierId: string, entries: number) {
     const at = times[sequence - 1]?.ingestTime;
     const ingestTime = (at?.seconds ?? 0n) * 1_000_000n + BigInt((at?.nanos ?? 0) / 1_000);
     const scope = { carrierId, feed: 2, filter: 0n };
-    return encodeCursor(exchange.app.services.seals, scope, {
+    return encodeCursor(exchange.services.seals, scope, {
       epoch: 1n,
       sequence: BigInt(sequence),
       ingestTime,
@@ -116,7 +116,7 @@ describe("named consumers", () => {
     const filter = { direction: 1 };
     const { messages } = await readAll(client, { start: EARLIEST, end: HEAD, filter });
     await client.commitCdrCursor({ consumer: "out", cursor: messages.at(-1)?.cursor ?? "" });
-    await ingest(exchange.app, "filtered", [call("next")]);
+    await ingest(exchange, "filtered", [call("next")]);
     expect((await readAll(client, { start: start("out"), end: HEAD, filter })).ids).toEqual(["next"]);
     expect(await refusedFeed(client, { start: start("out") })).toMatchObject({ reason: "CURSOR_FILTER_MISMATCH" });
   });
@@ -164,7 +164,7 @@ describe("named consumers", () => {
 describe("positions by time", () => {
   test("ResolveCdrCursor gives the cursor before the first entry of an instant, also with a filter", async () => {
     const { client } = await newCarrier("resolve", 2);
-    await ingest(exchange.app, "resolve", [call("later")]);
+    await ingest(exchange, "resolve", [call("later")]);
     const { records } = await readAll(client, { start: EARLIEST, end: HEAD });
     const later = records[2]?.ingestTime;
     if (!later) throw new Error("no ingest time");

@@ -30,10 +30,8 @@ describe("ListCdrs", () => {
   test("gives the latest revision of each record by invite time, half open, page by page without loss or repeats", async () => {
     const client = await newCarrier("pages");
     const records = Array.from({ length: 25 }, (_, index) => call(`r-${index}`, {}, BASE_MS + (index % 5) * 1_000));
-    await ingest(exchange.app, "pages", records);
-    await ingest(exchange.app, "pages", [
-      call("r-7", { revision: 2, outcome: { finalSipCode: 202 } }, BASE_MS + 2_000),
-    ]);
+    await ingest(exchange, "pages", records);
+    await ingest(exchange, "pages", [call("r-7", { revision: 2, outcome: { finalSipCode: 202 } }, BASE_MS + 2_000)]);
     const found: CallDetailRecord[] = [];
     let pageToken = "";
     do {
@@ -54,7 +52,7 @@ describe("ListCdrs", () => {
 
   test("a token is good for its own list only", async () => {
     const client = await newCarrier("tokens");
-    await ingest(exchange.app, "tokens", [call("a", {}, BASE_MS), call("b", {}, BASE_MS)]);
+    await ingest(exchange, "tokens", [call("a", {}, BASE_MS), call("b", {}, BASE_MS)]);
     const { nextPageToken: pageToken } = await client.listCdrs({ ...ALL, pageSize: 1 });
     expect(pageToken).not.toBe("");
     const other = await newCarrier("tokens-of-another");
@@ -67,7 +65,7 @@ describe("ListCdrs", () => {
 
   test("finds calls by dialog and correlation id, and by filter", async () => {
     const client = await newCarrier("ids");
-    await ingest(exchange.app, "ids", [
+    await ingest(exchange, "ids", [
       call("a", { correlation: { interconnectDialog: { callId: "d1@sbc" }, correlationId: "k1" } }, BASE_MS),
       call("b", { correlation: { interconnectDialog: { callId: "d2@sbc" }, correlationId: "k1" } }, BASE_MS + 1),
       call("c", { route: { trunkId: "t" } }, BASE_MS + 2),
@@ -87,7 +85,7 @@ describe("ListCdrs", () => {
     const bare = (recordId: string) => ({ ...call(recordId, { correlation }, BASE_MS), kind: RecordKind.VOID });
     const voids = ["v1", "v2", "v3"].map((recordId) => ({ ...bare(recordId), times: undefined, lengths: undefined }));
     const untimed = voids.map((record) => create(CallDetailRecordSchema, { ...record, outcome: undefined } as never));
-    await ingest(exchange.app, "untimed", [call("a", { correlation }, BASE_MS), ...untimed]);
+    await ingest(exchange, "untimed", [call("a", { correlation }, BASE_MS), ...untimed]);
     const found: string[] = [];
     let pageToken = "";
     do {
@@ -121,12 +119,12 @@ describe("GetCdr", () => {
   test("gives a record's latest revision by id, newest day first, or every leg of a call", async () => {
     const client = await newCarrier("gets");
     const nextDay = BASE_MS + 72 * HOUR_MS;
-    await ingest(exchange.app, "gets", [
+    await ingest(exchange, "gets", [
       call("same", { callId: "c1" }, BASE_MS),
       call("same", { callId: "c2" }, nextDay),
       call("leg-2", { callId: "c1" }, BASE_MS + 10),
     ]);
-    await ingest(exchange.app, "gets", [call("same", { callId: "c1", revision: 3 }, BASE_MS)]);
+    await ingest(exchange, "gets", [call("same", { callId: "c1", revision: 3 }, BASE_MS)]);
     const byId = await client.getCdr({ name: { case: "recordId", value: "same" } });
     expect(byId.records.map(({ callId, revision }) => [callId, revision])).toEqual([
       ["c2", 1],
@@ -142,8 +140,8 @@ describe("GetCdr", () => {
   test("a VOID is the record's latest revision, and says so", async () => {
     const client = await newCarrier("voided");
     const sent = call("v", {}, BASE_MS);
-    await ingest(exchange.app, "voided", [sent]);
-    await ingest(exchange.app, "voided", [call("v", { revision: 2, kind: 2 }, BASE_MS)]);
+    await ingest(exchange, "voided", [sent]);
+    await ingest(exchange, "voided", [call("v", { revision: 2, kind: 2 }, BASE_MS)]);
     expect((await client.getCdr({ name: { case: "recordId", value: "v" } })).records).toMatchObject([
       { revision: 2, kind: 2 },
     ]);
@@ -152,7 +150,7 @@ describe("GetCdr", () => {
 
   test("what is not there, and what is another carrier's, is RECORD_NOT_FOUND alike", async () => {
     const [own, other] = [await newCarrier("finder"), await newCarrier("owner")];
-    await ingest(exchange.app, "owner", [call("secret", {}, BASE_MS)]);
+    await ingest(exchange, "owner", [call("secret", {}, BASE_MS)]);
     const notFound = { code: Code.NotFound, reason: "RECORD_NOT_FOUND" };
     const byId = (value: string) => refusal(own.getCdr({ name: { case: "recordId", value } }));
     const refused = [await byId("secret"), await byId("nothing")];

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { runCli } from "../support/cli.ts";
+import { runCli, spawnCli } from "../support/cli.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 
@@ -22,7 +22,7 @@ test.each([
   [["keys", "rotate"], "no PostgreSQL of Tandem", "tandem migrate"],
   [["token", "--platform"], "no signing key", "tandem serve"],
   [["token", "rotate"], "no signing key", "tandem serve"],
-  [["token", "revoke", "--subject", "alpha"], "no data folder of a server", "tandem serve"],
+  [["token", "revoke", "--subject", "alpha"], "is not the data folder of a server", "tandem serve"],
   [["carriers", "list"], "no signing key", "tandem serve"],
 ])(
   "`tandem %s` in an empty folder creates nothing, and says what is missing, where, and what makes it",
@@ -61,22 +61,23 @@ test("a revocation goes only to a file that is there", async () => {
 });
 
 test("every command says on standard error which database, server and key it used", async () => {
+  // In processes of their own, which end by themselves.
   const database = new URL(exchange.databaseUrl);
   const onDatabase = { TANDEM_DATABASE_URL: exchange.databaseUrl };
   const named = `database: ${database.hostname}:${database.port}${database.pathname}`;
   for (const args of [["verify", "--json"], ["keys", "list", "--json"], ["migrate"]]) {
-    const { stdout, stderr } = await runCli(args, onDatabase);
+    const { stdout, stderr } = await spawnCli(args, onDatabase);
     expect(stderr.split("\n").filter((line) => line.includes(named))).toHaveLength(1);
     expect(stderr).not.toContain(database.password);
     expect(stdout).not.toContain(named);
   }
-  const folder = { TANDEM_DATA_DIR: exchange.dataDir, TANDEM_URL: exchange.app.url };
-  const kid = exchange.app.signingKey?.keySet.keys[0]?.kid ?? "";
-  const listed = await runCli(["carriers", "list", "--json"], folder);
+  const folder = { TANDEM_DATA_DIR: exchange.dataDir, TANDEM_URL: exchange.url };
+  const kid = exchange.signingKey?.keySet.keys[0]?.kid ?? "";
+  const listed = await spawnCli(["carriers", "list", "--json"], folder);
   expect(JSON.parse(listed.stdout).carriers).toHaveLength(1);
-  expect(listed.stderr).toContain(`server: ${exchange.app.url}`);
+  expect(listed.stderr).toContain(`server: ${exchange.url}`);
   for (const said of ["as the platform", kid, exchange.dataDir]) expect(listed.stderr).toContain(said);
-  const token = await runCli(["token", "--carrier", "alpha"], folder);
+  const token = await spawnCli(["token", "--carrier", "alpha"], folder);
   expect(token.stdout).toMatch(/^[^ ]+\n$/);
   for (const said of [kid, exchange.dataDir]) expect(token.stderr).toContain(said);
 });

@@ -16,7 +16,7 @@ beforeAll(async () => {
   exchange = await startExchange();
   await exchange.addCarrier(CARRIER);
   await exchange.assignNumbers(CARRIER, [NUMBER]);
-  await ingest(exchange.app, CARRIER, [call("r1")]);
+  await ingest(exchange, CARRIER, [call("r1")]);
 });
 
 afterAll(() => exchange?.[Symbol.asyncDispose]());
@@ -56,7 +56,7 @@ test("Accountability: the audit log names the person of the platform who ran a c
 test("Accountability: what a carrier reads with its own token is still logged as the carrier's", async () => {
   const TANDEM_TOKEN = await exchange.carrierToken(CARRIER);
   await ok(["cdrs", "get", "r1"], { TANDEM_TOKEN });
-  const found = (await listDisclosures()).filter(({ credentialId }) => credentialId === "jwt:tandem:test");
+  const found = (await listDisclosures()).filter(({ credentialId }) => credentialId === `jwt:tandem:${CARRIER}`);
   expect(found).toMatchObject([{ recipientKind: RecipientKind.CARRIER }]);
 });
 
@@ -70,7 +70,7 @@ async function listDisclosures() {
 }
 
 async function ok(args: readonly string[], more: Readonly<Record<string, string>> = {}): Promise<void> {
-  const settings = { TANDEM_URL: exchange.app.url, TANDEM_DATA_DIR: exchange.dataDir, ...more };
+  const settings = { TANDEM_URL: exchange.url, TANDEM_DATA_DIR: exchange.dataDir, ...more };
   const { code, stderr } = await runCli(args, settings);
   expect([args, code, code === 0 ? "" : stderr]).toEqual([args, 0, ""]);
 }

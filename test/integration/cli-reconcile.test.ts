@@ -5,6 +5,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { parse } from "csv-parse/sync";
 import { UnsecuredJWT } from "jose";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { CARRIER_SIDE } from "../../src/domain/record-kind.ts";
 import { ReconciliationService as OwnReconciliationService } from "../../src/gen/tandem/carrier/v1/reconciliation_service_pb.js";
 import { ReconciliationService } from "../../src/gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import { appendDiscrepancies, insertCallResults, setReconciled } from "../support/call-results.ts";
@@ -23,8 +24,8 @@ let settings: Record<string, string>;
 beforeAll(async () => {
   exchange = await startExchange();
   folder = await mkdtemp(join(tmpdir(), "tandem-cli-reconcile-"));
-  settings = { TANDEM_URL: exchange.app.url, TANDEM_DATA_DIR: exchange.dataDir };
-  const { db } = exchange.app.services;
+  settings = { TANDEM_URL: exchange.url, TANDEM_DATA_DIR: exchange.dataDir };
+  const { db } = exchange.services;
   const createTime = 1_700_000_000_000_000n;
   await exchange.addCarrier(CARRIER, { thresholds: { netRatio: 0.01, unmatchedRatio: 0.9 }, createTime });
   await exchange.addCarrier("prairie-bell", { createTime });
@@ -145,7 +146,7 @@ test("list shows what disagrees and did, filtered, as a table, JSON or CSV, and 
   const token = await exchange.carrierToken("prairie-bell");
   const others = await run(["reconcile", "list", "--carrier", CARRIER], { TANDEM_TOKEN: token });
   expect(others).toMatchObject({ code: 1, stdout: "" });
-  expect(others.stderr).toContain(`the token is of carrier prairie-bell, not ${CARRIER}`);
+  expect(others.stderr).toContain(`the token belongs to carrier prairie-bell, not ${CARRIER}`);
 });
 
 test("follow prints every entry once, and goes on where its cursor file stands", async () => {
@@ -224,7 +225,7 @@ test("explain finds out what an id is of; without a carrier it can only be a cal
     router.service(ReconciliationService, {
       explainCall({ target, recordDate }) {
         asked.push(recordDate ?? target.case);
-        if (target.case !== "carrierRecordId") throw new ConnectError("no call has this id", Code.NotFound);
+        if (target.case !== "carrierRecordId") throw new ConnectError("no call with this id", Code.NotFound);
         return { explanations: [EXPLANATION] };
       },
     });
@@ -235,7 +236,7 @@ test("explain finds out what an id is of; without a carrier it can only be a cal
   const missing = await runAgainst(server.baseUrl, ["explain", "d-1"]);
   expect(missing.code).toBe(1);
   expect(missing.stderr).toContain("see --carrier");
-  expect(missing.stderr).toContain("no call has this id");
+  expect(missing.stderr).toContain("no call with this id");
   expect(asked).toEqual(["callId"]);
 });
 
@@ -246,7 +247,7 @@ test("explain with a carrier's token asks for that carrier's own call, by its ow
     router.service(OwnReconciliationService, {
       explainCall({ target, recordDate }) {
         asked.push(recordDate ?? target.case);
-        if (target.case !== "carrierRecordId") throw new ConnectError("no call has this id", Code.NotFound);
+        if (target.case !== "carrierRecordId") throw new ConnectError("no call with this id", Code.NotFound);
         return { explanations: [{ ...own, result: { ...own.result, carrierId } }] };
       },
     });
@@ -262,7 +263,7 @@ test("explain with a carrier's token asks for that carrier's own call, by its ow
   expect(JSON.parse(json.stdout)).toMatchObject({ explanations: [{ carrierRecords: [{ recordId: "d-1" }] }] });
   const missing = await explain("--by", "cdr");
   expect(missing.code).toBe(1);
-  expect(missing.stderr).toContain("no call has this id");
+  expect(missing.stderr).toContain("no call with this id");
   expect(missing.stderr).not.toContain("--carrier");
 });
 
@@ -313,7 +314,7 @@ const EXPLANATION = {
   ],
   refusedCandidates: [
     {
-      side: 2,
+      side: CARRIER_SIDE,
       record: { recordId: "d-2", recordDate: "2026-06-01" },
       refusedAt: 7,
       explanation: "Another fits better.",

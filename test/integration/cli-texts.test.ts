@@ -27,15 +27,15 @@ beforeAll(async () => {
   exchange = await startExchange();
   await exchange.addCarrier(CARRIER);
   await exchange.assignNumbers(CARRIER, [NUMBER], "cedar-bank");
-  await ingest(exchange.app, CARRIER, [hostileCdr()]);
+  await ingest(exchange, CARRIER, [hostileCdr()]);
   const durations = await exchange.carrierClient(DurationService, CARRIER);
   const answer = await durations.appendDurations({
     uploadId: "hostile-1",
     records: [duration(FORMULA), duration("bad", { direction: 0 })],
   });
   expect(answer.outcomes.map(({ message }) => message)).toHaveLength(1);
-  await reconcileFully(exchange.app.services.db, CARRIER, { nowMs: Date.now() + 48 * HOUR_MS });
-  const settings = { TANDEM_URL: exchange.app.url };
+  await reconcileFully(exchange.services.db, CARRIER, { nowMs: Date.now() + 48 * HOUR_MS });
+  const settings = { TANDEM_URL: exchange.url };
   asPlatform = { ...settings, TANDEM_TOKEN: await exchange.platformToken() };
   asCarrier = { ...settings, TANDEM_TOKEN: await exchange.carrierToken(CARRIER) };
 });

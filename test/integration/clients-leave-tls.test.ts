@@ -84,7 +84,7 @@ test.each(Object.entries(WAYS))(
   "a call over TLS and HTTP/1.1 that is left in its request by %s is logged as its end",
   async (_, leave) => {
     for (let index = 0; index < COUNT; index++) {
-      const tcp = connectTcp(exchange.app.port, "127.0.0.1");
+      const tcp = connectTcp(exchange.port, "127.0.0.1");
       const secure = connectTls({ socket: tcp, host: "127.0.0.1", ca: authority.cert, ALPNProtocols: ["http/1.1"] });
       for (const socket of [tcp, secure]) socket.on("error", () => {});
       await once(secure, "secureConnect");
@@ -96,9 +96,9 @@ test.each(Object.entries(WAYS))(
         "content-length: 1000",
       ];
       secure.write(`${head.join("\r\n")}\r\n\r\n{"uploadId":`);
-      await expect.poll(() => exchange.app.callCount).toBeGreaterThan(0);
+      await expect.poll(() => exchange.callCount).toBeGreaterThan(0);
       leave(tcp, secure);
-      await expect.poll(() => exchange.app.callCount).toBe(0);
+      await expect.poll(() => exchange.callCount).toBe(0);
     }
     await expectQuiet();
   },
@@ -109,11 +109,11 @@ function uploadFrame(frame: MessageInitShape<typeof UploadDurationsRequestSchema
 }
 
 async function openUpload(uploadId: string): Promise<{ tcp: Socket; secure: Socket; stream: ClientHttp2Stream }> {
-  const tcp = connectTcp(exchange.app.port, "127.0.0.1");
+  const tcp = connectTcp(exchange.port, "127.0.0.1");
   const secure = connectTls({ socket: tcp, host: "127.0.0.1", ca: authority.cert, ALPNProtocols: ["h2"] });
   for (const socket of [tcp, secure]) socket.on("error", () => {});
   await once(secure, "secureConnect");
-  const session = connectHttp2(exchange.app.url, { createConnection: () => secure });
+  const session = connectHttp2(exchange.url, { createConnection: () => secure });
   session.on("error", () => {});
   const stream = session.request({
     ":method": "POST",
@@ -130,8 +130,8 @@ async function openUpload(uploadId: string): Promise<{ tcp: Socket; secure: Sock
 
 /** Nothing that happened was held for a fault of ours, and whoever looks can still see it. */
 async function expectQuiet(): Promise<void> {
-  await untilNoStreams(exchange.app);
-  await expect.poll(() => exchange.app.callCount).toBe(0);
+  await untilNoStreams(exchange);
+  await expect.poll(() => exchange.callCount).toBe(0);
   await expect.poll(() => logged.filter(({ msg }) => msg === "call ended").length).toBeGreaterThanOrEqual(COUNT);
   expect(logged.filter(({ level, err }) => level === "error" || level === "warn" || err !== undefined)).toEqual([]);
   expect(printed.mock.calls).toEqual([]);

@@ -67,8 +67,8 @@ function batchFrame(count: number): Buffer {
 
 /** A connection of its own with one call that is answered. */
 async function callHttp2(path: string, first: Buffer): Promise<{ socket: Socket; stream: ClientHttp2Stream }> {
-  const socket = connectTcp(exchange.app.port, "127.0.0.1");
-  const session = connectHttp2(exchange.app.url, { createConnection: () => socket });
+  const socket = connectTcp(exchange.port, "127.0.0.1");
+  const session = connectHttp2(exchange.url, { createConnection: () => socket });
   session.on("error", () => {});
   socket.on("error", () => {});
   const stream = session.request({ ":method": "POST", ":path": path, ...headers });
@@ -81,8 +81,8 @@ async function callHttp2(path: string, first: Buffer): Promise<{ socket: Socket;
 
 /** Nothing that happened was held for a fault of ours, and whoever looks can still see it. */
 async function expectQuiet(count: number): Promise<void> {
-  await untilNoStreams(exchange.app);
-  await expect.poll(() => exchange.app.callCount).toBe(0);
+  await untilNoStreams(exchange);
+  await expect.poll(() => exchange.callCount).toBe(0);
   const ended = () => logged.filter(({ msg }) => msg === "call ended");
   await expect.poll(() => ended().length).toBeGreaterThanOrEqual(count);
   expect(logged.filter(({ level }) => level === "error" || level === "warn")).toEqual([]);
@@ -128,7 +128,7 @@ describe("a client that is cut off is no fault of the server, and is logged as t
 
   test("TCP resets of HTTP/1.1, before the request is whole and while its answer comes", async () => {
     for (let index = 0; index < COUNT; index++) {
-      const call = requestHttp1(`${exchange.app.url}${STREAM}`, {
+      const call = requestHttp1(`${exchange.url}${STREAM}`, {
         method: "POST",
         agent: false,
         headers: { ...headers, "content-type": "application/connect+json" },
@@ -138,7 +138,7 @@ describe("a client that is cut off is no fault of the server, and is logged as t
       if (index % 2 === 0) {
         call.write(body.subarray(0, 9));
         await new Promise<void>((resolve) => call.write("", () => resolve()));
-        await expect.poll(() => exchange.app.callCount).toBeGreaterThan(0);
+        await expect.poll(() => exchange.callCount).toBeGreaterThan(0);
       } else {
         call.end(body);
         const [answer] = (await once(call, "response")) as [NodeJS.ReadableStream];

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
+import { FeedId } from "../../src/domain/feed-id.ts";
 import type { Micros } from "../../src/domain/time/instant.ts";
 import { readClock, systemTransaction } from "../../src/store/database/database.ts";
-import { Feed } from "../../src/store/database/schema.ts";
 import { lockFeed } from "../../src/store/feeds/feed-head.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { openTestStore } from "../support/database.ts";
@@ -38,8 +38,8 @@ test("who waits for a feed's row gets the time at which it got it, not at which 
   const { db } = store;
   await addCarrier(db, "acme");
   const { waiting, released } = await systemTransaction(db, async (tx) => {
-    await lockFeed(tx, "acme", Feed.CDRS);
-    const waiting = systemTransaction(db, (other) => lockFeed(other, "acme", Feed.CDRS));
+    await lockFeed(tx, "acme", FeedId.CDRS);
+    const waiting = systemTransaction(db, (other) => lockFeed(other, "acme", FeedId.CDRS));
     await expect.poll(async () => (await db.pool.query(BLOCKED)).rowCount).toBe(1);
     return { waiting, released: await readClock(tx) };
   });

@@ -296,8 +296,8 @@ beforeAll(async () => {
   exchange = await startExchange();
   await exchange.addCarrier("alpha");
   await exchange.assignNumbers("alpha", [NUMBER]);
-  await ingest(exchange.app, "alpha", calls("r", 3));
-  const { db } = exchange.app.services;
+  await ingest(exchange, "alpha", calls("r", 3));
+  const { db } = exchange.services;
   await appendDiscrepancies(db, "alpha", [{ discrepancy_id: "x-1", carrier_ms: 66_000n }]);
   await insertCallResults(db, "alpha", [{ phone_number: NUMBER }]);
   tokens.carrier = await exchange.carrierToken("alpha");
@@ -307,7 +307,7 @@ afterAll(() => exchange?.[Symbol.asyncDispose]());
 
 async function curl(method: string, request: JsonValue) {
   const token = method.startsWith("tandem.carrier") ? tokens.carrier : tokens.platform;
-  const { exitCode, status, body } = await curlUnary(exchange.app.url, token, method, request);
+  const { exitCode, status, body } = await curlUnary(exchange.url, token, method, request);
   expect(exitCode).toBe(0);
   return { status, json: JSON.parse(body.toString()) as unknown };
 }
@@ -326,7 +326,7 @@ test.each(Object.entries(CASES))("plain curl over HTTP/1.1: %s answers in JSON",
 
 test("plain curl over HTTP/1.1: the stream tandem.platform.v1.PrivacyService/ExportPhoneNumber gives a header, items and a trailer, and no error", async () => {
   const method = `${PrivacyService.typeName}/${PrivacyService.method.exportPhoneNumber.name}`;
-  const { exitCode, body } = await curlStream(exchange.app.url, tokens.platform, method, SUBJECT);
+  const { exitCode, body } = await curlStream(exchange.url, tokens.platform, method, SUBJECT);
   expect(exitCode).toBe(0);
   const { messages, end } = readEnvelopes(ExportPhoneNumberResponseSchema, body);
   expect(messages.map(({ frame }) => frame.case)).toEqual(expect.arrayContaining(["header", "batch", "trailer"]));

@@ -36,8 +36,8 @@ beforeAll(async () => {
   const full = fullCdr({ recordId: "full", recordDate, direction: direction as number, revision: 1 });
   if (parties && times) Object.assign(full, { parties, times });
   delete full.lengths;
-  await ingest(exchange.app, "alpha", [full, ...calls("r", 1_500)]);
-  ({ url } = exchange.app);
+  await ingest(exchange, "alpha", [full, ...calls("r", 1_500)]);
+  ({ url } = exchange);
   token = await exchange.carrierToken("alpha");
 });
 afterAll(() => exchange[Symbol.asyncDispose]());
@@ -143,7 +143,7 @@ describe("plain curl over HTTP/1.1, server streams", () => {
     const { messages, end } = readEnvelopes(StreamCdrsResponseSchema, body);
     expect(framesOf(messages).slice(0, 3)).toEqual(["opened", "caughtUp", "heartbeat"]);
     expect(end).toBeUndefined();
-    await untilNoStreams(exchange.app);
+    await untilNoStreams(exchange);
   });
 
   test("an error comes in the last envelope, with its reason", async () => {

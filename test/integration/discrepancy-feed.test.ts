@@ -2,12 +2,12 @@ import { toBinary } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { FeedId } from "../../src/domain/feed-id.ts";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import {
   ReconciliationService,
   WatchDiscrepanciesResponseSchema,
 } from "../../src/gen/tandem/carrier/v1/reconciliation_service_pb.js";
-import { Feed } from "../../src/store/database/schema.ts";
 import { appendDiscrepancies, appendErasure, type PartialResult } from "../support/call-results.ts";
 import { curlStream, readEnvelopes } from "../support/curl.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
@@ -45,7 +45,7 @@ afterAll(() => exchange[Symbol.asyncDispose]());
 async function newCarrier(rows: readonly PartialResult[] = []) {
   const carrierId = `carrier-${++carrierCount}`;
   await exchange.addCarrier(carrierId);
-  const append = (more: readonly PartialResult[]) => appendDiscrepancies(exchange.app.services.db, carrierId, more);
+  const append = (more: readonly PartialResult[]) => appendDiscrepancies(exchange.services.db, carrierId, more);
   await append(rows);
   return { carrierId, append, client: await exchange.carrierClient(ReconciliationService, carrierId) };
 }
@@ -87,7 +87,7 @@ describe("rule 1: dense sequences, ranges and cursors", () => {
     ]);
     const { discrepancies } = await readAllDiscrepancies(client, { start: EARLIEST, end: HEAD });
     const [entry] = await runSql<{ time: bigint }>(
-      exchange.app,
+      exchange,
       sql`SELECT ingest_time AS time FROM discrepancy_entry WHERE carrier_id = ${carrierId}`,
     );
     const { seconds = 0n, nanos = 0 } = discrepancies[0]?.updateTime ?? {};
@@ -111,10 +111,10 @@ describe("rule 1: dense sequences, ranges and cursors", () => {
 describe("what a message is made of", () => {
   test("in JSON, over Connect, a batch says what it says in binary", async () => {
     const { client, carrierId } = await newCarrier([...named(2), { discrepancy_id: "d-0", status: 1 }]);
-    await appendErasure(exchange.app.services.db, carrierId, ["d-1"]);
+    await appendErasure(exchange.services.db, carrierId, ["d-1"]);
     const token = await exchange.carrierToken(carrierId);
     const request = { start: { earliest: {} }, end: { head: {} } };
-    const { exitCode, body } = await curlStream(exchange.app.url, token, METHOD, request);
+    const { exitCode, body } = await curlStream(exchange.url, token, METHOD, request);
     expect(exitCode).toBe(0);
     const { messages, end } = readEnvelopes(WatchDiscrepanciesResponseSchema, body);
     expect(end).toEqual({});
@@ -148,7 +148,7 @@ describe("rule 2: where a stream starts and ends", () => {
     const { client, carrierId, append } = await newCarrier([]);
     for (const id of ["a", "b", "c"]) await append([{ discrepancy_id: id }]);
     const [second] = await runSql<{ time: bigint }>(
-      exchange.app,
+      exchange,
       sql`SELECT ingest_time AS time FROM discrepancy_entry WHERE carrier_id = ${carrierId} AND sequence = 2`,
     );
     const read = async (start: WatchRequest["start"] & {}, end: WatchRequest["end"] & {} = HEAD) =>
@@ -184,18 +184,18 @@ describe("rule 3: the frames of a stream", () => {
     await own.addCarrier("alpha");
     using live = readDiscrepancies(await own.carrierClient(ReconciliationService, "alpha"), { start: LATEST });
     await live.until((messages) => framesOf(messages).includes("caughtUp"));
-    const drained = own.app.drain();
+    const drained = own.drain();
     expect(await refusal(live.ended)).toMatchObject({ code: Code.Unavailable, reason: "DRAINING" });
     await drained;
     expect(closingReason(live.messages)).toBe("DRAINING");
-    await untilNoStreams(own.app);
+    await untilNoStreams(own);
   });
 
   test("SUSPENDED ends live streams", async () => {
     const { client, carrierId } = await newCarrier();
     using live = readDiscrepancies(client, { start: LATEST });
     await live.until((messages) => framesOf(messages).includes("caughtUp"));
-    await runSql(exchange.app, sql`UPDATE carrier SET suspended = true WHERE carrier_id = ${carrierId}`);
+    await runSql(exchange, sql`UPDATE carrier SET suspended = true WHERE carrier_id = ${carrierId}`);
     expect(await refusal(live.ended)).toMatchObject({ reason: "CARRIER_SUSPENDED" });
     expect(closingReason(live.messages)).toBe("SUSPENDED");
   });
@@ -213,7 +213,7 @@ describe("rule 4: the epoch, and cursors", () => {
   test("a rotated epoch refuses every older cursor with FEED_EPOCH_CHANGED", async () => {
     const { client, carrierId } = await newCarrier(named(2));
     const { messages } = await readAllDiscrepancies(client, { start: EARLIEST, end: HEAD });
-    await runSql(exchange.app, sql`UPDATE feed_head SET epoch = 2 WHERE carrier_id = ${carrierId} AND feed = 3`);
+    await runSql(exchange, sql`UPDATE feed_head SET epoch = 2 WHERE carrier_id = ${carrierId} AND feed = 3`);
     const start = atCursor(messages.at(-1)?.cursor ?? "");
     expect(await refused(client, { start })).toMatchObject({ reason: "FEED_EPOCH_CHANGED", feed_epoch: "2" });
   });
@@ -222,7 +222,7 @@ describe("rule 4: the epoch, and cursors", () => {
     const { client, carrierId } = await newCarrier(named(2));
     const { messages } = await readAllDiscrepancies(client, { start: EARLIEST, end: HEAD });
     await runSql(
-      exchange.app,
+      exchange,
       sql`UPDATE discrepancy_entry SET ingest_time = ingest_time + interval '1 second' WHERE carrier_id = ${carrierId}`,
     );
     const start = atCursor(messages.at(-1)?.cursor ?? "");
@@ -233,7 +233,7 @@ describe("rule 4: the epoch, and cursors", () => {
     const { client, carrierId, append } = await newCarrier(named(1));
     const { messages } = await readAllDiscrepancies(client, { start: EARLIEST, end: HEAD });
     await append(named(5).slice(1));
-    await raiseFloor(exchange.app, carrierId, 4n, Feed.DISCREPANCIES);
+    await raiseFloor(exchange, carrierId, 4n, FeedId.DISCREPANCIES);
     const start = atCursor(messages.at(-1)?.cursor ?? "");
     expect(await refused(client, { start })).toMatchObject({ reason: "CURSOR_EXPIRED", earliest_sequence: "4" });
     expect(idsOf((await readAllDiscrepancies(client, { start: EARLIEST, end: HEAD })).discrepancies)).toEqual([
@@ -331,7 +331,7 @@ describe("filters", () => {
 
   test("an erasure is an entry of every stream, whatever its filter", async () => {
     const { client, carrierId } = await newCarrier(named(1));
-    expect(await appendErasure(exchange.app.services.db, carrierId, ["d-0"])).toBe(2n);
+    expect(await appendErasure(exchange.services.db, carrierId, ["d-0"])).toBe(2n);
     const request = { start: EARLIEST, end: HEAD, filter: { customerIds: ["nobody"] } };
     const { messages } = await readAllDiscrepancies(client, request);
     const entries = messages.flatMap(({ frame }) => (frame.case === "batch" ? frame.value.entries : []));

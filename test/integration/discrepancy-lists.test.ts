@@ -23,7 +23,7 @@ afterAll(() => exchange[Symbol.asyncDispose]());
 async function newCarrier(rows: readonly PartialResult[]): Promise<string> {
   const carrierId = `carrier-${++carrierCount}`;
   await exchange.addCarrier(carrierId);
-  await appendDiscrepancies(exchange.app.services.db, carrierId, rows);
+  await appendDiscrepancies(exchange.services.db, carrierId, rows);
   return carrierId;
 }
 
@@ -44,7 +44,7 @@ describe("a list of discrepancies", () => {
       { discrepancy_id: "second", status: 4, carrier_ms: 99_000n },
       { discrepancy_id: "first", status: 1 },
     ]);
-    await insertCallResults(exchange.app.services.db, carrierId, [{}, { status: 2 }]);
+    await insertCallResults(exchange.services.db, carrierId, [{}, { status: 2 }]);
     const { carrier } = await clients(carrierId);
     const { discrepancies, nextPageToken } = await carrier.listDiscrepancies({});
     expect(nextPageToken).toBe("");
@@ -118,10 +118,7 @@ describe("a list of discrepancies", () => {
     const { carrier } = await clients(carrierId);
     const first = await carrier.listDiscrepancies({ pageSize: 2 });
     expect(ids(first)).toEqual(["d0", "d1"]);
-    await appendDiscrepancies(exchange.app.services.db, carrierId, [
-      { discrepancy_id: "d0" },
-      { discrepancy_id: "d3" },
-    ]);
+    await appendDiscrepancies(exchange.services.db, carrierId, [{ discrepancy_id: "d0" }, { discrepancy_id: "d3" }]);
     const second = await carrier.listDiscrepancies({ pageSize: 2, pageToken: first.nextPageToken });
     const third = await carrier.listDiscrepancies({ pageSize: 2, pageToken: second.nextPageToken });
     expect([...ids(second), ...ids(third)]).toEqual(["d2", "d4", "d0", "d3"]);
@@ -143,7 +140,7 @@ describe("a list of discrepancies", () => {
 describe("the platform's list", () => {
   test("is of one carrier, or of every carrier by its id, page by page", async () => {
     await using own = await startExchange();
-    const { db } = own.app.services;
+    const { db } = own.services;
     for (const [carrierId, count] of [
       ["alpha", 2],
       ["bravo", 0],

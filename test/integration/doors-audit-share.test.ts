@@ -1,21 +1,21 @@
 import { randomBytes } from "node:crypto";
 import { createClient } from "@connectrpc/connect";
 import { expect, test } from "vitest";
-import { AuditOutcome } from "../../src/domain/privacy/audit.ts";
 import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
+import { AuditOutcome } from "../../src/gen/tandem/platform/v1/audit_event_pb.js";
 import { CarrierService } from "../../src/gen/tandem/platform/v1/carrier_service_pb.js";
 import { PrivacyService } from "../../src/gen/tandem/platform/v1/privacy_service_pb.js";
 import { openLog } from "../../src/log.ts";
 import { CALLER_ALLOWANCE } from "../../src/rpc/shared/audit/refusal-budget.ts";
 import { RefusalLog } from "../../src/rpc/shared/audit/refusal-log.ts";
 import { openDatabase } from "../../src/store/database/database.ts";
-import { startTestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { createMigratedDatabase } from "../support/database.ts";
+import { startExchange } from "../support/exchange.ts";
 import { reasonOf } from "../support/refusal.ts";
 
 test("one caller's flood of refusals leaves room in the audit log for those of all others", async () => {
-  await using app = await startTestApp();
+  await using app = await startExchange();
   await addCarrier(app.services.db, "acme");
   const carriers = createClient(CarrierService, app.connect(await app.platformToken(["carriers.write"])));
   const flood = async (worker: number) => {

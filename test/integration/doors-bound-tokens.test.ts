@@ -11,9 +11,9 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
-import { startTestApp, type TestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { type CertificateFiles, createAuthority, type TestAuthority } from "../support/certificates.ts";
+import { type Exchange, startExchange } from "../support/exchange.ts";
 import { createIssuer, type TestIssuer } from "../support/issuer.ts";
 import { reasonOf } from "../support/refusal.ts";
 
@@ -26,7 +26,7 @@ let servers: TestAuthority;
 let clients: TestAuthority;
 let own: CertificateFiles;
 let others: CertificateFiles;
-let app: TestApp;
+let app: Exchange;
 let revoked: string;
 
 beforeAll(async () => {
@@ -42,7 +42,7 @@ beforeAll(async () => {
     return join(folder, name);
   };
   revoked = await file("revoked", "");
-  app = await startTestApp({
+  app = await startExchange({
     ...issuer.settings,
     tlsCert: await file("server.pem", cert),
     tlsKey: await file("server.key", key),

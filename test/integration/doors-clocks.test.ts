@@ -9,18 +9,18 @@ import {
   type UploadDurationsRequestSchema,
 } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { systemTransaction } from "../../src/store/database/database.ts";
-import { startTestApp, type TestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { stepClockBack } from "../support/clock.ts";
+import { type Exchange, startExchange } from "../support/exchange.ts";
 import { pace } from "../support/pace.ts";
 import { reasonOf } from "../support/refusal.ts";
 
 const HOUR_MS = 3_600_000;
 
-let app: TestApp;
+let app: Exchange;
 
 beforeAll(async () => {
-  app = await startTestApp({ accessCacheMs: 50, heartbeatIntervalMs: 50 });
+  app = await startExchange({ accessCacheMs: 50, heartbeatIntervalMs: 50 });
   await addCarrier(app.services.db, "acme");
   await addCarrier(app.services.db, "sleeper");
 });

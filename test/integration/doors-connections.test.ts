@@ -14,8 +14,8 @@ import {
   type PortResponse,
   type PortTls,
 } from "../../src/port/port.ts";
-import { startTestApp, type TestApp } from "../support/app.ts";
 import { createAuthority } from "../support/certificates.ts";
+import { type Exchange, startExchange } from "../support/exchange.ts";
 
 const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 const FrameType = { DATA: 0, HEADERS: 1, RST_STREAM: 3, SETTINGS: 4, PING: 6, GOAWAY: 7, CONTINUATION: 9 } as const;
@@ -29,9 +29,9 @@ const PATIENT: Partial<ConnectionLimits> = {
   idleMs: 60_000,
 };
 
-let app: TestApp;
+let app: Exchange;
 beforeAll(async () => {
-  app = await startTestApp({ requestMs: 200, answerMs: 300 });
+  app = await startExchange({ requestMs: 200, answerMs: 300 });
 });
 afterAll(() => app?.[Symbol.asyncDispose]());
 

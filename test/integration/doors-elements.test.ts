@@ -17,9 +17,9 @@ import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_servic
 import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
 import { CdrService } from "../../src/gen/tandem/platform/v1/platform_cdr_service_pb.js";
 import { boundsOf } from "../../src/rpc/intake/message-bounds.ts";
-import { startTestApp, type TestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { listMethods } from "../support/contract.ts";
+import { type Exchange, startExchange } from "../support/exchange.ts";
 import { EARLIEST, HEAD } from "../support/feed.ts";
 import { FuzzClient } from "../support/fuzz-client.ts";
 import type { Caller } from "../support/fuzz-inputs.ts";
@@ -34,10 +34,10 @@ const METHODS = [
   ...(await listMethods("platform")).map((method) => ({ method, caller: "other" }) as const),
 ].map((each) => ({ ...each, name: `${each.method.parent.typeName}/${each.method.name}` }));
 
-let app: TestApp;
+let app: Exchange;
 let client: FuzzClient;
 beforeAll(async () => {
-  app = await startTestApp({ maxRequestElements: 100, maxAnonymousPerSecond: 0 });
+  app = await startExchange({ maxRequestElements: 100, maxAnonymousPerSecond: 0 });
   await addCarrier(app.services.db, "counted");
   client = await connectTo(app);
 });
@@ -119,7 +119,7 @@ describe("what anyone may call", () => {
   );
 
   test("is limited for each address, with RetryInfo, and another address notices nothing", async () => {
-    await using limited = await startTestApp({ maxAnonymousPerSecond: 1 });
+    await using limited = await startExchange({ maxAnonymousPerSecond: 1 });
     await using from1 = connectFrom(limited, "127.0.0.1");
     await using from2 = connectFrom(limited, "127.0.0.2");
     const reasons = await Promise.all(Array.from({ length: 40 }, () => from1.check()));
@@ -130,7 +130,7 @@ describe("what anyone may call", () => {
   });
 
   test("is limited for each address by the messages of a stream, too, and by how long its answers are", async () => {
-    await using limited = await startTestApp({ maxAnonymousPerSecond: 1 });
+    await using limited = await startExchange({ maxAnonymousPerSecond: 1 });
     await using from1 = connectFrom(limited, "127.0.0.1");
     const question = framed(
       toBinary(
@@ -146,7 +146,7 @@ describe("what anyone may call", () => {
   });
 
   test("has so many streams open for each address, and another address has its own; all together have a limit", async () => {
-    await using limited = await startTestApp({ maxAnonymousStreamsPerAddress: 2, maxAnonymousStreams: 3 });
+    await using limited = await startExchange({ maxAnonymousStreamsPerAddress: 2, maxAnonymousStreams: 3 });
     await using from1 = connectFrom(limited, "127.0.0.1");
     await using from2 = connectFrom(limited, "127.0.0.2");
     const first = await from1.watch();
@@ -185,7 +185,7 @@ describe("bodies that do not end", () => {
   test.each(["grpc", "connect"])(
     "are refused with RetryInfo when one carrier's hold more than its share, and others are served: %s",
     async (protocol) => {
-      await using small = await startTestApp({ receivedBudgetBytes: 1_048_576 });
+      await using small = await startExchange({ receivedBudgetBytes: 1_048_576 });
       await addCarrier(small.services.db, "greedy");
       await addCarrier(small.services.db, "neighbour");
       await using holder = connectFrom(small, "127.0.0.1", await small.carrierToken("greedy"));
@@ -209,10 +209,10 @@ describe("bodies that do not end", () => {
 describe("the largest that is legitimate passes", () => {
   const many = (count: number, make: (index: number) => Message) =>
     Array.from({ length: count }, (_, index) => make(index));
-  let large: TestApp;
+  let large: Exchange;
   let sender: FuzzClient;
   beforeAll(async () => {
-    large = await startTestApp({});
+    large = await startExchange({});
     await addCarrier(large.services.db, "counted");
     sender = await connectTo(large);
   });
@@ -282,7 +282,7 @@ function batchOf(records: readonly Message[]): Message {
   });
 }
 
-async function connectTo(target: TestApp): Promise<FuzzClient> {
+async function connectTo(target: Exchange): Promise<FuzzClient> {
   return new FuzzClient(target.url, {
     owner: await target.carrierToken("counted"),
     other: await target.platformToken(),
@@ -310,7 +310,7 @@ function textOf(wire: Wire, length: number): Uint8Array {
   return bytes;
 }
 
-async function expectNothingHeld(target: TestApp): Promise<void> {
+async function expectNothingHeld(target: Exchange): Promise<void> {
   await expect.poll(() => target.heldBytes).toEqual({ received: 0, decoded: 0 });
 }
 
@@ -319,7 +319,7 @@ const WATCH = "/grpc.health.v1.Health/Watch";
 const EMPTY = framed(new Uint8Array());
 
 /** Calls over one connection from an address of loopback. */
-function connectFrom(target: TestApp, localAddress: string, token?: string) {
+function connectFrom(target: Exchange, localAddress: string, token?: string) {
   const session: ClientHttp2Session = connectHttp2(target.url, {
     createConnection: () => createConnection({ host: "127.0.0.1", port: target.port, localAddress }),
   });

@@ -156,7 +156,7 @@ function hasTimes(method: DescMethod): boolean {
 
 function jsonTransport(token: string): Transport {
   return createConnectTransport({
-    baseUrl: exchange.app.url,
+    baseUrl: exchange.url,
     httpVersion: "2",
     interceptors: [
       (next) => (request) => {

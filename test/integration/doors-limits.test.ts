@@ -3,13 +3,13 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { RetryInfoSchema } from "../../src/gen/google/rpc/error_details_pb.js";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
-import { startTestApp, type TestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
+import { type Exchange, startExchange } from "../support/exchange.ts";
 import { reasonOf, reasonOfError, refusalOf } from "../support/refusal.ts";
 
-let app: TestApp;
+let app: Exchange;
 beforeAll(async () => {
-  app = await startTestApp({
+  app = await startExchange({
     maxCallsPerSecond: 5,
     maxBytesPerSecond: 65_536,
     maxLiveCalls: 4,

@@ -6,8 +6,8 @@ import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
 import { ReconciliationService } from "../../src/gen/tandem/carrier/v1/reconciliation_service_pb.js";
-import { startTestApp, type TestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
+import { type Exchange, startExchange } from "../support/exchange.ts";
 import { EARLIEST } from "../support/feed.ts";
 import { framed } from "../support/raw-call.ts";
 import { type SessionFrom, sessionFrom, statusOf } from "../support/session-from.ts";
@@ -31,7 +31,7 @@ const CROWD = 140;
 const PADDING = Buffer.concat([Buffer.from([0xe2, 0x76, 0xa0, 0x9c, 0x01]), Buffer.alloc(20_000, "x")]);
 
 test("strangers at one address whose messages do not end stop nobody's calls with a body, whether the carrier is known already or not", async () => {
-  await using app = await startTestApp({ receivedBudgetBytes: MIB, maxAnonymousPerSecond: 0 });
+  await using app = await startExchange({ receivedBudgetBytes: MIB, maxAnonymousPerSecond: 0 });
   const known = await tokenOf(app, "known");
   await using behaving = sessionFrom(app, "127.0.0.1");
   expect(await callTimes(1, behaving, known)).toEqual(["0"]);
@@ -47,7 +47,7 @@ test("strangers at one address whose messages do not end stop nobody's calls wit
 });
 
 test("false credentials of one address whose refusals are not taken stop nobody's calls with a body", async () => {
-  await using app = await startTestApp({ receivedBudgetBytes: MIB });
+  await using app = await startExchange({ receivedBudgetBytes: MIB });
   const known = await tokenOf(app, "known");
   await using behaving = sessionFrom(app, "127.0.0.1");
   expect(await callTimes(1, behaving, known)).toEqual(["0"]);
@@ -61,7 +61,7 @@ test("false credentials of one address whose refusals are not taken stop nobody'
 });
 
 test("a message that is only promised costs what has come of it", async () => {
-  await using app = await startTestApp({});
+  await using app = await startExchange({});
   await using stranger = sessionFrom(app, "127.0.0.2");
   for (let n = 0; n < 10; n++) stranger.begin({ path: CHECK, body: BEGUN, ends: false });
   await stranger.call({ path: CHECK, body: EMPTY });
@@ -70,7 +70,7 @@ test("a message that is only promised costs what has come of it", async () => {
 });
 
 test("an address has so many calls without a credential open at once, and another address its own", async () => {
-  await using app = await startTestApp({ maxAnonymousCallsPerAddress: 3 });
+  await using app = await startExchange({ maxAnonymousCallsPerAddress: 3 });
   await using one = sessionFrom(app, "127.0.0.1");
   await using other = sessionFrom(app, "127.0.0.2");
   const begun = [CHECK, CHECK, WATCH].map((path) => one.begin({ path, body: BEGUN, ends: false }));
@@ -84,7 +84,7 @@ test("an address has so many calls without a credential open at once, and anothe
 });
 
 test("an answer without a credential that is not taken keeps its place", async () => {
-  await using app = await startTestApp({ maxAnonymousCallsPerAddress: 3 });
+  await using app = await startExchange({ maxAnonymousCallsPerAddress: 3 });
   await using slow = sessionFrom(app, "127.0.0.2", { initialWindowSize: 0 });
   const streams = Array.from({ length: 3 }, () => slow.begin({ path: CHECK, body: EMPTY }));
   await Promise.all(streams.map((stream) => new Promise((resolve) => stream.once("response", resolve))));
@@ -93,7 +93,7 @@ test("an answer without a credential that is not taken keeps its place", async (
 });
 
 test("without a credential a message has a few seconds to come, in calls and in streams, and a credential has its own time", async () => {
-  await using app = await startTestApp({ anonymousRequestMs: 300 });
+  await using app = await startExchange({ anonymousRequestMs: 300 });
   const token = await tokenOf(app, "slow");
   await using session = sessionFrom(app, "127.0.0.1");
   const held = session.begin({
@@ -134,7 +134,7 @@ const STREAMS = [
 test.each(["binary", "JSON"])(
   "live streams with the largest requests hold nothing of the memory for messages once they are open: %s",
   async (codec) => {
-    await using app = await startTestApp({ decodedBudgetBytes: MIB });
+    await using app = await startExchange({ decodedBudgetBytes: MIB });
     const token = await tokenOf(app, "streaming");
     await using session = sessionFrom(app, "127.0.0.1");
     for (const [method, request] of STREAMS) {
@@ -148,7 +148,7 @@ test.each(["binary", "JSON"])(
 );
 
 test("fields that are not kept are not paid for as long as a stream lives", async () => {
-  await using app = await startTestApp({ decodedBudgetBytes: MIB });
+  await using app = await startExchange({ decodedBudgetBytes: MIB });
   const token = await tokenOf(app, "padding");
   await using session = sessionFrom(app, "127.0.0.1");
   const { body, ...rest } = streamRequest(CdrService.method.streamCdrs, START as never, "binary");
@@ -158,7 +158,7 @@ test("fields that are not kept are not paid for as long as a stream lives", asyn
 });
 
 test("a request of a stream that is larger than any filter can be is refused by its length", async () => {
-  await using app = await startTestApp({});
+  await using app = await startExchange({});
   const token = await tokenOf(app, "large");
   await using session = sessionFrom(app, "127.0.0.1");
   for (const [method] of STREAMS) {
@@ -169,7 +169,7 @@ test("a request of a stream that is larger than any filter can be is refused by 
 });
 
 test("a call that is answered holds nothing more for its message, though its answer is not taken", async () => {
-  await using app = await startTestApp({});
+  await using app = await startExchange({});
   const token = await tokenOf(app, "answered");
   await using session = sessionFrom(app, "127.0.0.1", { initialWindowSize: 0 });
   const stream = session.begin({ ...listUploads(token), contentType: "application/json", body: Buffer.from("{}") });
@@ -178,7 +178,7 @@ test("a call that is answered holds nothing more for its message, though its ans
   expect(app.callCount).toBe(1);
 });
 
-async function tokenOf(app: TestApp, carrierId: string): Promise<string> {
+async function tokenOf(app: Exchange, carrierId: string): Promise<string> {
   await addCarrier(app.services.db, carrierId);
   return app.carrierToken(carrierId);
 }

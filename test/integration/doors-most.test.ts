@@ -116,7 +116,7 @@ test("numbers that the carrier cannot have take no place from those behind them,
 
 test("a tally of numbers that is too high refuses nothing that there is a place for, however many calls come at once, and is right afterwards", async () => {
   const client = await newCarrier(NumberService, "miscounted");
-  const { db } = exchange.app.services;
+  const { db } = exchange.services;
   const claim = async (number: string) => {
     const items = [provisionItem(number)];
     return (await client.provisionNumbers({ requestId: newRequestId(), items })).outcomes.map(describeOutcome);
@@ -133,7 +133,7 @@ test("a tally of numbers that is too high refuses nothing that there is a place 
 
 test("the numbers of a carrier are not counted for each call: once a while is enough", async () => {
   await exchange.addCarrier("counted-once");
-  const { db } = exchange.app.services;
+  const { db } = exchange.services;
   const tally = () => systemTransaction(db, (tx) => readTally(tx, "counted-once", Tally.NUMBERS));
   const spoil = () => systemTransaction(db, (tx) => addToTally(tx, "counted-once", Tally.NUMBERS, 7n));
   await spoil();

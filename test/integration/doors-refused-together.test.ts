@@ -8,10 +8,10 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type CredentialIdentity, identityText } from "../../src/domain/carriers/principal.ts";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { CarrierService } from "../../src/gen/tandem/platform/v1/carrier_service_pb.js";
-import { startTestApp, type TestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { type CertificateFiles, createAuthority, type TestAuthority } from "../support/certificates.ts";
 import { stepClockBack } from "../support/clock.ts";
+import { type Exchange, startExchange } from "../support/exchange.ts";
 import { createIssuer, type TestIssuer } from "../support/issuer.ts";
 import { reasonOf } from "../support/refusal.ts";
 
@@ -25,7 +25,7 @@ let folder: string;
 let issuer: TestIssuer;
 let servers: TestAuthority;
 let clients: TestAuthority;
-let app: TestApp;
+let app: Exchange;
 /** Certificates of the platform, with few scopes, and of nobody's name. */
 let reader: CertificateFiles;
 let plain: CertificateFiles;
@@ -42,7 +42,7 @@ beforeAll(async () => {
     await writeFile(join(folder, name), content);
     return join(folder, name);
   };
-  app = await startTestApp({
+  app = await startExchange({
     ...issuer.settings,
     tlsCert: await file("server.pem", cert),
     tlsKey: await file("server.key", key),

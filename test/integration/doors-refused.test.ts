@@ -10,8 +10,8 @@ import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_servic
 import { CarrierService } from "../../src/gen/tandem/platform/v1/carrier_service_pb.js";
 import { CdrService as PlatformCdrService } from "../../src/gen/tandem/platform/v1/platform_cdr_service_pb.js";
 import { NumberService as PlatformNumberService } from "../../src/gen/tandem/platform/v1/platform_number_service_pb.js";
-import { startTestApp, type TestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
+import { type Exchange, startExchange } from "../support/exchange.ts";
 import { createIssuer } from "../support/issuer.ts";
 import { reasonOf, reasonOfError, refusalOf } from "../support/refusal.ts";
 
@@ -19,9 +19,9 @@ import { reasonOf, reasonOfError, refusalOf } from "../support/refusal.ts";
 const BURST = 10;
 const FLOOD = 60;
 
-let app: TestApp;
+let app: Exchange;
 beforeAll(async () => {
-  app = await startTestApp({ maxRefusalsPerSecond: 1, maxAuthFailuresPerSecond: 1, region: "eu" });
+  app = await startExchange({ maxRefusalsPerSecond: 1, maxAuthFailuresPerSecond: 1, region: "eu" });
   for (const id of ["acme", "other"]) await addCarrier(app.services.db, id);
   await addCarrier(app.services.db, "sleeper", { suspended: true });
   await addCarrier(app.services.db, "faraway", { region: "us" });
@@ -95,7 +95,7 @@ test("tokens of a key that cannot be read at the moment are told to come again, 
   let answers = true;
   await using source = await serveText(() => (answers ? readFile(issuer.settings.jwksFile) : undefined));
   const keys = { ...issuer.settings, jwksFile: undefined, jwksUrl: source.url };
-  await using outside = await startTestApp({ ...keys, maxAuthFailuresPerSecond: 1 });
+  await using outside = await startExchange({ ...keys, maxAuthFailuresPerSecond: 1 });
   const identity = { kind: "jwt", issuer: issuer.name, subject: "switch" } as const;
   await addCarrier(outside.services.db, "acme", { credentials: [{ identity }] });
   const show = async (kid: string) => outside.connect(await issuer.sign({ sub: "switch" }, { kid }));

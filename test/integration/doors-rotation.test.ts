@@ -15,16 +15,16 @@ import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_servic
 import { CarrierService } from "../../src/gen/tandem/platform/v1/carrier_service_pb.js";
 import { CdrService as PlatformCdrService } from "../../src/gen/tandem/platform/v1/platform_cdr_service_pb.js";
 import { rotateSigningKey } from "../../src/trust/signing-key.ts";
-import { startTestApp, type TestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { type CertificateFiles, createAuthority, type TestAuthority } from "../support/certificates.ts";
+import { type Exchange, startExchange } from "../support/exchange.ts";
 import { pace } from "../support/pace.ts";
 import { reasonOf } from "../support/refusal.ts";
 
 const SPIFFE = { type: "url", value: "spiffe://carrier.example/tandem" } as const;
 const SERVER_NAMES = [{ type: "ip", value: "127.0.0.1" }] as const;
 
-let app: TestApp;
+let app: Exchange;
 let folder: string;
 let serverCa: TestAuthority;
 let oldCa: TestAuthority;
@@ -42,7 +42,7 @@ beforeAll(async () => {
   await replacePair(await serverCa.issue([...SERVER_NAMES]));
   await replace(paths.clients, oldCa.cert);
   await writeFile(paths.revoked, "");
-  app = await startTestApp({
+  app = await startExchange({
     tlsCert: paths.cert,
     tlsKey: paths.key,
     tlsClientCa: paths.clients,
@@ -102,7 +102,7 @@ test("a pair that does not belong together, or half of a file, is refused with a
   await replace(paths.clients, newCa.cert.slice(0, 200));
   await replacePair(one);
   await expect.poll(() => app.logged.length).toBeGreaterThan(refusals);
-  expect(app.logged.at(-1)).toContain("not the whole of one");
+  expect(app.logged.at(-1)).toContain("an incomplete one");
   expect(await shownFingerprint()).toBe(before);
   await replace(paths.clients, `${oldCa.cert}${newCa.cert}`);
   await app.reload();
@@ -127,7 +127,7 @@ test("an authority that is taken away takes its certificates' live streams, call
 test("of two looks at the files side by side, what the later one found stands", async () => {
   const file = join(folder, "revoked-by-two");
   await writeFile(file, "");
-  await using own = await startTestApp({ revokedFile: file, reloadIntervalMs: 60_000 });
+  await using own = await startExchange({ revokedFile: file, reloadIntervalMs: 60_000 });
   await addCarrier(own.services.db, "acme");
   const token = await own.carrierToken("acme");
   const call = () => createClient(DurationService, own.connect(token)).listUploads({});
@@ -200,7 +200,7 @@ test("a key rotated without overlap ends the streams of its tokens; with overlap
 
 test("a withdrawn key ends its tokens' streams though their address has shown more false tokens than it may", async () => {
   const dataDir = join(folder, "crowded");
-  await using crowded = await startTestApp({ maxAuthFailuresPerSecond: 1, reloadIntervalMs: 20, dataDir });
+  await using crowded = await startExchange({ maxAuthFailuresPerSecond: 1, reloadIntervalMs: 20, dataDir });
   await addCarrier(crowded.services.db, "acme");
   const stream = follow(crowded.connect(await crowded.carrierToken("acme")));
   await stream.opened;

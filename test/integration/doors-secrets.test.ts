@@ -9,7 +9,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { CarrierService } from "../../src/gen/tandem/platform/v1/carrier_service_pb.js";
 import { openSigningKey } from "../../src/trust/signing-key.ts";
-import { runCli } from "../support/cli.ts";
+import { runCli, spawnCli } from "../support/cli.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { reasonOf } from "../support/refusal.ts";
 
@@ -76,18 +76,18 @@ test("help, and messages about settings that are wrong, show no secret", async (
   };
   const wrong = { ...secrets, TANDEM_DATABASE_URL: `mysql://tandem:${PASSWORD}@127.0.0.1/tandem` };
   const results = await Promise.all([
-    runCli(["serve", "--help"], secrets),
-    runCli(["serve"], { ...broken, TANDEM_ISSUE_TOKENS: "on" }),
+    spawnCli(["serve", "--help"], secrets),
+    spawnCli(["serve"], { ...broken, TANDEM_ISSUE_TOKENS: "on" }),
     runCli(["migrate"], { ...secrets, TANDEM_DATA_DIR: folder }),
-    runCli(["serve"], wrong),
-    runCli(["serve", "--database-url", secrets.TANDEM_DATABASE_URL]),
+    spawnCli(["serve"], wrong),
+    spawnCli(["serve", "--database-url", secrets.TANDEM_DATABASE_URL]),
     runCli(["carriers", "list"], secrets),
     runCli(["carriers", "list", "--token", PASSWORD]),
   ]);
   expect(results.map(({ code }) => code)).toEqual([0, 1, 1, 1, 1, 1, 2]);
   for (const { stdout, stderr } of results) expect(stdout + stderr).not.toContain(PASSWORD);
   expect(results[4]?.stderr).toContain("set TANDEM_DATABASE_URL");
-  expect(results[5]?.stderr).toContain("the token is no JSON Web Token");
+  expect(results[5]?.stderr).toContain("the token is not a JSON Web Token");
 });
 
 test("a token is revoked from a file or by its subject, and the signing key rotated, by one command each", async () => {

@@ -9,18 +9,18 @@ import { NumberService } from "../../src/gen/tandem/platform/v1/platform_number_
 import { writeCredentials } from "../../src/store/carriers/carriers.ts";
 import { openDatabase, ownerTransaction, systemTransaction } from "../../src/store/database/database.ts";
 import * as carrierIdentities from "../../src/store/migrations/0009-carrier-identities.ts";
-import { startTestApp, type TestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { runCli } from "../support/cli.ts";
 import { createMigratedDatabase } from "../support/database.ts";
+import { type Exchange, startExchange } from "../support/exchange.ts";
 import { createIssuer, type TestIssuer } from "../support/issuer.ts";
 import { reasonOf, refusalOf } from "../support/refusal.ts";
 
 let issuer: TestIssuer;
-let app: TestApp;
+let app: Exchange;
 beforeAll(async () => {
   issuer = await createIssuer();
-  app = await startTestApp({ ...issuer.settings, accessCacheMs: 0, reconcileIntervalMs: 0 });
+  app = await startExchange({ ...issuer.settings, accessCacheMs: 0, reconcileIntervalMs: 0 });
 });
 afterAll(async () => {
   await app?.[Symbol.asyncDispose]();
@@ -59,7 +59,7 @@ test("an identity that is or was a carrier's can never be the platform's: no pro
   const held = await addCarrier(db, "holder", { credentials: names.map((identity) => ({ identity })) });
   const platformIdentities = names.map((identity) => `${identityText(identity)}=cdrs.read`).join(";");
   const start = async () => {
-    await using _ = await startTestApp({ ...issuer.settings, databaseUrl: database.url, platformIdentities });
+    await using _ = await startExchange({ ...issuer.settings, databaseUrl: database.url, platformIdentities });
   };
   const mistakes = names.map((identity) => expect.stringContaining(`${identityText(identity)} is or was`));
   await expect(start()).rejects.toMatchObject({ name: "ConfigError", mistakes: expect.arrayContaining(mistakes) });
@@ -70,7 +70,7 @@ test("an identity that is or was a carrier's can never be the platform's: no pro
 test("an identity of the platform cannot be given to a carrier", async () => {
   const platform = [jwt("ops"), { kind: "dns", name: "ops.example" }] as const;
   const settings = platform.map((identity) => `${identityText(identity)}=carriers.read carriers.write`).join(";");
-  await using outside = await startTestApp({ ...issuer.settings, platformIdentities: settings });
+  await using outside = await startExchange({ ...issuer.settings, platformIdentities: settings });
   const carriers = createClient(CarrierService, outside.connect(await issuer.sign({ sub: "ops" })));
   const own = { identity: jwtMessage(issuer.name, "switch") };
   const credentialIdentities = [
@@ -88,13 +88,13 @@ test("an identity of the platform cannot be given to a carrier", async () => {
 
 test("a command shows the token of a subject that the settings name, though the token names no scope", async () => {
   const platformIdentities = `${identityText(jwt("ops"))}=carriers.read`;
-  await using outside = await startTestApp({ ...issuer.settings, platformIdentities });
+  await using outside = await startExchange({ ...issuer.settings, platformIdentities });
   const settings = { TANDEM_URL: outside.url, TANDEM_TOKEN: await issuer.sign({ sub: "ops" }) };
   expect(await runCli(["carriers", "list"], settings)).toMatchObject({ code: 0, messages: "" });
 });
 
 test("with the own key, the subjects of the command line's tokens cannot be given to a carrier", async () => {
-  await using own = await startTestApp();
+  await using own = await startExchange();
   const carriers = createClient(CarrierService, own.connect(await own.platformToken()));
   for (const subject of ["platform", "command-line", "cli:alice"]) {
     const identity = jwtMessage("tandem", subject);
@@ -103,7 +103,7 @@ test("with the own key, the subjects of the command line's tokens cannot be give
 });
 
 test("what was registered or removed before the server kept such identities is filled in by the migration", async () => {
-  await using own = await startTestApp();
+  await using own = await startExchange();
   const { db } = own.services;
   const carriers = createClient(CarrierService, own.connect(await own.platformToken()));
   const [old, kept] = ["old.example", "kept.example"].map((value) => ({

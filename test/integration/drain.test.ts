@@ -19,15 +19,15 @@ import { FailureLimit } from "../../src/rpc/shared/access/principal-limits.ts";
 import { createMetrics } from "../../src/rpc/shared/metrics.ts";
 import { openDatabase } from "../../src/store/database/database.ts";
 import { Trust } from "../../src/trust/trust.ts";
-import { startTestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
+import { startExchange } from "../support/exchange.ts";
 import { reasonOf } from "../support/refusal.ts";
 
 /** A drain that waited for this would not end within a test. */
 const FOR_EVER_MS = 600_000;
 
 test("a drain tells health's watchers, ends live streams with a Closing, and frees the port at once when nothing is left", async () => {
-  await using app = await startTestApp({ drainMs: FOR_EVER_MS });
+  await using app = await startExchange({ drainMs: FOR_EVER_MS });
   await addCarrier(app.services.db, "acme");
   const health = createClient(Health, app.connect()).watch({})[Symbol.asyncIterator]();
   expect((await health.next()).value).toMatchObject({ status: Status.SERVING });
@@ -54,7 +54,7 @@ test("a drain tells health's watchers, ends live streams with a Closing, and fre
 });
 
 test("an upload whose client has said nothing yet does not hold up the drain", async () => {
-  await using app = await startTestApp({ drainMs: FOR_EVER_MS });
+  await using app = await startExchange({ drainMs: FOR_EVER_MS });
   await addCarrier(app.services.db, "acme");
   const durations = createClient(DurationService, app.connect(await app.carrierToken("acme")));
   const silent = Promise.withResolvers<never>();
@@ -70,7 +70,7 @@ test("an upload whose client has said nothing yet does not hold up the drain", a
 });
 
 test("an upload whose client never says anything is ended after three heartbeats", async () => {
-  await using app = await startTestApp({ heartbeatIntervalMs: 50 });
+  await using app = await startExchange({ heartbeatIntervalMs: 50 });
   await addCarrier(app.services.db, "acme");
   const durations = createClient(DurationService, app.connect(await app.carrierToken("acme")));
   const silent = Promise.withResolvers<never>();
@@ -84,7 +84,7 @@ test("an upload whose client never says anything is ended after three heartbeats
 });
 
 test("a client's connection is closed with a GOAWAY that blames nobody, and an idle one at once", async () => {
-  await using app = await startTestApp();
+  await using app = await startExchange();
   const session = connectHttp2(app.url);
   await once(session, "remoteSettings");
   const goaway = once(session, "goaway");

@@ -26,7 +26,7 @@ test("with remote_apply and no synchronous replica, records are acknowledged as 
   });
   expect(durability).toBe(Durability.DISK);
   expect(logged.join("\n")).toContain("synchronous_standby_names is empty");
-}, 60_000);
+});
 
 test("with remote_apply, a commit whose wait for the replica was given up is not acknowledged", async () => {
   await using folder = await temporaryFolder();
@@ -60,7 +60,7 @@ test("with remote_apply, a commit whose wait for the replica was given up is not
     await admin.setStandbyNames("");
   }
   expect(await append([{}], 1n)).toMatchObject({ committedOffset: 2n, durability: Durability.DISK });
-}, 120_000);
+});
 
 async function temporaryFolder() {
   const path = await mkdtemp(join(tmpdir(), "tandem-durability-"));

@@ -2,7 +2,7 @@ import { type DescMessage, toJson } from "@bufbuild/protobuf";
 import { ConnectError } from "@connectrpc/connect";
 import { sql } from "kysely";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { RecipientKind } from "../../src/domain/privacy/disclosure.ts";
+import { PLATFORM_SIDE } from "../../src/domain/record-kind.ts";
 import { addDays } from "../../src/domain/time/instant.ts";
 import { ErrorInfoSchema } from "../../src/gen/google/rpc/error_details_pb.js";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
@@ -10,6 +10,7 @@ import {
   ReconciliationService as OwnReconciliationService,
   ExplainCallResponseSchema as OwnResponseSchema,
 } from "../../src/gen/tandem/carrier/v1/reconciliation_service_pb.js";
+import { RecipientKind } from "../../src/gen/tandem/platform/v1/disclosure_pb.js";
 import {
   ExplainCallResponseSchema,
   ReconciliationService,
@@ -30,8 +31,8 @@ let exchange: Exchange;
 let rows: CallResultRow[];
 
 beforeAll(async () => {
-  exchange = await startExchange({ synchronousCommit: "off" });
-  const { db } = exchange.app.services;
+  exchange = await startExchange();
+  const { db } = exchange.services;
   await addWorldCarrier(db, CARRIER, world);
   for (const delivery of deliveriesOf(world)) await delivery.run(db, CARRIER);
   await reconcileFully(db, CARRIER, { nowMs: world.nowMs });
@@ -50,13 +51,13 @@ test("explains a call of every status as it was judged, with both records and a 
     const row = rows.find((each) => each.status === status);
     if (!row) continue;
     const target =
-      row.side === 1
+      row.side === PLATFORM_SIDE
         ? { case: "platformRecordId" as const, value: row.recordId }
         : { case: "carrierRecordId" as const, value: row.recordId };
     const { explanations } = await client.explainCall({ carrierId: CARRIER, target, recordDate: row.recordDate });
     const [explained] = explanations;
     expect(explained?.result).toMatchObject({ status, discrepancyId: row.discrepancyId ?? "" });
-    expect(explained?.platformRecord?.recordId).toBe(row.side === 1 ? row.recordId : undefined);
+    expect(explained?.platformRecord?.recordId).toBe(row.side === PLATFORM_SIDE ? row.recordId : undefined);
     expect(explained?.carrierRecords.map(({ recordId }) => recordId)).toEqual(
       row.carrierRecords.map(({ recordId }) => recordId),
     );
@@ -67,7 +68,9 @@ test("explains a call of every status as it was judged, with both records and a 
 
 test("a discrepancy is explained by its own id, and a call's legs by the call's id at every carrier", async () => {
   const client = await exchange.platformClient(ReconciliationService);
-  const row = rows.find((each) => each.side === 1 && each.discrepancyId !== undefined && each.callId !== undefined);
+  const row = rows.find(
+    (each) => each.side === PLATFORM_SIDE && each.discrepancyId !== undefined && each.callId !== undefined,
+  );
   const byDiscrepancy = await client.explainCall({
     carrierId: CARRIER,
     target: { case: "discrepancyId", value: row?.discrepancyId ?? "" },
@@ -84,12 +87,12 @@ test("numbers of other parties are masked for a credential that may not see them
     [2, 7],
   ]) {
     const row = rows.find((each) => each.side === side && each.status === status && each.otherNumber !== undefined);
-    const response = await fetch(`${exchange.app.url}/tandem.platform.v1.ReconciliationService/ExplainCall`, {
+    const response = await fetch(`${exchange.url}/tandem.platform.v1.ReconciliationService/ExplainCall`, {
       method: "POST",
       headers: { "content-type": "application/json", authorization: `Bearer ${token}` },
       body: JSON.stringify({
         carrierId: CARRIER,
-        [side === 1 ? "platformRecordId" : "carrierRecordId"]: row?.recordId,
+        [side === PLATFORM_SIDE ? "platformRecordId" : "carrierRecordId"]: row?.recordId,
       }),
     });
     const text = await response.text();
@@ -134,7 +137,7 @@ test("a carrier is told of its own calls what the platform is told of them, of e
 test("a carrier is shown no more of the platform's record than its feed shows, and no network identifier", async () => {
   const explaining = await exchange.carrierClient(OwnReconciliationService, CARRIER);
   const reading = await exchange.carrierClient(CdrService, CARRIER);
-  const row = rows.find((each) => each.side === 1 && each.status === 1);
+  const row = rows.find((each) => each.side === PLATFORM_SIDE && each.status === 1);
   const target = { case: "platformRecordId" as const, value: row?.recordId ?? "" };
   const { explanations } = await explaining.explainCall({ target });
   const { records } = await reading.getCdr({ name: { case: "recordId", value: row?.recordId ?? "" } });
@@ -177,13 +180,13 @@ test("no id of another carrier's calls finds anything, and nothing tells it from
 
 test("a carrier's explanation is in the log of disclosures as the carrier's, for troubleshooting", async () => {
   const carrier = await exchange.carrierClient(OwnReconciliationService, CARRIER);
-  const row = rows.find((each) => each.side === 1 && each.status === 1);
+  const row = rows.find((each) => each.side === PLATFORM_SIDE && each.status === 1);
   await carrier.explainCall({ target: { case: "platformRecordId", value: row?.recordId ?? "" } });
   const told = await runSql(
-    exchange.app,
+    exchange,
     sql<{ recipient_kind: number; record_ids: string[]; masked: boolean }>`
       SELECT recipient_kind, record_ids, masked FROM disclosure
-      WHERE carrier_id = ${CARRIER} AND method LIKE '%carrier.v1.ReconciliationService/ExplainCall' AND side = 1
+      WHERE carrier_id = ${CARRIER} AND method LIKE '%carrier.v1.ReconciliationService/ExplainCall' AND side = ${sql.lit(PLATFORM_SIDE)}
       ORDER BY disclosure_id`,
   );
   expect(told.some(({ record_ids }) => record_ids.includes(row?.recordId ?? ""))).toBe(true);
@@ -197,7 +200,7 @@ test("a carrier's request explains 20 calls at most, and says that there are mor
   const explain = () => carrier.explainCall({ target: { case: "callId", value: "many-legs" } });
   const name = (count: number) =>
     runSql(
-      exchange.app,
+      exchange,
       sql`UPDATE cdr_record SET call_id = 'many-legs' WHERE carrier_id = ${CARRIER}
         AND sequence IN (SELECT sequence FROM cdr_record WHERE carrier_id = ${CARRIER} ORDER BY sequence LIMIT ${count})`,
     );
@@ -225,11 +228,11 @@ test("both sides' messages of evidence are one, so that no field is told to one 
 type Target = { case: "callId" | "discrepancyId" | "platformRecordId" | "carrierRecordId"; value: string };
 
 function targetOf(row: CallResultRow): Target {
-  return { case: row.side === 1 ? "platformRecordId" : "carrierRecordId", value: row.recordId };
+  return { case: row.side === PLATFORM_SIDE ? "platformRecordId" : "carrierRecordId", value: row.recordId };
 }
 
 test("whichever record of a split call is asked for, the result in force is explained, with all of its parts (case 39)", async () => {
-  const { db } = exchange.app.services;
+  const { db } = exchange.services;
   const client = await exchange.platformClient(ReconciliationService);
   const HOUR_MS = 3_600_000;
   const start = Date.parse(`${addDays(new Date().toISOString().slice(0, 10), -2)}T06:00:00Z`);
@@ -272,7 +275,7 @@ test("whichever record of a split call is asked for, the result in force is expl
 });
 
 test("a call that waits to be judged again is explained as it stands, and the first step says so", async () => {
-  const { db } = exchange.app.services;
+  const { db } = exchange.services;
   const client = await exchange.platformClient(ReconciliationService);
   const start = Date.parse(`${addDays(new Date().toISOString().slice(0, 10), -2)}T06:00:00Z`);
   await addCarrier(db, "waiting", { graceMs: 0n });

@@ -1,10 +1,13 @@
 import { create } from "@bufbuild/protobuf";
 import { sql } from "kysely";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { EvidenceStage } from "../../src/domain/matching/explain/evidence.ts";
-import { MatchStatus, Side } from "../../src/domain/matching/result.ts";
-import { ReconciliationService } from "../../src/gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
+import { CARRIER_SIDE } from "../../src/domain/record-kind.ts";
+import {
+  EvidenceStage,
+  ReconciliationService,
+} from "../../src/gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import { type CallDuration, CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
+import { DiscrepancyStatus } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { call, NUMBER, runSql, timestamp } from "../support/feed.ts";
 import { appendCdrs, appendDurations, readAllResults, reconcileFully } from "../support/reconcile.ts";
@@ -29,7 +32,7 @@ beforeEach(async () => {
   await exchange.assignNumbers(carrierId, [NUMBER]);
 });
 
-const db = () => exchange.app.services.db;
+const db = () => exchange.services.db;
 
 /** A call of the platform's that was answered at an instant, and lasted so long. */
 function platformCall(recordId: string, answerMs: number, connectedMs: number) {
@@ -84,7 +87,7 @@ test("a missing call names the unpaired records that nearly fit, with their leng
   );
   await reconcileFully(db(), carrierId);
   const explained = await explain("platformRecordId", "p");
-  expect(explained.result?.status).toBe(MatchStatus.MISSING_AT_CARRIER);
+  expect(explained.result?.status).toBe(DiscrepancyStatus.MISSING_AT_CARRIER);
   expect(near(explained)).toEqual([
     ["an-hour", BigInt(HOUR_MS), 300_400n],
     ["four-hours", BigInt(4 * HOUR_MS), 300_000n],
@@ -94,14 +97,14 @@ test("a missing call names the unpaired records that nearly fit, with their leng
   expect(explained.nearRecords.map(({ explanation }) => explanation)).toEqual([
     "The same two parties, 1 h later, and almost as long (5 min 0.4 s, 400 ms apart). A clock that is off by 1 h would explain this, but too few calls of that hour show that error.",
     "The same two parties, 4 h later, and exactly as long (5 min). A clock that is off by 4 h would explain this, but too few calls of that hour show that error.",
-    "The same two parties, within the time of this call, but shorter (1 min 40 s of 5 min). It may be one part of this call. The other parts are missing.",
+    "The same two parties, while this call lasted, but shorter (1 min 40 s of 5 min). It may be one part of this call. The other parts are missing.",
     "The same two parties, 1 h 6 min 40 s later, and exactly as long (5 min).",
   ]);
   // What was shown of other records is in the log of disclosures.
   const told = await runSql(
-    exchange.app,
+    exchange,
     sql<{ record_ids: string[] }>`
-      SELECT record_ids FROM disclosure WHERE carrier_id = ${carrierId} AND side = ${Side.CARRIER}`,
+      SELECT record_ids FROM disclosure WHERE carrier_id = ${carrierId} AND side = ${CARRIER_SIDE}`,
   );
   const named = told.flatMap(({ record_ids: ids }) => ids);
   expect(named).toEqual(expect.arrayContaining(["an-hour", "four-hours", "part", "no-zone"]));
@@ -136,7 +139,7 @@ test("a part that is left over names the call that lacks it", async () => {
   );
   await reconcileFully(db(), carrierId);
   const explained = await explain("carrierRecordId", "second");
-  expect(explained.result?.status).toBe(MatchStatus.MISSING_AT_PLATFORM);
+  expect(explained.result?.status).toBe(DiscrepancyStatus.MISSING_AT_PLATFORM);
   expect(explained.nearRecords[0]).toMatchObject({
     record: { recordId: "p" },
     connectedDurationMs: 2_400_000n,
@@ -165,18 +168,18 @@ test("the result shown is the one in force, also where time alone has changed it
   const answerMs = now - 2 * HOUR_MS;
   await appendCdrs(db(), carrierId, [platformCall("p", answerMs, 60_000)]);
   await reconcileFully(db(), carrierId);
-  expect((await explain("platformRecordId", "p")).result?.status).toBe(MatchStatus.PENDING);
+  expect((await explain("platformRecordId", "p")).result?.status).toBe(DiscrepancyStatus.PENDING);
   // It comes, and is not reconciled yet.
   await appendDurations(db(), carrierId, [duration("d", answerMs, 60_000)]);
   const before = await explain("platformRecordId", "p");
-  expect(before.result?.status).toBe(MatchStatus.PENDING);
+  expect(before.result?.status).toBe(DiscrepancyStatus.PENDING);
   expect(before.result?.carrierRecords).toEqual([]);
   expect(before.steps[0]?.explanation).toMatch(
     /^The result in force rests on .*\. It is waiting to be judged again\. If Tandem judged the call now, the result would be matched-exact/,
   );
   await reconcileFully(db(), carrierId);
   const after = await explain("platformRecordId", "p");
-  expect(after.result?.status).toBe(MatchStatus.MATCHED_EXACT);
+  expect(after.result?.status).toBe(DiscrepancyStatus.MATCHED_EXACT);
   expect(after.steps[0]?.explanation).toMatch(/^Tandem compared/);
 });
 

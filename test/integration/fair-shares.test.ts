@@ -25,7 +25,7 @@ beforeAll(async () => {
   for (const carrierId of ["alpha", "bravo", "charlie", "delta"]) {
     await exchange.addCarrier(carrierId);
     await exchange.assignNumbers(carrierId, [NUMBER]);
-    await ingest(exchange.app, carrierId, [call(`${carrierId}-call`)]);
+    await ingest(exchange, carrierId, [call(`${carrierId}-call`)]);
   }
 });
 afterAll(() => exchange?.[Symbol.asyncDispose]());
@@ -110,7 +110,7 @@ test("numbers whose rows wait for a connection are refused when their carrier is
     await expect.poll(held).toBe(3);
     await expect.poll(() => lanes().carrier.waiting).toBe(1);
     expect(await claimsOf("golf")).toEqual([fresh, leftOver]);
-    using judged = vi.spyOn(exchange.app.services.access, "assertServed");
+    using judged = vi.spyOn(exchange.services.access, "assertServed");
     await runOutside("UPDATE carrier SET suspended = true WHERE carrier_id = 'golf'");
     await expect.poll(() => judged.mock.settledResults.map(({ type }) => type)).toContain("rejected");
     for (const each of busy) await each.letGo();
@@ -125,7 +125,7 @@ test("numbers whose rows wait for a connection are refused when their carrier is
 
 test("as many calls of a carrier may wait for a connection as may live at once", async () => {
   const foxtrot: Caller = { kind: "carrier", carrierId: "foxtrot" };
-  const { lanes: line } = exchange.app.services.db;
+  const { lanes: line } = exchange.services.db;
   const held = await Promise.all(Array.from({ length: 3 }, () => line.take(foxtrot)));
   const waiting = Array.from({ length: MAX_LIVE_CALLS }, () => line.take(foxtrot));
   const served = waiting.map(async (place) => (await place)[Symbol.dispose]());
@@ -159,8 +159,8 @@ test("the hub's poll, the watch of who is served, the look at the database and t
 
   const polled = waits.of("own:hub").length;
   await expect.poll(() => waits.of("own:hub").length).toBeGreaterThan(polled + 2);
-  await asOwn("health", () => systemTransaction(exchange.app.services.db, readClock));
-  await asOwn("sign of life", () => systemTransaction(exchange.app.services.db, readClock));
+  await asOwn("health", () => systemTransaction(exchange.services.db, readClock));
+  await asOwn("sign of life", () => systemTransaction(exchange.services.db, readClock));
   await runOutside("UPDATE carrier SET suspended = true WHERE carrier_id = 'delta'");
   expect((await feed.ended)?.rawMessage).toContain("suspended");
   expect(lanes().carrier.held + lanes().platform.held).toBe(9);
@@ -190,8 +190,8 @@ test.each([2, 3])("with a pool of %i connections everybody is answered, and a fe
   await feed.until((messages) => messages.length > 0);
   const before = feed.messages.length;
   await Promise.all([
-    ingest(small.app, "one", [call("a")]),
-    ingest(small.app, "two", [call("b")]),
+    ingest(small, "one", [call("a")]),
+    ingest(small, "two", [call("b")]),
     ...["one", "two"].map(async (carrierId) => {
       const durations = await small.carrierClient(DurationService, carrierId);
       const appended = Array.from({ length: 5 }, (_, index) =>
@@ -216,13 +216,13 @@ test("a pool of one serves whoever asks, in turn", async () => {
 });
 
 function lanes() {
-  return exchange.app.services.db.lanes.state;
+  return exchange.services.db.lanes.state;
 }
 
 /** How long each connection was waited for from now on, by who took it. */
 function watchWaits() {
   const waits: [key: string, waitedMs: number][] = [];
-  exchange.app.services.db.lanes.watch((caller, waitedMs) => waits.push([callerKey(caller), waitedMs]));
+  exchange.services.db.lanes.watch((caller, waitedMs) => waits.push([callerKey(caller), waitedMs]));
   return {
     of: (prefix: string) => waits.filter(([key]) => key.startsWith(prefix)).map(([, waitedMs]) => waitedMs),
     keys: () => [...new Set(waits.map(([key]) => key))],
@@ -245,7 +245,7 @@ function holdAll(callers: readonly Caller[]) {
     held++;
     await gate.promise;
   };
-  const { db } = exchange.app.services;
+  const { db } = exchange.services;
   const open = callers.map((caller) =>
     asCaller(caller, () =>
       caller.kind === "carrier"

@@ -40,7 +40,7 @@ async function startWith(settings: ConfigOverrides, entries: number) {
   const exchange = await startExchange({ heartbeatIntervalMs: 100, ...settings });
   await exchange.addCarrier("alpha");
   await exchange.assignNumbers("alpha", [NUMBER]);
-  await ingest(exchange.app, "alpha", calls("r", entries));
+  await ingest(exchange, "alpha", calls("r", entries));
   return exchange;
 }
 
@@ -110,13 +110,13 @@ describe.concurrent("rule 3 and 8: planned ends", () => {
     const client = await exchange.carrierClient(CdrService, "alpha");
     using live = readFeed(client, { start: EARLIEST });
     await live.until((messages) => framesOf(messages).includes("caughtUp"));
-    const drained = exchange.app.drain();
+    const drained = exchange.drain();
     const ended = await refusal(live.ended);
     await drained;
     expect(ended).toMatchObject({ code: Code.Unavailable, reason: "DRAINING" });
     expect(closingReason(live.messages)).toBe("DRAINING");
     checkRanges(live.messages);
-    await untilNoStreams(exchange.app);
+    await untilNoStreams(exchange);
   });
 
   test("DRAINING in the middle of a backfill loses nothing: another process goes on from its cursor", async () => {
@@ -128,7 +128,7 @@ describe.concurrent("rule 3 and 8: planned ends", () => {
     const outcome = (async () => {
       for await (const message of client.streamCdrs({ start: EARLIEST })) {
         got.push(message);
-        if (message.frame.case === "batch") drained ??= exchange.app.drain();
+        if (message.frame.case === "batch") drained ??= exchange.drain();
       }
     })();
     expect(await refusal(outcome)).toMatchObject({ reason: "DRAINING" });
@@ -150,7 +150,7 @@ describe.concurrent("rule 3 and 8: planned ends", () => {
     expect(ended).toMatchObject({ code: Code.Unavailable, reason: "STREAM_MAX_AGE" });
     expect(closingReason(live.messages)).toBe("MAX_AGE");
     expect(ageMs).toBeGreaterThan(390);
-    await untilNoStreams(exchange.app);
+    await untilNoStreams(exchange);
   });
 
   test("CREDENTIAL_EXPIRING closes a stream before its token expires, and the call ends with UNAUTHENTICATED", async () => {
@@ -158,8 +158,8 @@ describe.concurrent("rule 3 and 8: planned ends", () => {
     // A busy machine tells of it too late where the token is short.
     let isInTime = false;
     for (let ttlSeconds = 3; !isInTime && ttlSeconds < 30; ttlSeconds *= 2) {
-      const token = await exchange.carrierToken("alpha", ttlSeconds);
-      using transport = createTandemTransport({ baseUrl: exchange.app.url, token });
+      const token = await exchange.carrierToken("alpha", { ttlSeconds });
+      using transport = createTandemTransport({ baseUrl: exchange.url, token });
       using live = readFeed(createClient(CdrService, transport), { start: LATEST });
       expect(await refusal(live.ended)).toMatchObject({ code: Code.Unauthenticated, reason: "CREDENTIAL_EXPIRED" });
       isInTime = Date.now() < Number(decodeJwt(token).exp) * 1_000;
@@ -173,19 +173,19 @@ describe.concurrent("rule 3 and 8: planned ends", () => {
     const client = await exchange.carrierClient(CdrService, "alpha");
     using live = readFeed(client, { start: LATEST });
     await live.until((messages) => messages.length > 0);
-    await runSql(exchange.app, sql`UPDATE carrier SET suspended = true WHERE carrier_id = 'alpha'`);
+    await runSql(exchange, sql`UPDATE carrier SET suspended = true WHERE carrier_id = 'alpha'`);
     const refused = { code: Code.PermissionDenied, reason: "CARRIER_SUSPENDED" };
     expect(await refusal(live.ended)).toMatchObject(refused);
     expect(closingReason(live.messages)).toBe("SUSPENDED");
     expect(await refusal(client.getCdrFeed({}))).toMatchObject(refused);
-    await untilNoStreams(exchange.app);
+    await untilNoStreams(exchange);
   });
 
   test("SLOW_CONSUMER: a client that never reads again is reset, and its place is free", async () => {
     await using exchange = await startWith({ maxStallMs: 200 }, 5_000);
-    using client = new StallingClient(exchange.app.url, await exchange.carrierToken("alpha"), { start: EARLIEST });
-    await until(() => exchange.app.services.slots.count, 1);
-    await untilNoStreams(exchange.app);
+    using client = new StallingClient(exchange.url, await exchange.carrierToken("alpha"), { start: EARLIEST });
+    await until(() => exchange.services.slots.count, 1);
+    await untilNoStreams(exchange);
     client.read();
     // What it had in its window, and no status that could pass for an end.
     expect(await client.ended).not.toHaveProperty("grpc-status");
@@ -206,13 +206,13 @@ describe("rule 5: back-pressure", () => {
     token = await exchange.carrierToken("alpha");
     return () => exchange[Symbol.asyncDispose]();
   });
-  afterEach(() => raiseFloor(exchange.app, "alpha", 1n));
+  afterEach(() => raiseFloor(exchange, "alpha", 1n));
 
   test("the server reads at most a page ahead of a client that does not read", async () => {
-    using client = new StallingClient(exchange.app.url, token, { start: EARLIEST });
+    using client = new StallingClient(exchange.url, token, { start: EARLIEST });
     await until(() => client.stream.readableLength > 10_000, true);
     // Whatever was not read by now can no longer come.
-    await raiseFloor(exchange.app, "alpha", BigInt(ENTRIES + 1));
+    await raiseFloor(exchange, "alpha", BigInt(ENTRIES + 1));
     client.read();
     expect(await client.ended).toMatchObject({ "grpc-status": String(Code.OutOfRange) });
     checkRanges(client.messages);
@@ -222,8 +222,8 @@ describe("rule 5: back-pressure", () => {
   });
 
   test("SLOW_CONSUMER: one that stalls longer than the limit gets its Closing when it reads again, and has lost nothing", async () => {
-    using client = new StallingClient(exchange.app.url, token, { start: EARLIEST });
-    const { slots } = exchange.app.services;
+    using client = new StallingClient(exchange.url, token, { start: EARLIEST });
+    const { slots } = exchange.services;
     await until(() => slots.count, 1);
     // Not as long again: then it is reset.
     await untilPassed(1.2 * STALL_MS, performance.now());
@@ -235,19 +235,19 @@ describe("rule 5: back-pressure", () => {
     const carrier = await exchange.carrierClient(CdrService, "alpha");
     const rest = await readAll(carrier, { start: atCursor(cursor), end: HEAD });
     expect(idsOf(client.messages).length + rest.ids.length).toBe(ENTRIES);
-    await untilNoStreams(exchange.app);
+    await untilNoStreams(exchange);
   });
 
   test.each(["http2", "http1"])(
     "a client that leaves while the server waits for it to read frees its place: %s",
     async (kind) => {
-      const { slots } = exchange.app.services;
+      const { slots } = exchange.services;
       if (kind === "http2") {
-        const client = new StallingClient(exchange.app.url, token, { start: EARLIEST });
+        const client = new StallingClient(exchange.url, token, { start: EARLIEST });
         await until(() => client.stream.readableLength > 10_000, true);
         client.session.destroy();
       } else {
-        const socket = connectTcp(exchange.app.port, "127.0.0.1");
+        const socket = connectTcp(exchange.port, "127.0.0.1");
         const body = Buffer.from('\0\0\0\0\x19{"start":{"earliest":{}}} '.slice(0, 5 + 25), "latin1");
         socket.write(
           `POST /tandem.carrier.v1.CdrService/StreamCdrs HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${token}\r\n` +
@@ -258,7 +258,7 @@ describe("rule 5: back-pressure", () => {
         await until(() => socket.readableLength > 10_000, true);
         socket.destroy();
       }
-      await untilNoStreams(exchange.app);
+      await untilNoStreams(exchange);
     },
   );
 });

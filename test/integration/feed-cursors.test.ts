@@ -5,8 +5,8 @@ import { Seals } from "../../src/domain/seals.ts";
 import { encodeCursor } from "../../src/feed/cursor.ts";
 import { CdrService, type StreamCdrsResponse } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { systemTransaction } from "../../src/store/database/database.ts";
-import { rotateEpochs } from "../../src/store/database/installation.ts";
 import { readSealSecrets } from "../../src/store/database/seal-keys.ts";
+import { rotateEpochs } from "../../src/store/feeds/epochs.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import {
   atCursor,
@@ -39,7 +39,7 @@ async function newCarrier(entries: number) {
   const carrierId = `carrier-${carrierCount}`;
   await exchange.addCarrier(carrierId);
   await exchange.assignNumbers(carrierId, [NUMBER]);
-  await ingest(exchange.app, carrierId, calls("r", entries));
+  await ingest(exchange, carrierId, calls("r", entries));
   return { carrierId, client: await exchange.carrierClient(CdrService, carrierId) };
 }
 
@@ -57,7 +57,7 @@ describe("rule 4: the epoch", () => {
     const cursor = await headCursor(client);
     using live = readFeed(client, { start: LATEST });
     await live.until((messages) => framesOf(messages).includes("caughtUp"));
-    await rotateEpochs(exchange.app.services.db, "test");
+    await rotateEpochs(exchange.services.db, "test");
     expect(await refusal(live.ended)).toMatchObject({ ...changed, feed_epoch: "2" });
     expect(await refusedFeed(client, { start: atCursor(cursor) })).toMatchObject(changed);
     expect(await refusedFeed(client, { start: EARLIEST, end: atCursor(cursor) })).toMatchObject(changed);
@@ -72,7 +72,7 @@ describe("rule 4: the epoch", () => {
     const { carrierId, client } = await newCarrier(3);
     const cursor = await headCursor(client);
     const ahead = sql`UPDATE cdr_record SET ingest_time = ingest_time + interval '1 microsecond' WHERE carrier_id = ${carrierId} AND sequence = 3`;
-    await runSql(exchange.app, ahead);
+    await runSql(exchange, ahead);
     expect(await refusedFeed(client, { start: atCursor(cursor) })).toMatchObject(changed);
     expect(await refusedFeed(client, { start: EARLIEST, end: atCursor(cursor) })).toMatchObject(changed);
   });
@@ -82,11 +82,8 @@ describe("rule 4: the epoch", () => {
     const cursor = await headCursor(client);
     using live = readFeed(client, { start: EARLIEST });
     await live.until((messages) => framesOf(messages).includes("caughtUp"));
-    await runSql(exchange.app, sql`DELETE FROM cdr_record WHERE carrier_id = ${carrierId} AND sequence = 3`);
-    await runSql(
-      exchange.app,
-      sql`UPDATE feed_head SET next_sequence = 3 WHERE carrier_id = ${carrierId} AND feed = 2`,
-    );
+    await runSql(exchange, sql`DELETE FROM cdr_record WHERE carrier_id = ${carrierId} AND sequence = 3`);
+    await runSql(exchange, sql`UPDATE feed_head SET next_sequence = 3 WHERE carrier_id = ${carrierId} AND feed = 2`);
     expect(await refusal(live.ended)).toMatchObject(changed);
     expect(await refusedFeed(client, { start: atCursor(cursor) })).toMatchObject(changed);
     expect(await refusedFeed(client, { start: EARLIEST, end: atCursor(cursor) })).toMatchObject(changed);
@@ -94,8 +91,8 @@ describe("rule 4: the epoch", () => {
 
   test("a client recovers from an ingest time before the restore point", async () => {
     const { carrierId, client } = await newCarrier(2);
-    await runSql(exchange.app, sql`UPDATE feed_head SET epoch = epoch + 1 WHERE carrier_id = ${carrierId}`);
-    await ingest(exchange.app, carrierId, calls("after", 2));
+    await runSql(exchange, sql`UPDATE feed_head SET epoch = epoch + 1 WHERE carrier_id = ${carrierId}`);
+    await ingest(exchange, carrierId, calls("after", 2));
     const { ids } = await readAll(client, { start: atTime(0n), end: HEAD });
     expect(ids).toEqual(["r-0", "r-1", "after-0", "after-1"]);
   });
@@ -112,7 +109,7 @@ describe("cursors", () => {
       cursors.set(feed.messages[0]?.cursor ?? "", used);
     }
     expect(cursors.size).toBe(2);
-    await raiseFloor(exchange.app, carrierId, 6n);
+    await raiseFloor(exchange, carrierId, 6n);
     const expired = { code: Code.OutOfRange, reason: "CURSOR_EXPIRED", earliest_sequence: "6" };
     for (const [cursor, used] of cursors) {
       const request = { start: atCursor(cursor), ...(used ? { filter: used } : {}) };
@@ -124,11 +121,11 @@ describe("cursors", () => {
   test("a cursor that names the entry just below the floor still resumes", async () => {
     const { carrierId, client } = await newCarrier(2);
     const cursor = await headCursor(client);
-    await ingest(exchange.app, carrierId, calls("more", 2));
-    await raiseFloor(exchange.app, carrierId, 3n);
-    await runSql(exchange.app, sql`DELETE FROM cdr_record WHERE carrier_id = ${carrierId} AND sequence < 3`);
+    await ingest(exchange, carrierId, calls("more", 2));
+    await raiseFloor(exchange, carrierId, 3n);
+    await runSql(exchange, sql`DELETE FROM cdr_record WHERE carrier_id = ${carrierId} AND sequence < 3`);
     expect((await readAll(client, { start: atCursor(cursor), end: HEAD })).ids).toEqual(["more-0", "more-1"]);
-    await raiseFloor(exchange.app, carrierId, 4n);
+    await raiseFloor(exchange, carrierId, 4n);
     expect(await refusedFeed(client, { start: atCursor(cursor) })).toMatchObject({ reason: "CURSOR_EXPIRED" });
   });
 
@@ -139,7 +136,7 @@ describe("cursors", () => {
     const outcome = (async () => {
       for await (const message of unread) {
         messages.push(message);
-        if (messages.length === 1) await raiseFloor(exchange.app, carrierId, 4_001n);
+        if (messages.length === 1) await raiseFloor(exchange, carrierId, 4_001n);
       }
     })();
     // What was read before the floor rose may still come; what follows must not be skipped.
@@ -150,7 +147,7 @@ describe("cursors", () => {
   test("a cursor that was tampered with, or is another carrier's, another feed's or another installation's, is CURSOR_MALFORMED", async () => {
     const [own, other] = [await newCarrier(3), await newCarrier(3)];
     const cursor = await headCursor(own.client);
-    const { seals, db } = exchange.app.services;
+    const { seals, db } = exchange.services;
     const secrets = await systemTransaction(db, readSealSecrets);
     const others = new Seals(
       secrets.map(({ keyId }) => ({ keyId, secret: Buffer.alloc(32) })),

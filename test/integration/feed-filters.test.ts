@@ -2,11 +2,11 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { FeedId } from "../../src/domain/feed-id.ts";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { CallDetailRecordSchema, Completeness } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import { ErasureEntrySchema } from "../../src/gen/tandem/type/v1/erasure_pb.js";
 import { carrierTransaction } from "../../src/store/database/database.ts";
-import { Feed } from "../../src/store/database/schema.ts";
 import { advanceFeed, lockFeed } from "../../src/store/feeds/feed-head.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import {
@@ -48,13 +48,13 @@ async function newCarrier(carrierId: string, settings: Parameters<Exchange["addC
 /** Adds the entry that the erasure of a record would add. */
 async function appendErasure(carrierId: string, recordId: string, recordDate: string): Promise<void> {
   const entry = create(ErasureEntrySchema, { erasureId: "erasure-1", records: [{ recordId, recordDate }] });
-  await carrierTransaction(exchange.app.services.db, carrierId, async (tx) => {
-    const { nextSequence, ingestTime } = await lockFeed(tx, carrierId, Feed.CDRS);
+  await carrierTransaction(exchange.services.db, carrierId, async (tx) => {
+    const { nextSequence, ingestTime } = await lockFeed(tx, carrierId, FeedId.CDRS);
     await sql`
       INSERT INTO cdr_record (carrier_id, sequence, ingest_time, record_id, record_date, revision, entry_kind, partial, direction, quality_verdict, payload)
       VALUES (${carrierId}, ${nextSequence}, to_timestamp(${String(ingestTime)}::numeric / 1000000), 'erasure-1', ${recordDate}, 1, 3, false, 0, 0,
         ${Buffer.from(toBinary(ErasureEntrySchema, entry))})`.execute(tx);
-    await advanceFeed(tx, carrierId, Feed.CDRS, nextSequence + 1n);
+    await advanceFeed(tx, carrierId, FeedId.CDRS, nextSequence + 1n);
   });
 }
 
@@ -68,7 +68,7 @@ describe("rule 1, filtered: every matching record of a range, and no other", () 
     const byOther = {
       parties: { calling: { kind: 1, value: OTHER_NUMBER }, called: { kind: 1, value: "+12025550123" } },
     };
-    await ingest(exchange.app, "filters", [
+    await ingest(exchange, "filters", [
       call("out-good", { ...GOOD, route: { trunkId: "t1" } }),
       call("in-poor", { ...inbound, ...POOR, route: { trunkId: "t2" } }),
       call("other-poor", { ...byOther, ...POOR, route: { trunkId: "t1" } }),
@@ -112,7 +112,7 @@ describe("rule 1, filtered: every matching record of a range, and no other", () 
 
   test("a run of more than 20,000 entries without a match moves the position on, and the match behind it comes", async () => {
     const client = await newCarrier("long-run");
-    await ingest(exchange.app, "long-run", [
+    await ingest(exchange, "long-run", [
       call("first", { route: { trunkId: "rare" } }),
       ...calls("r", 21_000),
       call("last", { route: { trunkId: "rare" } }),
@@ -132,9 +132,9 @@ describe("rule 1, filtered: every matching record of a range, and no other", () 
     const client = await newCarrier("live-filter");
     using feed = readFeed(client, { start: LATEST, filter: { trunkId: "rare" } });
     await feed.until((messages) => messages.length > 0);
-    await ingest(exchange.app, "live-filter", calls("r", 5));
-    await ingest(exchange.app, "live-filter", [call("match", { route: { trunkId: "rare" } })]);
-    await ingest(exchange.app, "live-filter", calls("s", 5));
+    await ingest(exchange, "live-filter", calls("r", 5));
+    await ingest(exchange, "live-filter", [call("match", { route: { trunkId: "rare" } })]);
+    await ingest(exchange, "live-filter", calls("s", 5));
     await feed.until(
       (messages) => messages.at(-1)?.frame.case === "heartbeat" && messages.at(-1)?.throughSequence === 11n,
     );
@@ -146,10 +146,10 @@ describe("rule 1, filtered: every matching record of a range, and no other", () 
 describe("rule 7: corrections and erasures are entries", () => {
   test("a correction and a VOID come as later entries with a higher revision, and the earlier ones stay", async () => {
     const client = await newCarrier("corrections");
-    await ingest(exchange.app, "corrections", [call("a", { completeness: Completeness.PARTIAL }), call("b")]);
-    await ingest(exchange.app, "corrections", [call("a", { revision: 2, ...POOR })]);
+    await ingest(exchange, "corrections", [call("a", { completeness: Completeness.PARTIAL }), call("b")]);
+    await ingest(exchange, "corrections", [call("a", { revision: 2, ...POOR })]);
     const { recordDate } = call("b");
-    await ingest(exchange.app, "corrections", [call("b", { revision: 2, kind: 2 })]);
+    await ingest(exchange, "corrections", [call("b", { revision: 2, kind: 2 })]);
     const { records } = await readAll(client, { start: EARLIEST, end: HEAD });
     const seen = records.map(({ recordId, revision, kind, sequence }) => [recordId, revision, kind, Number(sequence)]);
     expect(seen).toEqual([
@@ -165,10 +165,10 @@ describe("rule 7: corrections and erasures are entries", () => {
     const client = await newCarrier("voids");
     const { recordDate, callId, direction, parties, times } = call("bare");
     const rest = { ...POOR, route: { trunkId: "t1" } };
-    await ingest(exchange.app, "voids", [call("bare", rest), call("full", rest)]);
+    await ingest(exchange, "voids", [call("bare", rest), call("full", rest)]);
     const taken = { recordDate, revision: 2, kind: 2 };
     const full = { ...taken, recordId: "full", callId, direction, ...(parties && times ? { parties, times } : {}) };
-    await ingest(exchange.app, "voids", [
+    await ingest(exchange, "voids", [
       create(CallDetailRecordSchema, { ...taken, recordId: "bare" }),
       create(CallDetailRecordSchema, full),
     ]);
@@ -189,7 +189,7 @@ describe("rule 7: corrections and erasures are entries", () => {
   test("an erasure is an entry of every stream, whatever its filter, and names the records", async () => {
     const client = await newCarrier("erasures");
     const erased = call("gone");
-    await ingest(exchange.app, "erasures", [erased, call("kept")]);
+    await ingest(exchange, "erasures", [erased, call("kept")]);
     using live = readFeed(client, { start: LATEST, filter: { trunkId: "none" } });
     await live.until((messages) => messages.length > 0);
     await appendErasure("erasures", erased.recordId, erased.recordDate);
@@ -218,7 +218,7 @@ describe("what a carrier may see", () => {
       const carrierId = allowed ? "with-network" : "without-network";
       const client = await newCarrier(carrierId, { networkIdentifiersAllowed: allowed });
       const sent = call("n", { networkIdentifiers: network, ...POOR });
-      await ingest(exchange.app, carrierId, [sent]);
+      await ingest(exchange, carrierId, [sent]);
       const invite = sent.times?.inviteTime;
       const period = { startTime: invite, endTime: { seconds: (invite?.seconds ?? 0n) + 1n, nanos: 0 } };
       const found = [
@@ -240,14 +240,14 @@ describe("what a carrier may see", () => {
     const client = await newCarrier("revoked", { networkIdentifiersAllowed: true });
     using live = readFeed(client, { start: LATEST });
     await live.until((messages) => messages.length > 0);
-    await ingest(exchange.app, "revoked", [call("before", { networkIdentifiers: network })]);
+    await ingest(exchange, "revoked", [call("before", { networkIdentifiers: network })]);
     await live.until((messages) => idsOf(messages).length === 1);
     const revoke = sql`UPDATE carrier SET settings = settings || '{"networkIdentifiersAllowed": false}' WHERE carrier_id = 'revoked'`;
-    await runSql(exchange.app, revoke);
-    exchange.app.services.carriers.forget("revoked");
+    await runSql(exchange, revoke);
+    exchange.services.carriers.forget("revoked");
     const heard = live.messages.length;
     await live.until((messages) => messages.length >= heard + 2);
-    await ingest(exchange.app, "revoked", [call("after", { networkIdentifiers: network })]);
+    await ingest(exchange, "revoked", [call("after", { networkIdentifiers: network })]);
     await live.until((messages) => idsOf(messages).length === 2);
     expect(recordsOf(live.messages).map((record) => record.networkIdentifiers?.userAgent)).toEqual([
       "SBC/1.0",

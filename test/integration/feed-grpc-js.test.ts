@@ -36,8 +36,8 @@ beforeAll(async () => {
   exchange = await startExchange({ heartbeatIntervalMs: 100 });
   await exchange.addCarrier("alpha");
   await exchange.assignNumbers("alpha", [NUMBER]);
-  await ingest(exchange.app, "alpha", calls("r", 3_000));
-  client = createGrpcJsClient(CdrService, exchange.app.url);
+  await ingest(exchange, "alpha", calls("r", 3_000));
+  client = createGrpcJsClient(CdrService, exchange.url);
   token = await exchange.carrierToken("alpha");
 });
 afterAll(async () => {
@@ -85,7 +85,7 @@ describe("StreamCdrs through grpc-js", () => {
     await exchange.assignNumbers("large", [NUMBER]);
     const stream = { ...SAMPLE_STREAM, mosAlgorithm: "x".repeat(64) };
     const large = calls("l", 1_200, { streamQualities: Array.from({ length: 16 }, () => stream) });
-    await ingest(exchange.app, "large", large);
+    await ingest(exchange, "large", large);
     const shown = await exchange.carrierToken("large");
     const { messages, ended } = openStream({ start: EARLIEST, end: HEAD }, { token: shown });
     expect(await ended).toBeUndefined();
@@ -96,7 +96,7 @@ describe("StreamCdrs through grpc-js", () => {
     const { messages, ended } = openStream({ start: LATEST }, { deadline: new Date(Date.now() + 400) });
     expect((await ended)?.code).toBe(status.DEADLINE_EXCEEDED);
     expect(messages.length).toBeGreaterThan(0);
-    await untilNoStreams(exchange.app);
+    await untilNoStreams(exchange);
   });
 
   test("cancelled after any message, streams leave no handler behind", async () => {
@@ -110,13 +110,13 @@ describe("StreamCdrs through grpc-js", () => {
         call.on("data", () => messages.length >= enough && call.cancel());
       }
       for (const { ended } of streams) expect((await ended)?.code).toBe(status.CANCELLED);
-      await untilNoStreams(exchange.app);
+      await untilNoStreams(exchange);
     }
-    await until(() => exchange.app.callCount, 0);
+    await until(() => exchange.callCount, 0);
   });
 
   test("reset before its first message, a stream leaves no handler behind", async () => {
-    const session = connect(exchange.app.url);
+    const session = connect(exchange.url);
     session.on("error", () => {});
     const random = createRandom("resets");
     const request = Buffer.from(
@@ -136,8 +136,8 @@ describe("StreamCdrs through grpc-js", () => {
       if (random.chance(0.5)) await new Promise((resolve) => setImmediate(resolve));
       stream.close(constants.NGHTTP2_CANCEL);
     }
-    await untilNoStreams(exchange.app);
-    await until(() => exchange.app.callCount, 0);
+    await untilNoStreams(exchange);
+    await until(() => exchange.callCount, 0);
     session.close();
   });
 
@@ -175,15 +175,15 @@ describe("errors through grpc-js", () => {
     }
     const { messages, ended } = openStream({ start: EARLIEST, end: HEAD });
     expect(await ended).toBeUndefined();
-    await raiseFloor(exchange.app, "alpha", 2_000n);
+    await raiseFloor(exchange, "alpha", 2_000n);
     const expired = await openStream({ start: atCursor(messages[0]?.cursor ?? "") }).ended;
-    await raiseFloor(exchange.app, "alpha", 1n);
+    await raiseFloor(exchange, "alpha", 1n);
     expect(expired?.code).toBe(status.OUT_OF_RANGE);
     const info = { reason: "CURSOR_EXPIRED", metadata: { earliest_sequence: "2000" } };
     expect(errorInfoOf(expired as ServiceError)).toMatchObject(info);
     const stranger = await openStream({ start: EARLIEST }, { token: "x" }).ended;
     expect(stranger?.code).toBe(status.UNAUTHENTICATED);
     expect(errorInfoOf(stranger as ServiceError)).toMatchObject({ domain: "tandem", reason: "UNAUTHENTICATED" });
-    await untilNoStreams(exchange.app);
+    await untilNoStreams(exchange);
   });
 });

@@ -2,11 +2,11 @@ import { ConnectError } from "@connectrpc/connect";
 import { sql } from "kysely";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { tandemReason } from "../../src/client/errors.ts";
+import { FeedId } from "../../src/domain/feed-id.ts";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
 import { ReconciliationService } from "../../src/gen/tandem/carrier/v1/reconciliation_service_pb.js";
 import { ownerTransaction } from "../../src/store/database/database.ts";
-import { Feed } from "../../src/store/database/schema.ts";
 import { appendDiscrepancies } from "../support/call-results.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { calls, EARLIEST, ingest, NUMBER } from "../support/feed.ts";
@@ -24,7 +24,7 @@ interface Message {
 }
 
 interface TestedFeed {
-  readonly feed: Feed;
+  readonly feed: FeedId;
   readonly table: string;
   /** Puts entries into a carrier's feed, named after a word. */
   readonly append: (carrierId: string, word: string, count: number) => Promise<unknown>;
@@ -38,19 +38,18 @@ const openCdrs = (filter?: { trunkId: string }) => async (carrierId: string, sig
     { start: EARLIEST, ...(filter ? { filter } : {}) },
     { signal },
   );
-const appendCdrs = (carrierId: string, word: string, count: number) =>
-  ingest(exchange.app, carrierId, calls(word, count));
+const appendCdrs = (carrierId: string, word: string, count: number) => ingest(exchange, carrierId, calls(word, count));
 
 const FEEDS: [string, TestedFeed][] = [
-  ["CDRs", { feed: Feed.CDRS, table: "cdr_record", append: appendCdrs, open: openCdrs() }],
+  ["CDRs", { feed: FeedId.CDRS, table: "cdr_record", append: appendCdrs, open: openCdrs() }],
   [
     "CDRs of a filter that no entry matches",
-    { feed: Feed.CDRS, table: "cdr_record", append: appendCdrs, open: openCdrs({ trunkId: "none" }) },
+    { feed: FeedId.CDRS, table: "cdr_record", append: appendCdrs, open: openCdrs({ trunkId: "none" }) },
   ],
   [
     "numbers",
     {
-      feed: Feed.NUMBERS,
+      feed: FeedId.NUMBERS,
       table: "number_entry",
       append: async (carrierId, _, count) => {
         const client = await exchange.carrierClient(NumberService, carrierId);
@@ -67,11 +66,11 @@ const FEEDS: [string, TestedFeed][] = [
   [
     "discrepancies",
     {
-      feed: Feed.DISCREPANCIES,
+      feed: FeedId.DISCREPANCIES,
       table: "discrepancy_entry",
       append: (carrierId, word, count) => {
         const rows = Array.from({ length: count }, (_, index) => ({ discrepancy_id: `${word}-${index}` }));
-        return appendDiscrepancies(exchange.app.services.db, carrierId, rows);
+        return appendDiscrepancies(exchange.services.db, carrierId, rows);
       },
       open: async (carrierId, signal) =>
         (await exchange.carrierClient(ReconciliationService, carrierId)).watchDiscrepancies(
@@ -88,7 +87,7 @@ let carriers = 0;
 async function followed({ feed, append, open }: TestedFeed) {
   const carrierId = `carrier-${++carriers}`;
   await exchange.addCarrier(carrierId);
-  if (feed === Feed.CDRS) await exchange.assignNumbers(carrierId, [NUMBER]);
+  if (feed === FeedId.CDRS) await exchange.assignNumbers(carrierId, [NUMBER]);
   await append(carrierId, "before", 3);
   const stop = new AbortController();
   const messages: Message[] = [];
@@ -110,7 +109,7 @@ async function followed({ feed, append, open }: TestedFeed) {
  * maybe more behind it, all at once.
  */
 async function rewrite({ table, feed }: TestedFeed, carrierId: string, position: bigint): Promise<void> {
-  await ownerTransaction(exchange.app.services.db, async (tx) => {
+  await ownerTransaction(exchange.services.db, async (tx) => {
     await sql`UPDATE ${sql.table(table)} SET ingest_time = ingest_time + interval '1 microsecond'
       WHERE carrier_id = ${carrierId} AND sequence = ${position}`.execute(tx);
     await sql`UPDATE feed_head SET last_ingest_time = last_ingest_time + interval '1 microsecond'
@@ -142,7 +141,7 @@ test.each(FEEDS)(
 test.each(FEEDS)("%s: a stream goes on when the floor has passed the entry where it stands", async (_, tested) => {
   using stream = await followed(tested);
   const { carrierId, position, messages } = stream;
-  await ownerTransaction(exchange.app.services.db, async (tx) => {
+  await ownerTransaction(exchange.services.db, async (tx) => {
     await sql`UPDATE feed_head SET earliest_sequence = ${position + 1n}
       WHERE carrier_id = ${carrierId} AND feed = ${tested.feed}`.execute(tx);
     await sql`DELETE FROM ${sql.table(tested.table)} WHERE carrier_id = ${carrierId}`.execute(tx);

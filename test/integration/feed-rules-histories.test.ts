@@ -8,7 +8,7 @@ import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
 import { CarrierService } from "../../src/gen/tandem/platform/v1/carrier_service_pb.js";
 import { openLog } from "../../src/log.ts";
-import { rotateEpochs } from "../../src/store/database/installation.ts";
+import { rotateEpochs } from "../../src/store/feeds/epochs.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { closingReason, LATEST, readFeed, refusal, runSql, untilNoStreams } from "../support/feed.ts";
 import { newRequestId } from "../support/numbers.ts";
@@ -37,10 +37,10 @@ test.each([
   ["another timeline", "timeline = timeline + 1"],
 ])("rule 4: a start on %s than before says so and names the cure, until the epochs are rotated", async (_, change) => {
   expect(await warningsAtStart()).toEqual([]);
-  await runSql(exchange.app, sql`UPDATE installation SET ${sql.raw(change)}`);
+  await runSql(exchange, sql`UPDATE installation SET ${sql.raw(change)}`);
   const warnings = await warningsAtStart();
   expect(warnings.join()).toContain("tandem epoch rotate");
-  await rotateEpochs(exchange.app.services.db, "test");
+  await rotateEpochs(exchange.services.db, "test");
   expect(await warningsAtStart()).toEqual([]);
 });
 
@@ -57,10 +57,7 @@ test("rule 6: a page token carries the head of the first page, and a process tha
   const first = await client.listNumbers({ pageSize: 2 });
   const { nextPageToken: pageToken } = first;
   const seesUpTo = (change: number) =>
-    runSql(
-      exchange.app,
-      sql`UPDATE feed_head SET next_sequence = next_sequence + ${change} WHERE carrier_id = 'behind'`,
-    );
+    runSql(exchange, sql`UPDATE feed_head SET next_sequence = next_sequence + ${change} WHERE carrier_id = 'behind'`);
   // As on a replica that lags: the last entry is not there yet.
   await seesUpTo(-1);
   expect(await refusal(client.listNumbers({ pageSize: 2, pageToken }))).toMatchObject({
@@ -76,7 +73,7 @@ test("rule 6: a page token carries the head of the first page, and a process tha
 test("rule 8: revoking the identity that opened a stream ends it within 5 s, with Closing and UNAUTHENTICATED", async () => {
   await exchange.addCarrier("revoked");
   const carriers = await exchange.platformClient(CarrierService);
-  const { issuer } = exchange.app.services.config.tokens;
+  const { issuer } = exchange.services.config.tokens;
   const identity = { case: "jwt" as const, value: { issuer, subject: "switch" } };
   const setExpiry = (expireTime: ReturnType<typeof timestampFromMs> | undefined) =>
     carriers.updateCarrier({
@@ -85,7 +82,7 @@ test("rule 8: revoking the identity that opened a stream ends it within 5 s, wit
       updateMask: { paths: ["credential_identities"] },
     });
   await setExpiry(undefined);
-  const { signingKey } = exchange.app;
+  const { signingKey } = exchange;
   if (!signingKey) throw new Error("the exchange has no key of its own");
   const token = await signingKey.issueToken({
     issuer,
@@ -100,7 +97,7 @@ test("rule 8: revoking the identity that opened a stream ends it within 5 s, wit
   await setExpiry(timestampFromMs(Date.now() + 500));
   expect(await refusal(live.ended)).toMatchObject({ code: Code.Unauthenticated, reason: "CREDENTIAL_EXPIRED" });
   expect(closingReason(live.messages)).toBe("CREDENTIAL_EXPIRING");
-  await untilNoStreams(exchange.app);
+  await untilNoStreams(exchange);
 });
 
 async function newCarrier(carrierId: string): Promise<Client<typeof NumberService>> {

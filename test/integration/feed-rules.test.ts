@@ -40,7 +40,7 @@ async function newCarrier(entries = 0) {
   const carrierId = `carrier-${carrierCount}`;
   await exchange.addCarrier(carrierId);
   await exchange.assignNumbers(carrierId, [NUMBER]);
-  await ingest(exchange.app, carrierId, calls("r", entries));
+  await ingest(exchange, carrierId, calls("r", entries));
   return { carrierId, client: await exchange.carrierClient(CdrService, carrierId) };
 }
 
@@ -48,7 +48,7 @@ function ingestTimeOf(carrierId: string, sequence: bigint): Promise<bigint> {
   const query = sql<{
     time: bigint;
   }>`SELECT ingest_time AS time FROM cdr_record WHERE carrier_id = ${carrierId} AND sequence = ${sequence}`;
-  return runSql(exchange.app, query).then((rows) => rows[0]?.time ?? 0n);
+  return runSql(exchange, query).then((rows) => rows[0]?.time ?? 0n);
 }
 
 describe("rule 1: dense sequences, ranges and cursors", () => {
@@ -56,7 +56,7 @@ describe("rule 1: dense sequences, ranges and cursors", () => {
     const { carrierId, client } = await newCarrier(2_500);
     using feed = readFeed(client, { start: EARLIEST });
     await feed.until((messages) => framesOf(messages).filter((frame) => frame === "heartbeat").length >= 2);
-    await ingest(exchange.app, carrierId, [call("late")]);
+    await ingest(exchange, carrierId, [call("late")]);
     await feed.until((messages) => idsOf(messages).includes("late"));
     checkRanges(feed.messages);
     expect(feed.messages.at(-1)?.throughSequence).toBe(2_501n);
@@ -86,7 +86,7 @@ describe("rule 1: dense sequences, ranges and cursors", () => {
       streamQualities: Array.from({ length: 16 }, () => stream),
       outcome: { finalSipCode: 200, reasonPhrase: "\u{1f4de}".repeat(128), closeReason: "\u{1f4de}".repeat(128) },
     });
-    await ingest(exchange.app, carrierId, large);
+    await ingest(exchange, carrierId, large);
     const { messages, ids } = await readAll(client, { start: EARLIEST, end: HEAD });
     expect(ids).toEqual(large.map((record) => record.recordId));
     const sizes = messages.map((message) => toBinary(StreamCdrsResponseSchema, message).length);
@@ -113,7 +113,7 @@ describe("rule 2: where a stream starts and ends", () => {
     expect(first.ids).toEqual(["r-0", "r-1", "r-2"]);
     using live = readFeed(client, { start: LATEST });
     await live.until((messages) => framesOf(messages).includes("caughtUp"));
-    await ingest(exchange.app, carrierId, [call("late")]);
+    await ingest(exchange, carrierId, [call("late")]);
     await live.until((messages) => idsOf(messages).length === 1);
     expect(idsOf(live.messages)).toEqual(["late"]);
 
@@ -127,7 +127,7 @@ describe("rule 2: where a stream starts and ends", () => {
 
   test("a time before the oldest kept entry starts at that entry, while expired rows are still there", async () => {
     const { carrierId, client } = await newCarrier(5);
-    await raiseFloor(exchange.app, carrierId, 4n);
+    await raiseFloor(exchange, carrierId, 4n);
     expect((await readAll(client, { start: atTime(0n), end: HEAD })).ids).toEqual(["r-3", "r-4"]);
     expect((await readAll(client, { start: EARLIEST, end: HEAD })).ids).toEqual(["r-3", "r-4"]);
     const resolved = await client.resolveCdrCursor({ ingestTime: { seconds: 0n, nanos: 0 } });
@@ -139,7 +139,7 @@ describe("rule 2: where a stream starts and ends", () => {
     const { carrierId, client } = await newCarrier(3);
     const first = await readAll(client, { start: EARLIEST, end: HEAD });
     const end = first.messages.at(-1)?.cursor ?? "";
-    await ingest(exchange.app, carrierId, calls("more", 2));
+    await ingest(exchange, carrierId, calls("more", 2));
     expect((await readAll(client, { start: EARLIEST, end: atCursor(end) })).ids).toHaveLength(3);
     const later = await ingestTimeOf(carrierId, 4n);
     expect((await readAll(client, { start: EARLIEST, end: atTime(later) })).ids).toHaveLength(3);
@@ -150,7 +150,7 @@ describe("rule 2: where a stream starts and ends", () => {
 
   test("windows back to back neither lose nor repeat an entry", async () => {
     const { carrierId, client } = await newCarrier(2);
-    for (const id of ["a", "b", "c"]) await ingest(exchange.app, carrierId, [call(id)]);
+    for (const id of ["a", "b", "c"]) await ingest(exchange, carrierId, [call(id)]);
     const instants = await Promise.all([1n, 2n, 3n, 4n, 5n].map((sequence) => ingestTimeOf(carrierId, sequence)));
     const edges = [0n, ...instants, (instants.at(-1) ?? 0n) + 1n];
     const found: string[] = [];
@@ -197,7 +197,7 @@ describe("rule 2: where a stream starts and ends", () => {
     const request = Buffer.from(JSON.stringify({ start: { latest: {} } }));
     const length = Buffer.alloc(5);
     length.writeUInt32BE(request.length, 1);
-    const response = await fetch(`${exchange.app.url}/tandem.carrier.v1.CdrService/StreamCdrs`, {
+    const response = await fetch(`${exchange.url}/tandem.carrier.v1.CdrService/StreamCdrs`, {
       method: "POST",
       headers: {
         authorization: `Bearer ${await exchange.carrierToken(carrierId)}`,
@@ -214,7 +214,7 @@ describe("rule 2: where a stream starts and ends", () => {
 describe("rule 3: the frames of a stream", () => {
   test("Opened comes at once, with session, epoch, ends, heartbeat interval and limits", async () => {
     const { carrierId, client } = await newCarrier(7);
-    await raiseFloor(exchange.app, carrierId, 3n);
+    await raiseFloor(exchange, carrierId, 3n);
     using feed = readFeed(client, { start: LATEST });
     await feed.until((messages) => messages.length >= 1);
     const [opened] = feed.messages;
@@ -237,7 +237,7 @@ describe("rule 3: the frames of a stream", () => {
     using feed = readFeed(client, { start: EARLIEST });
     await feed.until((messages) => framesOf(messages).includes("heartbeat"));
     for (let round = 0; round < 3; round++) {
-      await ingest(exchange.app, carrierId, calls(`round-${round}`, 10));
+      await ingest(exchange, carrierId, calls(`round-${round}`, 10));
       const count = framesOf(feed.messages).length;
       await feed.until((messages) => framesOf(messages).slice(count).includes("heartbeat"));
     }

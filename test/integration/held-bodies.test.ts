@@ -13,15 +13,15 @@ import { CdrService as PlatformCdrService } from "../../src/gen/tandem/platform/
 import { PrivacyService } from "../../src/gen/tandem/platform/v1/privacy_service_pb.js";
 import { UsageService } from "../../src/gen/tandem/platform/v1/usage_service_pb.js";
 import { systemTransaction } from "../../src/store/database/database.ts";
-import { startTestApp, type TestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
+import { type Exchange, startExchange } from "../support/exchange.ts";
 import { EARLIEST, HEAD } from "../support/feed.ts";
 import { type HeldBack, type HeldCall, holdCall, type Wire } from "../support/held-call.ts";
 import { newRequestId, provisionItem, takeNumber } from "../support/numbers.ts";
 import { reasonOf } from "../support/refusal.ts";
 import { durationOf } from "../support/upload-kinds.ts";
 
-let app: TestApp;
+let app: Exchange;
 let folder: string;
 let revokedFile: string;
 /** What is held by the test that runs. */
@@ -30,7 +30,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "tandem-held-"));
   revokedFile = join(folder, "revoked");
   await writeFile(revokedFile, "");
-  app = await startTestApp({
+  app = await startExchange({
     accessCacheMs: 20,
     reloadIntervalMs: 20,
     reconcileIntervalMs: 0,
@@ -174,7 +174,7 @@ test("the second judgement takes nothing of the principal's rates and places, an
   await writeFile(revokedHere, "");
   // A rate of 1 has a burst of 10: enough for these calls once, and not twice. Their places are
   // enough for them alone.
-  await using strict = await startTestApp({
+  await using strict = await startExchange({
     maxCallsPerSecond: 1,
     maxLiveCalls: 8,
     maxAuthFailuresPerSecond: 1,

@@ -1,11 +1,11 @@
 import { Agent, type ClientRequest, request as httpRequest, type IncomingMessage } from "node:http";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { startTestApp, type TestApp } from "../support/app.ts";
+import { type Exchange, startExchange } from "../support/exchange.ts";
 
-let app: TestApp;
+let app: Exchange;
 beforeAll(async () => {
-  app = await startTestApp();
+  app = await startExchange();
 });
 afterAll(() => app[Symbol.asyncDispose]());
 

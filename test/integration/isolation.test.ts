@@ -42,7 +42,7 @@ beforeAll(async () => {
 afterAll(() => exchange[Symbol.asyncDispose]());
 
 test("every service of the contract is served, and every method of a carrier's has its cases here", async () => {
-  const served = listRoutes(exchange.app.services).map(({ service }) => service.typeName);
+  const served = listRoutes(exchange.services).map(({ service }) => service.typeName);
   const contract = [...(await listServices("carrier")), ...(await listServices("platform"))];
   expect(served.toSorted()).toEqual(contract.map((service) => service.typeName).sort());
   expect(Object.keys(ISOLATION_CASES).sort()).toEqual(CARRIER_METHODS.map(methodName).sort());
@@ -187,14 +187,14 @@ function bigintText(_key: string, value: unknown): unknown {
 /** A digest of all that is stored of a carrier, by table. */
 async function readRowsOf(carrierId: string): Promise<Record<string, string>> {
   const tables = await runSql<{ name: string }>(
-    exchange.app,
+    exchange,
     sql`SELECT c.relname AS name FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'carrier_id'
         WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relnamespace = 'public'::regnamespace`,
   );
   const digests: Record<string, string> = {};
   for (const { name } of tables) {
     const [row] = await runSql<{ digest: string }>(
-      exchange.app,
+      exchange,
       sql`SELECT count(*) || ' ' || md5(string_agg(t::text, ',' ORDER BY t::text)) AS digest FROM ${sql.table(name)} t WHERE carrier_id = ${carrierId}`,
     );
     digests[name] = row?.digest ?? "";

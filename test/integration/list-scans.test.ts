@@ -16,14 +16,14 @@ const HOUR_MS = 3_600_000;
 const world = worldCarrier(CARRIER, 1);
 
 beforeAll(async () => {
-  exchange = await startExchange({ synchronousCommit: "off" });
+  exchange = await startExchange();
   await addNumbers(exchange, world);
   await exchange.assignNumbers(CARRIER, [NUMBER], "customer-1");
   const records = Array.from({ length: 60 }, (_, at) =>
     call(`r-${at}`, { route: { trunkId: at % 30 === 7 ? "rare" : "usual" } }, Date.now() - HOUR_MS - at * 1_000),
   );
-  await ingest(exchange.app, CARRIER, records);
-  await reconcileFully(exchange.app.services.db, CARRIER, { nowMs: Date.now() + 48 * HOUR_MS });
+  await ingest(exchange, CARRIER, records);
+  await reconcileFully(exchange.services.db, CARRIER, { nowMs: Date.now() + 48 * HOUR_MS });
 });
 afterAll(() => exchange[Symbol.asyncDispose]());
 
@@ -33,7 +33,7 @@ async function readAll<Found, Place>(read: (tx: Tx, after: Place | undefined) =>
   let empty = 0;
   let after: Place | undefined;
   do {
-    const page = await systemTransaction(exchange.app.services.db, (tx) => read(tx, after), LIST_PAGE);
+    const page = await systemTransaction(exchange.services.db, (tx) => read(tx, after), LIST_PAGE);
     found.push(...page.found);
     if (page.found.length === 0) empty++;
     after = page.scannedTo;

@@ -17,7 +17,7 @@ beforeAll(async () => {
     openLog("warn", (line) => logged.push(line)),
   );
   for (let index = 0; index < CARRIERS; index++) await exchange.addCarrier(`follower-${index}`);
-}, 120_000);
+});
 afterAll(() => exchange[Symbol.asyncDispose]());
 
 async function follow(client: Client<typeof CdrService>): Promise<string> {
@@ -37,4 +37,4 @@ test("eight hundred streams of a hundred carriers that open at once wait in line
   const outcomes = clients.flatMap((client) => Array.from({ length: STREAMS_EACH }, () => follow(client)));
   expect(new Set(await Promise.all(outcomes))).toEqual(new Set(["caught up"]));
   expect(logged).toEqual([]);
-}, 300_000);
+});

@@ -7,13 +7,13 @@ import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_servic
 import { retrySetAside } from "../../src/reconcile/retry.ts";
 import { carrierTransaction, systemTransaction } from "../../src/store/database/database.ts";
 import { MOST_ROUNDS, markMinutes } from "../../src/store/reconciliation/reconcile-progress.ts";
-import { startTestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
+import { startExchange } from "../support/exchange.ts";
 import { reasonOf } from "../support/refusal.ts";
 
 test("Prometheus finds calls by method and code, refused ones too, and the streams that live", async () => {
   const port = await findFreePort();
-  await using app = await startTestApp({ metricsPort: port });
+  await using app = await startExchange({ metricsPort: port });
   const read = async () => await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
   const health = createClient(Health, app.connect());
   await health.check({});
@@ -37,7 +37,7 @@ test("Prometheus finds calls by method and code, refused ones too, and the strea
 
 test("records are counted once they are acknowledged, by verdict; those that were only tried are not", async () => {
   const port = await findFreePort();
-  await using app = await startTestApp({ metricsPort: port });
+  await using app = await startExchange({ metricsPort: port });
   await addCarrier(app.services.db, "acme");
   const durations = createClient(DurationService, app.connect(await app.carrierToken("acme")));
   await durations.appendDurations({ uploadId: "tried", validateOnly: true, records: [{}] });
@@ -49,7 +49,7 @@ test("records are counted once they are acknowledged, by verdict; those that wer
 
 test("connections to the database and the waits for them are told by kind of caller", async () => {
   const port = await findFreePort();
-  await using app = await startTestApp({ metricsPort: port });
+  await using app = await startExchange({ metricsPort: port });
   await addCarrier(app.services.db, "acme");
   await createClient(DurationService, app.connect(await app.carrierToken("acme"))).listUploads({});
   const gate = Promise.withResolvers<void>();
@@ -71,7 +71,7 @@ test("connections to the database and the waits for them are told by kind of cal
 
 test("how many carriers have calls that do not settle is told, and which is in the log, once", async () => {
   const port = await findFreePort();
-  await using app = await startTestApp({ metricsPort: port, reconcileIntervalMs: 10 });
+  await using app = await startExchange({ metricsPort: port, reconcileIntervalMs: 10 });
   const read = async () => {
     const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
     return Number(/^tandem_reconcile_carriers_set_aside (.*)$/m.exec(text)?.[1]);
@@ -89,7 +89,7 @@ test("how many carriers have calls that do not settle is told, and which is in t
 });
 
 test("metrics are off unless asked for", async () => {
-  await using app = await startTestApp();
+  await using app = await startExchange();
   app.services.metrics.calls.add(1);
   expect(app.services.metrics.calls.constructor.name).toContain("Noop");
 });

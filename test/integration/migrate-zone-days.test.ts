@@ -22,7 +22,7 @@ describe("an installation that had its days of Node and PostgreSQL", () => {
 
   test("keeps the days of closed periods, with which the next ones begin, and those of judged calls (case 1)", async () => {
     await using exchange = await startExchange();
-    const { db } = exchange.app.services;
+    const { db } = exchange.services;
     const usage = await exchange.platformClient(UsageService);
     const [number = ""] = takeNumbers(1);
     for (const [carrierId, timeZone] of [

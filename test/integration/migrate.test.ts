@@ -7,11 +7,11 @@ import type { Kysely } from "kysely";
 import pg from "pg";
 import { describe, expect, test } from "vitest";
 import { readSchemaText } from "../../scripts/schema-text.ts";
-import { AuditOutcome } from "../../src/domain/privacy/audit.ts";
 import { addDays, microsFromMs, utcDay } from "../../src/domain/time/instant.ts";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
+import { AuditOutcome } from "../../src/gen/tandem/platform/v1/audit_event_pb.js";
 import { runMakePartitions } from "../../src/jobs/make-partitions.ts";
 import { appendAuditEvent } from "../../src/store/audit/audit-log.ts";
 import { Tally } from "../../src/store/carriers/carrier-tally.ts";
@@ -30,8 +30,8 @@ import { verifyAll } from "../../src/store/verify/verify.ts";
 import { verifyAuditChain, verifyAuditChains } from "../../src/store/verify/verify-audit.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { createMigratedDatabase, createTestDatabase } from "../support/database.ts";
-import { EVENTUALLY_MS } from "../support/eventually.ts";
 import { startExchange } from "../support/exchange.ts";
+import { EVENTUALLY_MS } from "../support/limits.ts";
 import { describeOutcome, newRequestId, provisionItem, takeNumbers } from "../support/numbers.ts";
 import { reasonOf } from "../support/refusal.ts";
 
@@ -234,7 +234,7 @@ test("the heads of audit chains of before are taken along: the chains are whole,
 
 test("what carriers have a most of is counted when the tallies come to a database in use", async () => {
   await using exchange = await startExchange({ maxNumbers: 3, maxOpenUploads: 2 });
-  const { db } = exchange.app.services;
+  const { db } = exchange.services;
   for (const carrierId of ["busy", "idle"]) await exchange.addCarrier(carrierId);
   const numbers = await exchange.carrierClient(NumberService, "busy");
   const provision = async (...wanted: string[]) => {

@@ -260,7 +260,7 @@ test("Access: that a number is approved for a carrier is in the person's export,
     "desk",
   ];
   const told = await runCli(["privacy", "export", number, ...asked, "--csv"], {
-    TANDEM_URL: exchange.app.url,
+    TANDEM_URL: exchange.url,
     TANDEM_TOKEN: await exchange.platformToken(),
   });
   expect(told.stdout).toMatch(/^approval,first-keeper,/m);

@@ -7,8 +7,8 @@ import { NumberService as PlatformNumberService } from "../../src/gen/tandem/pla
 import { type Database, systemTransaction } from "../../src/store/database/database.ts";
 import { sweepClaims } from "../../src/store/numbers/number-owners.ts";
 import { verifyAll } from "../../src/store/verify/verify.ts";
-import { EVENTUALLY_MS } from "../support/eventually.ts";
 import { startExchange } from "../support/exchange.ts";
+import { EVENTUALLY_MS } from "../support/limits.ts";
 import { fromNow, newRequestId, provisionItem, takeNumbers } from "../support/numbers.ts";
 
 const CARRIERS = ["alpha", "beta", "gamma"];
@@ -18,7 +18,7 @@ const ROUNDS = 40;
 test("carriers and platform that fight for the same numbers in two processes leave one holder, one history and a dense feed", async () => {
   await using exchange = await startExchange();
   const second = await exchange.openSecondApp();
-  const { db } = exchange.app.services;
+  const { db } = exchange.services;
   for (const carrierId of CARRIERS) await exchange.addCarrier(carrierId);
   const numbers = takeNumbers(12);
   await using stack = new AsyncDisposableStack();
@@ -33,7 +33,7 @@ test("carriers and platform that fight for the same numbers in two processes lea
     );
     return { carriers, platform: createClient(PlatformNumberService, transport(await exchange.platformToken())) };
   };
-  const processes = [await connect(exchange.app.url), await connect(second.url)];
+  const processes = [await connect(exchange.url), await connect(second.url)];
 
   let seed = 42;
   const random = (limit: number) => {

@@ -86,7 +86,7 @@ async function port(phoneNumber: string, effectiveMs: number, carrierId = "alpha
 /** Provisions a number as if long ago, so that it can be assigned and ported for past times. */
 async function provisionLongAgo(carrierId: string, phoneNumber: string) {
   await provision(carrierId === "alpha" ? alpha : beta, [phoneNumber]);
-  await systemTransaction(exchange.app.services.db, async (tx) => {
+  await systemTransaction(exchange.services.db, async (tx) => {
     await sql`UPDATE number_holding SET start_time = start_time - interval '30 days', holding_start_time = holding_start_time - interval '30 days'
       WHERE phone_number = ${phoneNumber}`.execute(tx);
   });
@@ -99,7 +99,7 @@ async function provisionLongAgo(carrierId: string, phoneNumber: string) {
 async function letComeDue(phoneNumber: string): Promise<number> {
   const dueMs = Date.now();
   const due = sql`${new Date(dueMs).toISOString()}::timestamptz`;
-  await systemTransaction(exchange.app.services.db, async (tx) => {
+  await systemTransaction(exchange.services.db, async (tx) => {
     await sql`UPDATE number_holding SET start_time = ${due} WHERE phone_number = ${phoneNumber} AND revision = 0`.execute(
       tx,
     );
@@ -131,7 +131,7 @@ async function errorOf(call: Promise<unknown>) {
 
 /** The feed's entries of one number: state, customer, revision. */
 async function entriesOf(carrierId: string, phoneNumber: string) {
-  const { rows } = await carrierTransaction(exchange.app.services.db, carrierId, (tx) =>
+  const { rows } = await carrierTransaction(exchange.services.db, carrierId, (tx) =>
     sql<{ state: number; previous_state: number | null; sequence: bigint }>`
       SELECT state, previous_state, sequence FROM number_entry WHERE carrier_id = ${carrierId} AND phone_number = ${phoneNumber} ORDER BY sequence`.execute(
       tx,
@@ -274,7 +274,7 @@ describe("provisioning", () => {
 
   test("a claim whose rows a crash lost is gone on with by a retry", async () => {
     const number = takeNumber();
-    await systemTransaction(exchange.app.services.db, (tx) =>
+    await systemTransaction(exchange.services.db, (tx) =>
       claimNumbers(tx, "alpha", [{ phoneNumber: number, earlierClaimTime: undefined, since: undefined }], 1),
     );
     expect((await provision(beta, [number])).map(describeOutcome)).toEqual(["NUMBER_UNAVAILABLE phone_number"]);
@@ -284,7 +284,7 @@ describe("provisioning", () => {
   test("a claim whose rows a crash lost is freed by the sweeper, and no other claim is", async () => {
     const [lost, held, moving] = takeNumbers(3) as [string, string, string];
     await provision(alpha, [held, moving]);
-    const { db } = exchange.app.services;
+    const { db } = exchange.services;
     await systemTransaction(db, (tx) =>
       claimNumbers(tx, "alpha", [{ phoneNumber: lost, earlierClaimTime: undefined, since: undefined }], 1),
     );
@@ -321,7 +321,7 @@ describe("provisioning for the past", () => {
     expect((await provision(alpha, [number], { effectiveTime: fromNow(HOUR) })).map(describeOutcome)).toEqual([
       "INVALID_ARGUMENT effective_time",
     ]);
-    const { rows } = await systemTransaction(exchange.app.services.db, (tx) =>
+    const { rows } = await systemTransaction(exchange.services.db, (tx) =>
       sql`SELECT 1 FROM number_owner WHERE phone_number = ${number}`.execute(tx),
     );
     expect(rows).toEqual([]);
@@ -383,7 +383,7 @@ describe("releasing", () => {
     const number = takeNumber();
     await provision(alpha, [number]);
     await release(alpha, [number]);
-    await systemTransaction(exchange.app.services.db, async (tx) => {
+    await systemTransaction(exchange.services.db, async (tx) => {
       await sql`INSERT INTO number_owner SELECT phone_number, carrier_id, claim_time, false FROM phone_number WHERE phone_number = ${number}`.execute(
         tx,
       );
@@ -480,7 +480,7 @@ describe("assigning", () => {
       "alpha PROVISIONED - ended",
       "alpha ASSIGNED customer-2",
     ]);
-    const holdings = await carrierTransaction(exchange.app.services.db, "alpha", (tx) =>
+    const holdings = await carrierTransaction(exchange.services.db, "alpha", (tx) =>
       readHoldings(tx, "alpha", [number]),
     );
     const customerAt = (ms: number) => {
@@ -523,7 +523,7 @@ describe("assigning", () => {
     const number = takeNumber();
     await provision(alpha, [number]);
     await assign("alpha", number, { effectiveTime: fromNow(HOUR) });
-    await systemTransaction(exchange.app.services.db, async (tx) => {
+    await systemTransaction(exchange.services.db, async (tx) => {
       await sql`UPDATE number_holding SET start_time = clock_timestamp() WHERE phone_number = ${number} AND revision = 0`.execute(
         tx,
       );
@@ -545,7 +545,7 @@ describe("assigning", () => {
     const token = await exchange.platformToken(["numbers.read", "numbers.write"]);
     const { createTandemTransport } = await import("../../src/client/transport.ts");
     const { createClient } = await import("@connectrpc/connect");
-    using transport = createTandemTransport({ baseUrl: exchange.app.url, token });
+    using transport = createTandemTransport({ baseUrl: exchange.url, token });
     const limited = createClient(PlatformNumberService, transport);
     const item = { phoneNumber: number, customerId: "customer-1", assigneeKind: 1 };
     expect(
@@ -648,7 +648,7 @@ describe("porting", () => {
     const first = numberOf(await port(number, HOUR));
     const second = numberOf(await port(number, 2 * HOUR));
     expect(second.effectiveEndTime?.seconds).toBeGreaterThan(first.effectiveEndTime?.seconds ?? 0n);
-    const ports = () => systemTransaction(exchange.app.services.db, (tx) => readPortsOfNumber(tx, number));
+    const ports = () => systemTransaction(exchange.services.db, (tx) => readPortsOfNumber(tx, number));
     expect(await ports()).toHaveLength(1);
     const beyond = await assign("alpha", number, { effectiveTime: fromNow(3 * HOUR) });
     expect(beyond && describeOutcome(beyond)).toBe("NUMBER_NOT_FOUND effective_time");
@@ -680,8 +680,8 @@ describe("porting", () => {
       const number = takeNumber();
       await provisionLongAgo("alpha", number);
       await assign("alpha", number);
-      const { db } = exchange.app.services;
-      const writer = numberWriter(exchange.app.services);
+      const { db } = exchange.services;
+      const writer = numberWriter(exchange.services);
       // The port is stopped in its tracks: after the step, the next transaction fails.
       let left = { row: 1, claim: 2, arrival: 3 }[step] ?? 0;
       const stopping = new Proxy(db.kysely, {
@@ -862,7 +862,7 @@ describe("reading", () => {
     await assign("feed", one);
     await unassign("feed", one);
     const read = (filter: object | undefined, more = {}) =>
-      carrierTransaction(exchange.app.services.db, "feed", (tx) =>
+      carrierTransaction(exchange.services.db, "feed", (tx) =>
         readNumberPage(tx, { carrierId: "feed", after: { sequence: 0n, ingestTime: 0n }, limit: 100, filter, ...more }),
       );
     const all = await read(undefined);

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 
 // What `npm pack` makes, in a folder of its own with what it depends on and nothing else, on the
@@ -28,9 +28,6 @@ interface PackedManifest {
   readonly bin: { readonly tandem: string };
   readonly dependencies: Readonly<Record<string, string>>;
 }
-
-// Each starts processes and databases, and takes its time on a machine that is busy.
-vi.setConfig({ testTimeout: 600_000 });
 
 let app: string;
 let cli: string;
@@ -56,7 +53,7 @@ beforeAll(async () => {
   await writeFile(join(app, "package.json"), '{ "type": "module" }\n');
   exchange = await startExchange();
   await exchange.addCarrier("alpha");
-}, 1_200_000);
+});
 afterAll(async () => {
   await exchange?.[Symbol.asyncDispose]();
   await rm(app, { recursive: true, force: true, maxRetries: 5 });
@@ -96,7 +93,7 @@ describe.each([
     const script = join(app, "client.js");
     await writeFile(script, CLIENT);
     const token = await exchange.carrierToken("alpha");
-    const { stdout, stderr } = await run(node, [script], inApp([], { TANDEM_URL: exchange.app.url, TOKEN: token }));
+    const { stdout, stderr } = await run(node, [script], inApp([], { TANDEM_URL: exchange.url, TOKEN: token }));
     expect([stdout, stderr]).toEqual(["epoch 1, followed to 0\n", ""]);
   });
 

@@ -23,7 +23,7 @@ describe.each([
   test.each(BOTH_UPLOADS)(
     "$method looks identities up and reads nothing else, however much is stored",
     async ({ upload }) => {
-      await using exchange = await startExchange();
+      await using exchange = await startExchange({ partitions: "weekly" });
       const carrierId = await newCarrier(exchange);
       await keepStatistics(exchange, upload);
       await gather(exchange, upload);
@@ -95,7 +95,7 @@ async function analyzeUncommitted(exchange: Exchange, upload: TestedUpload): Pro
 // A session keeps what it counted to itself for a while, or until it ends. So all of the pool's are
 // held at once and made to tell, and any other is awaited.
 async function countReads(exchange: Exchange, { keyTable }: TestedUpload) {
-  const { pool } = exchange.app.services.db;
+  const { pool } = exchange.services.db;
   const clients = await Promise.all(Array.from({ length: pool.options.max }, () => pool.connect()));
   try {
     const told = await Promise.all(

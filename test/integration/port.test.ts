@@ -9,12 +9,12 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { ErrorInfoSchema } from "../../src/gen/google/rpc/error_details_pb.js";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "../../src/gen/grpc/health/v1/health_pb.js";
 import { UsageService } from "../../src/gen/tandem/platform/v1/usage_service_pb.js";
-import { startTestApp, type TestApp } from "../support/app.ts";
+import { type Exchange, startExchange } from "../support/exchange.ts";
 import { reasonOf, refusalOf } from "../support/refusal.ts";
 
-let app: TestApp;
+let app: Exchange;
 beforeAll(async () => {
-  app = await startTestApp();
+  app = await startExchange();
 });
 afterAll(() => app[Symbol.asyncDispose]());
 

@@ -18,14 +18,14 @@ import {
   nobody,
   type Verdict,
 } from "../support/access-matrix.ts";
-import { startTestApp, type TestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { type CertificateFiles, createAuthority, type TestAuthority } from "../support/certificates.ts";
+import { type Exchange, startExchange } from "../support/exchange.ts";
 
 // Every method of the contract by every kind of principal; access-matrix-identities has the states
 // that an identity can be in.
 
-let app: TestApp;
+let app: Exchange;
 let folder: string;
 let server: TestAuthority;
 let clients: TestAuthority;
@@ -38,7 +38,7 @@ beforeAll(async () => {
     await writeFile(join(folder, name), text);
     return join(folder, name);
   };
-  app = await startTestApp({
+  app = await startExchange({
     tlsCert: await file("server.pem", cert),
     tlsKey: await file("server.key", key),
     tlsClientCa: await file("clients.pem", clients.cert),

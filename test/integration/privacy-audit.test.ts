@@ -6,11 +6,10 @@ import { type MessageInitShape, toJson } from "@bufbuild/protobuf";
 import { type Client, createClient } from "@connectrpc/connect";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { AuditOutcome, canonicalJson } from "../../src/domain/privacy/audit.ts";
-import { RecordPart } from "../../src/domain/privacy/retention-parts.ts";
+import { canonicalJson } from "../../src/domain/privacy/audit.ts";
 import { microsFromMs } from "../../src/domain/time/instant.ts";
 import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
-import { type AuditEvent, AuditEventSchema } from "../../src/gen/tandem/platform/v1/audit_event_pb.js";
+import { type AuditEvent, AuditEventSchema, AuditOutcome } from "../../src/gen/tandem/platform/v1/audit_event_pb.js";
 import { CarrierService } from "../../src/gen/tandem/platform/v1/carrier_service_pb.js";
 import { NumberService as PlatformNumberService } from "../../src/gen/tandem/platform/v1/platform_number_service_pb.js";
 import {
@@ -20,29 +19,30 @@ import {
   type VerifyAuditLogRequestSchema,
 } from "../../src/gen/tandem/platform/v1/privacy_service_pb.js";
 import { UsageService } from "../../src/gen/tandem/platform/v1/usage_service_pb.js";
+import { RecordPart } from "../../src/gen/tandem/type/v1/agreement_pb.js";
 import { isAdministrativeAct } from "../../src/rpc/shared/audit/administrative-acts.ts";
 import { KIND_ALLOWANCE } from "../../src/rpc/shared/audit/refusal-budget.ts";
 import { deleteAuditEvents } from "../../src/store/audit/audit-events.ts";
 import { appendAuditEvent } from "../../src/store/audit/audit-log.ts";
 import { carrierTransaction, ownerTransaction, systemTransaction } from "../../src/store/database/database.ts";
-import { rotateEpochs } from "../../src/store/database/installation.ts";
+import { rotateEpochs } from "../../src/store/feeds/epochs.ts";
 import { verifyAuditChains } from "../../src/store/verify/verify-audit.ts";
-import { startTestApp, type TestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { runCli } from "../support/cli.ts";
 import { listMethods } from "../support/contract.ts";
-import { EVENTUALLY_MS } from "../support/eventually.ts";
+import { type Exchange, startExchange } from "../support/exchange.ts";
+import { EVENTUALLY_MS } from "../support/limits.ts";
 import { fromNow, newRequestId, provisionItem, takeNumber, takeNumbers } from "../support/numbers.ts";
 import { reasonOf } from "../support/refusal.ts";
 import { policyOf } from "../support/retention.ts";
 
-let app: TestApp;
+let app: Exchange;
 let privacy: Client<typeof PrivacyService>;
 let carriers: Client<typeof CarrierService>;
 let platformNumbers: Client<typeof PlatformNumberService>;
 
 beforeAll(async () => {
-  app = await startTestApp({ accessCacheMs: 0, reconcileIntervalMs: 0 });
+  app = await startExchange({ accessCacheMs: 0, reconcileIntervalMs: 0 });
   const transport = app.connect(await app.platformToken());
   privacy = createClient(PrivacyService, transport);
   carriers = createClient(CarrierService, transport);
@@ -608,9 +608,10 @@ function verify(request: MessageInitShape<typeof VerifyAuditLogRequestSchema>) {
 }
 
 function describeEvent({ method, resource, outcome, errorReason, detailsJson }: AuditEvent): string {
-  const [name] = Object.entries(AuditOutcome).find(([, value]) => value === (outcome as number)) ?? [];
   const details = detailsJson.replaceAll('"', "");
-  return [method.replace(/^tandem\.\w+\.v1\./, ""), resource, name, errorReason, details].filter(Boolean).join(" ");
+  return [method.replace(/^tandem\.\w+\.v1\./, ""), resource, AuditOutcome[outcome], errorReason, details]
+    .filter(Boolean)
+    .join(" ");
 }
 
 /** With the rights of whoever owns the database. */

@@ -3,7 +3,8 @@ import { Code } from "@connectrpc/connect";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { numberHash } from "../../src/domain/numbers/number-hash.ts";
-import { DisclosedSide, recordKey, usageName } from "../../src/domain/privacy/disclosure.ts";
+import { recordKey, usageName } from "../../src/domain/privacy/disclosure.ts";
+import { CARRIER_SIDE, PLATFORM_SIDE } from "../../src/domain/record-kind.ts";
 import { addDays } from "../../src/domain/time/instant.ts";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
@@ -47,17 +48,15 @@ const RECORDS = new Set(
 /** Their answers have rows of what they changed, which their caller sent. */
 const WRITES = /^(Provision|Release|Assign|Unassign|Port)Numbers$/;
 
-const CREDENTIAL = "jwt:tandem:test";
-
 let exchange: Exchange;
 let carrierCount = 0;
 
 beforeAll(async () => {
-  exchange = await startExchange();
+  exchange = await startExchange({ partitions: "weekly" });
 });
 afterAll(() => exchange?.[Symbol.asyncDispose]());
 
-const db = () => exchange.app.services.db;
+const db = () => exchange.services.db;
 const privacy = () => exchange.platformClient(PrivacyService);
 const cdrs = (carrierId: string) => exchange.carrierClient(CdrService, carrierId);
 
@@ -67,7 +66,7 @@ async function newCarrier(recordIds: readonly string[] = []): Promise<string> {
   await exchange.assignNumbers(carrierId, [NUMBER], "cedar-bank");
   if (recordIds.length > 0)
     await ingest(
-      exchange.app,
+      exchange,
       carrierId,
       recordIds.map((id) => call(id)),
     );
@@ -92,7 +91,7 @@ interface Row {
 
 function rowsOf(carrierId: string): Promise<Row[]> {
   return runSql(
-    exchange.app,
+    exchange,
     sql<Row>`SELECT * FROM disclosure WHERE carrier_id = ${carrierId} ORDER BY commit_time, side`,
   );
 }
@@ -107,7 +106,7 @@ function ofRecord(
   recordId: string,
   more: { side?: number; revision?: number; recordDate?: string } = {},
 ) {
-  const { side = 1, recordDate = call("any").recordDate, ...revision } = more;
+  const { side = PLATFORM_SIDE, recordDate = call("any").recordDate, ...revision } = more;
   return {
     carrierId,
     subject: { case: "record" as const, value: { side, record: { recordId, recordDate, ...revision } } },
@@ -164,7 +163,7 @@ describe("Accountability: a row is committed before the first byte", () => {
 
   async function waitingInserts(): Promise<number> {
     const [row] = await runSql(
-      exchange.app,
+      exchange,
       sql<{
         waiting: bigint;
       }>`SELECT count(*) AS waiting FROM pg_locks WHERE NOT granted AND relation = 'disclosure'::regclass`,
@@ -177,7 +176,7 @@ describe("Accountability: a row is committed before the first byte", () => {
     const client = await cdrs(carrierId);
     const usage = await exchange.platformClient(UsageService);
     await insertCallResults(db(), carrierId, [{ phone_number: NUMBER, customer_id: "cedar-bank" }]);
-    await runSql(exchange.app, sql`REVOKE INSERT ON disclosure FROM tandem_carrier`);
+    await runSql(exchange, sql`REVOKE INSERT ON disclosure FROM tandem_carrier`);
     try {
       using feed = readFeed(client, { start: EARLIEST });
       const failed = { code: Code.Unavailable, reason: "STORE_UNAVAILABLE" };
@@ -187,7 +186,7 @@ describe("Accountability: a row is committed before the first byte", () => {
       expect(await refusal(client.getCdr({ name }))).toMatchObject(failed);
       expect(await refusal(Array.fromAsync(usage.exportUsage(usageRequest())))).toMatchObject(failed);
     } finally {
-      await runSql(exchange.app, sql`GRANT INSERT ON disclosure TO tandem_carrier`);
+      await runSql(exchange, sql`GRANT INSERT ON disclosure TO tandem_carrier`);
     }
   });
 
@@ -209,7 +208,7 @@ describe("Accountability: a row is committed before the first byte", () => {
       await rowsOf(carrierId),
       await (await privacy()).listDisclosures(ofPeriod(carrierId)),
     ];
-    const hash = numberHash(exchange.app.services.installation.secret, NUMBER);
+    const hash = numberHash(exchange.services.installation.secret, NUMBER);
     expect(row).toMatchObject({ filter_json: `{"filter":{"phone_numbers":["${hash}"]}}`, record_count: 3 });
     expect(batch).toBe(3);
     expect(disclosures).toMatchObject([
@@ -219,7 +218,7 @@ describe("Accountability: a row is committed before the first byte", () => {
     expect(disclosures[0]).toMatchObject({
       carrierId,
       recipientKind: 1,
-      credentialId: CREDENTIAL,
+      credentialId: `jwt:tandem:${carrierId}`,
       method: "tandem.carrier.v1.CdrService/StreamCdrs",
       kind: 1,
       recordParts: [1, 2],
@@ -261,7 +260,7 @@ describe("Accountability: a row is committed before the first byte", () => {
     expect(await rowsOf(carrierId)).toMatchObject([{ through_sequence: null, reserved_through: 10_000n }]);
     // Came after the crash, but nobody can know that yet.
     const later = call("killed-2", {}, Date.now() - 30 * DAY_MS);
-    await ingest(exchange.app, carrierId, [later]);
+    await ingest(exchange, carrierId, [later]);
     const client = await privacy();
     const open = { throughSequence: 3n, recordCount: 3, firstRecordDate: later.recordDate };
     expect((await client.listDisclosures(ofRecord(carrierId, "killed-1"))).disclosures).toMatchObject([open]);
@@ -272,15 +271,15 @@ describe("Accountability: a row is committed before the first byte", () => {
     expect(await systemTransaction(db(), (tx) => closeLeftBlocks(tx, carrierId, 10))).toBe(0);
     await systemTransaction(db(), (tx) => dateOpenBlocks(tx, carrierId));
     await runSql(
-      exchange.app,
+      exchange,
       sql`UPDATE disclosure SET commit_time = commit_time - interval '3 hours' WHERE carrier_id = ${carrierId}`,
     );
     await runSql(
-      exchange.app,
+      exchange,
       sql`UPDATE cdr_record SET ingest_time = ingest_time - interval '3 hours' WHERE carrier_id = ${carrierId} AND sequence <= 2`,
     );
     await runSql(
-      exchange.app,
+      exchange,
       sql`UPDATE cdr_key SET ingest_time = ingest_time - interval '3 hours' WHERE carrier_id = ${carrierId} AND sequence <= 2`,
     );
     expect(await systemTransaction(db(), (tx) => closeLeftBlocks(tx, carrierId, 10))).toBe(1);
@@ -291,13 +290,13 @@ describe("Accountability: a row is committed before the first byte", () => {
 
     // Held, it is asked for by its name even when its key is gone.
     await runSql(
-      exchange.app,
+      exchange,
       sql`INSERT INTO held_record (carrier_id, side, sequence, ingest_time, record_id, record_date, revision, entry_kind, direction, quality_verdict, payload)
         SELECT carrier_id, 1, sequence, ingest_time, record_id, record_date, revision, entry_kind, direction, quality_verdict, payload
         FROM cdr_record WHERE carrier_id = ${carrierId} AND record_id = 'killed-0'`,
     );
     for (const table of ["cdr_record", "cdr_key"])
-      await runSql(exchange.app, sql`DELETE FROM ${sql.table(table)} WHERE carrier_id = ${carrierId}`);
+      await runSql(exchange, sql`DELETE FROM ${sql.table(table)} WHERE carrier_id = ${carrierId}`);
     expect((await client.listDisclosures(ofPeriod(carrierId))).disclosures).toMatchObject([{ throughSequence: 2n }]);
     expect((await client.listDisclosures(ofRecord(carrierId, "killed-0"))).disclosures).toHaveLength(1);
     expect(await refusal(client.listDisclosures(ofRecord(carrierId, "killed-1")))).toMatchObject({
@@ -337,18 +336,21 @@ describe("Accountability: every get, list and export names what it delivers", ()
     const cases: [() => Promise<unknown>, (Partial<Row> & object)[]][] = [
       [
         () => cdr.getCdr({ name: { case: "recordId", value: names.recordId } }),
-        [{ kind: 2, side: 1, record_ids: [names.recordId], record_parts: [1, 2] }],
+        [{ kind: 2, side: PLATFORM_SIDE, record_ids: [names.recordId], record_parts: [1, 2] }],
       ],
-      [() => cdr.listCdrs(PERIOD), [{ kind: 3, side: 1, record_ids: records, record_count: 3 }]],
+      [() => cdr.listCdrs(PERIOD), [{ kind: 3, side: PLATFORM_SIDE, record_ids: records, record_count: 3 }]],
       [() => cdr.listCdrs({ ...PERIOD, filter: { trunkId: "none" } }), []],
       [
         () => duration.listDurations({ ...PERIOD, pageSize: 1 }),
-        [{ kind: 3, side: 2, record_parts: [4], record_count: 1 }],
+        [{ kind: 3, side: CARRIER_SIDE, record_parts: [4], record_count: 1 }],
       ],
-      [() => duration.listDurations({ ...PERIOD, state: 2 }), [{ side: 2, record_ids: [names.quarantinedId] }]],
+      [
+        () => duration.listDurations({ ...PERIOD, state: 2 }),
+        [{ side: CARRIER_SIDE, record_ids: [names.quarantinedId] }],
+      ],
       [
         () => duration.listRejects({ uploadId: names.uploadId, pageSize: 1 }),
-        [{ side: 2, masked: true, record_ids: ["acme-broken-1"] }],
+        [{ side: CARRIER_SIDE, masked: true, record_ids: ["acme-broken-1"] }],
       ],
       [
         () => number.getNumber({ phoneNumber: names.number }),
@@ -358,8 +360,8 @@ describe("Accountability: every get, list and export names what it delivers", ()
       [
         () => reconciliation.listDiscrepancies(DATES),
         [
-          { kind: 3, side: 1, record_parts: [1] },
-          { kind: 3, side: 2, record_parts: [4] },
+          { kind: 3, side: PLATFORM_SIDE, record_parts: [1] },
+          { kind: 3, side: CARRIER_SIDE, record_parts: [4] },
         ],
       ],
       [
@@ -378,13 +380,13 @@ describe("Accountability: every get, list and export names what it delivers", ()
       expect(rows, String(read)).toMatchObject(expected);
       expect(rows).toHaveLength(expected.length);
       for (const row of rows) {
-        expect(row.credential_id).toBe(CREDENTIAL);
+        expect(row.credential_id).toBe("jwt:tandem:acme");
         expect(row.filter_json).not.toContain(names.number.slice(1));
       }
     }
     const [row] = await newRows(() => number.getNumber({ phoneNumber: names.number }));
     expect(row?.filter_json).toBe(
-      `{"phone_number":"${numberHash(exchange.app.services.installation.secret, names.number)}"}`,
+      `{"phone_number":"${numberHash(exchange.services.installation.secret, names.number)}"}`,
     );
   });
 
@@ -398,11 +400,11 @@ describe("Accountability: every get, list and export names what it delivers", ()
     const cases: [() => Promise<unknown>, (Partial<Row> & object)[]][] = [
       [
         () => cdr.getCdr({ name: { case: "callId", value: names.callId } }),
-        [{ kind: 2, side: 1, record_ids: [names.recordId] }],
+        [{ kind: 2, side: PLATFORM_SIDE, record_ids: [names.recordId] }],
       ],
       [
         () => cdr.listCdrs({ carrierId: "acme", ...PERIOD, phoneNumber: names.callNumber }),
-        [{ kind: 3, side: 1, record_count: 3 }],
+        [{ kind: 3, side: PLATFORM_SIDE, record_count: 3 }],
       ],
       [() => number.getNumber({ phoneNumber: names.number }), [{ kind: 2, side: 0 }]],
       [() => number.listNumbers({ carrierId: "acme" }), [{ kind: 3, side: 0, record_count: 2 }]],
@@ -410,8 +412,8 @@ describe("Accountability: every get, list and export names what it delivers", ()
       [
         () => reconciliation.listDiscrepancies({ carrierId: "acme", ...DATES }),
         [
-          { kind: 3, side: 1 },
-          { kind: 3, side: 2 },
+          { kind: 3, side: PLATFORM_SIDE },
+          { kind: 3, side: CARRIER_SIDE },
         ],
       ],
       [
@@ -420,7 +422,7 @@ describe("Accountability: every get, list and export names what it delivers", ()
             carrierId: "acme",
             target: { case: "platformRecordId", value: names.recordId },
           }),
-        [{ kind: 2, side: 1 }],
+        [{ kind: 2, side: PLATFORM_SIDE }],
       ],
       [() => usage.queryUsage(ofCustomer), [{ kind: 3, record_ids: usageIds }]],
       [() => usage.queryUsage({ ...ofCustomer, groupBy: [UsageDimension.DAY] }), []],
@@ -459,7 +461,7 @@ describe("Accountability: who may have received what", () => {
     await insertCallResults(db(), carrierId, [{ phone_number: NUMBER, customer_id: "cedar-bank" }]);
     const usage = await exchange.platformClient(UsageService);
     await usage.queryUsage(usageRequest());
-    await ingest(exchange.app, carrierId, [call("asked-0", { revision: 2, route: { trunkId: "other" } })]);
+    await ingest(exchange, carrierId, [call("asked-0", { revision: 2, route: { trunkId: "other" } })]);
     await carrier.getCdr({ name: { case: "recordId", value: "asked-0" } });
 
     const methods = async (request: object) => {
@@ -546,7 +548,7 @@ describe("Accountability: who may have received what", () => {
   test("the command answers for a record with one line of arguments", async () => {
     const carrierId = await newCarrier(["printed-0"]);
     await (await cdrs(carrierId)).getCdr({ name: { case: "recordId", value: "printed-0" } });
-    const settings = { TANDEM_URL: exchange.app.url, TANDEM_DATA_DIR: exchange.dataDir };
+    const settings = { TANDEM_URL: exchange.url, TANDEM_DATA_DIR: exchange.dataDir };
     const args = [
       "privacy",
       "disclosures",
@@ -559,15 +561,15 @@ describe("Accountability: who may have received what", () => {
     ];
     const [table, csv] = await Promise.all([runCli(args, settings), runCli([...args, "--csv"], settings)]);
     expect(table.messages).toBe("");
-    expect(table.stdout).toMatch(/carrier +jwt:tandem:test +CdrService\/GetCdr +get +1 /);
+    expect(table.stdout).toMatch(new RegExp(`carrier +jwt:tandem:${carrierId} +CdrService/GetCdr +get +1 `));
     expect(csv.stdout.split("\n")[1]).toContain(",printed-0");
   });
 });
 
 describe("Accountability: `tandem privacy disclosures` says what is wrong with a question", () => {
   test.each([
-    [[], "say of what: one of --record, --number and --period"],
-    [["--record", "a", "--period", "today"], "say of what"],
+    [[], "say what: --record, --number or --period"],
+    [["--record", "a", "--period", "today"], "say what: --record"],
     [["--carrier", "a", "--record", "a"], "--date <day>"],
     [["--record", "a", "--date", "today"], "--carrier <id>"],
     [["--period", "today"], "--carrier <id>"],
@@ -581,9 +583,9 @@ describe("Accountability: `tandem privacy disclosures` says what is wrong with a
 
   test("the number may come by standard input, where no list of processes shows it", async () => {
     const carrierId = await newCarrier(["piped-0"]);
-    const settings = { TANDEM_URL: exchange.app.url, TANDEM_DATA_DIR: exchange.dataDir };
+    const settings = { TANDEM_URL: exchange.url, TANDEM_DATA_DIR: exchange.dataDir };
     const args = ["privacy", "disclosures", "--carrier", carrierId, "--number", "-", "--from", "7d"];
-    const { code, messages } = await runCli(args, settings, (child) => child.stdin?.end(NUMBER));
+    const { code, messages } = await runCli(args, settings, NUMBER);
     expect([code, messages]).toEqual([0, ""]);
   });
 });
@@ -610,7 +612,7 @@ describe("Accountability: the log itself", () => {
   test("every question goes through an index, however long the log is", async () => {
     const carrierId = await newCarrier(["planned-0"]);
     await runSql(
-      exchange.app,
+      exchange,
       sql`INSERT INTO disclosure (carrier_id, disclosure_id, commit_time, recipient_kind, credential_id, method, kind, filter_json, filter_has_number,
           record_parts, masked, feed, feed_epoch, after_sequence, reserved_through, through_sequence, record_count, first_record_date,
           last_record_date, purpose, legal_basis, privacy_statement_version)
@@ -618,10 +620,10 @@ describe("Accountability: the log itself", () => {
           n * 1000, n * 1000 + 10000, n * 1000 + 10000, 10000, ${today}::date - (n / 100) - 100, ${today}::date - (n / 100) - 100, 3, 1, '1'
         FROM generate_series(1, 20000) n`,
     );
-    await runSql(exchange.app, sql`ANALYZE disclosure`);
+    await runSql(exchange, sql`ANALYZE disclosure`);
     const selection = { recipientKind: undefined, start: undefined, end: undefined, after: undefined, limit: 101 };
     const entry = { feed: 2 as const, sequence: 10_000_500n, ingestTime: BigInt(Date.now() - 400 * DAY_MS) * 1_000n };
-    const keys = [recordKey(carrierId, DisclosedSide.PLATFORM, "planned-0", today)];
+    const keys = [recordKey(carrierId, PLATFORM_SIDE, "planned-0", today)];
     const ofRecords = await explain(
       disclosuresOfRecords(carrierId, { of: "records", entries: [entry], keys }, selection),
     );
@@ -641,7 +643,7 @@ describe("Accountability: the log itself", () => {
   });
 
   async function explain(query: ReturnType<typeof disclosuresOfRecords>): Promise<string> {
-    const rows = await runSql(exchange.app, sql<Record<string, string>>`EXPLAIN ${query}`);
+    const rows = await runSql(exchange, sql<Record<string, string>>`EXPLAIN ${query}`);
     return rows.map((row) => row["QUERY PLAN"]).join("\n");
   }
 });

@@ -1,8 +1,8 @@
 import { sql } from "kysely";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { DeliveryWatch } from "../../src/domain/delivery-watch.ts";
-import { ErasureState, SubjectRole } from "../../src/domain/privacy/erasure.ts";
 import { microsFromMs } from "../../src/domain/time/instant.ts";
+import { ErasureState, SubjectRole } from "../../src/gen/tandem/platform/v1/privacy_service_pb.js";
 import { EraseJob } from "../../src/jobs/erase.ts";
 import { ownerTransaction, readClock, systemTransaction } from "../../src/store/database/database.ts";
 import { releaseLease, takeLease } from "../../src/store/database/job-lease.ts";
@@ -22,14 +22,14 @@ afterAll(() => exchange?.[Symbol.asyncDispose]());
 
 const stateOf = async (erasureId: string) => {
   const [row] = await runSql<{ state: number; drains: boolean }>(
-    exchange.app,
+    exchange,
     sql`SELECT state, drain_time IS NOT NULL AS drains FROM erasure WHERE erasure_id = ${erasureId}`,
   );
   return row;
 };
 
 test("Erasure: what a process may still deliver is told as no younger than it is, however long the telling takes", async () => {
-  const { db } = exchange.app.services;
+  const { db } = exchange.services;
   const deliveries = new DeliveryWatch();
   using _held = deliveries.hold();
   const readBefore = await systemTransaction(db, readClock);
@@ -50,7 +50,7 @@ test("Erasure: what a process may still deliver is told as no younger than it is
   release.resolve();
   await Promise.all([locking, beating]);
   const [row] = await runSql<{ clear_time: bigint }>(
-    exchange.app,
+    exchange,
     sql`DELETE FROM serving_process WHERE process_id = 'test' RETURNING clear_time`,
   );
   expect(row && row.clear_time <= readBefore).toBe(true);
@@ -58,20 +58,20 @@ test("Erasure: what a process may still deliver is told as no younger than it is
 
 test("Erasure: one that was stopped after its last rewrite waits for what may still be delivered before it gives a receipt", async () => {
   await runSql(
-    exchange.app,
+    exchange,
     sql`INSERT INTO serving_process VALUES ('other', clock_timestamp() + interval '1 hour', clock_timestamp() - interval '1 hour')`,
   );
   const { erasureId } = await askErasure(exchange, "+4587650011");
   await expect.poll(() => stateOf(erasureId)).toEqual({ state: ErasureState.DRAINING, drains: true });
-  await runSql(exchange.app, sql`UPDATE erasure SET state = 2, drain_time = NULL WHERE erasure_id = ${erasureId}`);
+  await runSql(exchange, sql`UPDATE erasure SET state = 2, drain_time = NULL WHERE erasure_id = ${erasureId}`);
   await expect.poll(() => stateOf(erasureId)).not.toMatchObject({ state: ErasureState.RUNNING });
   expect(await stateOf(erasureId)).toEqual({ state: ErasureState.DRAINING, drains: true });
-  await runSql(exchange.app, sql`DELETE FROM serving_process WHERE process_id = 'other'`);
+  await runSql(exchange, sql`DELETE FROM serving_process WHERE process_id = 'other'`);
   expect((await untilErased(exchange, erasureId)).state).toBe(ErasureState.COMPLETED);
 });
 
 test("Erasure: whoever carries a long one out says meanwhile that it lives", async () => {
-  const { db, erasures, installation } = exchange.app.services;
+  const { db, erasures, installation } = exchange.services;
   const { journal } = erasures;
   const request = { carrierId: "alpha", job: "reconcile", holder: "test", ttlS: 60 };
   const lease = await systemTransaction(db, (tx) => takeLease(tx, request));
@@ -107,7 +107,7 @@ test("Erasure: whoever carries a long one out says meanwhile that it lives", asy
   await expect.poll(async () => (await stateOf("long"))?.state).toBe(ErasureState.RUNNING);
   const beatOf = async () => {
     const [process] = await runSql<{ beat_time: bigint }>(
-      exchange.app,
+      exchange,
       sql`SELECT p.beat_time FROM serving_process p JOIN job_lease l ON l.holder = p.process_id WHERE l.job = 'erase'`,
     );
     return process?.beat_time ?? 0n;
@@ -121,7 +121,7 @@ test("Erasure: whoever carries a long one out says meanwhile that it lives", asy
 
 test("Erasure: one that cannot be carried out keeps no other from it", async () => {
   await runSql(
-    exchange.app,
+    exchange,
     sql`INSERT INTO erasure (erasure_id, request_id, state, start_time, end_time, role, case_reference, verified_by, requested_by, journal, create_time)
         VALUES ('poison', 'poison', 1, '2020-01-01Z', '2020-02-01Z', 3, 'case', 'desk', 'test', decode(repeat('00', 40), 'hex'), '2020-03-01Z')`,
   );

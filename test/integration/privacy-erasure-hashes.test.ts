@@ -16,7 +16,7 @@ const START_MS = Date.now() - 4 * 3_600_000;
 
 let exchange: Exchange;
 beforeAll(async () => {
-  exchange = await startExchange({ reconcileIntervalMs: 20 });
+  exchange = await startExchange({ reconcileIntervalMs: 100 });
   await exchange.addCarrier("alpha", { graceMs: 0n, timeZone: "UTC", legalCountry: "DK" });
   await exchange.assignNumbers("alpha", [OWN, "+4532123401"]);
 });
@@ -33,7 +33,7 @@ test("Erasure: hashes of ids that held the number go, and those of what stands i
   const person = "+4587654321";
   const ids = (name: string) => ({ correlation: { interconnectDialog: { callId: `87654321-${name}@sbc` } } });
   const gone = { ...ids("gone"), callId: "leg 87654321 gone" };
-  await ingest(exchange.app, "alpha", [
+  await ingest(exchange, "alpha", [
     platformCall("c-pair", person, 0, ids("pair")),
     platformCall("c-alone", person, 10, ids("alone")),
     platformCall("c-gone", person, 20, gone),
@@ -60,15 +60,15 @@ test("Erasure: hashes of ids that held the number go, and those of what stands i
   });
   await untilReconciled(exchange, "alpha", 4);
   await runSql(
-    exchange.app,
+    exchange,
     sql`UPDATE call_result SET correlation_key = 42, call_id = 'leg 87654321' WHERE record_id = 'c-pair'`,
   );
   // Past their retention, as results may outlast their records.
-  await runSql(exchange.app, sql`DELETE FROM cdr_record WHERE record_id IN ('c-gone', 'c-other')`);
-  await runSql(exchange.app, sql`DELETE FROM cdr_key WHERE record_id IN ('c-gone', 'c-other')`);
+  await runSql(exchange, sql`DELETE FROM cdr_record WHERE record_id IN ('c-gone', 'c-other')`);
+  await runSql(exchange, sql`DELETE FROM cdr_key WHERE record_id IN ('c-gone', 'c-other')`);
   const keysOf = async (recordId: string) => {
     const [row] = await runSql<{ id_keys: bigint[] | null }>(
-      exchange.app,
+      exchange,
       sql`SELECT id_keys FROM call_result WHERE record_id = ${recordId}`,
     );
     return row?.id_keys;
@@ -83,7 +83,7 @@ test("Erasure: hashes of ids that held the number go, and those of what stands i
   expect(await searchDatabase(exchange.databaseUrl, person, "87654321")).toEqual([]);
   // By the carrier's record, of which it names the id only: a pair that is far from it must be
   // found by it.
-  expect(await runSql(exchange.app, sql`SELECT correlation_key FROM call_result WHERE record_id = 'c-pair'`)).toEqual([
+  expect(await runSql(exchange, sql`SELECT correlation_key FROM call_result WHERE record_id = 'c-pair'`)).toEqual([
     { correlation_key: 42n },
   ]);
 });
@@ -91,10 +91,10 @@ test("Erasure: hashes of ids that held the number go, and those of what stands i
 test("Erasure: what a VOID inherited goes, also out of a copy that a hold has left", async () => {
   const [person, own] = ["+4587651234", "+4532123401"];
   const changes = { correlation: { interconnectDialog: { callId: "87651234-void@sbc" } } };
-  await ingest(exchange.app, "alpha", [platformCall("v-1", person, 40, changes, own)]);
-  await ingest(exchange.app, "alpha", [call("v-1", { revision: 2, kind: RecordKind.VOID }, START_MS + 40 * 60_000)]);
+  await ingest(exchange, "alpha", [platformCall("v-1", person, 40, changes, own)]);
+  await ingest(exchange, "alpha", [call("v-1", { revision: 2, kind: RecordKind.VOID }, START_MS + 40 * 60_000)]);
   await runSql(
-    exchange.app,
+    exchange,
     sql`
     INSERT INTO held_record (carrier_id, side, sequence, ingest_time, record_id, record_date, revision, entry_kind, start_time, direction,
       phone_number, dialog_call_id, quality_verdict, payload)
@@ -129,7 +129,7 @@ test("Erasure: of records without a start more than one page is looked through",
   expect(counts).toMatchObject({ rejected: 0n, quarantined: 0n });
   const left = () => searchDatabase(exchange.databaseUrl, person, "87654444");
   expect(await left()).not.toEqual([]);
-  await runSql(exchange.app, sql`UPDATE reconcile_position SET duration_sequence = 1000000 WHERE carrier_id = 'alpha'`);
+  await runSql(exchange, sql`UPDATE reconcile_position SET duration_sequence = 1000000 WHERE carrier_id = 'alpha'`);
   await erase(exchange, person, { role: SubjectRole.ANY, startMs: START_MS - 60_000 });
   expect(await left()).toEqual([]);
 });

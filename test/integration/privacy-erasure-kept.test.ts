@@ -4,6 +4,7 @@ import { create } from "@bufbuild/protobuf";
 import { timestampDate, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { sql } from "kysely";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { PLATFORM_SIDE } from "../../src/domain/record-kind.ts";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import {
   ErasureExceptionReason,
@@ -27,7 +28,7 @@ const START_MS = Date.now() - 4 * HOUR_MS;
 
 let exchange: Exchange;
 beforeAll(async () => {
-  exchange = await startExchange({ reconcileIntervalMs: 20, heartbeatIntervalMs: 100 });
+  exchange = await startExchange({ reconcileIntervalMs: 100, heartbeatIntervalMs: 100 });
   await exchange.addCarrier("alpha", { graceMs: 0n, timeZone: "UTC", legalCountry: "DK" });
   await exchange.addCarrier("bell", { graceMs: 0n, timeZone: "UTC", legalCountry: "US" });
   await exchange.addCarrier("slow", { timeZone: "UTC", legalCountry: "DK" });
@@ -69,7 +70,7 @@ interface ResultText {
 
 function readResults() {
   return runSql<ResultText>(
-    exchange.app,
+    exchange,
     sql`SELECT concat_ws(' ', side, record_id, status, matched_by, carrier_record_ids::text, platform_ms, carrier_ms, discrepancy_revision) AS text
         FROM call_result WHERE carrier_id = 'alpha' ORDER BY start_time, record_id`,
   );
@@ -86,7 +87,7 @@ async function readUsage() {
 test("Erasure: pairs, statuses and usage of a subscriber's calls stay, whatever is judged anew or comes beside them", async () => {
   const others = ["+4540000001", "+4540000002", "+4540000003"] as const;
   await ingest(
-    exchange.app,
+    exchange,
     "alpha",
     others.map((other, index) => platformCall(`p-${index}`, OWN, other, index)),
   );
@@ -103,18 +104,18 @@ test("Erasure: pairs, statuses and usage of a subscriber's calls stay, whatever 
   expect(await readResults()).toEqual(results);
   expect(await readUsage()).toEqual(usage);
 
-  await runSql(exchange.app, sql`UPDATE reconcile_position SET rule_version = 0 WHERE carrier_id = 'alpha'`);
-  await ingest(exchange.app, "alpha", [platformCall("p-9", OWN, "+4540000009", 1)]);
+  await runSql(exchange, sql`UPDATE reconcile_position SET rule_version = 0 WHERE carrier_id = 'alpha'`);
+  await ingest(exchange, "alpha", [platformCall("p-9", OWN, "+4540000009", 1)]);
   await untilReconciled(exchange, "alpha", 4);
   expect((await readResults()).filter(({ text }) => !text.includes("p-9"))).toEqual(results);
-  expect(await verifyAll(exchange.app.services.db, new AbortController().signal)).toEqual([]);
+  expect(await verifyAll(exchange.services.db, new AbortController().signal)).toEqual([]);
 });
 
 test("Erasure: what a law or a hold keeps, what is in service and what is pending stays, each with its date; the rest goes", async () => {
   const person = "+4541000001";
-  await ingest(exchange.app, "bell", [platformCall("b-1", "+12025550100", person, 0)]);
-  await ingest(exchange.app, "slow", [platformCall("s-1", "+4532123401", person, 0)]);
-  await ingest(exchange.app, "alpha", [platformCall("h-1", OWN, person, 40), platformCall("h-2", OWN, person, 50)]);
+  await ingest(exchange, "bell", [platformCall("b-1", "+12025550100", person, 0)]);
+  await ingest(exchange, "slow", [platformCall("s-1", "+4532123401", person, 0)]);
+  await ingest(exchange, "alpha", [platformCall("h-1", OWN, person, 40), platformCall("h-2", OWN, person, 50)]);
   await untilReconciled(exchange, "alpha", 6);
   await untilReconciled(exchange, "bell", 1);
   const privacy = await exchange.platformClient(PrivacyService);
@@ -124,7 +125,10 @@ test("Erasure: what a law or a hold keeps, what is in service and what is pendin
     requestId: "hold-1",
     hold: {
       carrierId: "alpha",
-      target: { case: "records", value: { records: [{ side: 1, record: { recordId: "h-1", recordDate } }] } },
+      target: {
+        case: "records",
+        value: { records: [{ side: PLATFORM_SIDE, record: { recordId: "h-1", recordDate } }] },
+      },
       reason: 1,
       caseReference: "dispute-1",
       owner: "billing desk",
@@ -158,7 +162,7 @@ test("Erasure: what a law or a hold keeps, what is in service and what is pendin
 
 test("Erasure: another holder's calls outside the period stay, and a request is answered alike when it is repeated", async () => {
   const person = "+4542000001";
-  await ingest(exchange.app, "alpha", [platformCall("x-1", OWN, person, 60), platformCall("x-2", OWN, person, 90)]);
+  await ingest(exchange, "alpha", [platformCall("x-1", OWN, person, 60), platformCall("x-2", OWN, person, 90)]);
   await untilReconciled(exchange, "alpha", 8);
   const period = { startMs: START_MS, endMs: START_MS + 75 * 60_000 };
   const first = await erase(exchange, person, { ...period, requestId: "twice" });
@@ -168,7 +172,7 @@ test("Erasure: another holder's calls outside the period stay, and a request is 
     "REQUEST_ID_REUSED",
   );
   const left = await runSql<{ record_id: string }>(
-    exchange.app,
+    exchange,
     sql`SELECT record_id FROM cdr_record WHERE called_number = ${person}`,
   );
   expect(left).toEqual([{ record_id: "x-2" }]);
@@ -177,13 +181,13 @@ test("Erasure: another holder's calls outside the period stay, and a request is 
 
 test("Erasure: a restore of an older backup does not bring the number back, and without the key nothing is served", async () => {
   const person = "+4543000001";
-  await ingest(exchange.app, "alpha", [platformCall("r-1", OWN, person, 100)]);
+  await ingest(exchange, "alpha", [platformCall("r-1", OWN, person, 100)]);
   await untilReconciled(exchange, "alpha", 9);
   await backUpCarrier(exchange.databaseUrl, "alpha");
   const { erasureId } = await erase(exchange, person);
   await restoreCarrier(exchange.databaseUrl, "alpha");
-  await runSql(exchange.app, sql`DELETE FROM erasure_carrier WHERE erasure_id = ${erasureId}`);
-  await runSql(exchange.app, sql`DELETE FROM erasure WHERE erasure_id = ${erasureId}`);
+  await runSql(exchange, sql`DELETE FROM erasure_carrier WHERE erasure_id = ${erasureId}`);
+  await runSql(exchange, sql`DELETE FROM erasure WHERE erasure_id = ${erasureId}`);
   expect(await searchDatabase(exchange.databaseUrl, person, "43000001")).not.toEqual([]);
 
   await exchange.openSecondApp();

@@ -2,8 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { timestampDate, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { sql } from "kysely";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { MatchStatus } from "../../src/domain/matching/result.ts";
-import { RecordPart } from "../../src/domain/privacy/retention-parts.ts";
+import { PLATFORM_SIDE } from "../../src/domain/record-kind.ts";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import {
   type Erasure,
@@ -12,7 +11,9 @@ import {
   PrivacyService,
   SubjectRole,
 } from "../../src/gen/tandem/platform/v1/privacy_service_pb.js";
+import { RecordPart } from "../../src/gen/tandem/type/v1/agreement_pb.js";
 import { CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
+import { DiscrepancyStatus } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
 import { PartyKind } from "../../src/gen/tandem/type/v1/party_pb.js";
 import { ensurePartitions } from "../../src/store/database/partitions.ts";
 import { erase, searchDatabase, untilReconciled } from "../support/erasure.ts";
@@ -24,8 +25,8 @@ import { countRows, DAY_MS, dayAgo, daysAgo, oldCdr, policyOf, retain, SUBSCRIBE
 
 let exchange: Exchange;
 beforeAll(async () => {
-  exchange = await startExchange({ reconcileIntervalMs: 20, retentionIntervalMs: 0, synchronousCommit: "off" });
-  await ensurePartitions(exchange.app.services.db, 12);
+  exchange = await startExchange({ reconcileIntervalMs: 100, retentionIntervalMs: 0 });
+  await ensurePartitions(exchange.services.db, 12);
 });
 afterAll(() => exchange?.[Symbol.asyncDispose]());
 
@@ -42,7 +43,7 @@ async function getErasure(erasureId: string): Promise<Erasure> {
 /** When the job looks at what was held back at a carrier, milliseconds since 1970. */
 async function lookMs(erasureId: string): Promise<number> {
   const [row] = await runSql<{ look_ms: number }>(
-    exchange.app,
+    exchange,
     sql`SELECT extract(epoch FROM look_time)::float8 * 1000 AS look_ms FROM erasure_carrier WHERE erasure_id = ${erasureId} AND look_time IS NOT NULL`,
   );
   return Math.round(row?.look_ms ?? Number.NaN);
@@ -51,7 +52,7 @@ async function lookMs(erasureId: string): Promise<number> {
 /** Lets the time come at which the job looks again, and waits for what it then says. */
 async function untilLookedAt({ erasureId, receipt }: Erasure): Promise<Erasure> {
   await runSql(
-    exchange.app,
+    exchange,
     sql`UPDATE erasure_carrier SET look_time = clock_timestamp() WHERE erasure_id = ${erasureId} AND look_time IS NOT NULL`,
   );
   return untilRenewed({ erasureId, receipt });
@@ -62,7 +63,7 @@ async function untilRenewed({ erasureId, receipt }: Pick<Erasure, "erasureId" | 
   // A record that came late renews the receipt, too: what is waited for is the look.
   const isDue = () =>
     runSql(
-      exchange.app,
+      exchange,
       sql`SELECT 1 FROM erasure_carrier WHERE erasure_id = ${erasureId} AND (NOT done OR look_time <= clock_timestamp())`,
     );
   const renewed = async () => {
@@ -80,7 +81,7 @@ async function holdRecord(carrierId: string, recordId: string, recordDate: strin
     requestId: newRequestId(),
     hold: {
       carrierId,
-      target: { case: "records", value: { records: [{ side: 1, record: { recordId, recordDate } }] } },
+      target: { case: "records", value: { records: [{ side: PLATFORM_SIDE, record: { recordId, recordDate } }] } },
       reason: 1,
       caseReference: "dispute-1",
       owner: "billing desk",
@@ -91,7 +92,7 @@ async function holdRecord(carrierId: string, recordId: string, recordDate: strin
 }
 
 test("Erasure: what holds kept goes once they are released or expired, copies that outlived their retention too, and the receipt is renewed", async () => {
-  const { db } = exchange.app.services;
+  const { db } = exchange.services;
   const person = "+12025550123";
   await exchange.addCarrier("held", { graceMs: 0n, timeZone: "UTC", legalCountry: "DK" });
   await exchange.assignNumbers("held", [SUBSCRIBER]);
@@ -121,7 +122,7 @@ test("Erasure: what holds kept goes once they are released or expired, copies th
     ErasureState.COMPLETED_WITH_EXCEPTIONS,
     [[ErasureExceptionReason.HELD, 1n]],
   ]);
-  await runSql(exchange.app, sql`UPDATE hold SET end_time = clock_timestamp() WHERE release_time IS NULL`);
+  await runSql(exchange, sql`UPDATE hold SET end_time = clock_timestamp() WHERE release_time IS NULL`);
   const third = await untilLookedAt(second);
   expect([third.state, reasonsOf(third), third.completeTime]).toEqual([ErasureState.COMPLETED, [], first.completeTime]);
   expect(await searchDatabase(exchange.databaseUrl, person, "2025550123")).toEqual([]);
@@ -142,11 +143,11 @@ test("Erasure: a call that was pending is paired with a record that comes later,
   await exchange.addCarrier("slow", { timeZone: "UTC", legalCountry: "DK" });
   await exchange.assignNumbers("slow", [own]);
   const startMs = Date.now() - 4 * 3_600_000;
-  await ingest(exchange.app, "slow", [call("s-1", { parties: { calling: e164(own), called: e164(person) } }, startMs)]);
+  await ingest(exchange, "slow", [call("s-1", { parties: { calling: e164(own), called: e164(person) } }, startMs)]);
   const statusOf = async () =>
-    (await runSql<{ status: number }>(exchange.app, sql`SELECT status FROM call_result WHERE carrier_id = 'slow'`))[0]
+    (await runSql<{ status: number }>(exchange, sql`SELECT status FROM call_result WHERE carrier_id = 'slow'`))[0]
       ?.status;
-  await expect.poll(statusOf).toBe(MatchStatus.PENDING);
+  await expect.poll(statusOf).toBe(DiscrepancyStatus.PENDING);
   const pending = await erase(exchange, person);
   expect(reasonsOf(pending)).toEqual([[ErasureExceptionReason.PENDING, 1n]]);
 
@@ -165,7 +166,7 @@ test("Erasure: a call that was pending is paired with a record that comes later,
   const durations = await exchange.carrierClient(DurationService, "slow");
   await durations.appendDurations({ uploadId: "u-1", records: [create(CallDurationSchema, record as never)] });
   await untilReconciled(exchange, "slow", 1);
-  expect(await statusOf()).toBe(MatchStatus.MATCHED_EXACT);
+  expect(await statusOf()).toBe(DiscrepancyStatus.MATCHED_EXACT);
   const judged = await untilLookedAt(pending);
   expect([judged.state, reasonsOf(judged)]).toEqual([ErasureState.COMPLETED, []]);
   expect(await searchDatabase(exchange.databaseUrl, person, "41000011")).toEqual([]);
@@ -176,8 +177,8 @@ test("Erasure: what a law kept goes when its minimum is over", async () => {
   await exchange.addCarrier("bell", { graceMs: 0n, timeZone: "UTC", legalCountry: "US" });
   await exchange.assignNumbers("bell", [own]);
   const startMs = Math.floor(Date.now() / 1_000) * 1_000 - 4 * 3_600_000;
-  await ingest(exchange.app, "bell", [call("b-1", { parties: { calling: e164(own), called: e164(person) } }, startMs)]);
-  const statusOf = () => runSql(exchange.app, sql`SELECT status FROM call_result WHERE carrier_id = 'bell'`);
+  await ingest(exchange, "bell", [call("b-1", { parties: { calling: e164(own), called: e164(person) } }, startMs)]);
+  const statusOf = () => runSql(exchange, sql`SELECT status FROM call_result WHERE carrier_id = 'bell'`);
   await expect.poll(async () => (await statusOf()).length).toBe(1);
   const kept = await erase(exchange, person, { startMs: daysAgo(600) });
   expect(reasonsOf(kept)).toEqual([[ErasureExceptionReason.LEGAL_MINIMUM, 1n]]);
@@ -187,10 +188,10 @@ test("Erasure: what a law kept goes when its minimum is over", async () => {
 
   // Eighteen months go by.
   const past = sql`interval '550 days'`;
-  await runSql(exchange.app, sql`UPDATE cdr_record SET invite_time = invite_time - ${past} WHERE carrier_id = 'bell'`);
-  await runSql(exchange.app, sql`UPDATE call_result SET start_time = start_time - ${past} WHERE carrier_id = 'bell'`);
+  await runSql(exchange, sql`UPDATE cdr_record SET invite_time = invite_time - ${past} WHERE carrier_id = 'bell'`);
+  await runSql(exchange, sql`UPDATE call_result SET start_time = start_time - ${past} WHERE carrier_id = 'bell'`);
   await runSql(
-    exchange.app,
+    exchange,
     sql`UPDATE erasure_carrier SET look_time = look_time - ${past} WHERE erasure_id = ${kept.erasureId} AND look_time IS NOT NULL`,
   );
   const over = await untilRenewed(kept);

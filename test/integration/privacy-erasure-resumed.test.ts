@@ -1,9 +1,8 @@
 import { create } from "@bufbuild/protobuf";
 import { sql } from "kysely";
 import { expect, test } from "vitest";
-import { ErasureState } from "../../src/domain/privacy/erasure.ts";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
-import { SubjectRole } from "../../src/gen/tandem/platform/v1/privacy_service_pb.js";
+import { ErasureState, SubjectRole } from "../../src/gen/tandem/platform/v1/privacy_service_pb.js";
 import { UsageService } from "../../src/gen/tandem/platform/v1/usage_service_pb.js";
 import { CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
 import { PartyKind } from "../../src/gen/tandem/type/v1/party_pb.js";
@@ -21,22 +20,19 @@ const DAY_MS = 86_400_000;
 const e164 = (value: string) => ({ kind: PartyKind.E164, value });
 
 test("Erasure: one that was stopped in the middle is gone on with by another process, and counts nothing twice", async () => {
-  await using exchange = await startExchange({ reconcileIntervalMs: 20 });
+  await using exchange = await startExchange({ reconcileIntervalMs: 100 });
   await exchange.addCarrier("alpha", { graceMs: 0n, timeZone: "UTC", legalCountry: "DK" });
   await exchange.assignNumbers("alpha", [OWN]);
   const person = "+4587652222";
   const startMs = Date.now() - 5 * 3_600_000;
   const parties = { calling: e164(OWN), called: e164(person) };
   const records = Array.from({ length: 900 }, (_, index) => call(`c-${index}`, { parties }, startMs + index * 10_000));
-  await ingest(exchange.app, "alpha", records);
+  await ingest(exchange, "alpha", records);
   await untilReconciled(exchange, "alpha", 900);
 
   const { erasureId } = await askErasure(exchange, person);
   const countLeft = () =>
-    runSql<{ left: bigint }>(
-      exchange.app,
-      sql`SELECT count(*) AS left FROM cdr_record WHERE called_number = ${person}`,
-    );
+    runSql<{ left: bigint }>(exchange, sql`SELECT count(*) AS left FROM cdr_record WHERE called_number = ${person}`);
   await expect.poll(async () => Number((await countLeft())[0]?.left), { interval: 5 }).toBeLessThan(900);
   await exchange.app[Symbol.asyncDispose]();
 
@@ -55,14 +51,14 @@ test("Erasure: one that was stopped in the middle is gone on with by another pro
 });
 
 test("Erasure: a closed period's figures stay, for no number, and nothing is restated for it", async () => {
-  await using exchange = await startExchange({ reconcileIntervalMs: 20 });
+  await using exchange = await startExchange({ reconcileIntervalMs: 100 });
   await exchange.addCarrier("alpha", { graceMs: 0n, timeZone: "UTC", legalCountry: "DK" });
   await exchange.assignNumbers("alpha", [OWN, "+4532123401"], "cedar");
   const dayOf = (ms: number) => new Date(ms).toISOString().slice(0, 10);
   const noonMs = Math.floor(Date.now() / DAY_MS) * DAY_MS - 3 * DAY_MS + DAY_MS / 2;
   const calls = [OWN, OWN, "+4532123401"].map((own, index) => ({ own, inviteMs: noonMs + index * 600_000 }));
   await ingest(
-    exchange.app,
+    exchange,
     "alpha",
     calls.map(({ own, inviteMs }, index) =>
       call(`c-${index}`, { parties: { calling: e164(own), called: e164("+4540000001") } }, inviteMs),
@@ -102,7 +98,7 @@ test("Erasure: a closed period's figures stay, for no number, and nothing is res
   expect(await searchDatabase(exchange.databaseUrl, OWN, "32123400")).toEqual(["number_holding.phone_number"]);
   const errors: unknown[] = [];
   const options = {
-    db: exchange.app.services.db,
+    db: exchange.services.db,
     encode: encodeRestatement,
     recheckAgeS: 0,
     onError: (error: unknown) => void errors.push(error),
@@ -113,5 +109,5 @@ test("Erasure: a closed period's figures stay, for no number, and nothing is res
     ["", 2n, 120_000n],
     ["+4532123401", 1n, 60_000n],
   ]);
-  expect(await runSql(exchange.app, sql`SELECT restatement_number FROM usage_restatement`)).toEqual([]);
+  expect(await runSql(exchange, sql`SELECT restatement_number FROM usage_restatement`)).toEqual([]);
 });

@@ -3,6 +3,7 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { sql } from "kysely";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { numberHash } from "../../src/domain/numbers/number-hash.ts";
+import { PLATFORM_SIDE } from "../../src/domain/record-kind.ts";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
@@ -30,7 +31,7 @@ const lines: string[] = [];
 let exchange: Exchange;
 beforeAll(async () => {
   const log = openLog("trace", (line) => void lines.push(line));
-  exchange = await startExchange({ reconcileIntervalMs: 20, heartbeatIntervalMs: 100 }, log);
+  exchange = await startExchange({ reconcileIntervalMs: 100, heartbeatIntervalMs: 100 }, log);
   await exchange.addCarrier("alpha", { graceMs: 0n, timeZone: "UTC", legalCountry: "DK" });
   await exchange.addCarrier("bell", { graceMs: 0n, timeZone: "UTC", legalCountry: "DK" });
   await exchange.assignNumbers("alpha", [OWN]);
@@ -86,7 +87,7 @@ test("Erasure: no table, no dump and no line of the log has the number, in whate
       START_MS + index * 60_000,
     ),
   );
-  await ingest(exchange.app, "alpha", records);
+  await ingest(exchange, "alpha", records);
   const durations = await exchange.carrierClient(DurationService, "alpha");
   await durations.appendDurations({
     uploadId: "u-1",
@@ -98,7 +99,7 @@ test("Erasure: no table, no dump and no line of the log has the number, in whate
       carrierCall("d-refused", written("sip:+4587654321@sbc.example"), 21, { direction: 0 }),
     ],
   });
-  await ingest(exchange.app, "alpha", [
+  await ingest(exchange, "alpha", [
     call("c-held", { parties: { calling: e164(OWN), called: e164(person) } }, START_MS + 40 * 60_000),
   ]);
   await untilReconciled(exchange, "alpha", formats.length + 1);
@@ -108,7 +109,7 @@ test("Erasure: no table, no dump and no line of the log has the number, in whate
     requestId: newRequestId(),
     hold: {
       carrierId: "alpha",
-      target: { case: "records", value: { records: [{ side: 1, record }] } },
+      target: { case: "records", value: { records: [{ side: PLATFORM_SIDE, record }] } },
       reason: 1,
       caseReference: "dispute-1",
       owner: "billing desk",
@@ -126,7 +127,7 @@ test("Erasure: no table, no dump and no line of the log has the number, in whate
     [ErasureExceptionReason.HELD, 1n],
   ]);
   const left = await runSql<{ record_id: string }>(
-    exchange.app,
+    exchange,
     sql`SELECT record_id FROM cdr_record WHERE encode(payload, 'escape') ~ '87654321'`,
   );
   expect(left).toEqual([{ record_id: "c-held" }]);
@@ -165,7 +166,7 @@ test("Erasure: no spelling of a number is left in parties, free texts, rejects, 
   const own = e164("+4532123499");
   const party = (spelled: (typeof SPELLINGS)[number]) => ({ kind: PartyKind.NON_E164, ...spelled });
   await ingest(
-    exchange.app,
+    exchange,
     "cell",
     SPELLINGS.map((spelled, index) =>
       call(
@@ -191,13 +192,13 @@ test("Erasure: no spelling of a number is left in parties, free texts, rejects, 
   expect([counts?.accepted, counts?.quarantined, counts?.rejected].map(Number)).toEqual([14, 14, 14]);
   await untilReconciled(exchange, "cell", SPELLINGS.length);
   await runSql(
-    exchange.app,
+    exchange,
     sql`INSERT INTO held_record (carrier_id, side, sequence, ingest_time, record_id, record_date, revision, entry_kind, start_time,
         direction, phone_number, customer_id, quality_verdict, payload)
       SELECT carrier_id, 2, sequence, ingest_time, record_id, record_date, revision, entry_kind, start_time, direction, phone_number,
         customer_id, 0, payload FROM duration_record WHERE carrier_id = 'cell'`,
   );
-  const statuses = await runSql(exchange.app, sql`SELECT DISTINCT status FROM call_result WHERE carrier_id = 'cell'`);
+  const statuses = await runSql(exchange, sql`SELECT DISTINCT status FROM call_result WHERE carrier_id = 'cell'`);
   expect(statuses).toEqual([{ status: 4 }]);
   const before = await search(person, "1632960105");
   expect(before.tables).toEqual(
@@ -239,13 +240,13 @@ test("Erasure: a number that was ported goes at both carriers: holdings, the por
     Number(
       (
         await runSql<{ count: bigint }>(
-          exchange.app,
+          exchange,
           sql`SELECT count(*) AS count FROM ${sql.table(table)} WHERE phone_number = ${number}`,
         )
       )[0]?.count,
     );
   await expect
-    .poll(() => runSql(exchange.app, sql`SELECT stage FROM number_port WHERE phone_number = ${number}`))
+    .poll(() => runSql(exchange, sql`SELECT stage FROM number_port WHERE phone_number = ${number}`))
     .toEqual([{ stage: 3 }, { stage: 3 }]);
   await bell.provisionNumbers({ requestId: "p-3", items: [provisionItem(number, { countryCode: "DK" })] });
   const exported = {
@@ -258,16 +259,15 @@ test("Erasure: a number that was ported goes at both carriers: holdings, the por
   };
   await Array.fromAsync(privacy.exportPhoneNumber(exported));
   await bell.releaseNumbers({ requestId: "p-4", phoneNumbers: [number] });
-  const hash = numberHash(exchange.app.services.installation.secret, number);
+  const hash = numberHash(exchange.services.installation.secret, number);
   const disclosed = () =>
     runSql<{ filter_json: string }>(
-      exchange.app,
+      exchange,
       sql`SELECT filter_json FROM disclosure WHERE position(${hash} IN filter_json) > 0`,
     );
   const holdings = await count("number_holding");
   expect([await count("number_port"), holdings >= 2, (await disclosed()).length > 0]).toEqual([2, true, true]);
-  const answers = () =>
-    runSql(exchange.app, sql`SELECT 1 FROM request_log WHERE encode(response, 'escape') ~ '32128888'`);
+  const answers = () => runSql(exchange, sql`SELECT 1 FROM request_log WHERE encode(response, 'escape') ~ '32128888'`);
   expect((await answers()).length).toBeGreaterThan(0);
 
   const erasure = await erase(exchange, number, { endMs: Date.now(), role: SubjectRole.SUBSCRIBER });

@@ -18,7 +18,7 @@ const START_MS = Date.now() - 4 * 3_600_000;
 
 let exchange: Exchange;
 beforeAll(async () => {
-  exchange = await startExchange({ reconcileIntervalMs: 20, heartbeatIntervalMs: 100, synchronousCommit: "off" });
+  exchange = await startExchange({ reconcileIntervalMs: 100, heartbeatIntervalMs: 100 });
   await exchange.addCarrier("alpha", { graceMs: 0n, timeZone: "UTC", legalCountry: "DK" });
   await exchange.assignNumbers("alpha", [OWN]);
 });
@@ -55,11 +55,11 @@ test("Erasure: a client that was in the middle resumes over erased records: dens
     };
     await followCdrs(client, { start: { case: "earliest", value: {} } as never, store, apply, signal: stop.signal });
   };
-  await ingest(exchange.app, "alpha", callsWith(person, "m", 50));
+  await ingest(exchange, "alpha", callsWith(person, "m", 50));
   await follow(() => seen.length >= 50);
   expect(calledOf(seen)).toEqual(Array(50).fill(person));
 
-  await ingest(exchange.app, "alpha", callsWith(person, "n", 50));
+  await ingest(exchange, "alpha", callsWith(person, "n", 50));
   await untilReconciled(exchange, "alpha", 100);
   using live = readFeed(client, { start: EARLIEST });
   await live.until((messages) => entriesOf(messages).length >= 100);
@@ -67,7 +67,7 @@ test("Erasure: a client that was in the middle resumes over erased records: dens
   const countShared = async () => {
     using beside = readFeed(client, { start: EARLIEST });
     await beside.until((messages) => entriesOf(messages).length >= 100);
-    return exchange.app.services.cdrPages.size;
+    return exchange.services.cdrPages.size;
   };
   await expect.poll(countShared).toBeGreaterThan(0);
   const { erasureId } = await erase(exchange, person);
@@ -90,7 +90,7 @@ test.each([
 ])(
   "Erasure: one drains until a stalled stream, which may still deliver what it read before, $end",
   async ({ person, letGo }) => {
-    await ingest(exchange.app, "alpha", callsWith(person, `s${person}`, 120));
+    await ingest(exchange, "alpha", callsWith(person, `s${person}`, 120));
     await untilReconciled(exchange, "alpha", 220);
     await using session = openSession();
     const stream = session.request({
@@ -105,12 +105,12 @@ test.each([
     stream.end();
     await once(stream, "response");
     // Never read: the server has read a page that it cannot send.
-    await expect.poll(() => exchange.app.services.hub.deliveries.oldestMs).toBeGreaterThan(100);
+    await expect.poll(() => exchange.services.hub.deliveries.oldestMs).toBeGreaterThan(100);
 
     const { erasureId } = await askErasure(exchange, person);
     const beatAfterDrain = () =>
       runSql<{ later: boolean }>(
-        exchange.app,
+        exchange,
         sql`SELECT bool_or(s.beat_time > e.drain_time + interval '1500 milliseconds' AND s.clear_time < e.drain_time) AS later
           FROM erasure e, serving_process s WHERE e.erasure_id = ${erasureId}`,
       );
@@ -126,7 +126,7 @@ test.each([
 
 test("Erasure: one that a restored backup has in the middle is finished before anything is served", async () => {
   const person = "+4587653003";
-  await ingest(exchange.app, "alpha", callsWith(person, "r", 20));
+  await ingest(exchange, "alpha", callsWith(person, "r", 20));
   await untilReconciled(exchange, "alpha", 360);
   await backUpCarrier(exchange.databaseUrl, "alpha");
   const { erasureId } = await erase(exchange, person);
@@ -151,6 +151,6 @@ async function openClient() {
 }
 
 function openSession() {
-  const session = connect(exchange.app.url);
+  const session = connect(exchange.url);
   return Object.assign(session, { [Symbol.asyncDispose]: async () => void session.destroy() });
 }

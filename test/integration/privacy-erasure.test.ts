@@ -1,11 +1,11 @@
 import { create } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Verdict } from "../../src/domain/calls/verdict.ts";
 import { type CdrFeedEntry, CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { ErasureState } from "../../src/gen/tandem/platform/v1/privacy_service_pb.js";
 import { type CallDuration, CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
 import { PartyKind } from "../../src/gen/tandem/type/v1/party_pb.js";
+import { Verdict } from "../../src/gen/tandem/type/v1/upload_pb.js";
 import { verifyAll } from "../../src/store/verify/verify.ts";
 import { erase, searchDatabase, untilReconciled } from "../support/erasure.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
@@ -17,7 +17,7 @@ const START_MS = Date.now() - 4 * HOUR_MS;
 
 let exchange: Exchange;
 beforeAll(async () => {
-  exchange = await startExchange({ reconcileIntervalMs: 20, heartbeatIntervalMs: 100 });
+  exchange = await startExchange({ reconcileIntervalMs: 100, heartbeatIntervalMs: 100 });
   await exchange.addCarrier("alpha", { graceMs: 0n, timeZone: "UTC", legalCountry: "DK" });
   await exchange.assignNumbers("alpha", [OWN]);
 });
@@ -64,7 +64,7 @@ test("Erasure: the number is gone from records, keys, results, feeds and uploads
   const other = "+4587654321";
   const correlation = { interconnectDialog: { callId: "87654321-abc@sbc.example" } };
   const outcome = { finalSipCode: 200, reasonPhrase: "called 87 65 43 21 <sip:+4587654321@sbc.example>" };
-  await ingest(exchange.app, "alpha", [
+  await ingest(exchange, "alpha", [
     platformCall("c-1", other, 0, { correlation, outcome }),
     platformCall("c-2", other, 10),
   ]);
@@ -93,7 +93,7 @@ test("Erasure: the number is gone from records, keys, results, feeds and uploads
   expect(first?.case === "record" && first.value.parties?.calling?.value).toBe(OWN);
   const last = after.at(-1);
   expect(last?.case === "erasure" && last.value.records.map(({ recordId }) => recordId)).toEqual(["c-1", "c-2"]);
-  expect(await verifyAll(exchange.app.services.db, new AbortController().signal)).toEqual([]);
+  expect(await verifyAll(exchange.services.db, new AbortController().signal)).toEqual([]);
 });
 
 test("Erasure: a replay of an erased record is answered by its stored verdict, and stores nothing", async () => {
@@ -112,7 +112,7 @@ test("Erasure: a replay of an erased record is answered by its stored verdict, a
 test("Erasure: a record that comes late is erased as it arrives, and counted", async () => {
   const other = "+4587650002";
   await erase(exchange, other);
-  await ingest(exchange.app, "alpha", [platformCall("c-5", other, 30)]);
+  await ingest(exchange, "alpha", [platformCall("c-5", other, 30)]);
   await upload("u-5", [
     carrierCall("d-5", other, 30),
     carrierCall("d-6", other, 31, { calling: e164("+4511111111") as never }),

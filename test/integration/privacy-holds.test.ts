@@ -1,17 +1,17 @@
 import type { Client } from "@connectrpc/connect";
 import { sql } from "kysely";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { RecordPart } from "../../src/domain/privacy/retention-parts.ts";
+import { FeedId } from "../../src/domain/feed-id.ts";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { AuditOutcome } from "../../src/gen/tandem/platform/v1/audit_event_pb.js";
 import { HoldReason, HoldState } from "../../src/gen/tandem/platform/v1/hold_pb.js";
 import { CdrService as PlatformCdrService } from "../../src/gen/tandem/platform/v1/platform_cdr_service_pb.js";
 import { PrivacyService } from "../../src/gen/tandem/platform/v1/privacy_service_pb.js";
+import { RecordPart } from "../../src/gen/tandem/type/v1/agreement_pb.js";
 import { QualityVerdict } from "../../src/gen/tandem/type/v1/stream_quality_pb.js";
 import { systemTransaction } from "../../src/store/database/database.ts";
 import { ensurePartitions } from "../../src/store/database/partitions.ts";
-import { Feed } from "../../src/store/database/schema.ts";
 import { HoldsChanged, raiseFloors, readRetentionState } from "../../src/store/privacy/retention-state.ts";
 import { verifyAll } from "../../src/store/verify/verify.ts";
 import { runCli } from "../support/cli.ts";
@@ -36,10 +36,10 @@ let exchange: Exchange;
 let privacy: Client<typeof PrivacyService>;
 let cdrs: Client<typeof CdrService>;
 let durations: Client<typeof DurationService>;
-const db = () => exchange.app.services.db;
+const db = () => exchange.services.db;
 
 beforeAll(async () => {
-  exchange = await startExchange({ retentionIntervalMs: 0, synchronousCommit: "off" });
+  exchange = await startExchange({ partitions: "weekly", retentionIntervalMs: 0 });
   privacy = await exchange.platformClient(PrivacyService);
   cdrs = await exchange.carrierClient(CdrService, "alpha");
   durations = await exchange.carrierClient(DurationService, "alpha");
@@ -202,7 +202,7 @@ test("Keep while disputed: a hold on a record that is not there holds nothing; o
 test("Keep while disputed: no floor is raised past a hold that was made since held records were copied", async () => {
   const { holdGeneration, ...state } = await systemTransaction(db(), (tx) => readRetentionState(tx, "alpha"));
   await hold({ case: "records", value: { records: [single(1, "P-new", 1)] } });
-  const floors = { [Feed.NUMBERS]: 1n, [Feed.CDRS]: 1_000n, [Feed.DISCREPANCIES]: 1n, [Feed.DURATIONS]: 1n };
+  const floors = { [FeedId.NUMBERS]: 1n, [FeedId.CDRS]: 1_000n, [FeedId.DISCREPANCIES]: 1n, [FeedId.DURATIONS]: 1n };
   const cutoffs = { ...state, numberHistory: 0n, logs: 0n };
   const raise = (generation: bigint) =>
     systemTransaction(db(), (tx) => raiseFloors(tx, "alpha", floors, cutoffs, generation));
@@ -212,7 +212,7 @@ test("Keep while disputed: no floor is raised past a hold that was made since he
 
 test("Keep while disputed: holds and policies are made and shown by commands", async () => {
   const tandem = async (...args: string[]) => {
-    const settings = { TANDEM_URL: exchange.app.url, TANDEM_DATA_DIR: exchange.dataDir };
+    const settings = { TANDEM_URL: exchange.url, TANDEM_DATA_DIR: exchange.dataDir };
     const { code, stdout, stderr } = await runCli(["privacy", ...args], settings);
     if (code !== 0) throw new Error(stderr);
     return stdout;

@@ -187,7 +187,7 @@ test("Minimisation: network identifiers are delivered to nobody, the platform in
     ["open", "+4533123602"],
   ] as const) {
     const parties = { calling: { kind: 1, value: number }, called: { kind: 1, value: OTHER } };
-    await ingest(exchange.app, carrierId, [call(`${carrierId}-network`, { parties, networkIdentifiers })]);
+    await ingest(exchange, carrierId, [call(`${carrierId}-network`, { parties, networkIdentifiers })]);
     const carrier = await exchange.carrierClient(CdrService, carrierId);
     const platform = await exchange.platformClient(PlatformCdrService);
     const name = { case: "recordId" as const, value: `${carrierId}-network` };
@@ -207,7 +207,7 @@ test("Minimisation: network identifiers are delivered to nobody, the platform in
       const record = records.find(({ recordId }) => recordId === `${carrierId}-network`);
       expect(record?.networkIdentifiers?.carrierMediaAddress).toBe(carrierId === "open" ? "192.0.2.77" : undefined);
     }
-    await reconcileFully(exchange.app.services.db, carrierId, { nowMs: Date.now() + 48 * HOUR_MS });
+    await reconcileFully(exchange.services.db, carrierId, { nowMs: Date.now() + 48 * HOUR_MS });
     const { explanations } = await explain.explainCall({
       carrierId,
       target: { case: "platformRecordId", value: `${carrierId}-network` },
@@ -224,7 +224,7 @@ test("Masking: usage shows other parties without their last digits, codes whole,
   const own = e164("+4533123603");
   const out = (id: string, minutes: number, called: object) =>
     call(id, { parties: { calling: own, called } }, at(minutes));
-  await ingest(exchange.app, "usage", [
+  await ingest(exchange, "usage", [
     out("first", 1, e164("+12025550123")),
     out("second", 2, e164("+12025550124")),
     out("emergency", 3, { kind: PartyKind.EMERGENCY, value: "112" }),
@@ -232,8 +232,8 @@ test("Masking: usage shows other parties without their last digits, codes whole,
     out("name", 5, { kind: PartyKind.NON_E164, value: "reception" }),
     call("restricted", { direction: 2, parties: { calling: e164(HIDDEN, 2), called: own } }, at(6)),
   ]);
-  await appendDurations(exchange.app.services.db, "usage", []);
-  await reconcileFully(exchange.app.services.db, "usage", { nowMs: Date.now() + 48 * HOUR_MS });
+  await appendDurations(exchange.services.db, "usage", []);
+  await reconcileFully(exchange.services.db, "usage", { nowMs: Date.now() + 48 * HOUR_MS });
   const day = (ms: number) => new Date(ms).toISOString().slice(0, 10);
   const request = {
     customerId: "echo-bank",

@@ -45,7 +45,7 @@ beforeAll(async () => {
     await exchange.addCarrier(carrierId, { region });
     await exchange.assignNumbers(carrierId, [number], customerId);
     const parties = { calling: { kind: 1, value: number }, called: { kind: 1, value: "+442079460018" } };
-    await ingest(exchange.app, carrierId, [
+    await ingest(exchange, carrierId, [
       call(`${carrierId}-record`, { parties, callId: `${carrierId}-call` }, Date.now() - DAY_MS),
     ]);
     const start_time = new Date(Date.now() - DAY_MS).toISOString();
@@ -55,8 +55,8 @@ beforeAll(async () => {
       customer_id: customerId,
       start_time,
     };
-    await appendDiscrepancies(exchange.app.services.db, carrierId, [row]);
-    await setReconciled(exchange.app.services.db, carrierId);
+    await appendDiscrepancies(exchange.services.db, carrierId, [row]);
+    await setReconciled(exchange.services.db, carrierId);
   }
   await provideAway();
   regional = await exchange.openSecondApp({ region: "eu" });
@@ -265,8 +265,8 @@ describe("Residency: a process of another region refuses to serve a carrier to t
 
 describe("Residency: the jobs of a process of another region leave a carrier alone", () => {
   test("it is not reconciled there", async () => {
-    const { db } = exchange.app.services;
-    await using _ = await exchange.openSecondApp({ region: "eu", reconcileIntervalMs: 20 });
+    const { db } = exchange.services;
+    await using _ = await exchange.openSecondApp({ region: "eu", reconcileIntervalMs: 100 });
     const judged = async (carrierId: string) =>
       (await readAllResults(db, carrierId)).filter(({ recordId }) => recordId === `${carrierId}-record`).length;
     await expect.poll(() => judged(HERE.carrierId)).toBe(1);
@@ -274,7 +274,7 @@ describe("Residency: the jobs of a process of another region leave a carrier alo
   });
 
   test("nor are its quarantine, its schedule or its customers' closed periods taken up", async () => {
-    const { db } = exchange.app.services;
+    const { db } = exchange.services;
     for (const { carrierId } of [HERE, AWAY]) {
       await using upload = await UploadStream.open(exchange, durationUpload, carrierId, { uploadId: "waiting" });
       await upload.next("opened");

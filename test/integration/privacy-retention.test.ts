@@ -1,7 +1,6 @@
 import type { Client, ConnectError } from "@connectrpc/connect";
 import { sql } from "kysely";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Purpose, RecordPart } from "../../src/domain/privacy/retention-parts.ts";
 import { BadRequestSchema, ErrorInfoSchema } from "../../src/gen/google/rpc/error_details_pb.js";
 import { AgreementService } from "../../src/gen/tandem/carrier/v1/agreement_service_pb.js";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
@@ -9,7 +8,9 @@ import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_servic
 import { AuditOutcome } from "../../src/gen/tandem/platform/v1/audit_event_pb.js";
 import { CarrierService } from "../../src/gen/tandem/platform/v1/carrier_service_pb.js";
 import { PrivacyService } from "../../src/gen/tandem/platform/v1/privacy_service_pb.js";
+import { ProcessingPurpose } from "../../src/gen/tandem/platform/v1/retention_policy_pb.js";
 import { UsageService } from "../../src/gen/tandem/platform/v1/usage_service_pb.js";
+import { RecordPart } from "../../src/gen/tandem/type/v1/agreement_pb.js";
 import { QualityVerdict } from "../../src/gen/tandem/type/v1/stream_quality_pb.js";
 import { RecordIssue, Verdict } from "../../src/gen/tandem/type/v1/upload_pb.js";
 import { ownerTransaction } from "../../src/store/database/database.ts";
@@ -39,11 +40,11 @@ let swift: Client<typeof CdrService>;
 let slow: Client<typeof CdrService>;
 let cursorOfFirst: string;
 
-const db = () => exchange.app.services.db;
+const db = () => exchange.services.db;
 const NO_STOP = new AbortController().signal;
 
 beforeAll(async () => {
-  exchange = await startExchange({ retentionIntervalMs: 0, synchronousCommit: "off" });
+  exchange = await startExchange({ partitions: "weekly", retentionIntervalMs: 0 });
   privacy = await exchange.platformClient(PrivacyService);
   swift = await exchange.carrierClient(CdrService, "swift");
   slow = await exchange.carrierClient(CdrService, "slow");
@@ -264,7 +265,7 @@ test("Keep at least: a part is kept for the longest of its purposes, by the carr
   await privacy.setRetentionPolicy({ requestId: newRequestId(), policy: country });
   await privacy.setRetentionPolicy(policyOf("IE", "irish", RecordPart.QUALITY, 20));
   const forReconciling = policyOf("IE", "irish", RecordPart.QUALITY, 25);
-  forReconciling.policy.purpose = Purpose.RECONCILIATION;
+  forReconciling.policy.purpose = ProcessingPurpose.RECONCILIATION;
   await privacy.setRetentionPolicy(forReconciling);
   const agreed = async (carrierId: string) => {
     const client = await exchange.carrierClient(AgreementService, carrierId);
@@ -283,9 +284,9 @@ test("Keep at least: a part is kept for the longest of its purposes, by the carr
   expect(
     policies.map((policy) => [policy.carrierId, policy.purpose, policy.retentionDays, policy.initialInForce]),
   ).toEqual([
-    [undefined, Purpose.TROUBLESHOOTING, 60, false],
-    ["irish", Purpose.TROUBLESHOOTING, 20, false],
-    ["irish", Purpose.RECONCILIATION, 25, false],
+    [undefined, ProcessingPurpose.TROUBLESHOOTING, 60, false],
+    ["irish", ProcessingPurpose.TROUBLESHOOTING, 20, false],
+    ["irish", ProcessingPurpose.RECONCILIATION, 25, false],
   ]);
 });
 

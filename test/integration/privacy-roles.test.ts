@@ -4,7 +4,7 @@ import { sql } from "kysely";
 import type pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readSchemaText } from "../../scripts/schema-text.ts";
-import { AuditOutcome } from "../../src/domain/privacy/audit.ts";
+import { AuditOutcome } from "../../src/gen/tandem/platform/v1/audit_event_pb.js";
 import { CarrierService } from "../../src/gen/tandem/platform/v1/carrier_service_pb.js";
 import { appendAuditEvent } from "../../src/store/audit/audit-log.ts";
 import {
@@ -17,9 +17,9 @@ import {
 } from "../../src/store/database/database.ts";
 import { migrate } from "../../src/store/database/migrate.ts";
 import { verifyAuditChain } from "../../src/store/verify/verify-audit.ts";
-import { startTestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { createTestDatabase } from "../support/database.ts";
+import { startExchange } from "../support/exchange.ts";
 
 // Rows of other carriers are in row-level-security.test.ts, table by table and column by column.
 
@@ -185,7 +185,7 @@ test("Confidentiality: the set-up that docs/operations.md gives for a PostgreSQL
   try {
     const url = new URL(database.url);
     [url.username, url.password] = [login, "choose-one"];
-    await using app = await startTestApp({ databaseUrl: url.href, reconcileIntervalMs: 50 });
+    await using app = await startExchange({ databaseUrl: url.href, reconcileIntervalMs: 50 });
     await addCarrier(app.services.db, "acme");
     const carriers = createClient(CarrierService, app.connect(await app.platformToken()));
     expect((await carriers.listCarriers({})).carriers).toMatchObject([{ carrierId: "acme" }]);

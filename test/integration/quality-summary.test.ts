@@ -54,7 +54,7 @@ const THE_DAY = period(BASE_MS - 12 * HOUR_MS, BASE_MS + 12 * HOUR_MS);
 describe("SummarizeQuality", () => {
   test("computes ASR, NER, ACD, PDD and MOS percentiles, poor streams and why, as by hand", async () => {
     const client = await newCarrier("figures");
-    await ingest(exchange.app, "figures", [
+    await ingest(exchange, "figures", [
       // Answered for 60 s; two streams, of which one is poor.
       attempt(
         "a",
@@ -97,7 +97,7 @@ describe("SummarizeQuality", () => {
       // Taken back below.
       attempt("void", { ring: 700, answer: 800 }, { finalSipCode: 200 }),
     ]);
-    await ingest(exchange.app, "figures", [
+    await ingest(exchange, "figures", [
       attempt(
         "k",
         { ring: 5_000, answer: 8_000, end: 28_000 },
@@ -140,7 +140,7 @@ describe("SummarizeQuality", () => {
   test("leaves out what there is nothing to divide by", async () => {
     const client = await newCarrier("nothing");
     expect((await client.summarizeQuality({ ...THE_DAY, period: DAY })).summaries).toEqual([]);
-    await ingest(exchange.app, "nothing", [attempt("f", {}, { finalSipCode: 503 })]);
+    await ingest(exchange, "nothing", [attempt("f", {}, { finalSipCode: 503 })]);
     const [summary] = (await client.summarizeQuality({ ...THE_DAY, period: DAY })).summaries;
     expect(summary).toMatchObject({ attemptCount: 1n, answerSeizureRatio: 0, networkEffectivenessRatio: 0 });
     for (const absent of ["averageCallDurationMs", "postDialDelayMs", "mosLq", "mosCq", "poorStreamRatio"] as const)
@@ -155,7 +155,7 @@ describe("SummarizeQuality", () => {
       direction: 2,
       parties: { calling: { kind: 1, value: "+12025550123" }, called: { kind: 1, value: NUMBER } },
     };
-    await ingest(exchange.app, "groups", [
+    await ingest(exchange, "groups", [
       attempt("a", answered, { finalSipCode: 200 }, on("t1", "PCMA")),
       attempt("b", {}, { finalSipCode: 503 }, on("t1", "opus")),
       attempt("c", answered, { finalSipCode: 200 }, { ...on("t2", "PCMA"), ...inbound }),
@@ -200,7 +200,7 @@ describe("SummarizeQuality", () => {
       const [startMs, endMs] = [sunday + start * HOUR_MS, sunday + end * HOUR_MS];
       const invites = [startMs - 1_000, startMs, endMs - 1_000, endMs];
       await ingest(
-        exchange.app,
+        exchange,
         `clocks-${season}`,
         invites.map((ms, index) => call(`c${index}`, {}, ms)),
       );
@@ -221,7 +221,7 @@ describe("SummarizeQuality", () => {
   test("hours are UTC, also where the carrier's zone is off by a quarter of one", async () => {
     const client = await newCarrier("hours", "Asia/Kathmandu");
     const at = (ms: number) => call(`at-${ms}`, {}, BASE_MS + ms);
-    await ingest(exchange.app, "hours", [at(0), at(HOUR_MS - 1), at(HOUR_MS)]);
+    await ingest(exchange, "hours", [at(0), at(HOUR_MS - 1), at(HOUR_MS)]);
     const { summaries } = await client.summarizeQuality({ ...THE_DAY, period: HOUR });
     expect(
       summaries.map(({ periodStartTime, attemptCount }) => [Number(periodStartTime?.seconds) * 1_000, attemptCount]),

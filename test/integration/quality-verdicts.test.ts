@@ -76,7 +76,7 @@ test("a stream that lost a twentieth, by the counts and scores of a media proxy,
 async function judgedAt(carrierId: string, calls: readonly CallDetailRecord[]) {
   await exchange.addCarrier(carrierId);
   await exchange.assignNumbers(carrierId, ["+441632960001"]);
-  await ingest(exchange.app, carrierId, calls);
+  await ingest(exchange, carrierId, calls);
   const client = await exchange.carrierClient(CdrService, carrierId);
   const { records } = await client.listCdrs(period());
   const judged = records.map(({ recordId, qualityVerdict, qualityReasons }) => [

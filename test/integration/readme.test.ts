@@ -14,8 +14,8 @@ beforeAll(async () => {
   exchange = await startExchange();
   await exchange.addCarrier("nordlys-tele");
   await exchange.assignNumbers("nordlys-tele", [NUMBER]);
-  await ingest(exchange.app, "nordlys-tele", calls("r", RECORDS));
-  commands = await readCommands("Follow a feed", "GetCdrFeed");
+  await ingest(exchange, "nordlys-tele", calls("r", RECORDS));
+  commands = await readCommands("Follow a feed");
 });
 afterAll(() => exchange?.[Symbol.asyncDispose]());
 
@@ -28,7 +28,7 @@ async function runCommand(containing: string) {
   // Functions, so that the command itself stays as it is.
   const limits = 'curl() { command curl --max-time 3 "$@"; }; npm() { command timeout --signal=INT 15 npm "$@"; };';
   return await runShell(`${limits}\n${command}`, {
-    URL: exchange.app.url,
+    URL: exchange.url,
     TOKEN: await exchange.carrierToken("nordlys-tele"),
   });
 }
@@ -53,15 +53,13 @@ test("the README's command follows the feed in lines that a person can read", as
   expect(stdout.toString().trim().split("\n")).toHaveLength(RECORDS);
 });
 
-/** The commands of the shell block of a section that contains a text, without their comments. */
-async function readCommands(section: string, containing: string): Promise<string[]> {
+/** The shell commands of a section, without their comments. */
+async function readCommands(section: string): Promise<string[]> {
   const readme = await readFile(new URL("../../README.md", import.meta.url), "utf8");
-  const [, text = ""] = readme.split(`\n## ${section}\n`);
-  const blocks = [...text.matchAll(/```sh\n(.*?)```/gs)].map(([, block = ""]) => block);
-  const block = blocks.find((candidate) => candidate.includes(containing)) ?? "";
-  return block
-    .replaceAll(/^#.*$/gm, "")
-    .split("\n\n")
+  const [, rest = ""] = readme.split(`\n## ${section}\n`);
+  const [text = ""] = rest.split("\n## ");
+  return [...text.matchAll(/```sh\n(.*?)```/gs)]
+    .flatMap(([, block = ""]) => block.replaceAll(/^#.*$/gm, "").split("\n\n"))
     .map((command) => command.trim())
     .filter(Boolean);
 }

@@ -6,11 +6,13 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ingestCdrs } from "../../src/client/ingest-cdrs.ts";
 import { uploadDurations } from "../../src/client/upload-durations.ts";
 import { arraySource } from "../../src/client/upload-source.ts";
-import { MatchCause, Side } from "../../src/domain/matching/result.ts";
+import { enumValues } from "../../src/domain/enum-values.ts";
+import { PLATFORM_SIDE } from "../../src/domain/record-kind.ts";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { CdrService } from "../../src/gen/tandem/platform/v1/platform_cdr_service_pb.js";
 import type { CallDetailRecord } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import type { CallDuration } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
+import { DiscrepancyCause } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
 import { RecordIssue, type RecordOutcome, Verdict } from "../../src/gen/tandem/type/v1/upload_pb.js";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { REAL_DAY, realCdrs, realDurations } from "../support/real-switch.ts";
@@ -73,13 +75,13 @@ async function judge(calls: Calls, { isUnary, isJson }: Door, unanswered: boolea
 
 /** Reconciles, and tells every result that stands. */
 async function storedResults(carrierId: string): Promise<string[]> {
-  const { db } = exchange.app.services;
+  const { db } = exchange.services;
   await reconcileFully(db, carrierId);
   const rows = (await readAllResults(db, carrierId)).filter(({ isMerged }) => !isMerged);
-  const causesOf = (bits: number) => Object.values(MatchCause).filter((cause) => (bits & (1 << cause)) !== 0);
+  const causesOf = (bits: number) => enumValues(DiscrepancyCause).filter((cause) => (bits & (1 << cause)) !== 0);
   return rows
     .map((row) => {
-      const platform = row.side === Side.PLATFORM ? row : undefined;
+      const platform = row.side === PLATFORM_SIDE ? row : undefined;
       return tellResult({ platform, carrier: row.carrierRecords, status: row.status, causes: causesOf(row.causes) });
     })
     .sort();
@@ -90,7 +92,7 @@ async function clientOf<S extends DescService>(service: S, token: string, isJson
     request.header.set("authorization", `Bearer ${token}`);
     return next(request);
   };
-  const options = { baseUrl: exchange.app.url, httpVersion: "2" as const, interceptors: [bearer] };
+  const options = { baseUrl: exchange.url, httpVersion: "2" as const, interceptors: [bearer] };
   return createClient(service, createConnectTransport({ ...options, useBinaryFormat: !isJson }));
 }
 

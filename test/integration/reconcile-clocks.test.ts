@@ -1,8 +1,10 @@
 import { afterAll, describe, expect, test } from "vitest";
-import { MatchCause, MatchStatus } from "../../src/domain/matching/result.ts";
+import { enumValues } from "../../src/domain/enum-values.ts";
+import { PLATFORM_SIDE } from "../../src/domain/record-kind.ts";
 import { addDays } from "../../src/domain/time/instant.ts";
 import type { CallDetailRecord } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import type { CallDuration } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
+import { DiscrepancyCause, DiscrepancyStatus } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
 import { openTestStore } from "../support/database.ts";
 import { timestamp } from "../support/feed.ts";
 import { addReconciledCarrier, cdr, duration } from "../support/minute-calls.ts";
@@ -87,11 +89,15 @@ async function reconcile(sides: Sides, order: "as they came" | "backwards"): Pro
     .map((row) => {
       const records = row.carrierRecords.map(({ recordId }) => recordId).join("+");
       // Without a grace one side is late, whichever came last.
-      const causes = Object.entries(MatchCause).filter(([name, cause]) => (row.causes >> cause) & 1 && name !== "LATE");
-      const status = Object.entries(MatchStatus).find(([, each]) => each === row.status)?.[0];
-      return [row.side === 1 ? `${row.recordId}/${records}` : records, status, ...causes.map(([name]) => name)].join(
-        " ",
-      );
+      const isTold = (cause: DiscrepancyCause) => (row.causes >> cause) & 1 && cause !== DiscrepancyCause.LATE;
+      const causes = enumValues(DiscrepancyCause)
+        .filter(isTold)
+        .map((cause) => DiscrepancyCause[cause]);
+      return [
+        row.side === PLATFORM_SIDE ? `${row.recordId}/${records}` : records,
+        DiscrepancyStatus[row.status],
+        ...causes,
+      ].join(" ");
     })
     .sort();
 }

@@ -1,10 +1,10 @@
 import { create } from "@bufbuild/protobuf";
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
+import { FeedId } from "../../src/domain/feed-id.ts";
 import { addDays } from "../../src/domain/time/instant.ts";
 import { type Correlation, CorrelationSchema } from "../../src/gen/tandem/type/v1/call_pb.js";
 import { reconcileCarrier } from "../../src/reconcile/reconcile-carrier.ts";
 import { carrierTransaction, systemTransaction } from "../../src/store/database/database.ts";
-import { Feed } from "../../src/store/database/schema.ts";
 import { lockFeed } from "../../src/store/feeds/feed-head.ts";
 import { readReconcilePosition, settleIdleCarriers } from "../../src/store/reconciliation/reconcile-progress.ts";
 import { openTestStore } from "../support/database.ts";
@@ -191,7 +191,7 @@ describe("how far a carrier is reconciled", () => {
     await reconcileFully(db, carrierId);
     const signal = new AbortController().signal;
     const reconciling = await carrierTransaction(db, carrierId, async (tx) => {
-      const { ingestTime } = await lockFeed(tx, carrierId, Feed.DURATIONS);
+      const { ingestTime } = await lockFeed(tx, carrierId, FeedId.DURATIONS);
       const run = reconcileCarrier({ db, carrierId, holder: "test", signal });
       // It can go no further.
       await expect.poll(countBlocked).toBe(1);

@@ -16,7 +16,7 @@ const MINUTE_MS = 60_000;
 
 let exchange: Exchange;
 beforeAll(async () => {
-  exchange = await startExchange({ reconcileIntervalMs: 20, heartbeatIntervalMs: 100 });
+  exchange = await startExchange({ reconcileIntervalMs: 100, heartbeatIntervalMs: 100 });
   await exchange.addCarrier("acme", { graceMs: 0n, timeZone: "UTC" });
   await exchange.assignNumbers("acme", [NUMBER], "cedar-bank");
 });
@@ -47,7 +47,7 @@ test("what differs reaches a live stream, lists and the summary; a correction re
   await feed.until((messages) => messages.length > 0);
 
   const calls = [0, 1, 2].map((index) => call(`r-${index}`, {}, START_MS + index * 10 * MINUTE_MS));
-  await ingest(exchange.app, "acme", calls);
+  await ingest(exchange, "acme", calls);
   await durations.appendDurations({ uploadId: "first", records: [duration(0, MINUTE_MS), duration(1, 75_000)] });
   // Whatever was said on the way, in which order the records came: one that differs, and one that
   // is missing.

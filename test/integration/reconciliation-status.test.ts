@@ -37,9 +37,9 @@ test("a carrier that has sent nothing yet has all at zero, and no times that nev
 });
 
 test("tells positions and heads, what is pending and since when, what is unresolved, in quarantine and judged again", async () => {
-  const { db } = exchange.app.services;
+  const { db } = exchange.services;
   await exchange.assignNumbers("alpha", [NUMBER]);
-  await ingest(exchange.app, "alpha", calls("r", 5));
+  await ingest(exchange, "alpha", calls("r", 5));
   await using upload = await UploadStream.open(exchange, durationUpload, "alpha", { uploadId: "u" });
   await upload.next("opened");
   upload.batch(0, [...someRecords(0, 3, { calling: NUMBER }), { id: "nobody's", calling: "+441632960999" }]);
@@ -64,7 +64,7 @@ test("tells positions and heads, what is pending and since when, what is unresol
     { discrepancy_id: "b", status: 1 },
   ]);
   await runSql(
-    exchange.app,
+    exchange,
     sql`INSERT INTO reconcile_minute VALUES ('alpha', '2026-05-31T22:30:00Z'), ('alpha', '2026-06-02T10:00:00Z')`,
   );
   const { statuses } = await (await platform()).getReconciliationStatus({ carrierIds: ["alpha"] });
@@ -97,7 +97,7 @@ test("tells positions and heads, what is pending and since when, what is unresol
 });
 
 test("a carrier to which nothing comes is reconciled through now; one with something left to do is not", async () => {
-  const { db } = exchange.app.services;
+  const { db } = exchange.services;
   const throughOf = async (carrierId: string) => {
     const { statuses } = await (await platform()).getReconciliationStatus({ carrierIds: [carrierId] });
     return Number(statuses[0]?.reconciledThroughTime?.seconds ?? 0n) * 1_000;
@@ -105,7 +105,7 @@ test("a carrier to which nothing comes is reconciled through now; one with somet
   const before = Date.parse("2026-06-05T00:00:00Z");
   for (const carrierId of ["bravo", "charlie"])
     await setReconciled(db, carrierId, { reconciled_through: new Date(before).toISOString() });
-  await runSql(exchange.app, sql`INSERT INTO reconcile_minute VALUES ('bravo', '2026-06-05T00:00:00Z')`);
+  await runSql(exchange, sql`INSERT INTO reconcile_minute VALUES ('bravo', '2026-06-05T00:00:00Z')`);
   const listed = await systemTransaction(db, (tx) => listCarriersToReconcile(tx, RULE_VERSION, 10));
   expect(listed).toEqual(["alpha", "bravo"]);
   await systemTransaction(db, (tx) => settleIdleCarriers(tx, RULE_VERSION, 1_000_000_000));
@@ -121,16 +121,16 @@ test("a carrier to which nothing comes is reconciled through now; one with somet
 });
 
 test("carriers that wait longest are reconciled first, those that never were before all", async () => {
-  const { db } = exchange.app.services;
+  const { db } = exchange.services;
   const list = (limit: number) => systemTransaction(db, (tx) => listCarriersToReconcile(tx, RULE_VERSION, limit));
-  await runSql(exchange.app, sql`DELETE FROM reconcile_position WHERE carrier_id = 'charlie'`);
+  await runSql(exchange, sql`DELETE FROM reconcile_position WHERE carrier_id = 'charlie'`);
   for (const [carrierId, day] of [
     ["alpha", "06"],
     ["bravo", "05"],
   ] as const) {
     await setReconciled(db, carrierId, { reconciled_through: `2026-06-${day}T00:00:00Z` });
     await runSql(
-      exchange.app,
+      exchange,
       sql`INSERT INTO reconcile_minute VALUES (${carrierId}, '2026-06-05T00:00:00Z') ON CONFLICT DO NOTHING`,
     );
   }

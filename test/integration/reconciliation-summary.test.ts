@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { CARRIER_SIDE } from "../../src/domain/record-kind.ts";
 import { ReconciliationService } from "../../src/gen/tandem/carrier/v1/reconciliation_service_pb.js";
 import { ReconciliationService as PlatformReconciliationService } from "../../src/gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import {
@@ -26,7 +27,7 @@ afterAll(() => exchange[Symbol.asyncDispose]());
 async function newCarrier(rows: readonly PartialResult[], settings: Settings = {}) {
   const carrierId = `carrier-${++carrierCount}`;
   await exchange.addCarrier(carrierId, settings);
-  await insertCallResults(exchange.app.services.db, carrierId, rows);
+  await insertCallResults(exchange.services.db, carrierId, rows);
   return { carrierId, client: await exchange.carrierClient(ReconciliationService, carrierId) };
 }
 
@@ -147,7 +148,7 @@ describe("the figures of a row", () => {
     const ambiguous = (pair: bigint, row: PartialResult) =>
       on("2026-06-01", { status: 10, matched_by: 0, pair_key: pair, ...row });
     const platform = { carrier_answered: null, carrier_ms: null };
-    const carrier = { side: 2, platform_answered: null, platform_ms: null };
+    const carrier = { side: CARRIER_SIDE, platform_answered: null, platform_ms: null };
     const row = await summaryOf([
       ambiguous(1n, { ...platform, platform_ms: 60_000n }),
       ambiguous(1n, { ...platform, platform_ms: 40_000n, causes: 1 << 7 }),
@@ -286,7 +287,7 @@ describe("the rows", () => {
     const { client, carrierId } = await newCarrier([], { createTime });
     const read = async () => (await client.getReconciliationSummary(JUNE)).reconciledThroughTime;
     expect(await read()).toMatchObject({ seconds: 1_700_000_000n });
-    await setReconciled(exchange.app.services.db, carrierId, { reconciled_through: "2026-06-05T00:00:00Z" });
+    await setReconciled(exchange.services.db, carrierId, { reconciled_through: "2026-06-05T00:00:00Z" });
     expect(await read()).toMatchObject({ seconds: BigInt(Date.parse("2026-06-05T00:00:00Z") / 1_000) });
   });
 });
@@ -343,7 +344,7 @@ describe("reporting_state", () => {
 
 test("the platform's summary is of one carrier, or of every one with its own thresholds, by carrier and then as the carrier's", async () => {
   await using own = await startExchange();
-  const { db } = own.app.services;
+  const { db } = own.services;
   const through = { alpha: "2026-06-03T00:00:00Z", charlie: "2026-06-02T00:00:00Z" };
   for (const [carrierId, netRatio] of [
     ["alpha", 0.01],

@@ -11,16 +11,16 @@ import {
   ServerReflectionResponseSchema,
 } from "../../src/gen/grpc/reflection/v1/reflection_pb.js";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
-import { startTestApp, type TestApp } from "../support/app.ts";
+import { type Exchange, startExchange } from "../support/exchange.ts";
 import { reasonOf } from "../support/refusal.ts";
 
 type Question = MessageShape<typeof ServerReflectionRequestSchema>["messageRequest"];
 type Answer = MessageShape<typeof ServerReflectionResponseSchema>["messageResponse"];
 
-let app: TestApp;
+let app: Exchange;
 let client: Client;
 beforeAll(async () => {
-  app = await startTestApp();
+  app = await startExchange();
   client = new Client(`127.0.0.1:${app.port}`, credentials.createInsecure());
 });
 afterAll(async () => {
@@ -100,7 +100,7 @@ test("what is not there is NOT_FOUND within the stream, which goes on", async ()
 });
 
 test("can be switched off", async () => {
-  await using closed = await startTestApp({ reflection: "off" });
+  await using closed = await startExchange({ reflection: "off" });
   const reflection = createClient(ServerReflection, closed.connect());
   expect(await reasonOf(reflection.serverReflectionInfo(nothing()))).toBe("UNIMPLEMENTED");
 });

@@ -1,13 +1,13 @@
 import { randomBytes } from "node:crypto";
 import { Code } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { RecordPart } from "../../src/domain/privacy/retention-parts.ts";
 import { Seals } from "../../src/domain/seals.ts";
 import { encodeCursor, openCursor } from "../../src/feed/cursor.ts";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
 import { CarrierService } from "../../src/gen/tandem/platform/v1/carrier_service_pb.js";
 import { NumberService as PlatformNumberService } from "../../src/gen/tandem/platform/v1/platform_number_service_pb.js";
+import { RecordPart } from "../../src/gen/tandem/type/v1/agreement_pb.js";
 import { applyRetention } from "../../src/jobs/retention.ts";
 import { decodePageToken } from "../../src/rpc/shared/page-token.ts";
 import { listAuditEvents } from "../../src/store/audit/audit-events.ts";
@@ -15,9 +15,9 @@ import { systemTransaction } from "../../src/store/database/database.ts";
 import { readSealSecrets, rotateSealKey } from "../../src/store/database/seal-keys.ts";
 import unsealed from "../data/unsealed-tokens.json" with { type: "json" };
 import { runCli } from "../support/cli.ts";
-import { EVENTUALLY_MS } from "../support/eventually.ts";
 import { type Exchange, nowMicros, startExchange } from "../support/exchange.ts";
 import { atCursor, calls, EARLIEST, HEAD, ingest, NUMBER, readAll, refusal, refusedFeed } from "../support/feed.ts";
+import { EVENTUALLY_MS } from "../support/limits.ts";
 import { provisionItem } from "../support/numbers.ts";
 
 const NUMBERS = ["+4532000001", "+4532000002", "+4532000003"];
@@ -108,7 +108,7 @@ describe("keys rotate", () => {
     const own = opening.use(await startExchange({ heartbeatIntervalMs: 100 }));
     await own.addCarrier("acme");
     await own.assignNumbers("acme", [NUMBER]);
-    await ingest(own.app, "acme", calls("r", 5));
+    await ingest(own, "acme", calls("r", 5));
     const client = await own.carrierClient(CdrService, "acme");
     const cursor = (await readAll(client, { start: EARLIEST, end: HEAD })).messages[0]?.cursor ?? "";
     const consumers = ["a", "b"] as const;
@@ -123,7 +123,7 @@ describe("keys rotate", () => {
   test("and every process seals with the new one within seconds; what the old one sealed still opens", async () => {
     await using opened = await openRotated();
     const { own, client, cursor, pageToken } = opened;
-    const { keyId } = await rotateSealKey(own.app.services.db, { forgetOld: false, actor: "test" });
+    const { keyId } = await rotateSealKey(own.services.db, { forgetOld: false, actor: "test" });
     expect(keyOf(cursor)).not.toBe(keyId);
     const newest = async () => (await client.listCdrConsumers({ pageSize: 1 })).nextPageToken;
     await expect.poll(async () => keyOf(await newest())).toBe(keyId);
@@ -135,7 +135,7 @@ describe("keys rotate", () => {
   test("and what is sealed with one that a process has not yet seen opens there, however many forged ids are asked for at once", async () => {
     await using opened = await openRotated();
     const { own, client, cursor } = opened;
-    const { db, seals, installation } = own.app.services;
+    const { db, seals, installation } = own.services;
     const { keyId } = await rotateSealKey(db, { forgetOld: false, actor: "test" });
     // What a process that has the new key already hands out.
     const ahead = new Seals(await systemTransaction(db, readSealSecrets), installation.secret);
@@ -159,7 +159,7 @@ describe("keys rotate", () => {
   test("and a cursor whose key is gone is CURSOR_EXPIRED with the earliest sequence, a page token PAGE_TOKEN_INVALID", async () => {
     await using opened = await openRotated();
     const { own, client, cursor, pageToken } = opened;
-    await rotateSealKey(own.app.services.db, { forgetOld: true, actor: "test" });
+    await rotateSealKey(own.services.db, { forgetOld: true, actor: "test" });
     await expect.poll(() => refusedFeed(client, { start: atCursor(cursor), end: HEAD })).toMatchObject(expired);
     expect(await refusedFeed(client, { start: EARLIEST, end: atCursor(cursor) })).toMatchObject(expired);
     expect(await refusedFeed(client, { start: atConsumer("a") })).toMatchObject(expired);
@@ -176,7 +176,7 @@ describe("keys rotate", () => {
   test("by one command, which the audit log tells of; old ones go when no feed keeps what is behind them", async () => {
     await using opened = await openRotated();
     const { own, cursor, pageToken } = opened;
-    const { db } = own.app.services;
+    const { db } = own.services;
     const env = { TANDEM_DATABASE_URL: own.databaseUrl, TANDEM_DATA_DIR: own.dataDir, TANDEM_ISSUE_TOKENS: "on" };
     const rotated = JSON.parse((await runCli(["keys", "rotate", "--json"], env)).stdout);
     const { stdout } = await runCli(["keys", "list", "--json"], env);
@@ -188,7 +188,7 @@ describe("keys rotate", () => {
       listAuditEvents(tx, { carrierId: undefined, method: "cli/keys rotate" }, { afterSequence: 0n, limit: 10 }),
     );
     expect(event).toMatchObject({ resource: `seal key/${rotated.keyId}`, detailsJson: '{"forgotten":0}' });
-    const days = await own.app.services.retention.get(await own.addCarrier("bolt"));
+    const days = await own.services.retention.get(await own.addCarrier("bolt"));
     const longest = Math.max(days[RecordPart.CALL], days[RecordPart.DURATION], days[RecordPart.NUMBER_HISTORY]);
     const keysAfter = async (passed: number) => {
       const now = nowMicros() + BigInt(passed) * 86_400_000_000n;

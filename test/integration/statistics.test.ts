@@ -71,7 +71,7 @@ const listPages = new Map<State, Record<string, StatementCost | undefined>>();
 
 beforeAll(async () => {
   exchange = await startStatisticsWorld();
-  await addNeighbours(exchange, (carrier) => ingest(exchange.app, carrier.carrierId, carrier.cdrs));
+  await addNeighbours(exchange, (carrier) => ingest(exchange, carrier.carrierId, carrier.cdrs));
   await analyzeAll(exchange);
 });
 afterAll(async () => {
@@ -85,7 +85,7 @@ test("all that a carrier meets is carried out, whatever is known of it", async (
     const carrier = worldCarrier(`new-${index + 1}`, index + 1);
     costs.set(state, await recorder.during(() => live(carrier, state), carrier.carrierId));
   }
-}, 600_000);
+});
 
 /**
  * All that a carrier meets: it comes, its calls are told by both sides and judged, every method is
@@ -93,15 +93,15 @@ test("all that a carrier meets is carried out, whatever is known of it", async (
  */
 async function live(carrier: WorldCarrier, state: State): Promise<void> {
   const gather = () => STATES[state](exchange);
-  const { db } = exchange.app.services;
+  const { db } = exchange.services;
   const { carrierId } = carrier;
   await gather();
   await addNumbers(exchange, carrier);
-  await ingest(exchange.app, carrierId, carrier.cdrs);
+  await ingest(exchange, carrierId, carrier.cdrs);
   await appendDurations(db, carrierId, carrier.durations.slice(0, -1));
   // An erasure at the carrier before this one looks at every carrier, and has the lease meanwhile.
   const nowMs = Date.now() + 48 * 3_600_000;
-  await eventually(async () => void (await reconcileFully(db, carrierId, { nowMs })), 120_000);
+  await eventually(async () => void (await reconcileFully(db, carrierId, { nowMs })));
   // The counterpart of a call that lacked one comes, and is judged in more than one turn of the
   // carrier.
   await appendDurations(db, carrierId, carrier.durations.slice(-1));
@@ -109,7 +109,7 @@ async function live(carrier: WorldCarrier, state: State): Promise<void> {
   await eventually(async () => {
     if (!(await reconcileSlice(options, { steps: 1, ms: 60_000 }))) throw new Error("held");
     await reconcileFully(db, carrierId, { nowMs });
-  }, 120_000);
+  });
   await gather();
   await measurePages(carrierId, state);
   await callEverything(exchange, carrier);
@@ -130,7 +130,7 @@ async function live(carrier: WorldCarrier, state: State): Promise<void> {
  * that there is.
  */
 async function measurePages(carrierId: string, state: State): Promise<void> {
-  const { db } = exchange.app.services;
+  const { db } = exchange.services;
   const cost = async (sender: string, read: Parameters<typeof carrierTransaction>[2], options = {}) => {
     const heard = await recorder.within(() => carrierTransaction(db, carrierId, read, options));
     return heard.find(({ by }) => by[0] === sender);
@@ -159,7 +159,7 @@ async function measurePages(carrierId: string, state: State): Promise<void> {
 }
 
 async function runJobs(carrierId: string): Promise<void> {
-  const { db } = exchange.app.services;
+  const { db } = exchange.services;
   const onError = (error: unknown) => {
     throw error;
   };

@@ -23,18 +23,18 @@ import { systemTransaction } from "../../src/store/database/database.ts";
 import { createTokenVerifier } from "../../src/trust/tokens.ts";
 import { Trust } from "../../src/trust/trust.ts";
 import { VerifiedTokens } from "../../src/trust/verified-tokens.ts";
-import { startTestApp, type TestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { createMigratedDatabase } from "../support/database.ts";
+import { type Exchange, startExchange } from "../support/exchange.ts";
 import { LATEST } from "../support/feed.ts";
 import { holdCall } from "../support/held-call.ts";
 import { reasonOf } from "../support/refusal.ts";
 
 let database: Awaited<ReturnType<typeof createMigratedDatabase>>;
-let app: TestApp;
+let app: Exchange;
 beforeAll(async () => {
   database = await createMigratedDatabase();
-  app = await startTestApp({ databaseUrl: database.url, accessCacheMs: 50, reconcileIntervalMs: 0 });
+  app = await startExchange({ databaseUrl: database.url, accessCacheMs: 50, reconcileIntervalMs: 0 });
   await addCarrier(app.services.db, "other");
 });
 afterAll(async () => {

@@ -9,15 +9,15 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "../../src/gen/grpc/health/v1/health_pb.js";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { CarrierService } from "../../src/gen/tandem/platform/v1/carrier_service_pb.js";
-import { startTestApp, type TestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { type CertificateFiles, createAuthority, type TestAuthority } from "../support/certificates.ts";
+import { type Exchange, startExchange } from "../support/exchange.ts";
 import { reasonOf } from "../support/refusal.ts";
 
 const CARRIER_ID = "spiffe://carrier.example/tandem";
 const PLATFORM_ID = "spiffe://platform.example/ops";
 
-let app: TestApp;
+let app: Exchange;
 let serverCa: TestAuthority;
 let clientCa: TestAuthority;
 let folder: string;
@@ -32,7 +32,7 @@ beforeAll(async () => {
   await writeFile(join(folder, "server.pem"), server.cert);
   await writeFile(join(folder, "server.key"), server.key);
   await writeFile(join(folder, "clients.pem"), clientCa.cert);
-  app = await startTestApp({
+  app = await startExchange({
     tlsCert: join(folder, "server.pem"),
     tlsKey: join(folder, "server.key"),
     tlsClientCa: join(folder, "clients.pem"),

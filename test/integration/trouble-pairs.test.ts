@@ -114,7 +114,7 @@ describe("case 14: a caller that is hidden, written as a text", () => {
     expect(await judged()).toEqual(["p/c MATCHED_EXACT"]);
     // By which usage is grouped: the keypad's spelling of "anonymous" is no caller from Lesotho.
     const [row] = await runSql<{ other_country: string | null }>(
-      exchange.app,
+      exchange,
       sql`SELECT other_country FROM call_result WHERE carrier_id = ${carrierId}`,
     );
     expect(row).toEqual({ other_country: null });
@@ -139,7 +139,7 @@ describe("case 15: ids that count anew each day", () => {
     expect([receipt.counts?.accepted, counts?.accepted, outcomes]).toEqual([2n, 2n, []]);
     const status = talk === null ? "MATCHED_UNANSWERED" : "MATCHED_EXACT";
     expect(await judged()).toEqual([`000001/000001 ${status}`]);
-    const rows = await runSql(exchange.app, sql`SELECT FROM call_result WHERE carrier_id = ${`pairs-${worlds}`}`);
+    const rows = await runSql(exchange, sql`SELECT FROM call_result WHERE carrier_id = ${`pairs-${worlds}`}`);
     expect(rows).toHaveLength(2);
   });
 });

@@ -6,12 +6,12 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { ErrorInfoSchema } from "../../src/gen/google/rpc/error_details_pb.js";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
-import { startTestApp, type TestApp } from "../support/app.ts";
+import { type Exchange, startExchange } from "../support/exchange.ts";
 import { createGrpcJsClient, errorInfoOf } from "../support/grpc-js.ts";
 
-let app: TestApp;
+let app: Exchange;
 beforeAll(async () => {
-  app = await startTestApp();
+  app = await startExchange();
 });
 afterAll(() => app[Symbol.asyncDispose]());
 

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { CARRIER_SIDE } from "../../src/domain/record-kind.ts";
 import { CdrService, SummaryPeriod } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { ReconciliationService } from "../../src/gen/tandem/carrier/v1/reconciliation_service_pb.js";
 import { UsageDimension } from "../../src/gen/tandem/platform/v1/usage_pb.js";
@@ -24,7 +25,7 @@ beforeAll(async () => {
 });
 afterAll(() => exchange[Symbol.asyncDispose]());
 
-const db = () => exchange.app.services.db;
+const db = () => exchange.services.db;
 
 describe("a length that is not known is not zero", () => {
   test("in the summary of 18 real calls through Kamailio and RADIUS, of which 4 have none", async () => {
@@ -84,7 +85,7 @@ describe("a length that is not known is not zero", () => {
   test("in calls that nobody can tell apart: where one has no length, all that it could be one of are left out", async () => {
     const ambiguous = (pair: bigint, row: PartialResult) => on({ status: 10, matched_by: 0, pair_key: pair, ...row });
     const platform = { carrier_answered: null, carrier_ms: null };
-    const carrier = { side: 2, platform_answered: null, platform_ms: null };
+    const carrier = { side: CARRIER_SIDE, platform_answered: null, platform_ms: null };
     const row = await summaryOf([
       ambiguous(1n, platform),
       ambiguous(1n, platform),
@@ -180,7 +181,7 @@ test("the command line shows how many calls have no length beside the figures th
     carrierId,
     rows.map((row) => on({ ...row, phone_number: number })),
   );
-  const settings = { TANDEM_URL: exchange.app.url, TANDEM_DATA_DIR: exchange.dataDir };
+  const settings = { TANDEM_URL: exchange.url, TANDEM_DATA_DIR: exchange.dataDir };
   const june = ["--from", "2026-06-01", "--to", "2026-06-30"];
   const summary = ["reconcile", "summary", "--carrier", carrierId, ...june];
   const usage = ["usage", "shown", ...june, "--time-zone", "UTC", "--by", "day"];

@@ -20,7 +20,7 @@ let exchange: Exchange;
 let session: ClientHttp2Session;
 beforeAll(async () => {
   exchange = await startExchange();
-  session = connect(exchange.app.url);
+  session = connect(exchange.url);
 });
 afterAll(async () => {
   session.close();

@@ -34,7 +34,7 @@ class GrpcUpload implements Disposable {
   readonly #client: grpc.Client;
 
   constructor(token: string) {
-    this.#client = new grpc.Client(exchange.app.url.replace("http://", ""), grpc.credentials.createInsecure());
+    this.#client = new grpc.Client(exchange.url.replace("http://", ""), grpc.credentials.createInsecure());
     const metadata = new grpc.Metadata();
     metadata.set("authorization", `Bearer ${token}`);
     this.call = this.#client.makeBidiStreamRequest(

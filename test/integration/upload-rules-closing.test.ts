@@ -53,7 +53,7 @@ describe.each(BOTH_UPLOADS)("feed rule 8 and planned ends, $method", ({ upload }
     const closing = { case: "closing", value: { reason: UploadClosingReason.CREDENTIAL_EXPIRING } };
     expect(stream.frames.at(-1)).toMatchObject(closing);
     await expectAcknowledged(exchange, upload, carrierId, stream);
-    await untilNoStreams(exchange.app);
+    await untilNoStreams(exchange);
   });
 
   test("at its age limit a stream ends with Closing MAX_AGE and UNAVAILABLE, what was read being acknowledged", async () => {
@@ -79,10 +79,10 @@ test("feed rule 8: a suspension ends a live upload of the carrier, with Closing 
   await stream.next("opened");
   stream.batch(0, someRecords(0, 10));
   await stream.committed(10);
-  await runSql(exchange.app, sql`UPDATE carrier SET suspended = true WHERE carrier_id = ${carrierId}`);
+  await runSql(exchange, sql`UPDATE carrier SET suspended = true WHERE carrier_id = ${carrierId}`);
   expect(await stream.failure()).toMatchObject({ code: "PermissionDenied", reason: "CARRIER_SUSPENDED" });
   expect(stream.frames.at(-1)).toMatchObject({ case: "closing", value: { reason: UploadClosingReason.SUSPENDED } });
-  await untilNoStreams(exchange.app);
+  await untilNoStreams(exchange);
 });
 
 describe.each(BOTH_UPLOADS)("a store that fails for a moment, $method", ({ upload }) => {
@@ -130,9 +130,9 @@ describe.each(BOTH_UPLOADS)("a store that fails for a moment, $method", ({ uploa
 });
 
 async function shortToken(exchange: Exchange, upload: TestedUpload, carrierId: string, ttlSeconds: number) {
-  if (upload === durationUpload) return await exchange.carrierToken(carrierId, ttlSeconds);
+  if (upload === durationUpload) return await exchange.carrierToken(carrierId, { ttlSeconds });
   const scopes: PlatformScope[] = ["cdrs.write"];
-  const { signingKey, services } = exchange.app;
+  const { signingKey, services } = exchange;
   if (!signingKey) throw new Error("the exchange has no key of its own");
   const { issuer } = services.config.tokens;
   return await signingKey.issueToken({ issuer, audience: "tandem", identity: "test", ttlSeconds, scopes });

@@ -117,7 +117,7 @@ describe.each(BOTH_UPLOADS)("$method", ({ upload }) => {
     const token = upload === cdrUpload ? await exchange.platformToken() : await exchange.carrierToken(carrierId);
     // With HTTP/2's default windows, so that what is not read is soon held back.
     const transport = createGrpcTransport({
-      baseUrl: exchange.app.url,
+      baseUrl: exchange.url,
       interceptors: [
         (next) => (request) => {
           request.header.set("authorization", `Bearer ${token}`);

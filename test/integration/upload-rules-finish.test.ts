@@ -206,7 +206,7 @@ test("rule 7: a client that comes back to an upload that was sealed without it i
   await query(exchange, "UPDATE upload SET update_time = now() - interval '31 days' WHERE carrier_id = $1", [
     carrierId,
   ]);
-  const { sealed } = await systemTransaction(exchange.app.services.db, (tx) => ageUploads(tx, 100));
+  const { sealed } = await systemTransaction(exchange.services.db, (tx) => ageUploads(tx, 100));
   expect(sealed).toBe(1);
   const upload = (source: typeof records, uploadId: string) =>
     uploadDurations(client, { uploadId, source: arraySource(source) });
@@ -301,7 +301,7 @@ test("rule 8: a validation in many small batches takes one connection to the dat
   const beside = createClient(DurationService, transport);
   for (let call = 0; call < 10; call++) await beside.getUpload({ uploadId: "none" }).catch(() => {});
   await awaitBlocked(exchange, 1);
-  expect(exchange.app.services.db.pool.waitingCount).toBe(0);
+  expect(exchange.services.db.pool.waitingCount).toBe(0);
   await client.query("ROLLBACK");
   await dry.committed(40);
   dry.finish(records);

@@ -86,7 +86,7 @@ describe.each(BOTH_UPLOADS)("$method", ({ upload }) => {
     await using hold = await holdFeed(draining, upload, carrierId);
     for (let first = 0; first < 1_000; first += 100) stream.batch(first, someRecords(first, first + 100));
     await awaitBlocked(draining);
-    const drained = draining.app.drain();
+    const drained = draining.drain();
     await hold.release();
     expect(await stream.failure()).toMatchObject({ code: "Unavailable", reason: "DRAINING" });
     await drained;

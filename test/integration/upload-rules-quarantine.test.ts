@@ -3,8 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { DurationState } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
 import { RecordIssue, Verdict } from "../../src/gen/tandem/type/v1/upload_pb.js";
-import { EVENTUALLY_MS } from "../support/eventually.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
+import { EVENTUALLY_MS } from "../support/limits.ts";
 import {
   BOTH_UPLOADS,
   durationUpload,
@@ -48,7 +48,7 @@ async function assign(carrierId: string, number: string): Promise<void> {
  * here.
  */
 async function release(carrierId: string): Promise<number> {
-  const released = await exchange.app.services.uploads.release(carrierId, AbortSignal.timeout(EVENTUALLY_MS));
+  const released = await exchange.services.uploads.release(carrierId, AbortSignal.timeout(EVENTUALLY_MS));
   await query(exchange, "UPDATE feed_head SET earliest_sequence = next_sequence WHERE carrier_id = $1 AND feed = 1", [
     carrierId,
   ]);
@@ -100,7 +100,7 @@ describe.each(BOTH_UPLOADS)("rule 4, quarantine, $method", ({ upload }) => {
     const carrierId = await newCarrier(exchange);
     await verdictsOf(upload, carrierId, [{ id: "q", calling: STRANGE }]);
     await assign(carrierId, STRANGE);
-    exchange.app.services.onNumbersChanged(carrierId);
+    exchange.services.onNumbersChanged(carrierId);
     await expect.poll(() => storedIds(exchange, upload, carrierId)).toEqual(["q"]);
   });
 
@@ -215,7 +215,7 @@ describe.each(BOTH_UPLOADS)("rule 4, quarantine, $method", ({ upload }) => {
     await assign(carrierId, STRANGE);
     await using stream = await UploadStream.open(exchange, upload, carrierId, { uploadId: "again" });
     await stream.next("opened");
-    const { uploads } = exchange.app.services;
+    const { uploads } = exchange.services;
     const signal = AbortSignal.timeout(EVENTUALLY_MS);
     for (let first = 0; first < 600; first += 20) stream.batch(first, records.slice(first, first + 20));
     const [acks, ...released] = await Promise.all([

@@ -1,6 +1,6 @@
 import { parse } from "csv-parse/sync";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { MatchStatus } from "../../src/domain/matching/result.ts";
+import { DiscrepancyStatus } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
 import { restateUsage } from "../../src/jobs/restate-usage.ts";
 import { encodeRestatement } from "../../src/rpc/usage/message.ts";
 import { type CliResult, runCli } from "../support/cli.ts";
@@ -22,14 +22,14 @@ beforeAll(async () => {
   await exchange.assignNumbers("prairie-bell", ["+12025550123"], "cedar-bank");
   const call = { start: `${MONTH}-10T10:00:00Z`, number: NUMBER, other: "+15552823123" };
   await insertCalls(db(), "nordlys-tele", [
-    { ...call, status: MatchStatus.MATCHED_EXACT, country: "DK" },
-    { ...call, status: MatchStatus.MISSING_AT_CARRIER, country: "DK", direction: 2, platformMs: 90_000n },
-    { ...call, status: MatchStatus.PENDING, start: `${MONTH}-11T10:00:00Z` },
+    { ...call, status: DiscrepancyStatus.MATCHED_EXACT, country: "DK" },
+    { ...call, status: DiscrepancyStatus.MISSING_AT_CARRIER, country: "DK", direction: 2, platformMs: 90_000n },
+    { ...call, status: DiscrepancyStatus.PENDING, start: `${MONTH}-11T10:00:00Z` },
   ]);
 });
 afterAll(() => exchange?.[Symbol.asyncDispose]());
 
-const db = () => exchange.app.services.db;
+const db = () => exchange.services.db;
 
 test("usage is shown as a table with the sums below, and says what it lacks", async () => {
   const { stdout, stderr } = await ok(["usage", "cedar-bank", ...DAYS]);
@@ -141,7 +141,7 @@ test("wrong usage says what was expected", async () => {
 });
 
 function run(args: readonly string[]): Promise<CliResult> {
-  return runCli(args, { TANDEM_URL: exchange.app.url, TANDEM_DATA_DIR: exchange.dataDir });
+  return runCli(args, { TANDEM_URL: exchange.url, TANDEM_DATA_DIR: exchange.dataDir });
 }
 
 async function ok(args: readonly string[]): Promise<CliResult> {

@@ -1,7 +1,6 @@
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { Client } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { MatchStatus } from "../../src/domain/matching/result.ts";
 import { ErrorInfoSchema } from "../../src/gen/google/rpc/error_details_pb.js";
 import { NumberService as CarrierNumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
 import { NumberService } from "../../src/gen/tandem/platform/v1/platform_number_service_pb.js";
@@ -12,6 +11,7 @@ import {
   UsagePart,
 } from "../../src/gen/tandem/platform/v1/usage_pb.js";
 import { UsageService } from "../../src/gen/tandem/platform/v1/usage_service_pb.js";
+import { DiscrepancyStatus } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
 import { restateUsage } from "../../src/jobs/restate-usage.ts";
 import { encodeRestatement } from "../../src/rpc/usage/message.ts";
 import { systemTransaction } from "../../src/store/database/database.ts";
@@ -40,7 +40,7 @@ beforeAll(async () => {
 });
 afterAll(() => exchange?.[Symbol.asyncDispose]());
 
-const db = () => exchange.app.services.db;
+const db = () => exchange.services.db;
 let customers = 0;
 
 /** A customer with a number at alpha. */
@@ -59,7 +59,7 @@ function call(number: string, recordId: string, more: Partial<UsageCall> = {}): 
   return {
     start: WITHIN,
     number,
-    status: MatchStatus.MATCHED_EXACT,
+    status: DiscrepancyStatus.MATCHED_EXACT,
     country: "DK",
     ...more,
     more: { record_id: recordId, ...more.more },
@@ -170,7 +170,7 @@ describe("ClosePeriod", () => {
     ]);
     await insertCalls(db(), "alpha", [
       call(number, `${customerId}-1`),
-      call(number, `${customerId}-2`, { status: MatchStatus.PENDING }),
+      call(number, `${customerId}-2`, { status: DiscrepancyStatus.PENDING }),
       call(number, `${customerId}-3`),
       call(number, `${customerId}-4`),
     ]);
@@ -203,9 +203,9 @@ describe("restatements", () => {
     const id = (name: string) => `${customerId}-${name}`;
     await insertCalls(db(), "alpha", [
       call(number, id("1")),
-      call(number, id("2"), { status: MatchStatus.DURATION_MISMATCH, carrierMs: 600_000n, country: "SE" }),
+      call(number, id("2"), { status: DiscrepancyStatus.DURATION_MISMATCH, carrierMs: 600_000n, country: "SE" }),
       call(number, id("3"), { country: "US" }),
-      call(number, id("4"), { country: "NO", status: MatchStatus.PENDING }),
+      call(number, id("4"), { country: "NO", status: DiscrepancyStatus.PENDING }),
     ]);
     const period = await close(customerId, { maxPendingRatio: 1 });
     expect(await restate(customerId)).toEqual([]);
@@ -240,13 +240,17 @@ describe("restatements", () => {
       carrier_record_dates: [dayOf(START_MS)],
     };
     await changeCall(db(), "alpha", id("2"), {
-      status: MatchStatus.MATCHED_EXACT,
+      status: DiscrepancyStatus.MATCHED_EXACT,
       carrier_ms: 59_000n,
       arrival_time: justNow(),
       ...carrierRevision,
     });
-    await changeCall(db(), "alpha", id("3"), { status: MatchStatus.VOIDED, revision: 2, arrival_time: justNow() });
-    await changeCall(db(), "alpha", id("4"), { status: MatchStatus.MISSING_AT_CARRIER });
+    await changeCall(db(), "alpha", id("3"), {
+      status: DiscrepancyStatus.VOIDED,
+      revision: 2,
+      arrival_time: justNow(),
+    });
+    await changeCall(db(), "alpha", id("4"), { status: DiscrepancyStatus.MISSING_AT_CARRIER });
     const found = (await restate(customerId)).map(describeRestatement).slice(1);
     expect(found).toEqual([
       {
@@ -433,16 +437,16 @@ describe("restatements", () => {
       reconciled_through: new Date(END_MS + DAY_MS).toISOString(),
     });
     await insertCalls(db(), "alpha", [
-      call(number, id("1"), { status: MatchStatus.DURATION_MISMATCH, carrierMs: 63_000n }),
-      call(number, id("2"), { status: MatchStatus.PENDING, country: "SE" }),
+      call(number, id("1"), { status: DiscrepancyStatus.DURATION_MISMATCH, carrierMs: 63_000n }),
+      call(number, id("2"), { status: DiscrepancyStatus.PENDING, country: "SE" }),
     ]);
     await close(customerId, { maxPendingRatio: 1 });
     await setReconciled(db(), "alpha", {
       agreement_revision: 2n,
       reconciled_through: new Date(END_MS + DAY_MS).toISOString(),
     });
-    await changeCall(db(), "alpha", id("1"), { status: MatchStatus.WITHIN_TOLERANCE });
-    await changeCall(db(), "alpha", id("2"), { status: MatchStatus.MISSING_AT_CARRIER });
+    await changeCall(db(), "alpha", id("1"), { status: DiscrepancyStatus.WITHIN_TOLERANCE });
+    await changeCall(db(), "alpha", id("2"), { status: DiscrepancyStatus.MISSING_AT_CARRIER });
     expect((await restate(customerId)).map(describeRestatement)).toMatchObject([
       { number: 1, cause: "RECONCILED", records: [`1:${id("2")}:1`] },
       {
@@ -499,7 +503,10 @@ describe("as_of", () => {
   test("shows the figures as they were closed, after each restatement, and as they are now", async () => {
     const { customerId, number } = await newCustomer();
     const id = (name: string) => `${customerId}-${name}`;
-    await insertCalls(db(), "alpha", [call(number, id("1")), call(number, id("2"), { status: MatchStatus.PENDING })]);
+    await insertCalls(db(), "alpha", [
+      call(number, id("1")),
+      call(number, id("2"), { status: DiscrepancyStatus.PENDING }),
+    ]);
     const beforeMs = Date.now();
     const period = await close(customerId, { maxPendingRatio: 1 });
     const closedTime = period.closeTime;

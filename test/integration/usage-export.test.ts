@@ -2,7 +2,6 @@ import { type Client, createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { UsageDimension, type UsageRow } from "../../src/gen/tandem/platform/v1/usage_pb.js";
 import { type ExportUsageResponse, UsageService } from "../../src/gen/tandem/platform/v1/usage_service_pb.js";
-import { startTestApp, type TestApp } from "../support/app.ts";
 import { addCarrier, assignNumbers } from "../support/carriers.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { takeNumber } from "../support/numbers.ts";
@@ -36,7 +35,7 @@ beforeAll(async () => {
 });
 afterAll(() => exchange?.[Symbol.asyncDispose]());
 
-const db = () => exchange.app.services.db;
+const db = () => exchange.services.db;
 const request = (more: object = {}) => ({ customerId: "cedar-bank", ...MARCH, ...more });
 
 function rowsOf(frames: readonly ExportUsageResponse[]): UsageRow[] {
@@ -115,14 +114,14 @@ test("an export whose client leaves keeps nothing open", async () => {
   expect((await frames.next()).value?.frame.case).toBe("header");
   left.abort();
   await frames.next().catch(() => {});
-  const { slots, db: database } = exchange.app.services;
+  const { slots, db: database } = exchange.services;
   await expect.poll(() => slots.count).toBe(0);
-  await expect.poll(() => exchange.app.callCount).toBe(0);
+  await expect.poll(() => exchange.callCount).toBe(0);
   await expect.poll(() => database.pool.totalCount - database.pool.idleCount).toBe(0);
 });
 
 test("a process keeps no more than 8 exports at once in memory", async () => {
-  const { slots, config } = exchange.app.services;
+  const { slots, config } = exchange.services;
   using taken = new DisposableStack();
   const method = "tandem.platform.v1.UsageService/ExportUsage";
   for (let place = 0; place < 8; place++) taken.use(slots.take("", method, config.limits.maxFeedStreams));
@@ -134,7 +133,7 @@ test("a process keeps no more than 8 exports at once in memory", async () => {
 /**
  * A client that has read an export's header, and whose window is smaller than one of its messages.
  */
-async function beginExport(app: TestApp) {
+async function beginExport(app: Exchange) {
   const { db: database } = app.services;
   await addCarrier(database, "alpha");
   const number = takeNumber();
@@ -153,7 +152,7 @@ async function beginExport(app: TestApp) {
 }
 
 test("an export that a drain cuts off ends with an error and without its trailer", async () => {
-  await using app = await startTestApp({ drainMs: 10_000 });
+  await using app = await startExchange({ drainMs: 10_000 });
   const frames = await beginExport(app);
   const drained = app.drain();
   const cases: (string | undefined)[] = [];
@@ -167,7 +166,7 @@ test("an export that a drain cuts off ends with an error and without its trailer
 });
 
 test("a client that does not read its export does not keep it for ever", async () => {
-  await using app = await startTestApp({ maxStallMs: 100 });
+  await using app = await startExchange({ maxStallMs: 100 });
   await beginExport(app);
   // Told in band after 100 ms, by force 5 s later.
   await expect.poll(() => app.services.slots.count).toBe(0);

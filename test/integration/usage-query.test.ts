@@ -3,12 +3,13 @@ import { type Client, createClient } from "@connectrpc/connect";
 import fc from "fast-check";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { MatchStatus } from "../../src/domain/matching/result.ts";
 import { maskLastDigits } from "../../src/domain/privacy/masking.ts";
+import { CARRIER_SIDE, PLATFORM_SIDE, type RecordKind } from "../../src/domain/record-kind.ts";
 import { NumberService as CarrierNumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
 import { NumberService } from "../../src/gen/tandem/platform/v1/platform_number_service_pb.js";
 import { DurationSource, UsageDimension, UsagePart, type UsageRow } from "../../src/gen/tandem/platform/v1/usage_pb.js";
 import { UsageService } from "../../src/gen/tandem/platform/v1/usage_service_pb.js";
+import { DiscrepancyStatus } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
 import { ReportingState } from "../../src/gen/tandem/type/v1/reconciliation_summary_pb.js";
 import { systemTransaction } from "../../src/store/database/database.ts";
 import { withDays } from "../../src/store/usage/usage-periods.ts";
@@ -31,7 +32,7 @@ beforeAll(async () => {
 });
 afterAll(() => exchange?.[Symbol.asyncDispose]());
 
-const db = () => exchange.app.services.db;
+const db = () => exchange.services.db;
 let customers = 0;
 const newCustomer = () => `customer-${++customers}`;
 
@@ -62,16 +63,16 @@ describe("parts", () => {
     const platformOnly = { carrierMs: null, carrierAnswered: null, billedS: null };
     const unanswered = { platformMs: null, carrierMs: null, billedS: null };
     await insertCalls(db(), "alpha", [
-      call(MatchStatus.MATCHED_EXACT, { carrierMs: 60_000n }),
-      call(MatchStatus.WITHIN_TOLERANCE),
-      call(MatchStatus.MATCHED_UNANSWERED, unanswered),
-      call(MatchStatus.DURATION_MISMATCH, { carrierMs: 600_000n }),
-      call(MatchStatus.ANSWER_STATE_MISMATCH, { platformAnswered: false, platformMs: null }),
-      call(MatchStatus.MISSING_AT_CARRIER, platformOnly),
-      call(MatchStatus.AMBIGUOUS, { side: 1, ...platformOnly }),
-      call(MatchStatus.PENDING, { side: 1, platformMs: 5_000n, ...platformOnly }),
-      call(MatchStatus.NOT_REPORTED, { side: 1, ...platformOnly }),
-      call(MatchStatus.MISSING_AT_PLATFORM, { platformMs: null, platformAnswered: null }),
+      call(DiscrepancyStatus.MATCHED_EXACT, { carrierMs: 60_000n }),
+      call(DiscrepancyStatus.WITHIN_TOLERANCE),
+      call(DiscrepancyStatus.MATCHED_UNANSWERED, unanswered),
+      call(DiscrepancyStatus.DURATION_MISMATCH, { carrierMs: 600_000n }),
+      call(DiscrepancyStatus.ANSWER_STATE_MISMATCH, { platformAnswered: false, platformMs: null }),
+      call(DiscrepancyStatus.MISSING_AT_CARRIER, platformOnly),
+      call(DiscrepancyStatus.AMBIGUOUS, { side: PLATFORM_SIDE, ...platformOnly }),
+      call(DiscrepancyStatus.PENDING, { side: PLATFORM_SIDE, platformMs: 5_000n, ...platformOnly }),
+      call(DiscrepancyStatus.NOT_REPORTED, { side: PLATFORM_SIDE, ...platformOnly }),
+      call(DiscrepancyStatus.MISSING_AT_PLATFORM, { platformMs: null, platformAnswered: null }),
     ]);
     const { rows, totals } = await usage.queryUsage(march(customerId, { groupBy: [NUMBER] }));
     expect(rows).toHaveLength(1);
@@ -419,14 +420,14 @@ describe("completeness", () => {
       );
     await calls(
       "alpha",
-      [10, MatchStatus.MATCHED_EXACT],
-      [10, MatchStatus.MISSING_AT_CARRIER],
-      [11, MatchStatus.WITHIN_TOLERANCE],
+      [10, DiscrepancyStatus.MATCHED_EXACT],
+      [10, DiscrepancyStatus.MISSING_AT_CARRIER],
+      [11, DiscrepancyStatus.WITHIN_TOLERANCE],
     );
-    await calls("silent", [10, MatchStatus.MISSING_AT_CARRIER], [11, MatchStatus.PENDING]);
-    await calls("inbound", [10, MatchStatus.NOT_REPORTED, 2]);
-    await calls("partly", [10, MatchStatus.MATCHED_EXACT], [10, MatchStatus.NOT_REPORTED, 2]);
-    await calls("waiting", [10, MatchStatus.PENDING]);
+    await calls("silent", [10, DiscrepancyStatus.MISSING_AT_CARRIER], [11, DiscrepancyStatus.PENDING]);
+    await calls("inbound", [10, DiscrepancyStatus.NOT_REPORTED, 2]);
+    await calls("partly", [10, DiscrepancyStatus.MATCHED_EXACT], [10, DiscrepancyStatus.NOT_REPORTED, 2]);
+    await calls("waiting", [10, DiscrepancyStatus.PENDING]);
     const { completeness, totals } = await usage.queryUsage(march(customerId));
     expect(totals?.attemptCount).toBe(9n);
     expect(completeness?.pendingRatio).toBeCloseTo(2 / 9);
@@ -527,7 +528,7 @@ function anyCall(): fc.Arbitrary<DrawnCall> {
         .integer({ min: Date.parse("2026-03-27T06:00:00Z"), max: Date.parse("2026-03-31T18:00:00Z") })
         .map((ms) => new Date(ms).toISOString()),
       status: fc.integer({ min: 1, max: 13 }),
-      side: fc.constantFrom<1 | 2>(1, 2),
+      side: fc.constantFrom<RecordKind["side"]>(PLATFORM_SIDE, CARRIER_SIDE),
       merged: fc.constantFrom(false, false, false, true),
       direction: fc.constantFrom(1, 2),
       country: fc.constantFrom("DK", "US", null),
@@ -543,7 +544,7 @@ function anyCall(): fc.Arbitrary<DrawnCall> {
 
 // What the reconciler never writes: a pair without the platform's record, a carrier's call with
 // one.
-function sideOf({ status, side }: { status: number; side: 1 | 2 }): 1 | 2 {
+function sideOf({ status, side }: { status: number; side: RecordKind["side"] }): RecordKind["side"] {
   if (status <= 6 || status === 9) return 1;
   return status <= 8 ? 2 : side;
 }

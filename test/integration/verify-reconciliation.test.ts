@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { verifyCarrier } from "../../src/store/verify/verify.ts";
 import { appendDiscrepancies, insertCallResults, type PartialResult, setReconciled } from "../support/call-results.ts";
-import { EVENTUALLY_MS } from "../support/eventually.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
+import { EVENTUALLY_MS } from "../support/limits.ts";
 import { BOTH_UPLOADS, someRecords } from "../support/upload-kinds.ts";
 import { newCarrier, query } from "../support/upload-store.ts";
 import { UploadStream } from "../support/upload-stream.ts";
@@ -14,7 +14,7 @@ beforeAll(async () => {
 afterAll(() => exchange[Symbol.asyncDispose]());
 
 const verify = async (carrierId: string) =>
-  (await verifyCarrier(exchange.app.services.db, carrierId, AbortSignal.timeout(EVENTUALLY_MS))).map(
+  (await verifyCarrier(exchange.services.db, carrierId, AbortSignal.timeout(EVENTUALLY_MS))).map(
     ({ check, detail }) => `${check} ${detail}`,
   );
 
@@ -23,7 +23,7 @@ const verify = async (carrierId: string) =>
  * call; and one call missing on each side.
  */
 async function judgedCarrier(): Promise<string> {
-  const { db } = exchange.app.services;
+  const { db } = exchange.services;
   const carrierId = await newCarrier(exchange);
   for (const { upload } of BOTH_UPLOADS) {
     await using stream = await UploadStream.open(exchange, upload, carrierId, { uploadId: "u" });
@@ -126,7 +126,7 @@ test("asks for no result of what was not judged yet, of what is marked to be jud
   const carrierId = await judgedCarrier();
   await query(exchange, "DELETE FROM call_result WHERE carrier_id = $1 AND discrepancy_id IS NULL", [carrierId]);
   expect(await verify(carrierId)).not.toEqual([]);
-  const { db } = exchange.app.services;
+  const { db } = exchange.services;
   await setReconciled(db, carrierId);
   expect(await verify(carrierId)).toEqual([]);
   await setReconciled(db, carrierId, { cdr_sequence: 6n, duration_sequence: 6n, cdr_epoch: 7n, duration_epoch: 7n });

@@ -1,8 +1,8 @@
 import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { verifyAll, verifyCarrier } from "../../src/store/verify/verify.ts";
-import { EVENTUALLY_MS } from "../support/eventually.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
+import { EVENTUALLY_MS } from "../support/limits.ts";
 import { BOTH_UPLOADS, OWN_NUMBER, someRecords } from "../support/upload-kinds.ts";
 import { newCarrier, query } from "../support/upload-store.ts";
 import { UploadStream } from "../support/upload-stream.ts";
@@ -30,14 +30,14 @@ async function soundCarrier(): Promise<string> {
 
 test("finds nothing where all adds up, on every carrier, and an audit log that is not whole", async () => {
   const carrierId = await soundCarrier();
-  expect(await verifyCarrier(exchange.app.services.db, carrierId, never())).toEqual([]);
-  expect(await verifyAll(exchange.app.services.db, never())).toEqual([]);
+  expect(await verifyCarrier(exchange.services.db, carrierId, never())).toEqual([]);
+  expect(await verifyAll(exchange.services.db, never())).toEqual([]);
   await query(
     exchange,
     "INSERT INTO audit_head VALUES ('', 1, decode(repeat('00', 32), 'hex'), clock_timestamp())",
     [],
   );
-  expect(await verifyAll(exchange.app.services.db, never())).toEqual([
+  expect(await verifyAll(exchange.services.db, never())).toEqual([
     { carrierId: "", check: "AUDIT_CHAIN_BROKEN", detail: "a gap at sequence 1 of the audit log" },
   ]);
   await query(exchange, "DELETE FROM audit_head WHERE carrier_id = ''", []);
@@ -129,7 +129,7 @@ test.each([
 ])("finds that %s", async (_, damage, findings) => {
   const carrierId = await soundCarrier();
   await query(exchange, damage, [carrierId]);
-  const found = await verifyCarrier(exchange.app.services.db, carrierId, never());
+  const found = await verifyCarrier(exchange.services.db, carrierId, never());
   expect(found.map(({ check }) => check)).toEqual(findings);
   expect(new Set(found.map((finding) => finding.carrierId))).toEqual(new Set([carrierId]));
   await query(exchange, "DELETE FROM carrier WHERE carrier_id = $1", [carrierId]);
@@ -162,7 +162,7 @@ test("finds a number that the feed does not know, one that nobody has claimed, a
   await claim(OWN_NUMBER, "0");
   await claim("+441632960556", "2 days");
   await claim("+441632960557", "1 second");
-  const found = await verifyAll(exchange.app.services.db, never());
+  const found = await verifyAll(exchange.services.db, never());
   expect(found).toEqual([
     { carrierId, check: "NUMBER_ENTRY", detail: "+441632960***, revision 1" },
     { carrierId, check: "NUMBER_WITHOUT_CLAIM", detail: "+441632960***" },
@@ -175,7 +175,7 @@ test("finds a number that the feed does not know, one that nobody has claimed, a
 test("takes a tally that is too high for right where things end without telling it", async () => {
   const carrierId = await soundCarrier();
   await query(exchange, "UPDATE carrier_tally SET held = 99 WHERE carrier_id = $1 AND what IN (2, 3, 4)", [carrierId]);
-  expect(await verifyCarrier(exchange.app.services.db, carrierId, never())).toEqual([]);
+  expect(await verifyCarrier(exchange.services.db, carrierId, never())).toEqual([]);
 });
 
 test("verifies more than a page, and beside writers finds nothing", async () => {
@@ -193,24 +193,24 @@ test("verifies more than a page, and beside writers finds nothing", async () => 
   const written = Promise.all(writers).finally(() => {
     isWriting = false;
   });
-  while (isWriting) expect(await verifyCarrier(exchange.app.services.db, carrierId, never())).toEqual([]);
+  while (isWriting) expect(await verifyCarrier(exchange.services.db, carrierId, never())).toEqual([]);
   await written;
-  expect(await verifyCarrier(exchange.app.services.db, carrierId, never())).toEqual([]);
+  expect(await verifyCarrier(exchange.services.db, carrierId, never())).toEqual([]);
   await query(exchange, "DELETE FROM cdr_record WHERE carrier_id = $1 AND sequence > 11000", [carrierId]);
-  const found = await verifyCarrier(exchange.app.services.db, carrierId, never());
+  const found = await verifyCarrier(exchange.services.db, carrierId, never());
   expect(found.filter(({ check }) => check === "FEED_NOT_DENSE")).toHaveLength(1);
   expect(found.filter(({ check }) => check === "KEY_WITHOUT_ROW")).toHaveLength(101);
 });
 
 test("ends when its signal does", async () => {
   const reason = new Error("enough");
-  await expect(verifyAll(exchange.app.services.db, AbortSignal.abort(reason))).rejects.toBe(reason);
+  await expect(verifyAll(exchange.services.db, AbortSignal.abort(reason))).rejects.toBe(reason);
 });
 
 test("says before each page which check of which carrier it is at", async () => {
   const carrierId = await soundCarrier();
   const checks = new Map<string, number>();
-  await verifyCarrier(exchange.app.services.db, carrierId, never(), (place) => {
+  await verifyCarrier(exchange.services.db, carrierId, never(), (place) => {
     expect(place.carrierId).toBe(carrierId);
     checks.set(place.check, place.pages);
   });
@@ -228,10 +228,10 @@ test("says before each page which check of which carrier it is at", async () => 
 
 test("names the check that the database cancelled, and its carrier", async () => {
   const carrierId = await soundCarrier();
-  const { pool } = exchange.app.services.db;
+  const { pool } = exchange.services.db;
   // As the end of a statement's time would have it: whoever works on keys is cancelled.
   await using blocker = await lockTable("quarantine");
-  const failed = verifyCarrier(exchange.app.services.db, carrierId, never()).catch((error: unknown) => error);
+  const failed = verifyCarrier(exchange.services.db, carrierId, never()).catch((error: unknown) => error);
   await expect
     .poll(async () => {
       const { rows } = await pool.query<{ cancelled: boolean }>(
@@ -251,7 +251,7 @@ test("names the check that the database cancelled, and its carrier", async () =>
 
 test("counts an upload's batches page by page, each from where the one before ended", async () => {
   const carrierId = await newCarrier(exchange);
-  const { db } = exchange.app.services;
+  const { db } = exchange.services;
   const { upload } = BOTH_UPLOADS[0] as (typeof BOTH_UPLOADS)[number];
   await using stream = await UploadStream.open(exchange, upload, carrierId, { uploadId: "u" });
   await stream.next("opened");

@@ -9,7 +9,8 @@ let folder: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "tandem-lint-"));
-  const config = { linter: { rules: { preset: "none" } }, plugins: [join(root, "tools/lint/waits.grit")] };
+  const plugins = ["waits", "limits"].map((name) => join(root, `tools/lint/${name}.grit`));
+  const config = { linter: { rules: { preset: "none" } }, plugins };
   await writeFile(join(folder, "biome.json"), JSON.stringify(config));
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
@@ -21,6 +22,9 @@ test.each([
   ["waits for a second at most", "await vi.waitFor(() => expect(count()).toBe(1));"],
   ["waits for a second at most", "await vi.waitUntil(() => count() === 1);"],
   ["gives a condition little time", "await expect.poll(() => count(), { timeout: 5_000 }).toBe(1);"],
+  ["gives a condition little time", "await expect.poll(() => count(), PATIENCE).toBe(1);"],
+  ["has a limit of its own", 'test("ends", () => end(), 60_000);'],
+  ["has a limit of its own", "afterAll(() => end(), 60_000);"],
   ["holds a span against a bound", "expect(performance.now() - startedMs).toBeLessThan(3_000);"],
   ["holds a span against a bound", "expect(Date.now() - startedMs).toBeLessThanOrEqual(3_000);"],
 ])("the linter finds a test that %s: %s", async (_, text) => {
@@ -39,6 +43,10 @@ test.each([
 test("the rule is held to every test", async () => {
   const { overrides } = JSON.parse(await readFile(join(root, "biome.json"), "utf8")) as { overrides: object[] };
   expect(overrides).toContainEqual({ includes: ["**/*.test.ts"], plugins: ["./tools/lint/waits.grit"] });
+  expect(overrides).toContainEqual({
+    includes: ["**/*.test.ts", "test/support/**"],
+    plugins: ["./tools/lint/limits.grit"],
+  });
 });
 
 /** What the linter has against a test; empty: nothing. */

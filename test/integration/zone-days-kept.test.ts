@@ -12,8 +12,8 @@ import {
 } from "../../src/store/database/database.ts";
 import { takeNewerZoneData, type ZoneChange } from "../../src/store/zone-days/newer-zone-data.ts";
 import { readZoneDays } from "../../src/store/zone-days/zone-days.ts";
-import { startTestApp } from "../support/app.ts";
 import { createMigratedDatabase } from "../support/database.ts";
+import { startExchange } from "../support/exchange.ts";
 
 const HOUR = 3_600_000_000n;
 const today = new Date().toISOString().slice(0, 10);
@@ -127,7 +127,7 @@ describe("newer data", () => {
     await systemTransaction(other, (tx) => readZoneDays(tx, "Asia/Tokyo", `${thisYear + 1}-01-01`, lastDay));
     await other.pool.query("UPDATE zone_day SET start_time = start_time + interval '1 hour'");
     await other.pool.query("UPDATE zone_year SET data_version = '2000a'");
-    await using app = await startTestApp({ databaseUrl: database.url });
+    await using app = await startExchange({ databaseUrl: database.url });
     await expect.poll(() => app.logged.join("\n")).toContain("newer time zone data");
     const line = JSON.parse(app.logged.find((each) => each.includes("newer time zone data")) ?? "{}") as object;
     expect(line).toMatchObject({ timeZone: "Asia/Tokyo", movedFrom: `${thisYear + 1}-01-01`, kept: 0 });

@@ -55,10 +55,10 @@ function partiesOf(number: string) {
 }
 
 let exchange: Exchange;
-const db = () => exchange.app.services.db;
+const db = () => exchange.services.db;
 
 beforeAll(async () => {
-  exchange = await startExchange({ synchronousCommit: "off" });
+  exchange = await startExchange();
 });
 afterAll(() => exchange[Symbol.asyncDispose]());
 

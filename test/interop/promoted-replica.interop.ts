@@ -28,7 +28,7 @@ async function openExchange(url: string, logged: string[]): Promise<Exchange> {
     await exchange.addCarrier(carrierId);
     await exchange.assignNumbers(carrierId, [NUMBER]);
   }
-  await ingest(exchange.app, "quiet", calls("quiet", 3));
+  await ingest(exchange, "quiet", calls("quiet", 3));
   return exchange;
 }
 

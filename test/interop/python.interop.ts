@@ -29,13 +29,13 @@ describe.skipIf("missing" in python)(`Python${why}`, () => {
     await using exchange = await startExchange();
     await exchange.addCarrier("alpha");
     await exchange.assignNumbers("alpha", [NUMBER]);
-    await ingest(exchange.app, "alpha", calls("first", 2_500));
+    await ingest(exchange, "alpha", calls("first", 2_500));
     const follow = await makeFollower(program, exchange);
     const first = await follow();
     expect(first.map((entry) => entry["sequence"])).toEqual(Array.from({ length: 2_500 }, (_, index) => index + 1));
     expect(first[0]).toMatchObject({ record_id: "first-0", revision: 1, connected_duration_ms: 60_000 });
     expect(await follow()).toEqual([]);
-    await ingest(exchange.app, "alpha", calls("second", 3));
+    await ingest(exchange, "alpha", calls("second", 3));
     expect((await follow()).map((entry) => entry["record_id"])).toEqual(["second-0", "second-1", "second-2"]);
   });
 
@@ -58,7 +58,7 @@ async function makeFollower(program: string, exchange: Exchange): Promise<() => 
   const files = ["--token-file", tokenFile, "--cursor-file", cursorFile];
   const script = join(ROOT, "examples/python/follow_cdrs.py");
   return async () => {
-    const output = await run(program, [script, exchange.app.url, ...files, "--to-head"], {
+    const output = await run(program, [script, exchange.url, ...files, "--to-head"], {
       env: { PYTHONPATH: generated },
     });
     expect(await readFile(cursorFile, "utf8")).not.toBe("");

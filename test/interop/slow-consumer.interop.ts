@@ -60,7 +60,7 @@ describe.each(Object.entries(clients))("%s that does not read", async (name, mak
     async () => {
       await using exchange = await startStalling(200);
       using client = await startClient(made, exchange);
-      await untilNoStreams(exchange.app);
+      await untilNoStreams(exchange);
       expect(await client.readOn()).toMatchObject({
         code: expect.stringMatching(/^cancell?ed$/i),
         closing: "",
@@ -75,7 +75,7 @@ async function startStalling(maxStallMs: number): Promise<Exchange> {
   const exchange = await startExchange({ maxStallMs });
   await exchange.addCarrier("alpha");
   await exchange.assignNumbers("alpha", [NUMBER]);
-  await ingest(exchange.app, "alpha", calls("r", ENTRIES));
+  await ingest(exchange, "alpha", calls("r", ENTRIES));
   return exchange;
 }
 
@@ -94,7 +94,7 @@ async function startClient(
 ): Promise<SlowClient> {
   if ("missing" in made) throw new Error(made.missing);
   const { program, args, env } = made.tools;
-  const child = spawn(program, [...args, `127.0.0.1:${exchange.app.port}`, await exchange.carrierToken("alpha")], {
+  const child = spawn(program, [...args, `127.0.0.1:${exchange.port}`, await exchange.carrierToken("alpha")], {
     env: { ...process.env, ...env },
     stdio: ["pipe", "pipe", "inherit"],
   });

@@ -1,4 +1,5 @@
 import { defineConfig } from "vitest/config";
+import { TEST_MS } from "../support/limits.ts";
 
 // Apart from `npm test`: these need toolchains of other languages and reach their package
 // registries. `npm run interop`.
@@ -10,8 +11,8 @@ export default defineConfig({
     // One after the other: compilers use all cores by themselves, and toolchains are shared.
     fileParallelism: false,
     globalSetup: ["test/support/postgres-setup.ts"],
-    testTimeout: 600_000,
-    hookTimeout: 600_000,
+    testTimeout: TEST_MS,
+    hookTimeout: TEST_MS,
     reporters: ["verbose"],
   },
 });

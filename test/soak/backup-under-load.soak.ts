@@ -15,8 +15,8 @@ import {
   uploadDurations,
 } from "../../src/client/index.ts";
 import { PLATFORM_SCOPES } from "../../src/domain/carriers/scopes.ts";
-import { MatchStatus } from "../../src/domain/matching/result.ts";
 import { PrivacyService, SubjectRole } from "../../src/gen/tandem/platform/v1/privacy_service_pb.js";
+import { DiscrepancyStatus } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
 import { PartyKind } from "../../src/gen/tandem/type/v1/party_pb.js";
 import { type Database, openDatabase, systemTransaction } from "../../src/store/database/database.ts";
 import { startEmbeddedPostgres } from "../../src/store/postgres/embedded-postgres.ts";
@@ -235,7 +235,7 @@ async function isJudged(db: Database, recordId: string): Promise<boolean> {
   const rows = await systemTransaction(db, (tx) =>
     tx.selectFrom("call_result").select("status").where("record_id", "=", recordId).execute(),
   );
-  return rows.length > 0 && rows.every(({ status }) => status !== MatchStatus.PENDING);
+  return rows.length > 0 && rows.every(({ status }) => status !== DiscrepancyStatus.PENDING);
 }
 
 async function storedIds(db: Database, kind: "cdrs" | "durations"): Promise<string[]> {

@@ -30,8 +30,11 @@ test.each(BAD_RECORD_TARGETS.map((target) => ({ target, name: `${target.method.n
   async ({ target }) => {
     const random = randomOf(SEED);
     const carrierId = await newCarrier(exchange);
-    const tokens = { owner: await exchange.carrierToken(carrierId, 36_000), other: await exchange.platformToken() };
-    await using client = new FuzzClient(exchange.app.url, tokens);
+    const tokens = {
+      owner: await exchange.carrierToken(carrierId, { ttlSeconds: 36_000 }),
+      other: await exchange.platformToken(),
+    };
+    await using client = new FuzzClient(exchange.url, tokens);
     let done = 0;
     let told = 0;
     for (const share = Math.ceil(MUTATIONS / BAD_RECORD_TARGETS.length); done < share; done += BATCHES) {

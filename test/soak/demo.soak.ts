@@ -3,8 +3,9 @@ import { chmod, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { MatchCause, MatchStatus } from "../../src/domain/matching/result.ts";
-import { runCli } from "../support/cli.ts";
+import { enumValues } from "../../src/domain/enum-values.ts";
+import { DiscrepancyCause, DiscrepancyStatus } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
+import { spawnCli } from "../support/cli.ts";
 
 const COPENHAGEN = join(import.meta.dirname, "../../../shared/data/copenhagen-calls.csv");
 const isCopenhagenHere = existsSync(COPENHAGEN);
@@ -25,9 +26,9 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 const CALLS = isCopenhagenHere
   ? { args: ["--calls", COPENHAGEN], count: 3_600 }
   : { args: ["--calls-per-day", "900"], count: 900 };
-let played: ReturnType<typeof runCli> | undefined;
-function playOnce(): ReturnType<typeof runCli> {
-  played ??= runCli(["demo", "--json", "--seed", "t", ...CALLS.args], settings);
+let played: ReturnType<typeof spawnCli> | undefined;
+function playOnce(): ReturnType<typeof spawnCli> {
+  played ??= spawnCli(["demo", "--json", "--seed", "t", ...CALLS.args], settings);
   return played;
 }
 
@@ -71,8 +72,8 @@ test(
     const { by_status, by_cause, planted, found, wrong } = reconciliation;
     expect([wrong, found]).toEqual([0, planted]);
     // Nothing stays pending.
-    expect(Object.keys(by_status)).toEqual(Object.keys(MatchStatus).filter((status) => status !== "PENDING"));
-    expect(Object.keys(by_cause)).toEqual(Object.keys(MatchCause));
+    expect(Object.keys(by_status)).toEqual(namesOf(DiscrepancyStatus).filter((status) => status !== "PENDING"));
+    expect(Object.keys(by_cause)).toEqual(namesOf(DiscrepancyCause));
     for (const [name, count] of Object.entries({ ...by_status, ...by_cause }))
       expect(count, name).toBeGreaterThanOrEqual(10);
     expect(usage.customers).toBe(6);
@@ -87,7 +88,7 @@ test(
 test(
   "the demo tells its story, and keeps the server until it is interrupted",
   async () => {
-    const { code, stdout } = await runCli(["demo", "--keep", "--calls-per-day", "60"], settings, (child) => {
+    const { code, stdout } = await spawnCli(["demo", "--keep", "--calls-per-day", "60"], settings, (child) => {
       let text = "";
       child.stdout?.on("data", (chunk) => {
         text += chunk;
@@ -96,7 +97,7 @@ test(
     });
     expect(code).toBe(0);
     const titles = ["Numbers", "Calls", "Durations", "Refused", "Reconciliation", "Usage", "Checks"];
-    for (const line of [...titles, "All of it holds.", "export TANDEM_URL=", "reconcile explain rec-"])
+    for (const line of [...titles, "All checks passed.", "export TANDEM_URL=", "reconcile explain rec-"])
       expect(stdout).toContain(line);
     const [story = ""] = stdout.split("The server stays at");
     expect(story.split("\n").filter((line) => line.length > 80)).toEqual([]);
@@ -108,7 +109,7 @@ test(
 test(
   "a demo that is interrupted ends at once, and leaves nothing behind",
   async () => {
-    const { code, stdout } = await runCli(["demo"], settings, (child) => {
+    const { code, stdout } = await spawnCli(["demo"], settings, (child) => {
       let text = "";
       child.stderr?.on("data", (chunk) => {
         // Once: a second Ctrl-C means at once, without cleaning up.
@@ -126,8 +127,12 @@ test(
 test("a calls file that is none is named with its line, before anything is started", async () => {
   const file = join(folder, "calls.csv");
   await writeFile(file, "timestamp,caller,callee,duration\n1,2,3,4\n1,2,x,4\n");
-  const { code, stderr } = await runCli(["demo", "--calls", file], settings);
+  const { code, stderr } = await spawnCli(["demo", "--calls", file], settings);
   expect([code, stderr.split("\n").length]).toEqual([1, 2]);
   expect(stderr).toContain(`${file}:3: callee is "x"`);
   await rm(file);
 });
+
+function namesOf(of: Readonly<Record<string, number | string>>): (number | string | undefined)[] {
+  return enumValues(of).map((value) => of[value]);
+}

@@ -91,9 +91,9 @@ beforeAll(async () => {
   for (const carrierId of ["alpha", ...STEADY]) {
     await exchange.addCarrier(carrierId);
     await exchange.assignNumbers(carrierId, [NUMBER]);
-    await ingest(exchange.app, carrierId, calls(carrierId, 3_000));
+    await ingest(exchange, carrierId, calls(carrierId, 3_000));
   }
-  expiredToken = await exchange.carrierToken("bravo", 1);
+  expiredToken = await exchange.carrierToken("bravo", { ttlSeconds: 1 });
   hostile = resources.use(await Hostile.start());
 });
 afterAll(() => resources.disposeAsync());
@@ -359,7 +359,7 @@ class SteadyCarrier implements AsyncDisposable {
     const prefix = crypto.randomUUID();
     let given = 0;
     await this.#everySo(250, async () => {
-      await ingest(exchange.app, this.#carrierId, calls(`${prefix}-${given++}`, 5));
+      await ingest(exchange, this.#carrierId, calls(`${prefix}-${given++}`, 5));
       this.awaited += 5;
     });
   }

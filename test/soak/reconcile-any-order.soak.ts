@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { MatchStatus } from "../../src/domain/matching/result.ts";
+import { PLATFORM_SIDE } from "../../src/domain/record-kind.ts";
+import { DiscrepancyStatus } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
 import { reconcileCarrier } from "../../src/reconcile/reconcile-carrier.ts";
 import { createRandom } from "../../src/simulator/random.ts";
 import type { CallResultRow } from "../../src/store/reconciliation/call-results.ts";
@@ -54,10 +55,9 @@ async function outcomeOf({ carrierId, customers }: { carrierId: string; customer
 }
 
 function told(row: CallResultRow): string {
-  const status = Object.entries(MatchStatus).find(([, value]) => value === row.status)?.[0];
   const carrier = row.carrierRecords.map(({ recordId, revision }) => `${recordId}#${revision}`).join("+");
-  const platform = row.side === 1 ? `${row.recordId}/` : "";
-  return `${platform}${carrier} ${status} ${row.causes} ${row.matchedBy} ${row.startTime} ${row.platformMs} ${row.carrierMs}`;
+  const platform = row.side === PLATFORM_SIDE ? `${row.recordId}/` : "";
+  return `${platform}${carrier} ${DiscrepancyStatus[row.status]} ${row.causes} ${row.matchedBy} ${row.startTime} ${row.platformMs} ${row.carrierMs}`;
 }
 
 /** Of each record, in how many results it is. */
@@ -65,7 +65,7 @@ function placesOf(rows: readonly CallResultRow[]): Map<string, number> {
   const places = new Map<string, number>();
   const add = (name: string) => places.set(name, (places.get(name) ?? 0) + 1);
   for (const row of rows) {
-    if (row.side === 1) add(`platform/${row.recordDate}/${row.recordId}`);
+    if (row.side === PLATFORM_SIDE) add(`platform/${row.recordDate}/${row.recordId}`);
     for (const { recordDate, recordId } of row.carrierRecords) add(`carrier/${recordDate}/${recordId}`);
   }
   return places;

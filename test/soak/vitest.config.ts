@@ -1,4 +1,5 @@
 import { defineConfig } from "vitest/config";
+import { EVENTUALLY_MS, TEST_MS } from "../support/limits.ts";
 
 // Apart from `npm test`, which is to end within eight minutes: what takes its time by design. `npm
 // run soak`.
@@ -10,9 +11,8 @@ export default defineConfig({
     globalSetup: ["test/support/postgres-setup.ts"],
     // `--long` runs for long.
     testTimeout: 3_600_000,
-    hookTimeout: 600_000,
-    // A condition that is waited for holds at last, however busy the machine is.
-    expect: { poll: { timeout: 60_000 } },
+    hookTimeout: TEST_MS,
+    expect: { poll: { timeout: EVENTUALLY_MS } },
     reporters: ["verbose"],
   },
 });

@@ -8,7 +8,7 @@ import {
 } from "@bufbuild/protobuf";
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../src/gen/google/rpc/error_details_pb.js";
-import { EVENTUALLY_MS } from "./eventually.ts";
+import { EVENTUALLY_MS } from "./limits.ts";
 
 /** The request of any method; for a stream of requests, all of them. */
 export type AnyRequest = MessageInitShape<DescMethod["input"]> | readonly MessageInitShape<DescMethod["input"]>[];

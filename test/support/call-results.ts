@@ -1,10 +1,13 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import type { Insertable } from "kysely";
-import { MatchedBy, MatchStatus, RULE_VERSION } from "../../src/domain/matching/result.ts";
+import { FeedId } from "../../src/domain/feed-id.ts";
+import { RULE_VERSION } from "../../src/domain/matching/result.ts";
+import { CARRIER_SIDE, PLATFORM_SIDE } from "../../src/domain/record-kind.ts";
 import { isoFromMicros, type Micros, utcDay } from "../../src/domain/time/instant.ts";
+import { DiscrepancyStatus, MatchedBy } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
 import { ErasureEntrySchema } from "../../src/gen/tandem/type/v1/erasure_pb.js";
 import { type Database, systemTransaction, type Tx } from "../../src/store/database/database.ts";
-import { Feed, type Schema } from "../../src/store/database/schema.ts";
+import type { Schema } from "../../src/store/database/schema.ts";
 import { advanceFeed, type FeedLock, lockFeed } from "../../src/store/feeds/feed-head.ts";
 import { encodeDiscrepancy } from "./discrepancy-payload.ts";
 
@@ -18,12 +21,15 @@ export type PartialResult = Partial<ResultRow>;
 
 const CALL_MS = 60_000n;
 /** Statuses of calls that the platform does not have, and that the carrier does not have. */
-const CARRIER_ONLY: ReadonlySet<number> = new Set([MatchStatus.MISSING_AT_PLATFORM, MatchStatus.DUPLICATE_AT_CARRIER]);
+const CARRIER_ONLY: ReadonlySet<number> = new Set([
+  DiscrepancyStatus.MISSING_AT_PLATFORM,
+  DiscrepancyStatus.DUPLICATE_AT_CARRIER,
+]);
 const PLATFORM_ONLY: ReadonlySet<number> = new Set([
-  MatchStatus.MISSING_AT_CARRIER,
-  MatchStatus.DUPLICATE_AT_PLATFORM,
-  MatchStatus.NOT_REPORTED,
-  MatchStatus.PENDING,
+  DiscrepancyStatus.MISSING_AT_CARRIER,
+  DiscrepancyStatus.DUPLICATE_AT_PLATFORM,
+  DiscrepancyStatus.NOT_REPORTED,
+  DiscrepancyStatus.PENDING,
 ]);
 
 let rows = 0;
@@ -107,9 +113,9 @@ async function append(
   write: (tx: Tx, lock: FeedLock, index: number) => Promise<void>,
 ): Promise<bigint[]> {
   return systemTransaction(db, async (tx) => {
-    const lock = await lockFeed(tx, carrierId, Feed.DISCREPANCIES);
+    const lock = await lockFeed(tx, carrierId, FeedId.DISCREPANCIES);
     for (let index = 0; index < count; index++) await write(tx, lock, index);
-    await advanceFeed(tx, carrierId, Feed.DISCREPANCIES, lock.nextSequence + BigInt(count));
+    await advanceFeed(tx, carrierId, FeedId.DISCREPANCIES, lock.nextSequence + BigInt(count));
     return Array.from({ length: count }, (_, index) => lock.nextSequence + BigInt(index));
   });
 }
@@ -129,8 +135,8 @@ async function writeDiscrepancy(
     .where("discrepancy_id", "=", discrepancyId)
     .executeTakeFirst();
   const ingestTime = isoFromMicros(lock.ingestTime);
-  const status = partial.status ?? MatchStatus.DURATION_MISMATCH;
-  const isDisagreement = status >= MatchStatus.DURATION_MISMATCH && status <= MatchStatus.PENDING;
+  const status = partial.status ?? DiscrepancyStatus.DURATION_MISMATCH;
+  const isDisagreement = status >= DiscrepancyStatus.DURATION_MISMATCH && status <= DiscrepancyStatus.PENDING;
   const kept = before && {
     record_id: before.record_id,
     record_date: before.record_date,
@@ -243,14 +249,14 @@ function completeRow(carrierId: string, partial: PartialResult): ResultRow {
   };
 }
 
-function sidesOf({ side, status = MatchStatus.MATCHED_EXACT }: PartialResult, durationId: string, day: string) {
-  const hasPlatform = side !== 2 && !CARRIER_ONLY.has(status);
-  const hasCarrier = side === 2 || !PLATFORM_ONLY.has(status);
-  const isAnswered = status !== MatchStatus.MATCHED_UNANSWERED;
+function sidesOf({ side, status = DiscrepancyStatus.MATCHED_EXACT }: PartialResult, durationId: string, day: string) {
+  const hasPlatform = side !== CARRIER_SIDE && !CARRIER_ONLY.has(status);
+  const hasCarrier = side === CARRIER_SIDE || !PLATFORM_ONLY.has(status);
+  const isAnswered = status !== DiscrepancyStatus.MATCHED_UNANSWERED;
   const length = isAnswered ? CALL_MS : null;
   return {
     status,
-    side: hasPlatform ? 1 : 2,
+    side: hasPlatform ? PLATFORM_SIDE : CARRIER_SIDE,
     carrier_record_ids: hasCarrier ? [durationId] : [],
     carrier_record_dates: hasCarrier ? [day] : [],
     carrier_revisions: hasCarrier ? [1] : [],

@@ -2,6 +2,7 @@ import { randomBytes, randomUUID } from "node:crypto";
 import pg from "pg";
 import { inject } from "vitest";
 import { type Database, openDatabase } from "../../src/store/database/database.ts";
+import { makeWeeklyPartitions } from "./wide-partitions.ts";
 
 interface TestDatabase extends AsyncDisposable {
   readonly url: string;
@@ -12,12 +13,21 @@ export function createTestDatabase(): Promise<TestDatabase> {
   return createDatabase("");
 }
 
+/** What a migrated database is like. */
+export interface DatabaseOptions {
+  /**
+   * "weekly": 150, as every server has them; for tests of plans, and of what happens to a partition.
+   * Default: "wide", three a table.
+   */
+  readonly partitions?: "wide" | "weekly";
+}
+
 /**
  * One with the newest schema and its partitions, copied from the run's template: sooner there than
  * by migrating. Its URL is that of a login as a server has it: no superuser, and bound by row
  * security.
  */
-export async function createMigratedDatabase(): Promise<TestDatabase> {
+export async function createMigratedDatabase({ partitions = "wide" }: DatabaseOptions = {}): Promise<TestDatabase> {
   const database = await createDatabase(`TEMPLATE ${inject("postgresTemplate")}`);
   const url = new URL(database.url);
   const login = inject("postgresLogin");
@@ -31,13 +41,17 @@ export async function createMigratedDatabase(): Promise<TestDatabase> {
   } finally {
     await client.end();
   }
+  if (partitions === "weekly") {
+    await using db = openDatabase({ url: url.href });
+    await makeWeeklyPartitions(db);
+  }
   return { url: url.href, [Symbol.asyncDispose]: () => database[Symbol.asyncDispose]() };
 }
 
 /** The same, opened. Its commits do not wait for the disk: for tests in which no server crashes. */
-export async function openTestStore(): Promise<AsyncDisposable & { readonly db: Database }> {
+export async function openTestStore(options?: DatabaseOptions): Promise<AsyncDisposable & { readonly db: Database }> {
   await using opening = new AsyncDisposableStack();
-  const { url } = opening.use(await createMigratedDatabase());
+  const { url } = opening.use(await createMigratedDatabase(options));
   const db = opening.use(openDatabase({ url, synchronousCommit: "off" }));
   const opened = opening.move();
   return { db, [Symbol.asyncDispose]: () => opened.disposeAsync() };

@@ -1,8 +1,9 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import type { Insertable } from "kysely";
-import { MatchCause } from "../../src/domain/matching/result.ts";
+import { enumValues } from "../../src/domain/enum-values.ts";
+import { PLATFORM_SIDE } from "../../src/domain/record-kind.ts";
 import { timestampFromMicros } from "../../src/domain/time/instant.ts";
-import { DiscrepancySchema } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
+import { DiscrepancyCause, DiscrepancySchema } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
 import type { Schema } from "../../src/store/database/schema.ts";
 import { timestamp } from "./feed.ts";
 
@@ -10,7 +11,7 @@ type ResultRow = Insertable<Schema["call_result"]>;
 
 /** The payload of a row, as the reconciler encodes it: everything but sequence and update_time. */
 export function encodeDiscrepancy(row: ResultRow): Buffer {
-  const causes = Object.values(MatchCause).filter((cause) => (row.causes & (1 << cause)) !== 0);
+  const causes = enumValues(DiscrepancyCause).filter((cause) => (row.causes & (1 << cause)) !== 0);
   const startMs = Date.parse(row.start_time);
   const [outside, inside] = [
     { kind: 1, value: row.other_number ?? "+12025550123" },
@@ -31,7 +32,7 @@ export function encodeDiscrepancy(row: ResultRow): Buffer {
     ...(row.trunk_id == null ? {} : { trunkId: row.trunk_id }),
     ...(row.call_id == null ? {} : { callId: row.call_id }),
     findings: causes.map((cause) => ({ cause })),
-    ...(row.side === 1
+    ...(row.side === PLATFORM_SIDE
       ? { platformRecord: { recordId: row.record_id, recordDate: row.record_date, revision: row.revision } }
       : {}),
     carrierRecords: row.carrier_record_ids.map((recordId, index) => ({

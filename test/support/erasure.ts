@@ -48,7 +48,7 @@ export async function untilErased(exchange: Exchange, erasureId: string): Promis
         last = (await client.getErasure({ erasureId })).erasure;
         return last?.receipt !== undefined;
       },
-      { timeout: 20_000, interval: 50 },
+      { interval: 50 },
     )
     .toBe(true);
   return last as Erasure;
@@ -112,7 +112,7 @@ export async function untilReconciled(exchange: Exchange, carrierId: string, res
           );
           return rows[0]?.settled;
         },
-        { timeout: 10_000, interval: 20 },
+        { interval: 20 },
       )
       .toBe(true);
   } finally {

@@ -1,11 +1,5 @@
 import { expect, vi } from "vitest";
-
-/**
- * How long a test waits for what must come, milliseconds. It ends only what hangs: on a machine
- * that is many times slower, everything has come by then. `expect.poll` waits as long, by
- * vitest.config.ts.
- */
-export const EVENTUALLY_MS = 60_000;
+import { EVENTUALLY_MS } from "./limits.ts";
 
 /**
  * Waits until the clock of this process shows that so much time has passed since `sinceMs`. It may

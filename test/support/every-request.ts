@@ -1,6 +1,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { Transport } from "@connectrpc/connect";
+import { PLATFORM_SIDE } from "../../src/domain/record-kind.ts";
 import { type AnyRequest, type CallOutcome, callAny } from "./any-call.ts";
 import { listMethods, methodName } from "./contract.ts";
 import type { Exchange } from "./exchange.ts";
@@ -224,7 +225,9 @@ const OF_THE_PLATFORM: Requests = {
     holdOf(n, {
       case: "records",
       value: {
-        records: n.cdrs.slice(3, 9).map(({ recordId, recordDate }) => ({ side: 1, record: { recordId, recordDate } })),
+        records: n.cdrs
+          .slice(3, 9)
+          .map(({ recordId, recordDate }) => ({ side: PLATFORM_SIDE, record: { recordId, recordDate } })),
       },
     }),
   ],
@@ -246,7 +249,10 @@ const OF_THE_PLATFORM: Requests = {
     { carrierId: n.carrierId, subject: { case: "period", value: days() }, pageSize: PAGE },
     {
       carrierId: n.carrierId,
-      subject: { case: "record", value: { side: 1, record: { recordId: "r-7", recordDate: n.cdrs[7]?.recordDate } } },
+      subject: {
+        case: "record",
+        value: { side: PLATFORM_SIDE, record: { recordId: "r-7", recordDate: n.cdrs[7]?.recordDate } },
+      },
     },
     { carrierId: n.carrierId, subject: { case: "number", value: { phoneNumber: n.number, ...window() } } },
   ],

@@ -34,7 +34,7 @@ export interface Delivered<Record> {
   readonly arrivalMs: number;
 }
 
-/** The calls of docs/reconciliation.md, on a day. */
+/** The calls that docs/reconciliation.md explains, on a day. */
 export function explainedCalls(day: string) {
   const midnight = Date.parse(`${day}T00:00:00Z`);
   const cdrs: Delivered<CallDetailRecord>[] = [];

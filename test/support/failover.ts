@@ -7,6 +7,7 @@ import pg from "pg";
 import { vi } from "vitest";
 import { type EmbeddedServer, startEmbeddedPostgres } from "../../src/store/postgres/embedded-postgres.ts";
 import { type Cluster, openCluster, spawnOptions } from "../../src/store/postgres/postgres-cluster.ts";
+import { EVENTUALLY_MS } from "./limits.ts";
 import { findFreePort } from "./server-process.ts";
 
 /**
@@ -62,7 +63,7 @@ export class FailoverServers implements AsyncDisposable {
       ...spawnOptions(cluster),
       stdio: "ignore",
     });
-    await vi.waitFor(() => this.#ask("SELECT 1"), { timeout: 60_000, interval: 50 });
+    await vi.waitFor(() => this.#ask("SELECT 1"), { timeout: EVENTUALLY_MS, interval: 50 });
   }
 
   async promote(): Promise<void> {
@@ -106,7 +107,7 @@ function startPrimary(folder: string, port: number): Promise<EmbeddedServer> {
 
 function openStandby(folder: string): Promise<Cluster> {
   const life = { isEphemeral: false, isDurable: false };
-  return openCluster(join(folder, "standby"), life, AbortSignal.timeout(60_000));
+  return openCluster(join(folder, "standby"), life, AbortSignal.timeout(EVENTUALLY_MS));
 }
 
 // As root, PostgreSQL runs as another account, whose the files have to be.

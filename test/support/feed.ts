@@ -5,6 +5,7 @@ import { type RawBuilder, sql } from "kysely";
 import { expect, vi } from "vitest";
 import type { App } from "../../src/app.ts";
 import { tandemReason } from "../../src/client/errors.ts";
+import { FeedId } from "../../src/domain/feed-id.ts";
 import type {
   CdrService,
   StreamCdrsRequestSchema,
@@ -18,9 +19,8 @@ import type {
 import { type CallDetailRecord, CallDetailRecordSchema } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import type { Discrepancy } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
 import { ownerTransaction } from "../../src/store/database/database.ts";
-import { Feed } from "../../src/store/database/schema.ts";
-import { cdrEdge } from "../../src/upload/records/record-edges.ts";
-import { EVENTUALLY_MS } from "./eventually.ts";
+import { cdrCodec } from "../../src/upload/records/record-codecs.ts";
+import { EVENTUALLY_MS } from "./limits.ts";
 
 /** The number that the calls of `call` are made with; `assignNumbers` it first. */
 export const NUMBER = "+441632960001";
@@ -79,10 +79,10 @@ export function timestamp(ms: number): { seconds: bigint; nanos: number } {
   return { seconds: BigInt(Math.floor(ms / 1_000)), nanos: (ms % 1_000) * 1_000_000 };
 }
 
-/** Puts records into a carrier's feed through the upload engine; every one must be accepted. */
+/** Puts records into a carrier's feed through the uploads; every one must be accepted. */
 export async function ingest(app: App, carrierId: string, records: readonly CallDetailRecord[]): Promise<void> {
   const horizons = { firstDays: 400, laterDays: 400 };
-  const target = { carrierId, edge: cdrEdge, horizons, validateOnly: false };
+  const target = { carrierId, codec: cdrCodec, horizons, validateOnly: false };
   const open = { uploadId: randomUUID(), acknowledgedOffset: 0n };
   for (let offset = 0; offset < records.length; offset += BATCH) {
     const messages = records.slice(offset, offset + BATCH);
@@ -108,7 +108,7 @@ export async function raiseFloor(
   app: App,
   carrierId: string,
   earliestSequence: bigint,
-  feed: Feed = Feed.CDRS,
+  feed: FeedId = FeedId.CDRS,
 ): Promise<void> {
   await runSql(
     app,
@@ -154,7 +154,7 @@ function readStream<Message>(open: (signal: AbortSignal) => AsyncIterable<Messag
     messages,
     ended,
     until: (condition, timeoutMs = EVENTUALLY_MS) =>
-      vi.waitFor(() => expect(condition(messages)).toBe(true), { timeout: timeoutMs, interval: 5 }),
+      vi.waitFor(() => expect(condition(messages)).toBe(true), { timeout: timeoutMs, interval: 10 }),
     [Symbol.dispose]: () => controller.abort(),
   };
 }
@@ -272,7 +272,7 @@ export async function refusedFeed(client: Client<typeof CdrService>, request: St
 
 /** Waits until a reading is what is expected. Works in concurrent tests too. */
 export async function until<T>(read: () => T | Promise<T>, expected: T, timeoutMs = EVENTUALLY_MS): Promise<void> {
-  await vi.waitFor(async () => expect(await read()).toEqual(expected), { timeout: timeoutMs, interval: 5 });
+  await vi.waitFor(async () => expect(await read()).toEqual(expected), { timeout: timeoutMs, interval: 20 });
 }
 
 /** No stream and no subscription of a process is left, whatever ended the streams. */

@@ -1,6 +1,7 @@
 import { Agent, type IncomingMessage, request as requestHttp1 } from "node:http";
 import { type ClientHttp2Session, connect, constants, type IncomingHttpHeaders } from "node:http2";
 import type { Caller, FuzzInput } from "./fuzz-inputs.ts";
+import { EVENTUALLY_MS } from "./limits.ts";
 
 /** What a client saw of one exchange. */
 export interface FuzzAnswer {
@@ -15,8 +16,6 @@ export interface FuzzAnswer {
   readonly hasLeft: boolean;
 }
 
-/** No call may take longer, milliseconds. */
-const PATIENCE_MS = 60_000;
 const SESSION_COUNT = 4;
 /** How often a call is begun again whose connection the server closed before it took the call. */
 const MAX_ATTEMPTS = 5;
@@ -82,7 +81,7 @@ export class FuzzClient implements AsyncDisposable {
       const patience = setTimeout(() => {
         reject(new Error("the call did not end"));
         stream.close(constants.NGHTTP2_CANCEL);
-      }, PATIENCE_MS);
+      }, EVENTUALLY_MS);
       stream.on("response", (headers) => {
         head = headers;
       });
@@ -116,7 +115,7 @@ export class FuzzClient implements AsyncDisposable {
         path: input.path,
         headers: { ...this.#headersOf(input), "content-length": input.body.length },
         agent: this.#agent,
-        timeout: PATIENCE_MS,
+        timeout: EVENTUALLY_MS,
       };
       const request = requestHttp1(options, (response) => void readAll(response).then(resolve, reject));
       request.on("error", (error: NodeJS.ErrnoException) => {

@@ -3,14 +3,13 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { type Ends, type HostileCarrierOptions, runHostileCarrier } from "./hostile-carrier.ts";
 import { type HostileStrangerOptions, runHostileStranger } from "./hostile-stranger.ts";
+import { EVENTUALLY_MS } from "./limits.ts";
 
 /** Who is to be hostile from now on; nobody: rest, and say how the calls ended. */
 export interface HostileOrder {
   readonly carrier?: HostileCarrierOptions | undefined;
   readonly stranger?: HostileStrangerOptions | undefined;
 }
-
-const MAX_START_MS = 60_000;
 
 let stop = new AbortController();
 let running: Promise<unknown> = Promise.resolve();
@@ -31,7 +30,7 @@ async function obey({ carrier, stranger }: HostileOrder): Promise<void> {
     stranger && runHostileStranger(stranger, ends, stop.signal),
   ]);
   // They are at work once the carrier has had an answer.
-  const patience = AbortSignal.timeout(MAX_START_MS);
+  const patience = AbortSignal.timeout(EVENTUALLY_MS);
   while (carrier && !ends["OK"] && !patience.aborted) await wait(20);
   process.send?.(before);
 }

@@ -10,10 +10,10 @@ import { type CredentialIdentity, identityText } from "../../src/domain/carriers
 import { PLATFORM_SCOPES } from "../../src/domain/carriers/scopes.ts";
 import { writeCredentials } from "../../src/store/carriers/carriers.ts";
 import { systemTransaction } from "../../src/store/database/database.ts";
-import { startTestApp, type TestApp } from "./app.ts";
 import { addCarrier } from "./carriers.ts";
 import { type CertificateFiles, createAuthority, type TestAuthority } from "./certificates.ts";
 import { stepClockBack } from "./clock.ts";
+import { type Exchange, startExchange } from "./exchange.ts";
 import { createIssuer, type TestIssuer } from "./issuer.ts";
 
 /** How callers show who they are. */
@@ -87,8 +87,8 @@ export class IdentityWorld implements AsyncDisposable {
   readonly #servers: TestAuthority;
   readonly #clients: TestAuthority;
   readonly issuer: TestIssuer;
-  readonly #own: TestApp;
-  readonly #outside: TestApp;
+  readonly #own: Exchange;
+  readonly #outside: Exchange;
   readonly #revokedFiles: RevokedFiles;
   /**
    * What each name shows, where that is a certificate: the same each time, so that it can be
@@ -128,9 +128,9 @@ export class IdentityWorld implements AsyncDisposable {
     const named = (identities: readonly CredentialIdentity[]) =>
       identities.map((identity) => `${identityText(identity)}=${ALL_SCOPES}`).join(";");
     const revokedFiles = { own: await file("revoked-own", ""), outside: await file("revoked-outside", "") };
-    const own = opening.use(await startTestApp({ ...common, revokedFile: revokedFiles.own }));
+    const own = opening.use(await startExchange({ ...common, revokedFile: revokedFiles.own }));
     const outside = opening.use(
-      await startTestApp({
+      await startExchange({
         ...common,
         ...issuer.settings,
         tlsCert: await file("server.pem", cert),
@@ -157,7 +157,7 @@ export class IdentityWorld implements AsyncDisposable {
     return world;
   }
 
-  appOf(mode: Mode): TestApp {
+  appOf(mode: Mode): Exchange {
     return mode === "own key" ? this.#own : this.#outside;
   }
 
@@ -296,8 +296,8 @@ interface WorldParts {
   readonly servers: TestAuthority;
   readonly clients: TestAuthority;
   readonly issuer: TestIssuer;
-  readonly own: TestApp;
-  readonly outside: TestApp;
+  readonly own: Exchange;
+  readonly outside: Exchange;
   readonly revokedFiles: RevokedFiles;
 }
 

@@ -4,14 +4,15 @@ import { pairFarCalls } from "../../src/domain/matching/clocks/far-calls.ts";
 import type { CarrierFacts, MatchingAgreement, PlatformFacts } from "../../src/domain/matching/facts.ts";
 import { matchCalls } from "../../src/domain/matching/match-calls.ts";
 import { numbersOfParty } from "../../src/domain/matching/number-keys.ts";
-import { type CallResult, MatchCause, MatchStatus } from "../../src/domain/matching/result.ts";
+import type { CallResult } from "../../src/domain/matching/result.ts";
 import { microsFromMs, microsFromTimestamp, msFromMicros } from "../../src/domain/time/instant.ts";
 import { ZoneDays } from "../../src/domain/time/zone-days.ts";
 import { type CallDetailRecord, CallDetailRecordSchema } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import { type CallDuration, CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
 import { RecordKind } from "../../src/gen/tandem/type/v1/call_pb.js";
+import { DiscrepancyCause, DiscrepancyStatus } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
 import { evidenceOf } from "../../src/reconcile/clock-evidence.ts";
-import { carrierFacts, platformFacts } from "../../src/reconcile/facts-edge.ts";
+import { carrierFacts, platformFacts } from "../../src/reconcile/facts-codec.ts";
 import { judgedRow } from "../../src/reconcile/result-row.ts";
 import { CarrierVotes, type ClockVote } from "../../src/reconcile/votes.ts";
 import type { Arriving } from "../../src/simulator/reconciliation/played-call.ts";
@@ -74,8 +75,8 @@ export function foundResult({ platform, carrier, status, findings }: CallResult)
   return {
     platformRecordId: platform?.recordId,
     carrierRecordIds: carrier.map(({ recordId }) => recordId),
-    status: nameOf(MatchStatus, status),
-    causes: findings.map(({ cause }) => nameOf(MatchCause, cause)),
+    status: DiscrepancyStatus[status],
+    causes: findings.map(({ cause }) => DiscrepancyCause[cause]),
   };
 }
 
@@ -177,8 +178,4 @@ function decisionsOf(votes: CarrierVotes): string {
   const told = (decisions: ReadonlyMap<string, string>) =>
     [...decisions].filter(([, decision]) => decision !== "0" && decision !== "").sort();
   return JSON.stringify([told(offsets), told(rules)]);
-}
-
-function nameOf(names: Readonly<Record<string, number>>, value: number): string {
-  return Object.keys(names).find((name) => names[name] === value) ?? String(value);
 }

@@ -1,7 +1,8 @@
 import fc from "fast-check";
-import { type Party, PartyKind } from "../../src/domain/calls/party.ts";
+import type { Party } from "../../src/domain/calls/party.ts";
 import type { CarrierFacts, MatchingInput, PlatformFacts } from "../../src/domain/matching/facts.ts";
 import type { CallResult } from "../../src/domain/matching/result.ts";
+import { PartyKind } from "../../src/gen/tandem/type/v1/party_pb.js";
 
 /** 10:00 on an ordinary Monday. */
 export const TEN = Date.UTC(2026, 5, 1, 10);

@@ -1,7 +1,8 @@
 import { create } from "@bufbuild/protobuf";
-import { MatchStatus } from "../../src/domain/matching/result.ts";
+import { PLATFORM_SIDE } from "../../src/domain/record-kind.ts";
 import { type CallDuration, CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
 import { RecordKind } from "../../src/gen/tandem/type/v1/call_pb.js";
+import { DiscrepancyStatus } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
 import type { Database } from "../../src/store/database/database.ts";
 import { addCarrier, assignNumbers } from "./carriers.ts";
 import { call, NUMBER, timestamp } from "./feed.ts";
@@ -65,8 +66,7 @@ export async function reconciledCalls(db: Database, carrierId: string): Promise<
   return rows
     .map((row) => {
       const carrier = row.carrierRecords.map(({ recordId }) => recordId).join("+");
-      const name = Object.entries(MatchStatus).find(([, status]) => status === row.status)?.[0];
-      return `${row.side === 1 ? `${row.recordId}/` : ""}${carrier} ${name}`;
+      return `${row.side === PLATFORM_SIDE ? `${row.recordId}/` : ""}${carrier} ${DiscrepancyStatus[row.status]}`;
     })
     .sort();
 }

@@ -190,7 +190,7 @@ function callersInStore(): string[] {
   const stack = new Error("a statement").stack ?? "";
   Error.stackTraceLimit = before;
   return stack.split("\n").flatMap((line) => {
-    const match = /at (?:async )?(?:\w+\.)?([\w#]+).*src\/store\/(?:[\w-]+\/)?([\w-]+\.ts)/.exec(line);
+    const match = /at (?:async )?(?:\w+\.)?([\w#]+).*src\/store\/(?:[\w-]+\/)*([\w-]+\.ts)/.exec(line);
     return match && match[2] !== "database.ts" ? [`${match[2]}/${match[1]}`] : [];
   });
 }
@@ -198,8 +198,8 @@ function callersInStore(): string[] {
 /** Every function of the store that sends a statement: `file.ts/function`. */
 export function listSenders(): Set<string> {
   const senders = new Set<string>();
-  for (const path of readdirSync(STORE, { recursive: true, encoding: "utf8" })) {
-    if (!path.endsWith(".ts") || path.endsWith(".test.ts") || path.startsWith("migrations/")) continue;
+  for (const path of readdirSync(STORE, { encoding: "utf8", recursive: true })) {
+    if (!path.endsWith(".ts") || path.endsWith(".test.ts")) continue;
     let within = "";
     for (const line of readFileSync(join(STORE, path), "utf8").split("\n")) {
       within = /^(?:export )?(?:async )?function\*? (\w+)/.exec(line)?.[1] ?? within;

@@ -9,6 +9,7 @@ import type { TestProject } from "vitest/node";
 import { openDatabase } from "../../src/store/database/database.ts";
 import { migrate } from "../../src/store/database/migrate.ts";
 import { startEmbeddedPostgres } from "../../src/store/postgres/embedded-postgres.ts";
+import { makeWidePartitions } from "./wide-partitions.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -37,7 +38,15 @@ export default async function setUp(project: TestProject): Promise<() => Promise
 
 async function startServer(closers: AsyncDisposableStack): Promise<string> {
   const dataDir = await mkdtemp(join(tmpdir(), "tandem-test-"));
-  return closers.use(await startEmbeddedPostgres({ dataDir, ephemeral: true })).adminUrl;
+  const { adminUrl } = closers.use(await startEmbeddedPostgres({ dataDir, ephemeral: true }));
+  // Nobody waits for a crash of this server, and no test for the vacuum: both only take time.
+  await runOn(adminUrl, [
+    "ALTER SYSTEM SET autovacuum = off",
+    "ALTER SYSTEM SET checkpoint_timeout = '1h'",
+    "ALTER SYSTEM SET max_wal_size = '4GB'",
+    "SELECT pg_reload_conf()",
+  ]);
+  return adminUrl;
 }
 
 async function makeTemplate(
@@ -61,7 +70,7 @@ async function makeTemplate(
   ]);
   [url.username, url.password] = [user, password];
   await using db = openDatabase({ url: url.href });
-  await migrate(db);
+  await migrate(db, makeWidePartitions);
   return name;
 }
 

@@ -1,16 +1,17 @@
+import { FeedId } from "../../src/domain/feed-id.ts";
+import { CDR, DURATION, type RecordKind } from "../../src/domain/record-kind.ts";
 import { microsFromMs } from "../../src/domain/time/instant.ts";
 import type { CallDetailRecord } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import type { CallDuration } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
 import { reconcileCarrier } from "../../src/reconcile/reconcile-carrier.ts";
 import { carrierTransaction, type Database, systemTransaction } from "../../src/store/database/database.ts";
-import { Feed, UploadKind } from "../../src/store/database/schema.ts";
 import { advanceFeed, lockFeed, readFeedHead } from "../../src/store/feeds/feed-head.ts";
 import { HoldingsCache } from "../../src/store/numbers/holdings-cache.ts";
 import { type CallResultRow, readResultsIn } from "../../src/store/reconciliation/call-results.ts";
-import { insertAccepted } from "../../src/store/records/append.ts";
+import { insertAccepted } from "../../src/store/records/record-rows.ts";
 import { attributeBatches } from "../../src/upload/attribute.ts";
 import { prepareBatch } from "../../src/upload/book.ts";
-import { cdrEdge, durationEdge } from "../../src/upload/records/record-edges.ts";
+import { cdrCodec, durationCodec } from "../../src/upload/records/record-codecs.ts";
 import { nowMicros } from "./exchange.ts";
 
 const ANY_AGE = { firstDays: 1_000_000, laterDays: 1_000_000 };
@@ -26,7 +27,7 @@ export function appendCdrs(
   records: readonly CallDetailRecord[],
   arrivalMs?: number,
 ): Promise<void> {
-  return append(db, carrierId, { kind: UploadKind.CDRS, edge: cdrEdge, arrivalMs }, records);
+  return append(db, carrierId, { kind: CDR, codec: cdrCodec, arrivalMs }, records);
 }
 
 /** Appends a carrier's durations. */
@@ -36,32 +37,32 @@ export function appendDurations(
   records: readonly CallDuration[],
   arrivalMs?: number,
 ): Promise<void> {
-  return append(db, carrierId, { kind: UploadKind.DURATIONS, edge: durationEdge, arrivalMs }, records);
+  return append(db, carrierId, { kind: DURATION, codec: durationCodec, arrivalMs }, records);
 }
 
 interface AppendOptions<Message> {
-  kind: UploadKind;
-  edge: Parameters<typeof prepareBatch<Message>>[0];
+  kind: RecordKind;
+  codec: Parameters<typeof prepareBatch<Message>>[0];
   arrivalMs: number | undefined;
 }
 
 async function append<Message>(
   db: Database,
   carrierId: string,
-  { kind, edge, arrivalMs }: AppendOptions<Message>,
+  { kind, codec, arrivalMs }: AppendOptions<Message>,
   records: readonly Message[],
 ): Promise<void> {
-  const feed = kind === UploadKind.CDRS ? Feed.CDRS : Feed.DURATIONS;
+  const feed = kind.feed;
   const context = { now: nowMicros(), hashSecret: Buffer.alloc(32), horizons: ANY_AGE };
   for (let start = 0; start < records.length; start += PAGE) {
-    const batch = prepareBatch(edge, context, {
+    const batch = prepareBatch(codec, context, {
       uploadId: "none",
       firstOffset: 0n,
       records: records.slice(start, start + PAGE),
       writerEpoch: 1n,
     });
     await carrierTransaction(db, carrierId, async (tx) => {
-      const numbers = await readFeedHead(tx, carrierId, Feed.NUMBERS);
+      const numbers = await readFeedHead(tx, carrierId, FeedId.NUMBERS);
       const [attributed] = await attributeBatches(tx, carrierId, new HoldingsCache(), numbers, [batch]);
       const accepted = attributed?.records ?? [];
       const refused = batch.records.find((record) => record.refusal);

@@ -1,5 +1,7 @@
-import { MatchCause, MatchStatus, Side } from "../../src/domain/matching/result.ts";
+import { enumValues } from "../../src/domain/enum-values.ts";
+import { PLATFORM_SIDE } from "../../src/domain/record-kind.ts";
 import { addDays } from "../../src/domain/time/instant.ts";
+import { DiscrepancyCause, DiscrepancyStatus } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
 import { createRandom } from "../../src/simulator/random.ts";
 import type { FoundResult } from "../../src/simulator/reconciliation/score.ts";
 import { createReconciliationWorld, type ReconciliationWorld } from "../../src/simulator/reconciliation/world.ts";
@@ -90,14 +92,12 @@ function inHours<R>(
 
 /** A stored result as a score takes it. */
 export function foundResult(row: CallResultRow): FoundResult {
-  const nameOf = (names: Readonly<Record<string, number>>, value: number) =>
-    Object.entries(names).find(([, number]) => number === value)?.[0] ?? String(value);
   return {
-    platformRecordId: row.side === Side.PLATFORM ? row.recordId : undefined,
+    platformRecordId: row.side === PLATFORM_SIDE ? row.recordId : undefined,
     carrierRecordIds: row.carrierRecords.map(({ recordId }) => recordId),
-    status: nameOf(MatchStatus, row.status),
-    causes: Object.entries(MatchCause)
-      .filter(([, cause]) => (row.causes & (1 << cause)) !== 0)
-      .map(([name]) => name),
+    status: DiscrepancyStatus[row.status] ?? String(row.status),
+    causes: enumValues(DiscrepancyCause)
+      .filter((cause) => (row.causes & (1 << cause)) !== 0)
+      .map((cause) => DiscrepancyCause[cause]),
   };
 }

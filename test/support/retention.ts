@@ -1,7 +1,8 @@
 import { create } from "@bufbuild/protobuf";
 import { sql } from "kysely";
-import { LegalBasis, Purpose, type RecordPart } from "../../src/domain/privacy/retention-parts.ts";
 import { microsFromMs } from "../../src/domain/time/instant.ts";
+import { LegalBasis, ProcessingPurpose } from "../../src/gen/tandem/platform/v1/retention_policy_pb.js";
+import type { RecordPart } from "../../src/gen/tandem/type/v1/agreement_pb.js";
 import { type CallDetailRecord, CallDetailRecordSchema } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import { type CallDuration, CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
 import { applyRetention, type RetentionOutcome } from "../../src/jobs/retention.ts";
@@ -83,7 +84,9 @@ export function policyOf(countryCode: string, carrierId: string, recordPart: Rec
       countryCode,
       carrierId,
       recordPart,
-      purpose: (recordPart === 2 || recordPart === 3 ? Purpose.TROUBLESHOOTING : Purpose.USAGE_AND_BILLING) as Purpose,
+      purpose: (recordPart === 2 || recordPart === 3
+        ? ProcessingPurpose.TROUBLESHOOTING
+        : ProcessingPurpose.USAGE_AND_BILLING) as ProcessingPurpose,
       legalBasis: LegalBasis.CONTRACT,
       retentionDays,
       source: "agreed with the carrier",

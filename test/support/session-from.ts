@@ -6,7 +6,7 @@ import {
   type Settings,
 } from "node:http2";
 import { createConnection } from "node:net";
-import type { TestApp } from "./app.ts";
+import type { Exchange } from "./exchange.ts";
 
 /** What a call of {@link SessionFrom} sends. */
 export interface RequestFrom {
@@ -27,7 +27,7 @@ export interface SessionFrom extends AsyncDisposable {
   call(request: RequestFrom): Promise<string>;
 }
 
-export function sessionFrom(target: TestApp, localAddress: string, settings: Settings = {}): SessionFrom {
+export function sessionFrom(target: Exchange, localAddress: string, settings: Settings = {}): SessionFrom {
   const session: ClientHttp2Session = connect(target.url, {
     createConnection: () => createConnection({ host: "127.0.0.1", port: target.port, localAddress }),
     settings,

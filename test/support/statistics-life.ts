@@ -29,7 +29,7 @@ const VOID = 2;
 
 /** Some records of each side in a further revision, and some that are taken back. */
 export async function correctRecords(exchange: Exchange, { carrierId, cdrs, durations }: WorldCarrier): Promise<void> {
-  const { db } = exchange.app.services;
+  const { db } = exchange.services;
   const cdr = (record: CallDetailRecord, kind: number) =>
     create(CallDetailRecordSchema, { ...record, revision: 2, kind });
   const duration = (record: CallDuration, kind: number) =>
@@ -55,7 +55,7 @@ export async function splitCalls(exchange: Exchange, { carrierId, durations }: W
       }),
     ),
   );
-  await appendDurations(exchange.app.services.db, carrierId, parts);
+  await appendDurations(exchange.services.db, carrierId, parts);
 }
 
 /** Ports to come, releases, and holdings of the past. */
@@ -85,7 +85,7 @@ export async function changeNumbers(exchange: Exchange, carrier: WorldCarrier): 
 
 /** A closed period whose figures corrections change. */
 export async function restate(exchange: Exchange, { carrierId }: WorldCarrier): Promise<void> {
-  const { db } = exchange.app.services;
+  const { db } = exchange.services;
   await reconcileFully(db, carrierId, { nowMs: NOW_MS + 48 * 3_600_000 });
   const onError = (error: unknown) => {
     throw error;
@@ -128,7 +128,7 @@ export async function passRetention(exchange: Exchange, carrier: WorldCarrier): 
 }
 
 async function expire(exchange: Exchange, carrierId: string, aheadMs: number): Promise<void> {
-  const { db } = exchange.app.services;
+  const { db } = exchange.services;
   const carrier = await systemTransaction(db, (tx) => readCarrier(tx, carrierId));
   if (!carrier) throw new Error(`there is no carrier ${carrierId}`);
   const work = {

@@ -1,11 +1,12 @@
 import { sql } from "kysely";
+import { FeedId } from "../../src/domain/feed-id.ts";
+import { CARRIER_SIDE, DURATION } from "../../src/domain/record-kind.ts";
 import { microsFromMs } from "../../src/domain/time/instant.ts";
 import { PINNED_ZONES, type ZoneData } from "../../src/domain/time/time-zone.ts";
 import { listCarrierIds, readCarrier, writeCredentials } from "../../src/store/carriers/carriers.ts";
 import { recountNumbers } from "../../src/store/carriers/tally-recount.ts";
 import type { Database } from "../../src/store/database/database.ts";
 import { deleteOldResponses } from "../../src/store/database/request-log.ts";
-import { Feed, UploadKind } from "../../src/store/database/schema.ts";
 import { commitConsumer } from "../../src/store/feeds/consumers.ts";
 import { lockFeed } from "../../src/store/feeds/feed-head.ts";
 import { findPortedIn } from "../../src/store/numbers/number-port-rows.ts";
@@ -57,7 +58,7 @@ import { undone } from "./undone.ts";
  * chance, with rows of its own. What they write is undone.
  */
 export async function callTheRest(exchange: Exchange, carrier: WorldCarrier): Promise<void> {
-  const { db } = exchange.app.services;
+  const { db } = exchange.services;
   const signal = new AbortController().signal;
   await ofCalls(db, carrier);
   await ofNumbers(db, carrier);
@@ -93,7 +94,7 @@ async function ofCalls(db: Database, { carrierId, durations }: WorldCarrier): Pr
     const open = all.find(({ pairKey }) => pairKey !== undefined);
     const around = open?.startTime ?? 0n;
     const reach = { around, start: around - 3_600_000_000n, end: around + 3_600_000_000n };
-    await readOpenCalls(tx, carrierId, { side: 2, pairKey: open?.pairKey ?? 0n, ...reach, limit: 200 });
+    await readOpenCalls(tx, carrierId, { side: CARRIER_SIDE, pairKey: open?.pairKey ?? 0n, ...reach, limit: 200 });
     await readRoundedMinutes(tx, carrierId, { trunkId: "trunk-1", day: some[0]?.recordDate ?? "" });
     const calls = all.slice(0, 5).map(({ startTime }) => ({ start: startTime, end: startTime + 3_600_000_000n }));
     const hours = calls.map((range) => ({ trunkId: "trunk-1", hour: range.start, calls: range }));
@@ -122,7 +123,7 @@ async function ofNumbers(db: Database, { carrierId, numbers: own }: WorldCarrier
 }
 
 async function ofUploads(db: Database, { carrierId }: WorldCarrier): Promise<void> {
-  const key = { carrierId, kind: UploadKind.DURATIONS, uploadId: "appended" };
+  const key = { carrierId, kind: DURATION, uploadId: "appended" };
   await undone(db, async (tx) => {
     const upload = await readUpload(tx, key);
     if (upload)
@@ -134,16 +135,16 @@ async function ofUploads(db: Database, { carrierId }: WorldCarrier): Promise<voi
     await sql`UPDATE upload SET update_time = 'epoch' WHERE carrier_id = ${carrierId} AND NOT sealed`.execute(tx);
     await ageUploads(tx, 100);
     const options = { numbersSequence: 0n, all: true, limit: 100 };
-    const aside = await readQuarantined(tx, carrierId, UploadKind.DURATIONS, options);
+    const aside = await readQuarantined(tx, carrierId, DURATION, options);
     for (const record of aside)
       await rewriteQuarantined(tx, carrierId, {
         ...record,
-        kind: UploadKind.DURATIONS,
+        kind: DURATION,
         payload: Buffer.alloc(0),
         numbers: ["+45"],
       });
     await rewriteAnswer(tx, carrierId, { method: "none", requestId: "none", response: Buffer.alloc(0) });
-    await dropQuarantined(tx, carrierId, UploadKind.DURATIONS, aside);
+    await dropQuarantined(tx, carrierId, DURATION, aside);
   });
   await undone(db, async (tx) => {
     await openUpload(tx, { ...key, uploadId: "too-many" }, { acknowledgedOffset: 0n, mostOpen: 0 }).catch(() => {});
@@ -181,7 +182,7 @@ async function ofErasures(db: Database, carrier: WorldCarrier): Promise<void> {
     await areAnyUnwritten(tx);
     if (erasure) await countLate(tx, carrierId, erasure.erasureId, { cdrs: 1, durations: 1 });
     if (erasure) await readErasureCarriers(tx, erasure.erasureId);
-    const lock = await lockFeed(tx, carrierId, Feed.NUMBERS);
+    const lock = await lockFeed(tx, carrierId, FeedId.NUMBERS);
     const entries = await numbers.readNumberEntries(tx, carrierId, number);
     for (const entry of entries) await numbers.rewriteNumberEntry(tx, carrierId, entry);
     await numbers.readNumberRow(tx, carrierId, number);
@@ -192,7 +193,7 @@ async function ofErasures(db: Database, carrier: WorldCarrier): Promise<void> {
   });
   const told = (await readAllResults(db, carrierId)).flatMap(({ discrepancyId }) => discrepancyId ?? []);
   await undone(db, async (tx) => {
-    const lock = await lockFeed(tx, carrierId, Feed.DISCREPANCIES);
+    const lock = await lockFeed(tx, carrierId, FeedId.DISCREPANCIES);
     const entries = await results.readDiscrepancyEntries(tx, carrierId, told.slice(0, 20));
     await results.rewriteDiscrepancyEntries(tx, carrierId, entries);
     await results.insertDiscrepancyErasure(tx, carrierId, lock, Buffer.alloc(0));

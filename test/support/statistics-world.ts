@@ -30,7 +30,7 @@ export interface WorldCarrier {
 
 /** A Tandem whose statistics change only when a test says so. */
 export async function startStatisticsWorld(): Promise<Exchange> {
-  const exchange = await startExchange({ databasePool: 20, retentionIntervalMs: 0, synchronousCommit: "off" });
+  const exchange = await startExchange({ partitions: "weekly", databasePool: 20, retentionIntervalMs: 0 });
   await asOwner(exchange, async (client) => {
     const { rows } = await client.query<{ statement: string }>(
       `SELECT format('ALTER TABLE %s SET (autovacuum_enabled = false)', oid::regclass) AS statement
@@ -138,8 +138,8 @@ export async function addNeighbours(
   const first = worldCarrier("neighbour-0", 0);
   await addNumbers(exchange, first);
   await upload(first);
-  await appendDurations(exchange.app.services.db, first.carrierId, first.durations);
-  await reconcileFully(exchange.app.services.db, first.carrierId, { nowMs: NOW_MS + 48 * 60 * MINUTE_MS });
+  await appendDurations(exchange.services.db, first.carrierId, first.durations);
+  await reconcileFully(exchange.services.db, first.carrierId, { nowMs: NOW_MS + 48 * 60 * MINUTE_MS });
   await asOwner(exchange, async (client) => {
     for (let copy = 1; copy < NEIGHBOURS; copy++)
       await copyCarrier(client, first.carrierId, `neighbour-${copy}`, copy + 4);

@@ -1,6 +1,6 @@
 import type { CallResult } from "../../src/domain/matching/result.ts";
-import { MatchStatus } from "../../src/domain/matching/result.ts";
 import { dateIn } from "../../src/domain/time/time-zone.ts";
+import { DiscrepancyStatus } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
 import type { FoundTraffic } from "../../src/simulator/traffic/traffic-score.ts";
 import { createTrafficWorld, type TrafficWorld } from "../../src/simulator/traffic/traffic-world.ts";
 import { worldPlan } from "../../src/simulator/traffic/worlds.ts";
@@ -24,15 +24,15 @@ export function reconcileTraffic(world: TrafficWorld): FoundTraffic {
 }
 
 const AGREED: readonly number[] = [
-  MatchStatus.MATCHED_EXACT,
-  MatchStatus.WITHIN_TOLERANCE,
-  MatchStatus.MATCHED_UNANSWERED,
+  DiscrepancyStatus.MATCHED_EXACT,
+  DiscrepancyStatus.WITHIN_TOLERANCE,
+  DiscrepancyStatus.MATCHED_UNANSWERED,
 ];
 const NOWHERE: readonly number[] = [
-  MatchStatus.DUPLICATE_AT_CARRIER,
-  MatchStatus.DUPLICATE_AT_PLATFORM,
-  MatchStatus.VOIDED,
-  MatchStatus.PART_OF_CALL,
+  DiscrepancyStatus.DUPLICATE_AT_CARRIER,
+  DiscrepancyStatus.DUPLICATE_AT_PLATFORM,
+  DiscrepancyStatus.VOIDED,
+  DiscrepancyStatus.PART_OF_CALL,
 ];
 
 /**
@@ -60,7 +60,7 @@ function usageOf(results: readonly CallResult[], world: TrafficWorld): Map<strin
 function countedMsOf({ status, platform, platformMeasure, carrierMeasure }: CallResult): number {
   if (NOWHERE.includes(status)) return 0;
   if (AGREED.includes(status)) return carrierMeasure?.connectedMs ?? platformMeasure?.connectedMs ?? 0;
-  if (status === MatchStatus.MISSING_AT_PLATFORM) return carrierMeasure?.connectedMs ?? 0;
+  if (status === DiscrepancyStatus.MISSING_AT_PLATFORM) return carrierMeasure?.connectedMs ?? 0;
   return platform === undefined ? 0 : (platformMeasure?.connectedMs ?? 0);
 }
 

@@ -4,14 +4,13 @@ import { ingestCdrs } from "../../src/client/ingest-cdrs.ts";
 import type { UploadResult } from "../../src/client/upload.ts";
 import { arraySource } from "../../src/client/upload-source.ts";
 import type { Carrier } from "../../src/domain/carriers/carrier.ts";
-import { MatchCause, MatchStatus } from "../../src/domain/matching/result.ts";
 import { addDays } from "../../src/domain/time/instant.ts";
 import { type AppendDurationsResponse, DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { CdrService } from "../../src/gen/tandem/platform/v1/platform_cdr_service_pb.js";
 import { ReconciliationService } from "../../src/gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import { type CallDetailRecord, CallDetailRecordSchema } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import { type CallDuration, CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
-import type { Discrepancy } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
+import { type Discrepancy, DiscrepancyCause, DiscrepancyStatus } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
 import type { Exchange } from "./exchange.ts";
 import { reconcileFully } from "./reconcile.ts";
 
@@ -147,7 +146,7 @@ export async function judgedResults(
   carrierId: string,
   { platform, carrier }: { platform: readonly CallDetailRecord[]; carrier: readonly CallDuration[] },
 ): Promise<string[]> {
-  await reconcileFully(exchange.app.services.db, carrierId);
+  await reconcileFully(exchange.services.db, carrierId);
   const client = await exchange.platformClient(ReconciliationService);
   const told = new Set<string>();
   const explain = async (side: "platformRecordId" | "carrierRecordId", { recordId, recordDate }: RecordName) => {
@@ -176,10 +175,6 @@ export function tellResult(result: {
 }): string {
   const carrier = result.carrier.map(({ recordId }) => recordId).join("+");
   // Without grace whatever comes second is late, by the time that the test took.
-  const causes = result.causes.map((cause) => nameOf(MatchCause, cause)).filter((cause) => cause !== "LATE");
-  return [`${result.platform?.recordId ?? ""}/${carrier}`, nameOf(MatchStatus, result.status), ...causes].join(" ");
-}
-
-function nameOf(names: Record<string, number>, number: number): string {
-  return Object.keys(names).find((name) => names[name] === number) ?? String(number);
+  const causes = result.causes.map((cause) => DiscrepancyCause[cause]).filter((cause) => cause !== "LATE");
+  return [`${result.platform?.recordId ?? ""}/${carrier}`, DiscrepancyStatus[result.status], ...causes].join(" ");
 }

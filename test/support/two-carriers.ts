@@ -176,7 +176,7 @@ async function provideRecords(exchange: Exchange, names: PlainNames) {
       streamQualities: [{ direction: 1, edge: 1, jitterAvgMs: 45 }],
     }),
   );
-  await ingest(exchange.app, carrierId, records);
+  await ingest(exchange, carrierId, records);
   const client = await exchange.carrierClient(CdrService, carrierId);
   const lastCursor = async (filter: { customerIds?: string[] }) => {
     let cursor = "";
@@ -219,7 +219,7 @@ async function provideResults(exchange: Exchange, names: PlainNames): Promise<vo
     call_id: names.callId,
     phone_number: names.callNumber,
   }));
-  await appendDiscrepancies(exchange.app.services.db, names.carrierId, rows);
+  await appendDiscrepancies(exchange.services.db, names.carrierId, rows);
 }
 
 /** The days that every summary of these tests asks for. */

@@ -52,7 +52,7 @@ export const SORTED: Readonly<Record<string, string>> = {
   "erase-calls.ts/findTimelessRecordsOf": "VOIDs of what never came",
   "erase-calls.ts/readRevisions": "the revisions of records of a page",
   "erase-copies.ts/findHeldOf": "copies under holds, of which a number was in few",
-  "export-phone-number-more.ts/findQuarantinedOfNumber":
+  "export-discrepancies.ts/findQuarantinedOfNumber":
     "what is in quarantine, of both kinds, which no index has in one order",
   "erase-results.ts/findResultsOf": "the results of one day, of which a number was in few",
   "export-phone-number.ts/readFoundCdrs": "the records of a page",

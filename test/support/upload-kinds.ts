@@ -2,6 +2,8 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { createClient, type Transport } from "@connectrpc/connect";
 import type { ServerFrame } from "../../src/client/upload-frames.ts";
+import { FeedId } from "../../src/domain/feed-id.ts";
+import { CDR, DURATION, type RECORD_KINDS } from "../../src/domain/record-kind.ts";
 import {
   DurationService,
   type UploadDurationsRequestSchema,
@@ -10,7 +12,6 @@ import { CdrService, type IngestCdrsRequestSchema } from "../../src/gen/tandem/p
 import { type CallDetailRecord, CallDetailRecordSchema } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import { type CallDuration, CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
 import { RecordKind } from "../../src/gen/tandem/type/v1/call_pb.js";
-import { Feed, UploadKind } from "../../src/store/database/schema.ts";
 import type { Exchange } from "./exchange.ts";
 
 /** The number that the carriers of these tests hold, assigned since long ago. */
@@ -49,8 +50,8 @@ export type SentFrame =
 /** One of the two upload methods, as far as they differ. */
 export interface TestedUpload {
   readonly name: string;
-  readonly kind: UploadKind;
-  readonly feed: Feed;
+  readonly kind: (typeof RECORD_KINDS)[number];
+  readonly feed: FeedId;
   readonly recordTable: string;
   readonly keyTable: string;
   connect(exchange: Exchange, carrierId: string): Promise<Transport>;
@@ -64,8 +65,8 @@ export interface TestedUpload {
 
 export const durationUpload: TestedUpload = {
   name: "UploadDurations",
-  kind: UploadKind.DURATIONS,
-  feed: Feed.DURATIONS,
+  kind: DURATION,
+  feed: FeedId.DURATIONS,
   recordTable: "duration_record",
   keyTable: "duration_key",
   connect: (exchange, carrierId) => exchange.carrierTransport(carrierId),
@@ -75,8 +76,8 @@ export const durationUpload: TestedUpload = {
 
 export const cdrUpload: TestedUpload = {
   name: "IngestCdrs",
-  kind: UploadKind.CDRS,
-  feed: Feed.CDRS,
+  kind: CDR,
+  feed: FeedId.CDRS,
   recordTable: "cdr_record",
   keyTable: "cdr_key",
   connect: (exchange) => exchange.platformTransport(),

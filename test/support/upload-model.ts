@@ -2,10 +2,10 @@ import type { AsyncCommand } from "fast-check";
 import { expect } from "vitest";
 import type { TandemTransport } from "../../src/client/transport.ts";
 import { Verdict } from "../../src/gen/tandem/type/v1/upload_pb.js";
-import { rotateEpochs } from "../../src/store/database/installation.ts";
+import { rotateEpochs } from "../../src/store/feeds/epochs.ts";
 import { backUpCarrier, restoreCarrier } from "./backup.ts";
-import { EVENTUALLY_MS } from "./eventually.ts";
 import type { Exchange } from "./exchange.ts";
+import { EVENTUALLY_MS } from "./limits.ts";
 import { pace } from "./pace.ts";
 import type { CommitFault, PostgresProxy } from "./postgres-proxy.ts";
 import { connectedMsOf, type RecordSpec, type TestedUpload } from "./upload-kinds.ts";
@@ -331,7 +331,7 @@ export class RestoreBackup implements UploadCommand {
   check = async (model: Readonly<UploadModel>) => model.hasBackup;
   async run(model: UploadModel, real: UploadReality): Promise<void> {
     await restoreCarrier(real.exchange.databaseUrl, real.carrierId);
-    await rotateEpochs(real.exchange.app.services.db, "test");
+    await rotateEpochs(real.exchange.services.db, "test");
     real.verdicts.clear();
     model.isRestored = true;
     model.restores++;

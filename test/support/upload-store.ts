@@ -1,8 +1,9 @@
 import pg from "pg";
 import { expect } from "vitest";
 import { verifyCarrier } from "../../src/store/verify/verify.ts";
-import { EVENTUALLY_MS, eventually } from "./eventually.ts";
+import { eventually } from "./eventually.ts";
 import type { Exchange } from "./exchange.ts";
+import { EVENTUALLY_MS } from "./limits.ts";
 import { OWN_NUMBER, type TestedUpload } from "./upload-kinds.ts";
 
 let carriers = 0;
@@ -21,7 +22,7 @@ export async function query<Row extends pg.QueryResultRow>(
   text: string,
   values: unknown[] = [],
 ): Promise<Row[]> {
-  const { rows } = await exchange.app.services.db.pool.query<Row>(text, values);
+  const { rows } = await exchange.services.db.pool.query<Row>(text, values);
   return rows;
 }
 
@@ -37,7 +38,7 @@ export async function storedIds(exchange: Exchange, upload: TestedUpload, carrie
 
 /** Proves that what is stored of a carrier adds up. */
 export async function expectSound(exchange: Exchange, carrierId: string): Promise<void> {
-  expect(await verifyCarrier(exchange.app.services.db, carrierId, AbortSignal.timeout(EVENTUALLY_MS))).toEqual([]);
+  expect(await verifyCarrier(exchange.services.db, carrierId, AbortSignal.timeout(EVENTUALLY_MS))).toEqual([]);
 }
 
 /**

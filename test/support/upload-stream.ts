@@ -2,12 +2,9 @@ import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import { tandemReason } from "../../src/client/errors.ts";
 import type { ServerFrame } from "../../src/client/upload-frames.ts";
 import type { UploadAck, UploadReceipt } from "../../src/gen/tandem/type/v1/upload_pb.js";
-import { EVENTUALLY_MS } from "./eventually.ts";
 import type { Exchange } from "./exchange.ts";
+import { EVENTUALLY_MS } from "./limits.ts";
 import { connectedMsOf, type RecordSpec, type SentFrame, type TestedUpload } from "./upload-kinds.ts";
-
-/** How long a test waits for a frame before it fails, milliseconds. */
-const PATIENCE_MS = EVENTUALLY_MS;
 
 /** How a call ended: in order, without a reason, or with an error. */
 export interface StreamEnding {
@@ -209,7 +206,7 @@ class FrameQueue implements AsyncIterable<SentFrame> {
 async function patiently<T>(promise: Promise<T>, what: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`waited ${PATIENCE_MS} ms in vain for ${what}`)), PATIENCE_MS);
+    timer = setTimeout(() => reject(new Error(`waited ${EVENTUALLY_MS} ms in vain for ${what}`)), EVENTUALLY_MS);
   });
   return await Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }

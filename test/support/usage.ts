@@ -1,6 +1,11 @@
-import { MatchStatus } from "../../src/domain/matching/result.ts";
-import { UsageDimension } from "../../src/domain/usage/scope.ts";
-import type { UsageKey, UsageRow, UsageTotals } from "../../src/gen/tandem/platform/v1/usage_pb.js";
+import { PLATFORM_SIDE, type RecordKind } from "../../src/domain/record-kind.ts";
+import {
+  UsageDimension,
+  type UsageKey,
+  type UsageRow,
+  type UsageTotals,
+} from "../../src/gen/tandem/platform/v1/usage_pb.js";
+import { DiscrepancyStatus } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
 import { type Database, systemTransaction } from "../../src/store/database/database.ts";
 import { readUsageGroups } from "../../src/store/usage/usage.ts";
 import { withDays } from "../../src/store/usage/usage-periods.ts";
@@ -12,7 +17,7 @@ export interface UsageCall {
   readonly start: string;
   readonly number: string;
   readonly status: number;
-  readonly side?: 1 | 2;
+  readonly side?: RecordKind["side"];
   readonly merged?: boolean;
   readonly direction?: number;
   readonly country?: string | null;
@@ -96,21 +101,21 @@ function sourceOf({
   const ofPlatform = { isAnswered: platformAnswered ?? false, ms: platformMs };
   const [AGREED, DISPUTED, UNCONFIRMED, PENDING, NOT_REPORTED, CARRIER_ONLY] = [1, 2, 3, 4, 5, 6];
   switch (status) {
-    case MatchStatus.MATCHED_EXACT:
-    case MatchStatus.WITHIN_TOLERANCE:
-    case MatchStatus.MATCHED_UNANSWERED:
+    case DiscrepancyStatus.MATCHED_EXACT:
+    case DiscrepancyStatus.WITHIN_TOLERANCE:
+    case DiscrepancyStatus.MATCHED_UNANSWERED:
       return { part: AGREED, isAnswered: carrierAnswered ?? false, ms: carrierMs ?? platformMs };
-    case MatchStatus.DURATION_MISMATCH:
-    case MatchStatus.ANSWER_STATE_MISMATCH:
+    case DiscrepancyStatus.DURATION_MISMATCH:
+    case DiscrepancyStatus.ANSWER_STATE_MISMATCH:
       return { part: DISPUTED, ...ofPlatform };
-    case MatchStatus.MISSING_AT_CARRIER:
-    case MatchStatus.AMBIGUOUS:
-      return side === 1 ? { part: UNCONFIRMED, ...ofPlatform } : undefined;
-    case MatchStatus.PENDING:
-      return side === 1 ? { part: PENDING, ...ofPlatform } : undefined;
-    case MatchStatus.NOT_REPORTED:
-      return side === 1 ? { part: NOT_REPORTED, ...ofPlatform } : undefined;
-    case MatchStatus.MISSING_AT_PLATFORM:
+    case DiscrepancyStatus.MISSING_AT_CARRIER:
+    case DiscrepancyStatus.AMBIGUOUS:
+      return side === PLATFORM_SIDE ? { part: UNCONFIRMED, ...ofPlatform } : undefined;
+    case DiscrepancyStatus.PENDING:
+      return side === PLATFORM_SIDE ? { part: PENDING, ...ofPlatform } : undefined;
+    case DiscrepancyStatus.NOT_REPORTED:
+      return side === PLATFORM_SIDE ? { part: NOT_REPORTED, ...ofPlatform } : undefined;
+    case DiscrepancyStatus.MISSING_AT_PLATFORM:
       return { part: CARRIER_ONLY, isAnswered: carrierAnswered ?? false, ms: carrierMs };
     default:
       return undefined;

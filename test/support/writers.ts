@@ -1,13 +1,14 @@
 import { sql } from "kysely";
+import { FeedId } from "../../src/domain/feed-id.ts";
+import { CDR } from "../../src/domain/record-kind.ts";
 import type { CallDetailRecord } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import { carrierTransaction, type Database, type Tx } from "../../src/store/database/database.ts";
-import { Feed, UploadKind } from "../../src/store/database/schema.ts";
 import { advanceFeed, lockFeed, readFeedHead } from "../../src/store/feeds/feed-head.ts";
 import { HoldingsCache } from "../../src/store/numbers/holdings-cache.ts";
-import { insertAccepted } from "../../src/store/records/append.ts";
+import { insertAccepted } from "../../src/store/records/record-rows.ts";
 import { attributeBatches } from "../../src/upload/attribute.ts";
 import { prepareBatch } from "../../src/upload/book.ts";
-import { cdrEdge } from "../../src/upload/records/record-edges.ts";
+import { cdrCodec } from "../../src/upload/records/record-codecs.ts";
 import { nowMicros } from "./exchange.ts";
 
 /** What a writer of its own transactions does between its statements, and at its end. */
@@ -34,16 +35,16 @@ export async function appendInTransaction(
   habits: TransactionHabits,
 ): Promise<boolean> {
   const context = { now: nowMicros(), hashSecret: Buffer.alloc(32), horizons: { firstDays: 120, laterDays: 400 } };
-  const batch = prepareBatch(cdrEdge, context, { uploadId: "none", firstOffset: 0n, records, writerEpoch: 1n });
+  const batch = prepareBatch(cdrCodec, context, { uploadId: "none", firstOffset: 0n, records, writerEpoch: 1n });
   try {
     await carrierTransaction(db, carrierId, async (tx) => {
-      const numbers = await readFeedHead(tx, carrierId, Feed.NUMBERS);
+      const numbers = await readFeedHead(tx, carrierId, FeedId.NUMBERS);
       const batches = await attributeBatches(tx, carrierId, new HoldingsCache(), numbers, [batch]);
       const attributed = batches.flatMap((each) => each.records);
-      const lock = await lockFeed(tx, carrierId, Feed.CDRS);
+      const lock = await lockFeed(tx, carrierId, FeedId.CDRS);
       await delayInDatabase(tx, habits.delaysMs[0]);
-      await insertAccepted(tx, carrierId, UploadKind.CDRS, lock, attributed);
-      await advanceFeed(tx, carrierId, Feed.CDRS, lock.nextSequence + BigInt(attributed.length));
+      await insertAccepted(tx, carrierId, CDR, lock, attributed);
+      await advanceFeed(tx, carrierId, FeedId.CDRS, lock.nextSequence + BigInt(attributed.length));
       await delayInDatabase(tx, habits.delaysMs[1]);
       await habits.beforeEnd?.();
       if (habits.rollsBack) throw new RolledBack();

@@ -13,7 +13,7 @@ import { collect } from "../shared/values.ts";
 /** `tandem carriers ranges`: which numbers a carrier may claim. */
 export function rangesCommand(): Command {
   return new Command("ranges")
-    .description("Say in which ranges a carrier may claim numbers. What it holds already stays.")
+    .description("Show or set the ranges in which a carrier may claim numbers. Numbers that it holds already stay.")
     .addCommand(setCommand())
     .addCommand(showCommand());
 }
@@ -26,11 +26,11 @@ interface SetOptions extends ConnectionOptions {
 
 function setCommand(): Command {
   return remoteCommand("set")
-    .description("Replace a carrier's ranges and the single numbers that are approved for it; without any: none.")
+    .description("Replace a carrier's ranges and approved single numbers. Without options it has none.")
     .argument("<carrier-id>")
-    .option("--prefixes <prefixes>", "beginnings of its E.164 numbers, with commas: +4532,+4533123", collect, [])
-    .option("--approved <numbers>", "single numbers that it may claim besides, with commas", collect, [])
-    .option("--nesting", "ranges may lie within those of others; the longest prefix decides")
+    .option("--prefixes <prefixes>", "prefixes of its E.164 numbers: +4532,+4533123", collect, [])
+    .option("--approved <numbers>", "single numbers that it may also claim, separated by commas", collect, [])
+    .option("--nesting", "allow ranges inside those of others; the longest prefix decides")
     .addHelpText(
       "after",
       "\nExample:\n  tandem carriers ranges set nordlys-tele --prefixes +4532,+4533123 --approved +4570000001",
@@ -51,7 +51,7 @@ function setCommand(): Command {
 
 function showCommand(): Command {
   return remoteCommand("show")
-    .description("Show a carrier's ranges; the numbers approved for it with the scope numbers.read only.")
+    .description("Show a carrier's ranges. Approved numbers are shown with the scope numbers.read only.")
     .argument("<carrier-id>")
     .action(async (carrierId: string, options: ConnectionOptions) => {
       using connection = await connect(options, "platform");
@@ -66,7 +66,10 @@ function printRanges(ranges: NumberRanges | undefined): void {
   const { prefixes, approvedNumbers, approvedNumberCount } = ranges;
   printFields([
     ["carrier", ranges.carrierId],
-    ["prefixes", prefixes.length > 0 ? prefixes.join(", ") : "none: it may claim what lies in no other's"],
+    [
+      "prefixes",
+      prefixes.length > 0 ? prefixes.join(", ") : "none: it may claim any number outside the ranges of others",
+    ],
     ["approved", approvedNumbers.length > 0 ? approvedNumbers.join(", ") : String(approvedNumberCount)],
   ]);
 }

@@ -13,7 +13,7 @@ import { formatDuration, formatTime } from "../shared/values.ts";
 /** `tandem cdrs feed` */
 export function feedCommand(): Command {
   return remoteCommand("feed")
-    .description("Show where the feed stands: its epoch, oldest and newest entry.")
+    .description("Show the feed's epoch, oldest and newest entry.")
     .addOption(asCarrier())
     .action(async (options: ConnectionOptions) => {
       using connection = await connect(options, "carrier");
@@ -36,7 +36,7 @@ export function feedCommand(): Command {
 /** `tandem cdrs consumers` */
 export function consumersCommand(): Command {
   return remoteCommand("consumers")
-    .description("Show the named consumers and how far each is behind.")
+    .description("Show the named consumers and how far behind each is.")
     .addOption(asCarrier())
     .action(async (options: ConnectionOptions) => {
       using connection = await connect(options, "carrier");

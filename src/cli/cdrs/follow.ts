@@ -11,14 +11,14 @@ import { formatCdrLine } from "./print-cdrs.ts";
 /** `tandem cdrs follow` */
 export function followCommand(): Command {
   const command = remoteCommand("follow").description(
-    "Follow the feed: each record as it comes, resumed after every cut, until Ctrl-C or the end.",
+    "Follow the feed: print each record as it arrives, resume after every cut, until Ctrl-C or the end.",
   );
   return withCdrFilter(withFollowing(command, { consumers: true }))
     .addHelpText(
       "after",
       `
 A start is required, because a silent default loses data. ${TIME_HELP}
-With --json: one record a line, as the contract's JSON. Messages go to standard error.
+With --json: one record per line, in the contract's JSON. Messages go to standard error.
 
 Examples:
   tandem cdrs follow --carrier nordlys-tele --from latest

@@ -22,7 +22,7 @@ interface CdrListOptions extends ConnectionOptions, CdrFilterOptions, WindowOpti
 /** `tandem cdrs list` */
 export function listCommand(): Command {
   const command = remoteCommand("list")
-    .description("List records by the time of their invite: for looking things up; to get them all, follow the feed.")
+    .description("List records by the time of their invite, to look something up. To get all records, follow the feed.")
     .addOption(asCarrier())
     .option("--dialog <call-id>", "only with this SIP Call-ID on the trunk")
     .option("--limit <count>", "how many at most", parseWhole(1, 1_000_000), 100);
@@ -65,7 +65,7 @@ function pageReader(connection: Connection, options: CdrListOptions): ReadPage {
     return (pageSize, pageToken) => connection.client(CdrService).listCdrs({ ...request, pageSize, pageToken });
   }
   const { carrier: carrierId, customer: [customerId] = [], number: [phoneNumber] = [], direction = 0 } = options;
-  if (carrierId === undefined) throw new Error("say whose records: --carrier <id>, or a carrier's token");
+  if (carrierId === undefined) throw new Error("say whose records: --carrier <id>, or use a carrier's token");
   const request = {
     ...asked,
     carrierId,
@@ -83,7 +83,7 @@ export function getCommand(): Command {
     .argument("<id>", "a record's id; with --call, a call's")
     .addOption(asCarrier())
     .option("--call", "the id is a call's")
-    .option("--date <day>", "the record's day, for ids are used again")
+    .option("--date <day>", "the record's day, as ids are reused")
     .action(async (id: string, options: ConnectionOptions & { call?: true; date?: string }) => {
       using connection = await connect(options, "either");
       const name = { case: options.call ? ("callId" as const) : ("recordId" as const), value: id };
@@ -113,6 +113,6 @@ async function getRecords(
   const { records } = await connection.client(PlatformCdrService).getCdr(request);
   // The platform's method has no field for it.
   const found = records.filter((record) => recordDate === undefined || record.recordDate === recordDate);
-  if (found.length === 0) throw new Error(`there is no record ${name.value} of ${recordDate}`);
+  if (found.length === 0) throw new Error(`no record ${name.value} of ${recordDate}`);
   return found;
 }

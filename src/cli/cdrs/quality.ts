@@ -33,8 +33,9 @@ export function qualityCommand(): Command {
     .addHelpText(
       "after",
       `
-ASR: answered over attempts. NER: as ASR, with busy, no answer and rejected counted as reached. ACD: average call
-duration of those whose length is known; no length: how many are left out. PDD: invite to ringing, median. MOS: median over calls of the worst stream; p10 is what 90 % are above.
+ASR: answered calls over attempts. NER: like ASR, but busy, no answer and rejected count as reached. ACD: average duration of
+calls of known length; no length: how many are left out. PDD: median time from invite to ringing. MOS: of each call's worst
+stream, the median over calls; 90 % of calls are above p10.
 
 ${TIME_HELP}
 

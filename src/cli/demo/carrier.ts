@@ -19,7 +19,7 @@ import {
   type PhoneNumber,
 } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import type { AppliedRun } from "../../simulator/checker.ts";
-import { CutsAt, DEMO_OPTIONS, Level, type Line, openLine } from "./line.ts";
+import { CutsAt, type CuttableConnection, DEMO_OPTIONS, openCuttable, RisingCount } from "./cuttable-connection.ts";
 import type { CarrierPlan } from "./plan.ts";
 
 const DAY_MS = 86_400_000;
@@ -34,7 +34,7 @@ export class DemoCarrier implements AsyncDisposable {
   readonly plan: CarrierPlan;
   readonly mirror: NumberMirror;
   readonly consumer: CdrConsumer;
-  readonly #lines: Record<"calls" | "mirror" | "consumer" | "uploads", Line>;
+  readonly #lines: Record<"calls" | "mirror" | "consumer" | "uploads", CuttableConnection>;
   readonly #stop = new AbortController();
 
   constructor(options: {
@@ -45,7 +45,7 @@ export class DemoCarrier implements AsyncDisposable {
     signal: AbortSignal;
   }) {
     const { plan, url, token, signal } = options;
-    const open = () => openLine(url, token);
+    const open = () => openCuttable(url, token);
     this.plan = plan;
     this.#lines = { calls: open(), mirror: open(), consumer: open(), uploads: open() };
     const until = AbortSignal.any([signal, this.#stop.signal]);
@@ -144,10 +144,15 @@ export class CdrConsumer {
   /** The log by which it is judged. */
   readonly log: AppliedRun[] = [];
   /** The sequence up to which it has applied all. */
-  readonly position = new Level();
+  readonly position = new RisingCount();
   readonly done: Promise<FollowResult>;
 
-  constructor(line: Line, expectedEntries: number, signal: AbortSignal, onApplied: (entries: number) => void) {
+  constructor(
+    line: CuttableConnection,
+    expectedEntries: number,
+    signal: AbortSignal,
+    onApplied: (entries: number) => void,
+  ) {
     const cuts = new CutsAt(line, expectedEntries, [0.15, 0.45, 0.8]);
     let count = 0;
     this.done = followCdrs(line.client(CdrService), {
@@ -174,7 +179,7 @@ function loggedRun({ entries, afterSequence, position }: CdrRun): AppliedRun {
     afterSequence,
     throughSequence: position.sequence,
     entries: entries.map(({ entry }) => {
-      if (entry.case !== "record") throw new Error("nothing was erased, and an erasure came");
+      if (entry.case !== "record") throw new Error("an erasure arrived although nothing was erased");
       const { recordId, recordDate, revision, sequence } = entry.value;
       return { recordId, recordDate, revision: revision ?? 1, sequence };
     }),
@@ -185,10 +190,10 @@ function loggedRun({ entries, afterSequence, position }: CdrRun): AppliedRun {
 export class NumberMirror {
   readonly numbers = new Map<string, PhoneNumber>();
   /** The sequence up to which it is complete. */
-  readonly position = new Level();
+  readonly position = new RisingCount();
   readonly done: Promise<FollowResult>;
 
-  constructor(line: Line, expectedChanges: number, signal: AbortSignal) {
+  constructor(line: CuttableConnection, expectedChanges: number, signal: AbortSignal) {
     const cuts = new CutsAt(line, expectedChanges, [0.3, 0.8]);
     this.done = followNumbers(line.client(NumberService), {
       start: "initialState",

@@ -57,11 +57,11 @@ export function judge(trace: DemoTrace): DemoVerdict {
       mirrorFailures(carrier),
     ),
     check("every call that was acknowledged to the platform was applied by its carrier", ({ cdrLog }) => cdrLog.lost),
-    check("no call was applied twice, and none that nobody sent", ({ cdrLog }) => [
+    check("no call was applied twice, and none was made up", ({ cdrLog }) => [
       ...cdrLog.duplicated,
       ...cdrLog.unacknowledged,
     ]),
-    check("every feed is dense, and goes on after each cut where it was", ({ cdrLog }) => cdrLog.gaps),
+    check("every feed is dense and resumed after each cut where it was", ({ cdrLog }) => cdrLog.gaps),
     check("every call got the verdict that was planned for it", ({ trace: { carrier, ingest } }) =>
       cdrVerdictFailures(carrier, ingest),
     ),
@@ -69,17 +69,17 @@ export function judge(trace: DemoTrace): DemoVerdict {
       durationVerdictFailures(carrier, upload),
     ),
     check(
-      "every accepted duration is there once, in its latest revision, and the voided ones are gone",
+      "every accepted duration is stored once, in its latest revision; voided ones are gone",
       storedDurationFailures,
     ),
-    check("what waited for a number was released when it was assigned, and the rest waits", waitingFailures),
-    check("everyone was cut off, and came back", cutFailures),
+    check("what waited for a number was released when it was assigned; the rest still waits", waitingFailures),
+    check("every stream was cut off and came back", cutFailures),
     {
       promise: "reconciliation found every planted fault and cause, and none that was not planted",
       failures: [...reconciliation.refused, ...reconciliation.wrong],
     },
     {
-      promise: "`tandem verify` finds that all that is stored adds up",
+      promise: "`tandem verify` finds all stored data consistent",
       failures: trace.findings.map(({ carrierId, check, detail }) => `${carrierId}: ${check}: ${detail}`),
     },
   ];

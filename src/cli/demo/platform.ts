@@ -6,7 +6,7 @@ import { CdrService } from "../../gen/tandem/platform/v1/platform_cdr_service_pb
 import { NumberService } from "../../gen/tandem/platform/v1/platform_number_service_pb.js";
 import type { NumberOutcome } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import { type AssignedNumber, assignedNumbers } from "../../simulator/world.ts";
-import { CutsAt, DEMO_OPTIONS, type Line, openLine } from "./line.ts";
+import { CutsAt, type CuttableConnection, DEMO_OPTIONS, openCuttable } from "./cuttable-connection.ts";
 import type { CarrierPlan } from "./plan.ts";
 
 /** The platform's side of the demo. */
@@ -14,13 +14,13 @@ export class DemoPlatform implements Disposable {
   readonly #url: string;
   readonly #token: string;
   readonly #sinceMs: number;
-  readonly #line: Line;
+  readonly #line: CuttableConnection;
 
   constructor(url: string, token: string, sinceMs: number) {
     this.#url = url;
     this.#token = token;
     this.#sinceMs = sinceMs;
-    this.#line = openLine(url, token);
+    this.#line = openCuttable(url, token);
   }
 
   /** Onboards a carrier. */
@@ -48,7 +48,7 @@ export class DemoPlatform implements Disposable {
 
   /** Ingests the carrier's records, over a line of its own that is cut with batches on the way. */
   async ingest({ carrier, cdrs }: CarrierPlan, signal: AbortSignal): Promise<UploadResult> {
-    using line = openLine(this.#url, this.#token);
+    using line = openCuttable(this.#url, this.#token);
     const cuts = new CutsAt(line, cdrs.length, [0.35, 0.7]);
     return await ingestCdrs(line.client(CdrService), {
       carrierId: carrier.carrierId,

@@ -5,7 +5,7 @@ import { type ReconciliationSummaryRow, SummaryDimension } from "../../gen/tande
 import { RecordIssue, type RecordOutcome, Verdict } from "../../gen/tandem/type/v1/upload_pb.js";
 import { type FoundResult, type ScoredCall, scoreResults } from "../../simulator/reconciliation/score.ts";
 import type { CallTruth } from "../../simulator/reconciliation/truth.ts";
-import type { Line } from "./line.ts";
+import type { CuttableConnection } from "./cuttable-connection.ts";
 import type { ReconciliationPlan } from "./plan.ts";
 import type { ReconciledUploads } from "./reconciliation.ts";
 
@@ -173,7 +173,7 @@ export interface ReconciliationFindings {
  * be taken for others.
  */
 export async function readFindings(
-  line: Line,
+  line: CuttableConnection,
   plan: ReconciliationPlan,
   signal: AbortSignal,
 ): Promise<ReconciliationFindings> {

@@ -21,7 +21,7 @@ import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_reco
 import type { CallDuration } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { AssigneeKind, NumberCapability } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import { assignedNumbers } from "../../simulator/world.ts";
-import { DEMO_OPTIONS, type Line, STILL_MS } from "./line.ts";
+import { type CuttableConnection, DEMO_OPTIONS, STILL_MS } from "./cuttable-connection.ts";
 import type { ReconciliationPlan } from "./plan.ts";
 
 /** The grace is so much longer than the exchange of what is not late took, milliseconds. */
@@ -32,8 +32,8 @@ const THRESHOLDS = { netRatio: 0.01, grossRatio: 0.02, unmatchedRatio: 0.01 };
 
 /** The lines of those who take part. */
 export interface ReconciliationStage {
-  readonly platform: Line;
-  readonly carrier: Line;
+  readonly platform: CuttableConnection;
+  readonly carrier: CuttableConnection;
   readonly plan: ReconciliationPlan;
   readonly signal: AbortSignal;
 }
@@ -73,7 +73,7 @@ interface UntilReconciledOptions {
  * for anything. It gives up when nothing has moved for long, and what is read then tells.
  */
 export async function untilReconciled(
-  line: Line,
+  line: CuttableConnection,
   carrierIds: readonly string[],
   signal: AbortSignal,
   { isDone = isSettled, graceMs = 0 }: UntilReconciledOptions = {},
@@ -194,7 +194,7 @@ export interface CustomerUsage {
 
 /** Asks for each customer's usage from `sinceMs` to tomorrow. */
 export async function readUsage(
-  line: Line,
+  line: CuttableConnection,
   { customerIds, sinceMs, signal }: { customerIds: readonly string[]; sinceMs: number; signal: AbortSignal },
 ): Promise<CustomerUsage[]> {
   const client = line.client(UsageService);

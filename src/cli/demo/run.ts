@@ -7,8 +7,8 @@ import type { Finding } from "../../store/verify/verification.ts";
 import { verifyAll } from "../../store/verify/verify.ts";
 import type { Progress } from "../shared/progress.ts";
 import { DemoCarrier } from "./carrier.ts";
+import { openCuttable, STILL_MS } from "./cuttable-connection.ts";
 import type { DemoExchange } from "./exchange.ts";
-import { openLine, STILL_MS } from "./line.ts";
 import { type CarrierPlan, type DemoPlan, numberOfCdr } from "./plan.ts";
 import { DemoPlatform } from "./platform.ts";
 import { type CustomerUsage, isCaughtUp, readUsage, reconcileOneMore, untilReconciled } from "./reconciliation.ts";
@@ -160,9 +160,9 @@ async function untilReleased(
 async function compareRecords(exchange: DemoExchange, { plan, progress, signal }: Stage) {
   const { url } = exchange.app;
   const { carrier } = plan.reconciliation;
-  using platformLine = openLine(url, await exchange.platformToken());
-  using carrierLine = openLine(url, await exchange.carrierToken(carrier.carrierId));
-  progress.say(`${carrier.carrierId}: both sides' records, and what is late when the grace is over`);
+  using platformLine = openCuttable(url, await exchange.platformToken());
+  using carrierLine = openCuttable(url, await exchange.carrierToken(carrier.carrierId));
+  progress.say(`${carrier.carrierId}: both sides' records, and late ones after the grace`);
   const players = { platform: platformLine, carrier: carrierLine, plan: plan.reconciliation, signal };
   const uploads = await reconcileOneMore(players);
   const findings = await readFindings(platformLine, plan.reconciliation, signal);

@@ -10,7 +10,7 @@ test("every line of the story fits in 80 columns, with 100,000 calls too", () =>
   const carriers = ["albion-voice", "nordlys-tele", "prairie-bell"].map(carrierVerdict);
   const checks = [
     {
-      promise: "every accepted duration is there once, in its latest revision, and the voided ones are gone",
+      promise: "every accepted duration is stored once, in its latest revision; voided ones are gone",
       failures: [],
     },
     { promise: `one that is broken, ${"in many words ".repeat(12)}`.trim(), failures: ["and why"] },

@@ -22,23 +22,23 @@ export function tellStory(plan: DemoPlan, verdict: DemoVerdict, seconds: number)
   return [
     "",
     `${styled("bold", "Tandem demo")}: ${plan.title}`,
-    "A real server and PostgreSQL of its own, durable, in a folder that is thrown",
-    "away. Every stream was cut off.",
+    "A real server with its own PostgreSQL, in a temporary folder. Every stream was",
+    "cut off on the way.",
     ...section("Numbers", "carriers provision, the platform assigns, carriers mirror", numbersTable(carriers)),
     ...section("Calls", "the platform ingests, carriers follow live", callsTable(carriers)),
     ...section("Durations", "carriers upload what their own switches recorded", durationsTable(carriers)),
-    ...section("Refused", "planted, and what the carriers were told of it", refusedTable(carriers)),
+    ...section("Refused", "planted faults, and what the carriers were told", refusedTable(carriers)),
     ...section(
       "Reconciliation",
       `${verdict.reconciliation.carrierId}: both sides' records, compared call by call`,
       reconciliationLines(verdict.reconciliation),
     ),
     ...section("Usage", "what customers see, over all their carriers", usageTable(verdict.usage)),
-    ...section("Checks", "by the logs of what each side was told and applied", checkLines(verdict)),
+    ...section("Checks", "from the logs of what each side was told and applied", checkLines(verdict)),
     "",
     verdict.ok
-      ? `${styled("green", "All of it holds.")} ${seconds.toFixed(1)} s.`
-      : `${styled("red", "Something does not hold.")} ${seconds.toFixed(1)} s.`,
+      ? `${styled("green", "All checks passed.")} ${seconds.toFixed(1)} s.`
+      : `${styled("red", "Some checks failed.")} ${seconds.toFixed(1)} s.`,
   ];
 }
 

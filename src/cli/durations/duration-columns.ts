@@ -21,7 +21,7 @@ export interface DurationColumn {
 }
 
 /** What is said, once for a file, of lengths with more digits than a millisecond has. */
-const ROUNDED = "has more digits than milliseconds: rounded to the millisecond";
+const ROUNDED = "is more precise than a millisecond: rounded";
 
 /**
  * Every column by name, in the order of the help. Only the form is checked here: the rules are the
@@ -71,7 +71,7 @@ export const DURATION_COLUMNS: Readonly<Record<string, DurationColumn>> = {
     record.connectedDurationMs = whole(text);
   }),
   connected_duration_s: column(
-    "the same in seconds, where the switch has no better: 95 or 95.25; rounded to milliseconds",
+    "the same in seconds, if the switch has no better: 95 or 95.25; rounded to milliseconds",
     (text, record) => {
       const { ms, isRounded } = millisecondsOf(text);
       record.connectedDurationMs = ms;

@@ -64,7 +64,7 @@ export async function readDurationsCsv(file: string): Promise<DurationsFile> {
     if (records.length > MAX_ROWS) throw new DurationsFileError(`${file}: over ${MAX_ROWS} records; split it`);
   }
   if (records.length === 0) {
-    if (mistakes.lineCount === 0) throw new DurationsFileError(`${file}: no records in it`);
+    if (mistakes.lineCount === 0) throw new DurationsFileError(`${file}: has no records`);
     throw new DurationsFileError(`nothing was sent:\n  ${mistakes.told.join("\n  ")}`);
   }
   return {
@@ -138,7 +138,7 @@ function checkHeader(names: readonly string[], file: string): readonly string[] 
   const unknown = names.filter((name) => DURATION_COLUMNS[name] === undefined);
   if (unknown.length > 0) {
     const known = Object.keys(DURATION_COLUMNS).join(", ");
-    throw new DurationsFileError(`${file}:1: no column is called ${unknown.join(", ")}; there are ${known}`);
+    throw new DurationsFileError(`${file}:1: unknown column ${unknown.join(", ")}; known are ${known}`);
   }
   const repeated = names.filter((name, index) => names.indexOf(name) !== index);
   if (repeated.length > 0) throw new DurationsFileError(`${file}:1: twice in the header: ${repeated.join(", ")}`);

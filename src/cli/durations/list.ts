@@ -37,7 +37,7 @@ export function listCommand(): Command {
 /** `tandem durations get` */
 export function getCommand(): Command {
   return withWindow(remoteCommand("get"))
-    .description("Show the latest revision stored under a record id, on each of its days; by default of the last 91.")
+    .description("Show the latest revision of a record id, for each of its days (default: of the last 91).")
     .argument("<record-id>")
     .addOption(asCarrier())
     .action(async (recordId: string, options: ConnectionOptions & WindowOptions) => {

@@ -34,14 +34,14 @@ interface UploadOptions extends ConnectionOptions {
 /** `tandem durations upload` */
 export function uploadCommand(): Command {
   return remoteCommand("upload")
-    .description("Upload durations from a CSV file, resumed after every cut, and say what became of each record.")
+    .description("Upload durations from a CSV file, resume after every cut, and print the verdicts.")
     .argument("<file>", "CSV with a header line")
     .addOption(asCarrier())
     .option(
       "--upload-id <id>",
-      "names the upload; default: from the content, so that the same file is never taken twice",
+      "name of the upload (default: from the content, so that the same file is never uploaded twice)",
     )
-    .option("--check", "have every record judged and store nothing")
+    .option("--check", "judge every record and store nothing")
     .addHelpText("after", () => `\n${columnHelp()}`)
     .action(upload);
 }
@@ -101,8 +101,7 @@ function printResult(
   console.log(
     `${styled("bold", name)}: ${formatCount(receipt.finalOffset)} records: ${formatVerdicts(receipt.counts)}.`,
   );
-  if (wasSealed)
-    console.log(`The same had been uploaded before, ${formatTime(receipt.sealTime)}: this is its receipt.`);
+  if (wasSealed) console.log(`The same file was uploaded at ${formatTime(receipt.sealTime)}: this is its receipt.`);
   if (resumes > 0) console.log(`It was cut off and resumed ${resumes} times.`);
   for (const remark of file.remarks) console.log(remark);
   printMistakes(file);
@@ -113,7 +112,7 @@ function printResult(
 
 function printMistakes({ mistakes: { lineCount, told } }: DurationsFile): void {
   if (lineCount === 0) return;
-  console.log(`${styled("red", "not sent")}: ${formatCount(lineCount)} lines that no record could be made of:`);
+  console.log(`${styled("red", "not sent")}: ${formatCount(lineCount)} lines that are not a valid record:`);
   for (const mistake of told) console.log(`  ${visibleText(mistake)}`);
   if (lineCount > told.length) console.log("  (and perhaps more)");
 }
@@ -126,11 +125,11 @@ function columnHelp(): string {
   const columns = Object.entries(DURATION_COLUMNS);
   const width = Math.max(...columns.map(([name]) => name.length));
   return [
-    "Columns, in any order; an empty field is one that is not known:",
+    "Columns, in any order; leave unknown fields empty:",
     ...columns.map(([name, { meaning }]) => `  ${name.padEnd(width)}  ${meaning}`),
     "",
-    "A line that no record can be made of is told and left out; the others are sent.",
-    "Exit codes: 0 all accepted, or were there before; 3 some were refused or not sent; 1 the upload failed (run it again: it resumes).",
+    "Lines that are not a valid record are listed and left out; the others are sent.",
+    "Exit codes: 0 all accepted or stored before; 3 some refused or not sent; 1 the upload failed (run it again: it resumes).",
     "",
     "Example:",
     "  record_id,direction,calling,called,invite_time,answer_time,end_time,answered,connected_duration_ms",

@@ -35,7 +35,7 @@ export function uploadsCommand(): Command {
 /** `tandem durations rejects` */
 export function rejectsCommand(): Command {
   return remoteCommand("rejects")
-    .description("List the records of an upload that were not plainly accepted, and why.")
+    .description("List the records of an upload that were not simply accepted, and why.")
     .argument("<upload-id>")
     .addOption(asCarrier())
     .option("--limit <count>", "how many at most", parseWhole(1, 10_000), 1_000)
@@ -56,7 +56,7 @@ export function rejectsCommand(): Command {
         return;
       }
       const outcomes = response.rejects.map(({ outcome }) => outcome).filter((outcome) => outcome !== undefined);
-      if (outcomes.length === 0) console.log("All were plainly accepted.");
+      if (outcomes.length === 0) console.log("All records were accepted.");
       else printOutcomes(outcomes);
       if (outcomes.length < response.totalCount) console.error(`${response.totalCount} in all`);
     });

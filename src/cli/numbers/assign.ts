@@ -27,16 +27,16 @@ interface AssignOptions extends ConnectionOptions {
 /** `tandem numbers assign` */
 export function assignCommand(): Command {
   return remoteCommand("assign")
-    .description("Assign numbers of a carrier to a customer. Calls that were waiting for it are attributed then.")
+    .description("Assign numbers of a carrier to a customer. Calls that waited for this are attributed.")
     .argument("<numbers...>", "in E.164 form: +4510000001")
     .requiredOption("--carrier <id>", "the carrier that holds them")
     .requiredOption("--customer <id>", "the customer")
     .addOption(
       enumOption("--as <kind>", "what it is assigned to", AssigneeKindSchema).default(AssigneeKind.USER, "user"),
     )
-    .option("--sip-uri <uri>", "SIP URI of the assignee, for one number; default: made by Tandem")
+    .option("--sip-uri <uri>", "SIP URI of the assignee, for one number only (default: made by Tandem)")
     .option("--location <id>", "id of the emergency location")
-    .option("--since <time>", "when the assignment begins, past or future; default: now", parseTime)
+    .option("--since <time>", "when the assignment begins, past or future (default: now)", parseTime)
     .addHelpText(
       "after",
       "\nExample:\n  tandem numbers assign +4510000001 --carrier nordlys-tele --customer cedar-bank --since 2026-03-01",
@@ -64,7 +64,7 @@ export function unassignCommand(): Command {
     .description("End the assignment of numbers.")
     .argument("<numbers...>", "in E.164 form: +4510000001")
     .requiredOption("--carrier <id>", "the carrier that holds them")
-    .option("--at <time>", "when it ends, past or future; default: now", parseTime)
+    .option("--at <time>", "when it ends, past or future (default: now)", parseTime)
     .action(async (phoneNumbers: string[], options: EndOptions) => {
       using connection = await connect(options, "platform");
       const outcomes = await inBatches(phoneNumbers, async (batch) => {
@@ -87,7 +87,7 @@ interface PortOptions extends ConnectionOptions {
 /** `tandem numbers port` */
 export function portCommand(): Command {
   return remoteCommand("port")
-    .description("Move numbers to another carrier at a time; calls belong to the holder at their invite.")
+    .description("Move numbers to another carrier at a given time. Calls belong to the holder at their invite.")
     .argument("<numbers...>", "in E.164 form: +4510000001")
     .requiredOption("--carrier <id>", "the carrier that loses them")
     .requiredOption("--to <id>", "the carrier that gains them")

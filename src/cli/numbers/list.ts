@@ -90,7 +90,7 @@ export function getCommand(): Command {
 /** `tandem numbers history` */
 export function historyCommand(): Command {
   return remoteCommand("history")
-    .description("Show who held a number when, and to whom it was assigned; scheduled changes too.")
+    .description("Show who held a number when, and who had it assigned, with scheduled changes.")
     .argument("<number>", "in E.164 form: +4510000001")
     .action(async (phoneNumber: string, options: ConnectionOptions) => {
       using connection = await connect(options, "platform");

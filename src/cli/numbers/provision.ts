@@ -35,7 +35,7 @@ interface ProvisionOptions extends ConnectionOptions {
 /** `tandem numbers provision` */
 export function provisionCommand(): Command {
   return remoteCommand("provision")
-    .description("Offer numbers to the platform, or change what is said of them.")
+    .description("Offer numbers to the platform, or change their details.")
     .argument("<numbers...>", "in E.164 form: +4510000001")
     .addOption(asCarrier())
     .option("--country <code>", "country of the numbering plan, ISO 3166-1; none for +800 and the like")
@@ -54,10 +54,10 @@ export function provisionCommand(): Command {
         "calls both ways",
       ),
     )
-    .option("--customer <id>", "the customer who ordered it; absent: any may be assigned it")
+    .option("--customer <id>", "the customer who ordered it (default: it may go to any)")
     .option("--reference <text>", "the carrier's own reference, without personal data")
     .option("--location <id>", "id of the emergency location")
-    .option("--since <time>", "since when the carrier provides it; default: now", parseTime)
+    .option("--since <time>", "when the carrier began to provide it (default: now)", parseTime)
     .addHelpText(
       "after",
       "\nExample:\n  tandem numbers provision +4510000001 +4510000002 --carrier nordlys-tele --country DK --since 30d",
@@ -77,7 +77,7 @@ export function provisionCommand(): Command {
 /** `tandem numbers release` */
 export function releaseCommand(): Command {
   return remoteCommand("release")
-    .description("Take numbers back from the platform; they are then free.")
+    .description("Take numbers back from the platform. They are free afterwards.")
     .argument("<numbers...>", "in E.164 form: +4510000001")
     .addOption(asCarrier())
     .action(async (phoneNumbers: string[], options: ConnectionOptions) => {

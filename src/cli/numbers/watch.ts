@@ -24,11 +24,11 @@ interface WatchOptions extends Omit<NumberListOptions, "limit"> {
 /** `tandem numbers watch` */
 export function watchCommand(): Command {
   return withNumberFilter(remoteCommand("watch"))
-    .description("Follow the carrier's numbers: all as they stand, then each change, until Ctrl-C.")
+    .description("Follow the carrier's numbers: first all current ones, then each change, until Ctrl-C.")
     .addOption(asCarrier())
     .option("--changes-only", "begin with the next change")
-    .option("--until-synced", "stop once all are there, in place of following")
-    .option("--cursor-file <file>", "keep the position here, and go on from it at the next start")
+    .option("--until-synced", "stop after the current ones instead of following")
+    .option("--cursor-file <file>", "keep the position here and resume from it at the next start")
     .addHelpText(
       "after",
       "\nWith --json: one PhoneNumber a line.\n\nExample:\n  tandem numbers watch --carrier nordlys-tele --state assigned",

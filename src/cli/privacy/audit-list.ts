@@ -22,9 +22,9 @@ interface ListOptions extends ConnectionOptions {
 /** `tandem privacy audit list` */
 export function auditListCommand(): Command {
   return remoteCommand("list")
-    .description("List what was done to carriers, numbers, policies, holds, erasures and periods, and by whom.")
+    .description("List changes to carriers, numbers, policies, holds, erasures and periods, and who made them.")
     .option("--carrier <id>", "this carrier's chain (default: the platform's)")
-    .option("--from <time>", "at this time or later (default: the first that is kept)", parseTime)
+    .option("--from <time>", "at this time or later (default: the oldest kept event)", parseTime)
     .option("--to <time>", "before this time (default: now)", parseTime)
     .option("--actor <identity>", "only by this credential, or cli:<user>")
     .option("--method <method>", "only of this method, such as tandem.platform.v1.CarrierService/UpdateCarrier")
@@ -63,7 +63,7 @@ async function readEvents(connection: Connection, options: ListOptions) {
 
 function describeNone({ carrier }: ListOptions): string {
   if (carrier !== undefined) return "No events.";
-  return "No events in the platform's chain; each carrier has one of its own: --carrier <id>";
+  return "No events in the platform's chain. Each carrier has its own: --carrier <id>";
 }
 
 const COLUMNS: readonly Column[] = [

@@ -43,18 +43,15 @@ export function auditVerifyCommand(): Command {
     .option("--platform", "only the platform's chain")
     .option("--first <sequence>", "begin at this event", parseWhole(1, MAX_SEQUENCE))
     .option("--last <sequence>", "end at this event", parseWhole(1, MAX_SEQUENCE))
-    .option("--expect <hash>", "the hash of the event at --last, as it was printed and kept elsewhere", parseHash)
-    .option(
-      "--kept <file>",
-      "hold each chain against its end in this file, and keep the new ends there if all are whole",
-    )
+    .option("--expect <hash>", "hash of the event at --last, printed earlier and kept elsewhere", parseHash)
+    .option("--kept <file>", "compare each chain with its end in this file; if all are whole, keep the new ends there")
     .addOption(csvOption())
     .addHelpText(
       "after",
       `
-Whoever owns the database can cut a chain at its end, or write it anew from the beginning, so that nothing in the database
-shows it. Keep the last hashes where nobody who can write to the database can write: --kept does so, in a file on another
-machine, and shows it from the next time on; --last and --expect do it for one chain. Exit code 0: whole; 1: broken.
+Whoever owns the database can cut a chain at its end or rewrite it, and nothing in the database shows it. So keep the last
+hashes where they cannot write: --kept keeps them in a file (on another machine) and compares them the next time; --last and
+--expect do it for one chain. Exit codes: 0 whole; 1 broken.
 
 Examples:
   tandem privacy audit verify --kept audit-ends.json

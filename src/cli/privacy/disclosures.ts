@@ -1,6 +1,7 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
+import { PLATFORM_SIDE } from "../../domain/record-kind.ts";
 import { addDays } from "../../domain/time/instant.ts";
 import { type Disclosure, RecipientKindSchema } from "../../gen/tandem/platform/v1/disclosure_pb.js";
 import {
@@ -10,7 +11,7 @@ import {
   SubjectRole,
   SubjectRoleSchema,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
-import { RecordSide, RecordSideSchema } from "../../gen/tandem/type/v1/discrepancy_pb.js";
+import { RecordSideSchema } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { parseDay } from "../reconcile/days.ts";
 import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
 import { csvOption, printCsv } from "../shared/csv-output.ts";
@@ -23,7 +24,7 @@ import { DISCLOSURE_CSV, printDisclosures } from "./print-disclosures.ts";
 interface DisclosuresOptions extends ConnectionOptions {
   readonly record?: string;
   readonly date?: string;
-  readonly side?: RecordSide;
+  readonly side?: number;
   readonly revision?: number;
   readonly number?: string;
   readonly from?: Timestamp;
@@ -43,21 +44,19 @@ type Subject = NonNullable<MessageInitShape<typeof ListDisclosuresRequestSchema>
 /** `tandem privacy disclosures` */
 export function disclosuresCommand(): Command {
   return remoteCommand("disclosures")
-    .description(
-      "Who may have received a record, a number's records, or those of a period, the newest first (the platform's).",
-    )
-    .option("--carrier <id>", "whose records; with a number it may be left out: every carrier's")
+    .description("List who may have received a record, a number's records or a period's, newest first (platform only).")
+    .option("--carrier <id>", "whose records; optional with a number (default: every carrier's)")
     .option("--record <id>", "of this record")
     .option("--date <day>", "with --record: its record_date", parseDay)
-    .addOption(enumOption("--side <side>", "with --record: whose it is; platform unless said", RecordSideSchema))
-    .option("--revision <number>", "with --record: only this one", parseWhole(1, 2_147_483_647))
+    .addOption(enumOption("--side <side>", "with --record: whose it is (default: platform)", RecordSideSchema))
+    .option("--revision <number>", "with --record: only this revision", parseWhole(1, 2_147_483_647))
     .option("--number <number>", `of the calls of this number, ${NUMBER_HELP}`)
     .option("--from <time>", "with --number: calls that began at this time or later", parseTime)
     .option("--to <time>", "with --number: calls that began before this time (default: now)", parseTime)
     .addOption(
-      enumOption("--role <role>", "with --number: the person's role in the calls; any unless said", SubjectRoleSchema),
+      enumOption("--role <role>", "with --number: the person's role in the calls (default: any)", SubjectRoleSchema),
     )
-    .option("--period <day>", "of the records of this record_date, and of those to --until", parseDay)
+    .option("--period <day>", "records of this record_date, or from it to --until", parseDay)
     .option("--until <day>", "with --period: the last record_date (default: the same)", parseDay)
     .addOption(enumOption("--recipient <kind>", "only to these", RecipientKindSchema))
     .option("--since <time>", "only disclosures made at this time or later", parseTime)
@@ -67,8 +66,8 @@ export function disclosuresCommand(): Command {
     .addHelpText(
       "after",
       `
-Each may have delivered what was asked about: it was written down before anything was sent. Once a record is gone, ask by its day.
-A day is 2026-03-01, 7d (so many days ago), or today; UTC. ${TIME_HELP}
+A disclosure is logged before anything is sent, so each may have delivered the record. Once a record is gone, ask by its day.
+A day is 2026-03-01, 7d (days ago), or today; UTC. ${TIME_HELP}
 
 Examples:
   tandem privacy disclosures --carrier nordlys-tele --record cdr-4711 --date 2026-03-01
@@ -100,22 +99,21 @@ const BELONGING = {
 function findMistake(options: DisclosuresOptions): string | undefined {
   const questions = (["record", "number", "period"] as const).filter((name) => options[name] !== undefined);
   const [asked, ...more] = questions;
-  if (asked === undefined || more.length > 0) return "say of what: one of --record, --number and --period";
+  if (asked === undefined || more.length > 0) return "say what: --record, --number or --period";
   for (const [question, names] of Object.entries(BELONGING)) {
     const stray = question === asked ? undefined : names.find((name) => options[name] !== undefined);
-    if (stray !== undefined) return `--${stray} goes with --${question}, and not with --${asked}`;
+    if (stray !== undefined) return `--${stray} belongs with --${question}, not with --${asked}`;
   }
   if (asked !== "number" && options.carrier === undefined) return "say whose records: --carrier <id>";
-  if (asked === "record" && options.date === undefined) return "say of which day the record is: --date <day>";
-  if (asked === "number" && options.from === undefined)
-    return "say from when on the number is meant, for numbers are reassigned: --from <time>";
+  if (asked === "record" && options.date === undefined) return "say the record's day: --date <day>";
+  if (asked === "number" && options.from === undefined) return "say from when (numbers are reassigned): --from <time>";
   return undefined;
 }
 
 async function subjectOf(options: DisclosuresOptions): Promise<Subject> {
   const { record, number, period } = options;
   if (record !== undefined) {
-    const { date = "", side = RecordSide.PLATFORM, revision } = options;
+    const { date = "", side = PLATFORM_SIDE, revision } = options;
     const named = { recordId: record, recordDate: date, ...(revision === undefined ? {} : { revision }) };
     return { case: "record", value: { side, record: named } };
   }

@@ -35,20 +35,20 @@ interface EraseOptions extends ConnectionOptions {
 /** `tandem privacy erase` */
 export function eraseCommand(): Command {
   return remoteCommand("erase")
-    .description("Erase a person's number from every record of a period (the platform's).")
+    .description("Erase a person's number from every record of a period (platform only).")
     .argument("<number>", NUMBER_HELP)
-    .option("--from <time>", "from when on the number was the person's", parseTime)
+    .option("--from <time>", "when the number became the person's", parseTime)
     .option("--to <time>", "until when", parseTime)
-    .addOption(enumOption("--role <role>", "in which role the person was in the calls", SubjectRoleSchema))
+    .addOption(enumOption("--role <role>", "the person's role in the calls", SubjectRoleSchema))
     .option("--case <reference>", "the request's case, without names or numbers")
     .option("--verified-by <team>", "who verified that the number was the person's")
-    .option("--dry-run", "only say what would be erased and what not")
+    .option("--dry-run", "show what would be erased and what not")
     .option("--wait", "wait for the receipt")
-    .option("--request-id <id>", "makes the call repeatable: with the same id it is answered with the same erasure")
+    .option("--request-id <id>", "makes the call repeatable: the same id gets the same erasure")
     .addHelpText(
       "after",
       `
-The receipt says what was erased, what not, why and until when. There is no way back: --dry-run first.
+The receipt says what was erased, what was not, why, and until when. Erasing cannot be undone: try --dry-run first.
 
 ${TIME_HELP}
 
@@ -101,7 +101,7 @@ async function untilComplete(client: Client<typeof PrivacyService>, accepted: Er
 
 function statusCommand(): Command {
   return remoteCommand("status")
-    .description("How far an erasure is, and its receipt (the platform's).")
+    .description("Show an erasure's state and receipt (platform only).")
     .argument("<erasure>", "the erasure's id")
     .action(async (erasureId: string, options: ConnectionOptions) => {
       using connection = await connect(options, "platform");

@@ -29,20 +29,22 @@ interface ExportOptions extends ConnectionOptions {
 /** `tandem privacy export` */
 export function exportCommand(): Command {
   return remoteCommand("export")
-    .description("Everything kept about a person's number in a period, at every carrier (GDPR 15; the platform's).")
+    .description(
+      "Export everything kept about a person's number in a period, at every carrier (GDPR 15; platform only).",
+    )
     .argument("<number>", NUMBER_HELP)
-    .requiredOption("--from <time>", "from when on the number was the person's", parseTime)
+    .requiredOption("--from <time>", "when the number became the person's", parseTime)
     .requiredOption("--to <time>", "until when", parseTime)
-    .addOption(enumOption("--role <role>", "the person's in the calls", SubjectRoleSchema).makeOptionMandatory())
+    .addOption(enumOption("--role <role>", "the person's role in the calls", SubjectRoleSchema).makeOptionMandatory())
     .requiredOption("--case <reference>", "the request's case, without names or numbers")
-    .requiredOption("--verified-by <who>", "who verified that the number was the person's: a role or a team")
+    .requiredOption("--verified-by <who>", "who verified that: a role or a team")
     .addOption(csvOption())
     .addHelpText(
       "after",
       `
-Numbers of other parties are masked, and calls of callers who asked not to be shown are left out and counted. In a
-terminal a line for each item; elsewhere JSON, a line each: a header, the items, a trailer. Without the trailer the
-export is not complete, and the command ends with 1.
+Other parties' numbers are masked. Calls from callers who withheld their number are left out and counted. Prints a line for
+each item in a terminal, and JSON lines elsewhere: a header, the items, a trailer. Without the trailer the export is
+incomplete, and the exit code is 1.
 
 ${TIME_HELP}
 

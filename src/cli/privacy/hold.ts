@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { Command, InvalidArgumentError } from "commander";
+import { CARRIER_SIDE, PLATFORM_SIDE } from "../../domain/record-kind.ts";
 import { addDays, isDay } from "../../domain/time/instant.ts";
 import {
   type Hold,
@@ -56,20 +57,20 @@ interface RecordName {
 
 function createCommand(): Command {
   return remoteCommand("create")
-    .description("Hold single records, or all of a period, those included that still arrive (the platform's).")
+    .description("Hold single records, or all of a period, including those that arrive later (platform only).")
     .requiredOption("--carrier <id>", "whose records")
-    .option("--platform-record <day/id>", "a call detail record; may be given again", collectRecords)
-    .option("--carrier-record <day/id>", "a duration of the carrier's; may be given again", collectRecords)
-    .option("--from <day>", "of a period: the first day, in the carrier's time zone", parseDay)
-    .option("--to <day>", "of a period: the last day (default: the first)", parseDay)
-    .option("--customer <id>", "of a period: only this customer's")
-    .option("--trunk <id>", "of a period: only this trunk's")
-    .addOption(enumOption("--direction <direction>", "of a period: only this", DirectionSchema))
+    .option("--platform-record <day/id>", "a call detail record; repeatable", collectRecords)
+    .option("--carrier-record <day/id>", "a duration of the carrier; repeatable", collectRecords)
+    .option("--from <day>", "first day of the period, in the carrier's time zone", parseDay)
+    .option("--to <day>", "last day of the period (default: the first)", parseDay)
+    .option("--customer <id>", "in the period: only this customer's")
+    .option("--trunk <id>", "in the period: only this trunk's")
+    .addOption(enumOption("--direction <direction>", "in the period: only this direction", DirectionSchema))
     .addOption(enumOption("--reason <reason>", "why", HoldReasonSchema).makeOptionMandatory())
-    .requiredOption("--case <reference>", "the case, without numbers or names of persons")
-    .requiredOption("--owner <role>", "who answers for the hold: a role or a team")
-    .requiredOption("--until <time>", "when it ends by itself, at most 5 years ahead", parseTime)
-    .option("--request-id <id>", "makes the call repeatable: with the same id it is answered as the first time")
+    .requiredOption("--case <reference>", "the case, without names or numbers of persons")
+    .requiredOption("--owner <role>", "who is responsible for the hold: a role or a team")
+    .requiredOption("--until <time>", "when it expires, at most 5 years ahead", parseTime)
+    .option("--request-id <id>", "makes the call repeatable: the same id gets the first answer again")
     .addHelpText(
       "after",
       `
@@ -99,8 +100,8 @@ Examples:
 function targetOf(options: CreateOptions): NonNullable<MessageInitShape<typeof HoldSchema>["target"]> | undefined {
   const { from, to, customer, trunk, direction, platformRecord = [], carrierRecord = [] } = options;
   const records = [
-    ...platformRecord.map((record) => ({ side: 1, record })),
-    ...carrierRecord.map((record) => ({ side: 2, record })),
+    ...platformRecord.map((record) => ({ side: PLATFORM_SIDE, record })),
+    ...carrierRecord.map((record) => ({ side: CARRIER_SIDE, record })),
   ];
   if (from === undefined) return records.length === 0 ? undefined : { case: "records", value: { records } };
   if (records.length > 0) return undefined;
@@ -121,10 +122,10 @@ interface ReleaseOptions extends ConnectionOptions {
 
 function releaseCommand(): Command {
   return remoteCommand("release")
-    .description("End a hold; what is past its retention goes with the next run (the platform's).")
+    .description("End a hold. What is past its retention goes at the next run (platform only).")
     .argument("<hold>", "the hold's id")
     .requiredOption("--note <text>", "why, without names or numbers")
-    .option("--request-id <id>", "makes the call repeatable: with the same id it is answered as the first time")
+    .option("--request-id <id>", "makes the call repeatable: the same id gets the first answer again")
     .addHelpText("after", '\nExample:\n  tandem privacy hold release 4f1c --note "settled on 2026-05-02"')
     .action(async (holdId: string, options: ReleaseOptions) => {
       using connection = await connect(options, "platform");
@@ -145,7 +146,7 @@ interface ListOptions extends ConnectionOptions {
 
 function listCommand(): Command {
   return remoteCommand("list")
-    .description("List holds, the newest first (the platform's).")
+    .description("List holds, newest first (platform only).")
     .option("--carrier <id>", "only this carrier's")
     .addOption(enumOption("--state <state>", "only in this state", HoldStateSchema))
     .addOption(csvOption())

@@ -31,7 +31,7 @@ export async function readKeptEnds(file: string): Promise<Map<string, KeptEnd>> 
     throw error;
   });
   const parsed = KeptFile.safeParse(parseJson(text));
-  if (!parsed.success) throw new Error(`${file} does not hold ends of audit chains that this command has kept`);
+  if (!parsed.success) throw new Error(`${file} was not written by this command`);
   return new Map(
     parsed.data.chains.map(({ carrierId, sequence, hash }) => [
       carrierId,

@@ -34,7 +34,7 @@ interface ListOptions extends ConnectionOptions {
 
 function listCommand(): Command {
   return remoteCommand("list")
-    .description("List the policies in force, with what each country's law asks (the platform's).")
+    .description("List the policies in force and what each country's law demands (platform only).")
     .option("--carrier <id>", "only what applies to this carrier")
     .option("--country <code>", "only this legal country, ISO 3166-1: DK")
     .addOption(enumOption("--part <part>", "only this part", RecordPartSchema))
@@ -77,17 +77,24 @@ interface SetOptions extends ConnectionOptions {
 
 function setCommand(): Command {
   return remoteCommand("set")
-    .description("Set how long a part is kept; a shorter time deletes with the next run (the platform's).")
+    .description("Set how long a part is kept. A shorter time deletes at the next run (platform only).")
     .requiredOption("--country <code>", "the legal country, ISO 3166-1: DK")
-    .option("--carrier <id>", "only for this carrier; else for all of the country that have no policy of their own")
+    .option(
+      "--carrier <id>",
+      "only for this carrier (default: all carriers of the country without a policy of their own)",
+    )
     .addOption(enumOption("--part <part>", "the part", RecordPartSchema).makeOptionMandatory())
     .addOption(enumOption("--purpose <purpose>", "what it is kept for", ProcessingPurposeSchema).makeOptionMandatory())
     .addOption(enumOption("--basis <basis>", "the legal basis", LegalBasisSchema).makeOptionMandatory())
     .requiredOption("--days <count>", "how many days from arrival", parseWhole(1, 36_500))
-    .requiredOption("--source <text>", "where that comes from: a law with its article, a decision, a contract")
-    .option("--statement <version>", "the version of the privacy statement that says so", "1")
-    .option("--if-revision <number>", "only if it is at this revision; 0: nobody has set it", parseWhole(0, 1e15))
-    .option("--request-id <id>", "makes the call repeatable: with the same id it is answered as the first time")
+    .requiredOption("--source <text>", "what sets it: a law with its article, a decision, a contract")
+    .option("--statement <version>", "version of the privacy statement that names it", "1")
+    .option(
+      "--if-revision <number>",
+      "only if the policy is at this revision; 0 = nobody has set it",
+      parseWhole(0, 1e15),
+    )
+    .option("--request-id <id>", "makes the call repeatable: the same id gets the first answer again")
     .addHelpText(
       "after",
       '\nExample:\n  tandem privacy retention set --country DK --part quality --purpose troubleshooting --basis legitimate-interests --days 60 --source "decision 12"',

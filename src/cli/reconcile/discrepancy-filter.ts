@@ -32,12 +32,8 @@ export function withDiscrepancyFilter(command: Command): Command {
     .option("--trunk <ids>", "only over these trunks", collect)
     .addOption(enumOption("--direction <direction>", "only this direction", DirectionSchema))
     .addOption(new Option("--unresolved", "only those that still disagree or are pending").conflicts("resolved"))
-    .option("--resolved", "only those that came to agree or were left out")
-    .option(
-      "--min-delta <seconds>",
-      "only where the durations differ by this or more, either way",
-      parseWhole(0, MAX_DELTA_S),
-    );
+    .option("--resolved", "only those that agree by now or were left out")
+    .option("--min-delta <seconds>", "only where the durations differ by at least this", parseWhole(0, MAX_DELTA_S));
 }
 
 /**

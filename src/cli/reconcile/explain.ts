@@ -33,17 +33,19 @@ type Target = keyof typeof TARGETS;
 /** `tandem reconcile explain` */
 export function explainCommand(): Command {
   return remoteCommand("explain")
-    .description("Explain one call: both sides' records, what matched or did not, and every step of the judgement.")
+    .description("Explain one call: both sides' records, what matched and what did not, step by step.")
     .argument("<id>", "the id of a discrepancy, a call, or either side's record")
     .option("--carrier <id>", "the carrier; needed unless the id is a call's, or the token is a carrier's")
     .addOption(
-      new Option("--by <what>", "what the id is of (default: the first that there is)").choices(Object.keys(TARGETS)),
+      new Option("--by <what>", "what the id belongs to (default: the first that is found)").choices(
+        Object.keys(TARGETS),
+      ),
     )
-    .option("--date <day>", "the record's day, for ids are used again")
+    .option("--date <day>", "the record's day, as ids are reused")
     .addHelpText(
       "after",
       `
-It answers for calls that agree as well. With a carrier's token it explains that carrier's own calls.
+It explains calls that agree, too. With a carrier's token it explains that carrier's own calls.
 
 Examples:
   tandem reconcile explain 5Xb0e7wYQd1mRk2n --carrier nordlys-tele

@@ -19,15 +19,15 @@ interface DiscrepancyFollowOptions extends ConnectionOptions, DiscrepancyFilterO
 /** `tandem reconcile follow` */
 export function followCommand(): Command {
   const command = remoteCommand("follow").description(
-    "Follow a carrier's discrepancies: each new one, change and resolution, resumed after every cut.",
+    "Follow a carrier's discrepancies: new ones, changes and resolutions. Resumes after every cut.",
   );
   return withDiscrepancyFilter(withFollowing(command, { consumers: false }).addOption(csvOption()))
     .addHelpText(
       "after",
       `
 A start is required, because a silent default loses data. ${TIME_HELP}
-With --json: one entry a line, as the contract's JSON; with --csv: a row each. Messages go to standard error. Behind # is the revision: of one
-discrepancy the highest counts. One that a change takes out of the filter comes once more.
+With --json: one entry per line, in the contract's JSON; with --csv: a row each. Messages go to standard error. The revision
+stands after #; the highest counts. A discrepancy that no longer passes the filter is shown one last time.
 
 Examples:
   tandem reconcile follow --carrier nordlys-tele --from latest

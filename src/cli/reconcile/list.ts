@@ -25,7 +25,7 @@ const DEFAULT_DAYS = 92;
 /** `tandem reconcile list` */
 export function listCommand(): Command {
   const command = withDays(remoteCommand("list"), "92 days before the last")
-    .description("List the calls that disagree or did: the platform sees every carrier's, a carrier its own.")
+    .description("List the calls that disagree or once did. The platform sees every carrier's, a carrier its own.")
     .option("--carrier <id>", "only this carrier's")
     .addOption(csvOption())
     .option("--limit <count>", "how many at most", parseWhole(1, 1_000_000), 100);
@@ -34,7 +34,7 @@ export function listCommand(): Command {
       "after",
       `
 ${DAY_HELP} At most 92 days.
-Deltas are carrier minus platform. To get them all and every change of one, follow the feed.
+Deltas are carrier minus platform. To get every discrepancy and every change, follow the feed.
 
 Examples:
   tandem reconcile list --carrier nordlys-tele --unresolved --from 7d

@@ -4,6 +4,7 @@ import {
   type Discrepancy,
   DiscrepancyCause,
   DiscrepancyCauseSchema,
+  DiscrepancyStatus,
   DiscrepancyStatusSchema,
   MatchedBySchema,
   PendingReasonSchema,
@@ -59,6 +60,17 @@ export function formatStatus({ status, pendingReason, resolvedTime }: Discrepanc
   if (reason !== undefined) return `${name}: ${reason}`;
   return resolvedTime === undefined ? name : `${name}, ${resolved}`;
 }
+
+/** Whether both sides agree. A cause of such a pair explains no difference: it is a note. */
+export function isAgreeing({ status }: Discrepancy): boolean {
+  return AGREEING.has(status);
+}
+
+const AGREEING: ReadonlySet<DiscrepancyStatus> = new Set([
+  DiscrepancyStatus.MATCHED_EXACT,
+  DiscrepancyStatus.WITHIN_TOLERANCE,
+  DiscrepancyStatus.MATCHED_UNANSWERED,
+]);
 
 /** The causes, in their order. */
 export function formatCauses({ findings }: Discrepancy, separator = ", "): string {

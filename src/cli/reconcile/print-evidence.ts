@@ -12,6 +12,7 @@ import type { Party } from "../../gen/tandem/type/v1/party_pb.js";
 import { styled } from "../shared/output.ts";
 import { formatParty } from "../shared/print-party.ts";
 import { enumName } from "../shared/values.ts";
+import { isAgreeing } from "./print-discrepancies.ts";
 
 const PARTIES = ["calling", "asserted", "redirecting", "called", "dialed"] as const;
 type PartyName = (typeof PARTIES)[number];
@@ -24,9 +25,12 @@ const COLOURS: Readonly<Record<number, Colour>> = {
   [EvidenceOutcome.SKIPPED]: "dim",
 };
 
-/** Steps that ask what is no fault, whatever the answer: what they found in their own words. */
+/** Steps that ask what is no fault, whatever the answer, say what they found in their own words. */
 const ANSWERS: Readonly<Record<number, Readonly<Record<number, string>>>> = {
   [EvidenceStage.REPORTING_SCOPE]: { [EvidenceOutcome.FAILED]: "outside" },
+  [EvidenceStage.CLOCK_OFFSET]: { [EvidenceOutcome.FAILED]: "corrected" },
+  [EvidenceStage.SPLIT]: { [EvidenceOutcome.PASSED]: "complete", [EvidenceOutcome.FAILED]: "incomplete" },
+  [EvidenceStage.CAUSE]: { [EvidenceOutcome.PASSED]: "found", [EvidenceOutcome.FAILED]: "not found" },
   [EvidenceStage.DUPLICATE]: { [EvidenceOutcome.PASSED]: "yes", [EvidenceOutcome.FAILED]: "no" },
   [EvidenceStage.GRACE]: { [EvidenceOutcome.PASSED]: "running", [EvidenceOutcome.FAILED]: "over" },
 };
@@ -39,7 +43,8 @@ export function formatStep(step: EvidenceStep, number: number, explanation: Call
   const { stage, outcome, values } = step;
   const answer = ANSWERS[stage]?.[outcome];
   const colour = answer === undefined ? COLOURS[outcome] : "dim";
-  const told = styled(colour ?? "dim", nameOutcome(step, outcome).padEnd(14));
+  const isNote = stage === EvidenceStage.CAUSE && explanation.result !== undefined && isAgreeing(explanation.result);
+  const told = styled(colour ?? "dim", (isNote ? "note" : nameOutcome(step, outcome)).padEnd(14));
   const head = `${String(number).padStart(2)}. ${told}  ${enumName(EvidenceStageSchema, stage) ?? ""}: ${step.explanation}`;
   const lines = values.map((value) => formatValue(asShown(value, explanation), nameOutcome(step, value.outcome)));
   return [head, ...lines.map((line) => `      ${line}`)];

@@ -1,11 +1,12 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { expect, test, vi } from "vitest";
+import { CARRIER_SIDE } from "../../domain/record-kind.ts";
 import {
   CallExplanationSchema,
   EvidenceOutcome,
   EvidenceStage,
 } from "../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
-import { DiscrepancyCause, DiscrepancyStatus, RecordSide } from "../../gen/tandem/type/v1/discrepancy_pb.js";
+import { DiscrepancyCause, DiscrepancyStatus } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { printExplanation } from "./print-explanation.ts";
 
 const { PASSED, FAILED } = EvidenceOutcome;
@@ -26,7 +27,7 @@ test.each([
   [
     "a length that the carrier does not know",
     { ...mismatch, platformMeasure: known, carrierMeasure: unknown },
-    "duration-mismatch, carrier's length unknown",
+    "duration-mismatch, not compared: the carrier's length is not known",
   ],
   [
     "a length that the platform does not know, and what stands beside it",
@@ -36,12 +37,12 @@ test.each([
       platformMeasure: unknown,
       carrierMeasure: { answered: true, billedDurationS: 60n },
     },
-    "duration-mismatch, platform's length unknown, with clock-skew",
+    "duration-mismatch, not compared: the platform's length is not known, note: the clocks differ",
   ],
   [
     "no length at all",
     { ...mismatch, platformMeasure: unknown, carrierMeasure: unknown },
-    "duration-mismatch, both lengths unknown",
+    "duration-mismatch, not compared: neither length is known",
   ],
   [
     "a difference of bills",
@@ -51,23 +52,28 @@ test.each([
       carrierMeasure: { answered: true, billedDurationS: 120n },
       deltas: { billedDurationDeltaMs: 60_000n },
     },
-    "duration-mismatch, cause unknown, carrier +60 s billed",
+    "duration-mismatch, cause unknown, carrier's bill +60 s",
   ],
   [
     "a difference of lengths beside one of bills",
     { ...mismatch, deltas: { connectedDurationDeltaMs: -6_000n, billedDurationDeltaMs: 60_000n } },
-    "duration-mismatch, cause unknown, carrier -6.0 s",
+    "duration-mismatch, cause unknown, carrier's duration -6.0 s",
   ],
   [
     "a discrepancy that is resolved",
     { status: DiscrepancyStatus.MATCHED_EXACT, resolvedTime: { seconds: 1n } },
-    "matched-exact, was a discrepancy, now resolved",
+    "matched-exact, earlier a discrepancy, now resolved",
   ],
 ])("the first line tells %s", (_, result, told) => {
   expect(print({ result })[0]).toBe(`c  ${told}`);
 });
 
 test.each([
+  [EvidenceStage.CLOCK_OFFSET, FAILED, "corrected"],
+  [EvidenceStage.SPLIT, FAILED, "incomplete"],
+  [EvidenceStage.SPLIT, PASSED, "complete"],
+  [EvidenceStage.CAUSE, FAILED, "not found"],
+  [EvidenceStage.CAUSE, PASSED, "found"],
   [EvidenceStage.DUPLICATE, FAILED, "no"],
   [EvidenceStage.DUPLICATE, PASSED, "yes"],
   [EvidenceStage.GRACE, FAILED, "over"],
@@ -103,7 +109,7 @@ test("a number in a step has the form that it has in the records", () => {
 
 test("a record that nearly fits and was considered is shown once, with both reasons", () => {
   const record = { recordId: "near", recordDate: "2026-06-01", revision: 1 };
-  const side = RecordSide.CARRIER;
+  const side = CARRIER_SIDE;
   const lines = print({
     nearRecords: [{ side, record, explanation: "It nearly fits." }],
     refusedCandidates: [

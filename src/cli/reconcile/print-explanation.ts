@@ -7,8 +7,8 @@ import {
   type RefusedCandidate,
 } from "../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
-import type { CallDuration } from "../../gen/tandem/type/v1/call_duration_pb.js";
-import { type Correlation, DirectionSchema, RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
+import type { CallDuration, RoundingRule } from "../../gen/tandem/type/v1/call_duration_pb.js";
+import { type Correlation, Direction, RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
 import {
   type CallMeasure,
   type Discrepancy,
@@ -16,12 +16,20 @@ import {
   DiscrepancyCauseSchema,
   DiscrepancyStatus,
   MatchedBySchema,
+  RecordSide,
   RecordSideSchema,
 } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { formatTable, styled } from "../shared/output.ts";
 import { formatParty } from "../shared/print-party.ts";
 import { enumName, formatDuration, formatTime } from "../shared/values.ts";
-import { formatCauses, formatCircumstances, formatDelta, formatReasons, formatStatus } from "./print-discrepancies.ts";
+import {
+  formatCauses,
+  formatCircumstances,
+  formatDelta,
+  formatReasons,
+  formatStatus,
+  isAgreeing,
+} from "./print-discrepancies.ts";
 import { formatStep } from "./print-evidence.ts";
 
 /**
@@ -72,32 +80,42 @@ function onceEach(near: readonly NearRecord[], refused: readonly RefusedCandidat
 }
 
 function headline(result: Discrepancy): string {
-  const isAgreeing = AGREEING.has(result.status);
+  const agrees = isAgreeing(result);
   const unknown = formatUnknownLength(result);
-  const causes = isAgreeing ? formatCauses(result) : formatReasons(result);
-  const beside = isAgreeing ? "" : formatCircumstances(result);
+  const causes = withSide(agrees ? formatCauses(result) : formatReasons(result), result);
+  const beside = withSide(agrees ? "" : formatCircumstances(result), result);
   const matchedBy = enumName(MatchedBySchema, result.matchedBy);
-  const delta = formatLengthDelta(result);
   return [
-    formatStatus(result, "was a discrepancy, now resolved"),
+    formatStatus(result, "earlier a discrepancy, now resolved"),
     unknown,
-    causes === "" || (unknown !== "" && causes === UNKNOWN)
-      ? ""
-      : `${isAgreeing ? "with" : introduce(causes)} ${causes}`,
-    beside === "" ? "" : `with ${beside}`,
-    delta === "" ? "" : `carrier ${delta}`,
+    causes === "" || (unknown !== "" && causes === UNKNOWN) ? "" : `${agrees ? "note:" : introduce(causes)} ${causes}`,
+    beside === "" ? "" : `note: ${beside}`,
+    formatLengthDelta(result),
     matchedBy === undefined ? "" : `matched by ${matchedBy}`,
   ]
     .filter(Boolean)
     .join(", ");
 }
 
+/** Names of causes that leave open whose or what, said in full. */
+function withSide(causes: string, { findings }: Discrepancy): string {
+  const late = findings.find(({ cause }) => cause === DiscrepancyCause.LATE);
+  const whose = late?.suspectedSide === RecordSide.PLATFORM ? "platform's" : "carrier's";
+  return causes
+    .replace(/\blate\b/, `${whose} record ${formatDuration(late?.lateByMs)} late`)
+    .replace(/\bsplit\b/, "a missing part")
+    .replace(/\bclock-skew\b/, "the clocks differ")
+    .replace(/\bzone-shift\b/, "carrier's time zone is wrong")
+    .replace(/\bnumbers-differ\b/, "the numbers differ");
+}
+
 /** The difference of the lengths, or of the bills where only these are known. */
 function formatLengthDelta({ deltas }: Discrepancy): string {
-  if (deltas?.connectedDurationDeltaMs !== undefined) return formatDelta(deltas.connectedDurationDeltaMs);
-  if (deltas?.billedDurationDeltaMs === undefined) return "";
+  const { connectedDurationDeltaMs, billedDurationDeltaMs } = deltas ?? {};
+  if (connectedDurationDeltaMs !== undefined) return `carrier's duration ${formatDelta(connectedDurationDeltaMs)}`;
+  if (billedDurationDeltaMs === undefined) return "";
   // Bills are of whole seconds.
-  return `${formatDelta(deltas.billedDurationDeltaMs).replace(".0 s", " s")} billed`;
+  return `carrier's bill ${formatDelta(billedDurationDeltaMs).replace(".0 s", " s")}`;
 }
 
 /** Of answered calls that cannot be compared: whose length is not known. */
@@ -106,8 +124,10 @@ function formatUnknownLength({ status, platformMeasure, carrierMeasure }: Discre
   const isUnknown = (measure: CallMeasure) =>
     measure.connectedDurationMs === undefined && measure.billedDurationS === undefined;
   if (isUnknown(platformMeasure))
-    return isUnknown(carrierMeasure) ? "both lengths unknown" : "platform's length unknown";
-  return isUnknown(carrierMeasure) ? "carrier's length unknown" : "";
+    return isUnknown(carrierMeasure)
+      ? "not compared: neither length is known"
+      : "not compared: the platform's length is not known";
+  return isUnknown(carrierMeasure) ? "not compared: the carrier's length is not known" : "";
 }
 
 function introduce(causes: string): string {
@@ -115,13 +135,6 @@ function introduce(causes: string): string {
 }
 
 const UNKNOWN = enumName(DiscrepancyCauseSchema, DiscrepancyCause.UNKNOWN);
-
-/** On a pair that agrees a cause is told, and the reason of nothing. */
-const AGREEING: ReadonlySet<DiscrepancyStatus> = new Set([
-  DiscrepancyStatus.MATCHED_EXACT,
-  DiscrepancyStatus.WITHIN_TOLERANCE,
-  DiscrepancyStatus.MATCHED_UNANSWERED,
-]);
 
 const MISSING: ReadonlySet<DiscrepancyStatus> = new Set([
   DiscrepancyStatus.MISSING_AT_CARRIER,
@@ -144,6 +157,7 @@ const LINES = [
   "connected",
   "total",
   "billed",
+  "billing rule",
   "trunk",
   "SIP Call-ID",
   "ICID",
@@ -151,10 +165,10 @@ const LINES = [
   "ingested",
 ] as const;
 type Line = (typeof LINES)[number];
-type Side = Partial<Record<Line, string | undefined>>;
+type SideLines = Partial<Record<Line, string | undefined>>;
 
 function sidesTable({ platformRecord, carrierRecords, steps }: CallExplanation): string[] {
-  const sides: { title: string; side: Side }[] = [
+  const sides: { title: string; side: SideLines }[] = [
     { title: "platform", side: platformRecord ? platformSide(platformRecord, steps) : { record: "none" } },
     ...carrierRecords.map((record, index) => ({
       title: carrierRecords.length > 1 ? `carrier, part ${record.part?.partIndex ?? index + 1}` : "carrier",
@@ -170,19 +184,19 @@ function sidesTable({ platformRecord, carrierRecords, steps }: CallExplanation):
   );
 }
 
-function platformSide(record: CallDetailRecord, steps: readonly EvidenceStep[]): Side {
+function platformSide(record: CallDetailRecord, steps: readonly EvidenceStep[]): SideLines {
   const { parties, times, lengths, route, correlation } = record;
   return {
     record: `${record.recordDate}/${record.recordId} #${record.revision ?? 1}`,
     state: record.kind === RecordKind.VOID ? "void" : "",
-    direction: enumName(DirectionSchema, record.direction),
+    direction: formatDirection(record.direction),
     calling: formatParty(parties?.calling),
     asserted: formatParty(parties?.asserted),
     called: formatParty(parties?.called),
     dialed: formatParty(parties?.dialed),
     redirecting: formatParty(parties?.redirecting),
     invite: formatTime(times?.inviteTime, "milliseconds"),
-    answer: formatTime(times?.answerTime, "milliseconds"),
+    answer: formatTime(times?.answerTime, "milliseconds") || (record.kind === RecordKind.VOID ? "" : "unanswered"),
     end: formatTime(times?.endTime, "milliseconds"),
     connected: [formatDuration(lengths?.connectedDurationMs), formatWhole(steps)].filter(Boolean).join(" "),
     total: formatDuration(lengths?.totalDurationMs),
@@ -204,28 +218,44 @@ function formatWhole(steps: readonly EvidenceStep[]): string {
   return `(${formatDuration(BigInt(wholeMs))} in ${parts.length} records)`;
 }
 
-function carrierSide(record: CallDuration): Side {
+function carrierSide(record: CallDuration): SideLines {
   return {
     record: `${record.recordDate}/${record.recordId} #${record.revision ?? 1}`,
     state: record.kind === RecordKind.VOID ? "void" : "",
-    direction: enumName(DirectionSchema, record.direction),
+    direction: formatDirection(record.direction),
     calling: formatParty(record.calling),
     asserted: formatParty(record.asserted),
     called: formatParty(record.called),
     dialed: formatParty(record.dialed),
     redirecting: formatParty(record.redirecting),
     invite: formatTime(record.inviteTime, "milliseconds"),
-    answer: formatTime(record.answerTime, "milliseconds"),
+    answer: formatTime(record.answerTime, "milliseconds") || (record.answered === false ? "unanswered" : ""),
     end: formatTime(record.endTime, "milliseconds"),
-    connected: formatDuration(record.connectedDurationMs),
+    connected: formatDuration(record.connectedDurationMs) || formatUnmeasured(record),
     billed: record.billedDurationS === undefined ? "" : `${record.billedDurationS} s`,
+    "billing rule": formatRule(record.roundingRule),
     trunk: record.trunkId,
     ...correlationLines(record.correlation),
     ingested: formatTime(record.ingestTime, "milliseconds"),
   };
 }
 
-function correlationLines(correlation: Correlation | undefined): Side {
+/** Which way the call crossed the trunk. */
+function formatDirection(direction: Direction): string {
+  if (direction === Direction.OUTBOUND) return "outbound (platform to carrier)";
+  return direction === Direction.INBOUND ? "inbound (carrier to platform)" : "";
+}
+
+function formatUnmeasured({ answered, billedDurationS }: CallDuration): string {
+  return answered === true && billedDurationS === undefined ? "not known" : "";
+}
+
+function formatRule(rule: RoundingRule | undefined): string {
+  if (rule === undefined) return "";
+  return `${rule.minimumS === 0 ? "" : `at least ${rule.minimumS} s, `}up to the next ${rule.incrementS} s`;
+}
+
+function correlationLines(correlation: Correlation | undefined): SideLines {
   return {
     "SIP Call-ID": correlation?.interconnectDialog?.callId,
     ICID: correlation?.icid,

@@ -6,14 +6,14 @@ import { openStoreOnly, type StoreOptions, withStoreOptions } from "../shared/st
 /** `tandem reconcile retry` */
 export function retryCommand(): Command {
   return withStoreOptions(new Command("retry"))
-    .description("Take up again the minutes of a carrier whose calls did not settle.")
+    .description("Judge calls again that did not settle and were set aside.")
     .argument("<carrier>", "the carrier that `tandem reconcile status` shows with minutes set aside")
     .option("--json", "print JSON")
     .addHelpText(
       "after",
       `
-Minutes are set aside when judging their calls has them judged again and again. They are taken up by themselves when
-further records of the carrier come. This needs the database, and may run beside servers, which then judge them.
+Minutes are set aside if judging their calls keeps leading to judging them again. New records of the carrier take them up
+automatically. This command needs the database and may run beside servers, which then judge the calls.
 
 Example:
   tandem reconcile retry nordlys-tele`,

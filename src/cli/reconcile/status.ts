@@ -23,9 +23,8 @@ export function statusCommand(): Command {
     .addHelpText(
       "after",
       `
-behind: records of both sides that came and are not judged yet. Every record that was committed before the time under
-"reconciled through" is judged. Minutes are set aside when their calls do not settle; "tandem reconcile retry" takes them
-up again.
+behind: records of both sides not judged yet. Every record committed before the time under "reconciled through" is judged.
+Minutes are set aside if their calls do not settle; "tandem reconcile retry" takes them up again.
 
 Examples:
   tandem reconcile status

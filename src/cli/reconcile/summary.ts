@@ -33,7 +33,7 @@ const DEFAULT_DAYS = 8;
 /** `tandem reconcile summary` */
 export function summaryCommand(): Command {
   return withDays(remoteCommand("summary"), "a week before the last")
-    .description("Sum up how far both sides agree: the platform sees every carrier's, a carrier its own.")
+    .description("Sum up how far both sides agree. The platform sees every carrier's calls, a carrier its own.")
     .option("--carrier <id>", "only this carrier's")
     .addOption(enumListOption("--by <dimensions>", "a row for each (default: day)", SummaryDimensionSchema))
     .option("--customer <ids>", "only of these customers", collect)
@@ -45,9 +45,9 @@ export function summaryCommand(): Command {
       "after",
       `
 net: carrier minus platform, over the platform's connected time; errors in both directions cancel out. gross: the sum of
-all differences, missing calls in full, over the same. unmatched: calls without a counterpart, over all. One with ! is
-above its agreed threshold. Left out of them are calls that are pending, voided, or did not have to be reported. no
-length: answered calls of which a side does not know the length; min, net and gross are without them.
+all differences, missing calls in full, over the same. unmatched: calls without a counterpart, over all calls. A figure with
+! is above its agreed threshold. All three leave out calls that are pending, voided or need not be reported. no length:
+answered calls whose length one side does not know; min, net and gross leave them out.
 
 ${DAY_HELP} At most 92 days.
 

@@ -2,6 +2,7 @@ import type { DescService } from "@bufbuild/protobuf";
 import { type Client, createClient } from "@connectrpc/connect";
 import { Command, Option } from "commander";
 import { decodeJwt } from "jose";
+import { retryUnary } from "../../client/retry-unary.ts";
 import { createTandemTransport, type TandemTransport } from "../../client/transport.ts";
 import { type ClientConfig, loadClientConfig, loadConfig } from "../../config/config.ts";
 import { PLATFORM_SCOPES } from "../../domain/carriers/scopes.ts";
@@ -47,7 +48,7 @@ export function remoteCommand(name: string): Command {
     .addOption(
       connection(
         "--token-file <file>",
-        "file with the bearer token, - for standard input (TANDEM_TOKEN_FILE, or the token itself in TANDEM_TOKEN); else one is signed with the data folder's key",
+        "file with the bearer token, - for standard input (TANDEM_TOKEN_FILE; TANDEM_TOKEN holds the token itself; default: one signed with the data folder's key)",
       ),
     )
     .addOption(connection("--data-dir <folder>", "data folder of a server on this machine (TANDEM_DATA_DIR)"));
@@ -55,7 +56,7 @@ export function remoteCommand(name: string): Command {
 
 /** `--carrier` of commands that act as a carrier. */
 export function asCarrier(): Option {
-  return new Option("--carrier <id>", "the carrier to act as; a carrier's token says so itself");
+  return new Option("--carrier <id>", "the carrier to act as; not needed with a carrier's token");
 }
 
 /**
@@ -78,7 +79,7 @@ export async function connect(options: ConnectionOptions, allowed: Role | "eithe
   const transport: TandemTransport = createTandemTransport({
     baseUrl: url.origin,
     tokenProvider,
-    ...(isForPeople ? { interceptors: [visibleAnswers] } : {}),
+    interceptors: isForPeople ? [visibleAnswers, retryUnary] : [retryUnary],
   });
   return {
     role,
@@ -89,7 +90,7 @@ export async function connect(options: ConnectionOptions, allowed: Role | "eithe
 
 function roleToSignFor({ carrier }: ConnectionOptions, allowed: Role | "either"): Role {
   if (allowed !== "carrier") return "platform";
-  if (carrier === undefined) throw new Error("say which carrier to act as: --carrier <id>, or a carrier's token");
+  if (carrier === undefined) throw new Error("say which carrier to act as: --carrier <id>, or use a carrier's token");
   return "carrier";
 }
 
@@ -101,11 +102,11 @@ function checkToken(token: string, { carrier }: ConnectionOptions, allowed: Role
   const role = isSilent ? allowed : roleClaimed(itsCarrier, scope);
   if (allowed !== "either" && role !== allowed) {
     throw new Error(
-      `this command is the ${allowed}'s, and the token is ${role === "carrier" ? "a carrier" : "the platform"}'s`,
+      `this command is for the ${allowed}, but the token is ${role === "carrier" ? "a carrier" : "the platform"}'s`,
     );
   }
   if (role === "carrier" && carrier !== undefined && itsCarrier !== undefined && carrier !== itsCarrier) {
-    throw new Error(`the token is of carrier ${itsCarrier}, not ${carrier}`);
+    throw new Error(`the token belongs to carrier ${itsCarrier}, not ${carrier}`);
   }
   return role;
 }
@@ -118,7 +119,7 @@ function readClaims(token: string): Record<string, unknown> {
   try {
     return decodeJwt(token);
   } catch (error) {
-    throw new Error("the token is no JSON Web Token: check --token-file, TANDEM_TOKEN_FILE or TANDEM_TOKEN", {
+    throw new Error("the token is not a JSON Web Token: check --token-file, TANDEM_TOKEN_FILE or TANDEM_TOKEN", {
       cause: error,
     });
   }
@@ -158,5 +159,5 @@ async function ownTokens(url: URL, options: ConnectionOptions, role: Role): Prom
 }
 
 function noToken(why: string, cause?: Error): Error {
-  return new Error(`no token: give --token-file or TANDEM_TOKEN (none can be signed: ${why})`, { cause });
+  return new Error(`no token: use --token-file or TANDEM_TOKEN (this command cannot sign one: ${why})`, { cause });
 }

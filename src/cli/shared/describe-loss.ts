@@ -2,7 +2,7 @@
 export function describeLoss(sinceMs: number): string {
   const since = new Date(sinceMs).toISOString();
   return (
-    "a failover or a restore has lost the newest records: what got its acknowledgement or its receipt since " +
-    `${since} is to be sent again, once (what is there already comes out as a duplicate)`
+    "a failover or a restore lost the newest records: send everything again that was acknowledged since " +
+    `${since} (what is still there comes out as a duplicate)`
   );
 }

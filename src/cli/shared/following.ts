@@ -43,10 +43,10 @@ export function withFollowing(command: Command, { consumers }: { consumers: bool
     .requiredOption("--from <start>", `${words}, or an ingest time; see below`, parseStart)
     .option(
       "--until <end>",
-      "stop there: head (what there is now), or an ingest time; else it stays live",
+      "stop there: head (what there is now) or an ingest time (default: stay live)",
       parseFeedEnd,
     )
-    .option("--cursor-file <file>", "keep the position here, and go on from it at the next start");
+    .option("--cursor-file <file>", "keep the position here and resume from it at the next start");
 }
 
 const CONSUMER = "consumer:";

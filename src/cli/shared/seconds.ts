@@ -8,6 +8,6 @@ export function parseSeconds(text: string): number {
   const [, count, unit] = /^(\d{1,6})([smhd])$/.exec(text) ?? [];
   const seconds = Number(count) * (SECONDS[unit ?? ""] ?? Number.NaN);
   if (!(seconds >= 0 && seconds <= MAX_SECONDS))
-    throw new InvalidArgumentError("Expected 90s, 15m, 1h or 7d; 366d at most.");
+    throw new InvalidArgumentError("Expected 90s, 15m, 1h or 7d, at most 366d.");
   return seconds;
 }

@@ -19,8 +19,12 @@ export interface OpenStore extends AsyncDisposable {
 /** The options of commands that open the database themselves, beside a server or without one. */
 export function withStoreOptions(command: Command): Command {
   return command
-    .option("--data-dir <folder>", "data folder (TANDEM_DATA_DIR); a server that runs on it is shared")
-    .option("--database-url <url>", "an outside PostgreSQL; with a password, in TANDEM_DATABASE_URL", parseDatabaseUrl);
+    .option("--data-dir <folder>", "data folder (TANDEM_DATA_DIR); works beside a running server")
+    .option(
+      "--database-url <url>",
+      "your own PostgreSQL; if the URL has a password, use TANDEM_DATABASE_URL",
+      parseDatabaseUrl,
+    );
 }
 
 /**
@@ -31,7 +35,7 @@ export function parseDatabaseUrl(text: string): string {
   const url = URL.parse(text);
   if (url?.password || url?.searchParams.has("password") || /:[^/@]*@/.test(text)) {
     // Not an argument error of commander's: that would print the argument.
-    throw new Error("a password on the command line can be read by everybody on the machine: set TANDEM_DATABASE_URL");
+    throw new Error("anybody on this machine can read a password on the command line: set TANDEM_DATABASE_URL");
   }
   return text;
 }

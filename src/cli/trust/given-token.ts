@@ -37,10 +37,9 @@ async function readToken(read: () => Promise<string>, where: string): Promise<st
   const token = await read().then(
     (content) => content.trim(),
     (error: NodeJS.ErrnoException) => {
-      throw new Error(`${where}: cannot be read (${error.code ?? error.name})`, { cause: error });
+      throw new Error(`cannot read ${where} (${error.code ?? error.name})`, { cause: error });
     },
   );
-  if (token === "" || token.length > MAX_TOKEN_LENGTH || /\s/.test(token))
-    throw new Error(`${where}: there is no token in it`);
+  if (token === "" || token.length > MAX_TOKEN_LENGTH || /\s/.test(token)) throw new Error(`${where} holds no token`);
   return token;
 }

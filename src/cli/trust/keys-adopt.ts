@@ -8,15 +8,15 @@ import { openStoreOnly, type StoreOptions, withStoreOptions } from "../shared/st
 /** `tandem keys adopt`: the way out when a file that all processes share was lost. */
 export function adoptCommand(): Command {
   return withStoreOptions(new Command("adopt"))
-    .description("Make this folder's erasure key, erasure journal and signing key those that all processes share.")
+    .description("Make all processes share this folder's erasure key, erasure journal and signing key.")
     .option("--json", "print JSON")
     .addHelpText(
       "after",
       `
-The first process on a database decides which key and journal of erasures and which signing key all processes share, and no
-process starts with others. This is for the day on which one of these files was lost. Stop every process first. The files are
-those of TANDEM_ERASURE_KEY_FILE, TANDEM_ERASURE_JOURNAL and TANDEM_DATA_DIR; the next process to start makes what is not there.
-An erasure key that cannot read what was erased before is refused.
+The first process on a database decides which erasure key, erasure journal and signing key all processes share; none starts
+with others. Use this command if one of the files was lost. Stop every process first. The files are those of
+TANDEM_ERASURE_KEY_FILE, TANDEM_ERASURE_JOURNAL and TANDEM_DATA_DIR; the next process to start makes missing ones. An erasure
+key that cannot read earlier erasures is refused.
 
 Example:
   tandem keys adopt`,
@@ -50,7 +50,7 @@ function tell(found: ReadonlyMap<SharedFile, string>): string[] {
   return (Object.keys(NAMES) as SharedFile[]).map((file) => {
     const fingerprint = found.get(file);
     return fingerprint === undefined
-      ? `${NAMES[file]}: there is none here; the next process to start decides`
+      ? `${NAMES[file]}: none here; the next process to start makes it`
       : `${NAMES[file]}: all processes share ${fingerprint}`;
   });
 }

@@ -11,7 +11,7 @@ import { adoptCommand } from "./keys-adopt.ts";
  */
 export function keysCommand(): Command {
   return new Command("keys")
-    .description("The keys that cursors and page tokens are sealed with, and those that processes share in files.")
+    .description("Manage the keys that seal cursors and page tokens, and the key files that processes share.")
     .addCommand(listCommand(), { isDefault: true })
     .addCommand(rotateCommand())
     .addCommand(adoptCommand());
@@ -19,7 +19,7 @@ export function keysCommand(): Command {
 
 function listCommand(): Command {
   return withStoreOptions(new Command("list"))
-    .description("List the keys by their ids, the one in use last. No command shows a key itself.")
+    .description("List the ids of the keys; the last one is in use. No command shows a key itself.")
     .option("--json", "print JSON")
     .action(async (_: object, command: Command) => {
       const options = command.optsWithGlobals<StoreOptions & { json?: true }>();
@@ -36,15 +36,15 @@ function listCommand(): Command {
 
 function rotateCommand(): Command {
   return withStoreOptions(new Command("rotate"))
-    .description("Make a new key. Every server on the database takes it within seconds, without a restart.")
-    .option("--forget-old", "for keys that others may have: nothing that they sealed opens any more")
+    .description("Make a new key. Every server on the database uses it within seconds, without a restart.")
+    .option("--forget-old", "if others may have the old keys: nothing that they sealed opens any more")
     .option("--json", "print JSON")
     .addHelpText(
       "after",
       `
-What old keys have sealed opens until no feed keeps anything of before the rotation; then retention forgets them. With
+What old keys sealed opens until no feed keeps anything from before the rotation; then retention deletes the keys. With
 --forget-old every cursor that they sealed gets CURSOR_EXPIRED with the earliest sequence, and clients begin again from
-there. Cursors of a version that did not seal them yet have no key, and open until 1.0.
+there. Unsealed cursors of older versions open until 1.0.
 
 Example:
   tandem keys rotate`,
@@ -57,8 +57,8 @@ Example:
       const rotated = await rotateSealKey(store.db, { forgetOld, actor: commandLineActor() });
       if (options.json) console.log(formatJson(rotated));
       else {
-        const old = forgetOld ? `${rotated.forgotten} old keys are forgotten` : "what the old ones sealed still opens";
-        console.log(`Cursors and page tokens are sealed with key ${rotated.keyId} from now on; ${old}.`);
+        const old = forgetOld ? `${rotated.forgotten} old keys are gone` : "what the old keys sealed still opens";
+        console.log(`Key ${rotated.keyId} seals cursors and page tokens from now on; ${old}.`);
       }
     });
 }

@@ -21,11 +21,11 @@ export function tokenRevokeCommand(): Command {
   const only = (option: Option, name: string) => option.conflicts(what.filter((other) => other !== name));
   return new Command("revoke")
     .description(
-      "Take a credential back before its time. Servers that read the file refuse it, and end its streams, within seconds.",
+      "Revoke a credential before it expires. Servers that read the file refuse it and end its streams within seconds.",
     )
     .addOption(only(new Option("--token-file <file>", "file with the token; - for standard input"), "tokenFile"))
-    .addOption(only(new Option("--id <jti>", "id of the token, its claim jti"), "id"))
-    .addOption(only(new Option("--subject <sub>", "every token of this subject that was issued up to now"), "subject"))
+    .addOption(only(new Option("--id <jti>", "the token's id (claim jti)"), "id"))
+    .addOption(only(new Option("--subject <sub>", "all tokens of this subject issued until now"), "subject"))
     .addOption(
       only(
         new Option(
@@ -39,7 +39,7 @@ export function tokenRevokeCommand(): Command {
     .addHelpText(
       "after",
       `
-The file is TANDEM_REVOKED_FILE, else keys/revoked in the data folder. Servers on other machines need the same file.
+The file is TANDEM_REVOKED_FILE, or else keys/revoked in the data folder. Servers on other machines need the same file.
 
 Examples:
   tandem token revoke --subject nordlys-tele
@@ -75,10 +75,10 @@ async function findRevokedFile({ revokedFile, dataDir }: Config): Promise<string
   );
   if (isThere) return file;
   if (revokedFile !== undefined)
-    throw new Error(`${file} is not there, and no server reads it: TANDEM_REVOKED_FILE names the file of the servers`);
+    throw new Error(`${file} does not exist, so no server reads it: set TANDEM_REVOKED_FILE to the servers' file`);
   throw new Error(
-    `there is no data folder of a server in ${dataDir}, in which keys/revoked is read: \`tandem serve\` makes it; ` +
-      "name it with --data-dir or TANDEM_DATA_DIR, or the file with TANDEM_REVOKED_FILE",
+    `${dataDir} is not the data folder of a server (\`tandem serve\` makes one), so no server reads keys/revoked in it. ` +
+      "Name the folder with --data-dir or TANDEM_DATA_DIR, or the file with TANDEM_REVOKED_FILE",
   );
 }
 
@@ -92,6 +92,6 @@ async function chooseEntry(
   const read = givenToken({ token: undefined, tokenFile });
   if (!read) return command.error("error: say what to revoke: --token-file, --id, --subject or --certificate");
   const { jti } = decodeJwt(await read());
-  if (jti === undefined) throw new Error("the token has no id (jti): revoke its subject");
+  if (jti === undefined) throw new Error("the token has no id (jti): revoke its subject instead");
   return { token: jti };
 }

@@ -8,10 +8,10 @@ import { keyUsed, sayUsed } from "../shared/used.ts";
 /** `tandem token rotate`: a new signing key, while the tokens of the old one run out. */
 export function tokenRotateCommand(): Command {
   return new Command("rotate")
-    .description("Make a new signing key. Servers on the data folder take it within seconds, without a restart.")
+    .description("Make a new signing key. Servers on this data folder use it within seconds, without a restart.")
     .option(
       "--overlap <time>",
-      "how long tokens of the old key are still believed: 24h, or 0s when the key was lost: their streams then end",
+      "how long tokens of the old key stay valid: 24h; 0s if the key was stolen, which also ends their streams",
       parseSeconds,
       86_400,
     )
@@ -19,7 +19,7 @@ export function tokenRotateCommand(): Command {
     .addHelpText(
       "after",
       `
-A token that is good for longer than the overlap ends with it.
+Tokens of the old key end with the overlap, even if they would be valid for longer.
 
 Example:
   tandem token rotate --overlap 7d`,
@@ -31,7 +31,7 @@ Example:
       const kid = await rotateSigningKey(config.dataDir, overlap);
       sayUsed({ key: keyUsed(kid, config.dataDir) });
       const until = `${new Date(wallMs() + overlap * 1_000).toISOString().slice(0, 19)}Z`;
-      const old = overlap === 0 ? "are believed no more" : `are believed until ${until}`;
-      console.log(`Tokens are now signed with key ${kid}. Those of the old one ${old}.`);
+      const old = overlap === 0 ? "are no longer valid" : `stay valid until ${until}`;
+      console.log(`Tokens are now signed with key ${kid}. Tokens of the old key ${old}.`);
     });
 }

@@ -13,21 +13,16 @@ import { tokenRotateCommand } from "./token-rotate.ts";
  */
 export function tokenCommand(): Command {
   return new Command("token")
-    .description(
-      "Print a bearer token, signed with the key in the data folder, for a server that runs on the same folder.",
-    )
+    .description("Print a bearer token for a server on this data folder, signed with the folder's key.")
     .addOption(new Option("--carrier <id>", "a token of this carrier").conflicts(["platform", "scopes"]))
     .option("--platform", "a token of the platform")
     .option(
       "--scopes <scopes...>",
-      `what the platform's token allows; all if left out (${PLATFORM_SCOPES.join(", ")})`,
+      `what the platform's token allows (default: all of ${PLATFORM_SCOPES.join(", ")})`,
       parseScopes,
     )
-    .option(
-      "--identity <name>",
-      "who the token is for, as logs and audits will say (default: the carrier's id, or platform)",
-    )
-    .option("--ttl <time>", "how long it is good: 90s, 15m, 1h, 7d", parseLifetime, 3_600)
+    .option("--identity <name>", "name of its owner, for logs and audits (default: the carrier's id, or platform)")
+    .option("--ttl <time>", "how long it is valid: 90s, 15m, 1h, 7d", parseLifetime, 3_600)
     .option("--data-dir <folder>", "data folder (TANDEM_DATA_DIR)")
     .addHelpText(
       "after",
@@ -57,9 +52,7 @@ async function printToken(options: TokenOptions, command: Command): Promise<void
   }
   const config = loadConfig(undefined, { dataDir: options.dataDir });
   if (config.tokens.keys.kind !== "own") {
-    throw new Error(
-      "this server believes another issuer's tokens (TANDEM_JWKS_URL, TANDEM_JWKS_FILE): get one from there",
-    );
+    throw new Error("this server accepts tokens of another issuer (TANDEM_JWKS_URL, TANDEM_JWKS_FILE): get one there");
   }
   const key = await findSigningKey(config.dataDir);
   const whose =
@@ -78,7 +71,7 @@ async function printToken(options: TokenOptions, command: Command): Promise<void
 function parseScopes(text: string, before: PlatformScope[] = []): PlatformScope[] {
   const scopes = text.split(/[\s,]+/).filter(Boolean);
   const unknown = scopes.filter((scope) => !isPlatformScope(scope));
-  if (unknown.length > 0) throw new InvalidArgumentError(`No scope is called ${unknown.join(", ")}.`);
+  if (unknown.length > 0) throw new InvalidArgumentError(`Unknown scope: ${unknown.join(", ")}.`);
   return [...before, ...scopes.filter(isPlatformScope)];
 }
 

@@ -16,10 +16,10 @@ interface CloseOptions extends ConnectionOptions, PeriodOptions {
 /** `tandem usage close` */
 export function closeCommand(): Command {
   return withPeriod(remoteCommand("close"))
-    .description("Fix a period's figures; every later change becomes a numbered restatement (the platform's).")
+    .description("Fix a period's figures. Every later change becomes a numbered restatement (platform only).")
     .argument("<customer>", "the customer's id")
-    .option("--max-pending <ratio>", "close with this share of calls pending, 0 to 1 (default: 0)", parseRatio)
-    .option("--request-id <id>", "makes the call repeatable: with the same id it is answered as the first time")
+    .option("--max-pending <ratio>", "close even with this share of calls pending, 0 to 1 (default: 0)", parseRatio)
+    .option("--request-id <id>", "makes the call repeatable: the same id gets the first answer again")
     .addHelpText(
       "after",
       "\nExample:\n  tandem usage close cedar-bank --month 2026-03 --time-zone Europe/Copenhagen --max-pending 0.001",

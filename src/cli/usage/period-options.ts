@@ -18,11 +18,7 @@ export function withPeriod(command: Command): Command {
     .addOption(
       new Option("--month <month>", "all days of a month: 2026-03").argParser(parseMonth).conflicts(["from", "to"]),
     )
-    .requiredOption(
-      "--time-zone <zone>",
-      "the customer's, in which days begin, IANA: Europe/Copenhagen",
-      parseTimeZone,
-    );
+    .requiredOption("--time-zone <zone>", "the customer's time zone, IANA: Europe/Copenhagen", parseTimeZone);
 }
 
 /** The period that the options mean, the last day not included, as the contract has it. */

@@ -25,7 +25,7 @@ interface RestatementOptions extends ConnectionOptions {
 /** `tandem usage restatements` */
 export function restatementsCommand(): Command {
   return remoteCommand("restatements")
-    .description("List a customer's closed periods, and what changed after each was closed (the platform's).")
+    .description("List a customer's closed periods and what changed after each was closed (platform only).")
     .argument("<customer>", "the customer's id")
     .option("--period <id>", "only this period")
     .option("--from <time>", "recorded at this time or later", parseTime)

@@ -37,7 +37,7 @@ const DEFAULT_BY = [UsageDimension.DAY, UsageDimension.NUMBER, UsageDimension.DI
 /** `tandem usage show`, and `tandem usage` with a customer. */
 export function showCommand(): Command {
   return withPeriod(remoteCommand("show"))
-    .description("Show a customer's usage, from one state of the figures; at most 400 days (the platform's).")
+    .description("Show a customer's usage at one moment, over at most 400 days (platform only).")
     .argument("<customer>", "the customer's id")
     .addOption(
       enumListOption(
@@ -48,12 +48,14 @@ export function showCommand(): Command {
     )
     .option("--number <numbers>", "only these numbers of the customer", collect)
     .addOption(enumOption("--direction <direction>", "only this direction", DirectionSchema))
-    .option("--country <codes>", "only with other parties of these countries: DK,SE", collect)
+    .option("--country <codes>", "only calls with these countries: DK,SE", collect)
     .addOption(
-      new Option("--as-of <time>", "closed days as they stood at this time").argParser(parseTime).conflicts("closed"),
+      new Option("--as-of <time>", "show closed days as they stood at this time")
+        .argParser(parseTime)
+        .conflicts("closed"),
     )
     .addOption(
-      new Option("--closed <period>", "as the period was closed; with :3, after its third restatement").argParser(
+      new Option("--closed <period>", "show the period as closed; with :3, after its third restatement").argParser(
         parseVersion,
       ),
     )
@@ -61,10 +63,10 @@ export function showCommand(): Command {
     .addHelpText(
       "after",
       `
-Agreed calls have the carrier's duration. The calls of other parts are counted in columns of their own: disputed (both
-sides have the call and disagree), unconfirmed (the carrier should have it and has not), pending (not judged yet), not
-reported (the carrier need not report it), carrier only (the platform does not have it). All of them are in the sums.
-no length: answered calls whose time is not known, and so not in the minutes.
+Agreed calls count the carrier's duration. Other calls have columns of their own, and count in the sums: disputed (the sides
+disagree), unconfirmed (the carrier should have the call but does not), pending (not judged yet), not reported (the carrier
+need not report it), carrier only (the platform does not have it).
+no length: answered calls of unknown length, which the minutes leave out.
 
 ${TIME_HELP}
 

@@ -1,13 +1,11 @@
 import { form, type RecordProblem, range, requiredText, text, within } from "./field-checks.ts";
 
-/** The SIP dialog on the trunk, as the contract has it. */
 export interface InterconnectDialog {
   callId: string;
   fromTag?: string | undefined;
   toTag?: string | undefined;
 }
 
-/** The ids of a call's signalling, as the contract has them. */
 export interface Correlation {
   interconnectDialog?: InterconnectDialog | undefined;
   correlationId?: string | undefined;
@@ -16,7 +14,7 @@ export interface Correlation {
   legIndex?: number | undefined;
 }
 
-/** A record's identity: its id and revision; the day has rules of its own. */
+/** Checks id and revision; the day has rules of its own. */
 export function checkIdentity(record: {
   recordId: string;
   recordDate: string;
@@ -30,7 +28,6 @@ export function checkIdentity(record: {
   );
 }
 
-/** The ids of the signalling, each within its bounds. */
 export function checkCorrelation(correlation: Correlation | undefined): RecordProblem | undefined {
   if (correlation === undefined) return undefined;
   return (
@@ -47,7 +44,6 @@ export function checkCorrelation(correlation: Correlation | undefined): RecordPr
   );
 }
 
-/** How a call ended, by the network's codes. */
 export function checkCodes(outcome: {
   finalSipCode?: number | undefined;
   q850Cause?: number | undefined;
@@ -55,20 +51,16 @@ export function checkCodes(outcome: {
   return range("final_sip_code", outcome.finalSipCode, 200, 699) ?? range("q850_cause", outcome.q850Cause, 1, 127);
 }
 
-/** Most characters of an id. */
 export const MAX_ID = 128;
-/**
- * Most characters of a Call-ID. RFC 3261 has no limit for it: this is what an index takes in any
- * characters.
- */
+/** RFC 3261 has no limit; this is what an index takes, in any characters. */
 export const MAX_CALL_ID = 512;
-/** The same of tags (RFC 3261) and of ICIDs (RFC 7315), which have none either. */
+/** For tags (RFC 3261) and ICIDs (RFC 7315), which have no limit either. */
 const MAX_SIGNALLED = 256;
 
 const MAX_REVISION = 1_000_000;
 const DAY_CHARACTERS = 10;
 const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
-/** RFC 7989 section 5, as records hold it and as it stands on the wire. */
+/** RFC 7989 section 5, as in records and as on the wire. */
 const SESSION_ID = /^"?[0-9a-f]{32}(?:; ?(?:remote=)?[0-9a-f]{32})?"?$/;
 
 function checkDialog(dialog: InterconnectDialog | undefined): RecordProblem | undefined {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { RecordIssue } from "../../gen/tandem/type/v1/upload_pb.js";
 import {
   checkFuture,
   checkRecordDate,
@@ -9,7 +10,6 @@ import {
   MAX_AHEAD_MS,
   momentMs,
 } from "./call-rules.ts";
-import { RecordIssue } from "./verdict.ts";
 
 const NOW_MS = Date.UTC(2026, 2, 14, 12);
 const HORIZONS = { firstDays: 120, laterDays: 400 };

@@ -1,10 +1,7 @@
+import { RecordIssue } from "../../gen/tandem/type/v1/upload_pb.js";
 import { problem, quote, type RecordProblem } from "./field-checks.ts";
-import { RecordIssue } from "./verdict.ts";
 
-/**
- * The times of a call, in the order in which they happen; milliseconds since 1970, with a fraction.
- * Those not known are absent.
- */
+/** The times of a call in their order, milliseconds since 1970 with a fraction; absent: unknown. */
 export interface CallMoments {
   inviteMs: number | undefined;
   ringingMs: number | undefined;
@@ -12,7 +9,7 @@ export interface CallMoments {
   endMs: number | undefined;
 }
 
-/** The lengths of a call's phases, milliseconds. */
+/** Milliseconds. */
 export interface PhaseLengths {
   setupMs: number | undefined;
   ringMs: number | undefined;
@@ -20,7 +17,7 @@ export interface PhaseLengths {
   totalMs: number | undefined;
 }
 
-/** How old a record may be on arrival, by its record_date; days. */
+/** How old a record may be on arrival, by its record_date, days. */
 export interface Horizons {
   /** For revision 1. */
   firstDays: number;
@@ -28,30 +25,29 @@ export interface Horizons {
   laterDays: number;
 }
 
-/** A point in time as protobuf has it. */
 export interface TimestampParts {
   seconds: bigint;
   nanos: number;
 }
 
 /**
- * A time zone error is at most this far ahead: it is taken and flagged, for it must be seen to be
- * found.
+ * A time zone error is at most this far ahead. Such records are taken and flagged: the error can
+ * only be found if it is seen.
  */
 export const MAX_AHEAD_MS = 15 * 3_600_000;
-/** What is sent for a length may differ from the times by this. */
+/** A sent length may differ from the times by this. */
 export const LENGTH_SLACK_MS = 1_000;
 
-/** Longest setup and ringing: a day. */
+/** A day. */
 const MAX_PHASE_MS = 86_400_000;
-/** Longest connected and total time: 30 days. */
+/** 30 days. */
 export const MAX_CONNECTED_MS = 2_592_000_000;
 
 const DAY_MS = 86_400_000;
 const MIN_SECONDS = -62_135_596_800n;
 const MAX_SECONDS = 253_402_300_799n;
 
-/** A timestamp of the years 1 to 9999 (google/protobuf/timestamp.proto). */
+/** Accepts the years 1 to 9999 (google/protobuf/timestamp.proto). */
 export function checkTimestamp(field: string, timestamp: TimestampParts | undefined): RecordProblem | undefined {
   if (timestamp === undefined) return undefined;
   const { seconds, nanos } = timestamp;
@@ -59,21 +55,21 @@ export function checkTimestamp(field: string, timestamp: TimestampParts | undefi
   return problem(
     RecordIssue.FIELD_OUT_OF_RANGE,
     field,
-    `is ${seconds} s and ${nanos} ns, expected a time of the years 1 to 9999`,
+    `is ${seconds} s and ${nanos} ns, expected a time in the years 1 to 9999`,
   );
 }
 
-/** A timestamp in milliseconds since 1970, with a fraction. */
+/** Milliseconds since 1970, with a fraction. */
 export function momentMs(timestamp: TimestampParts | undefined): number | undefined {
   return timestamp === undefined ? undefined : Number(timestamp.seconds) * 1_000 + timestamp.nanos / 1_000_000;
 }
 
-/** When a call began: the invite, else the answer. */
+/** The invite, else the answer. */
 export function startMs(moments: CallMoments): number | undefined {
   return moments.inviteMs ?? moments.answerMs;
 }
 
-/** No time is before one that it must follow, as far as the clock's resolution tells them apart. */
+/** Each time follows the ones before it, within the clock's resolution. */
 export function checkOrder(
   { inviteMs, answerMs, endMs }: CallMoments,
   resolutionMs: number | undefined,
@@ -86,25 +82,21 @@ export function checkOrder(
   );
 }
 
-/** A ringing before the invite is none. */
 export function checkRinging({ ringingMs, inviteMs }: CallMoments): RecordProblem | undefined {
   return follows("ringing_time", ringingMs, "invite_time", inviteMs, 0);
 }
 
-/**
- * A warning for a ringing after the answer or the end: over UDP, a 180 may be overtaken by what
- * followed it.
- */
+/** A warning for ringing after the answer or the end: over UDP a 180 may be overtaken. */
 export function compareRinging({ ringingMs, answerMs, endMs }: CallMoments): RecordProblem | undefined {
   const after = answerMs === undefined ? "end_time" : "answer_time";
   const nextMs = answerMs ?? endMs;
   if (ringingMs === undefined || nextMs === undefined || ringingMs <= nextMs) return undefined;
-  return problem(RecordIssue.FIELDS_INCONSISTENT, "ringing_time", `is after ${after}: no ringing is derived from it`);
+  return problem(RecordIssue.FIELDS_INCONSISTENT, "ringing_time", `is after ${after}: the ringing time is ignored`);
 }
 
 /**
- * A record's day: a real one, not beyond tomorrow, within the horizon, and at revision 1 the UTC
- * day of the call's start.
+ * Accepts an existing day within the horizon, tomorrow at the latest; at revision 1 the UTC day of
+ * the call's start.
  */
 export function checkRecordDate(
   record: { recordDate: string; revision: number; startMs: number | undefined },
@@ -117,7 +109,7 @@ export function checkRecordDate(
     return problem(RecordIssue.FIELD_MALFORMED, field, `is ${quote(record.recordDate)}, expected a day YYYY-MM-DD`);
   const today = Math.floor(nowMs / DAY_MS);
   if (day > today + 1)
-    return problem(RecordIssue.IN_FUTURE, field, `is ${record.recordDate}, expected no day after tomorrow, UTC`);
+    return problem(RecordIssue.IN_FUTURE, field, `is ${record.recordDate}, expected tomorrow (UTC) at the latest`);
   const horizonDays = record.revision === 1 ? horizons.firstDays : horizons.laterDays;
   if (today - day > horizonDays) {
     const which = record.revision === 1 ? "revision 1" : "a later revision";
@@ -137,7 +129,7 @@ export function checkRecordDate(
   );
 }
 
-/** A time in the future: IN_FUTURE (refused) beyond 15 h, CLOCK_AHEAD (a warning) up to then. */
+/** CLOCK_AHEAD (a warning) up to 15 h ahead, IN_FUTURE (refused) beyond. */
 export function checkFuture(moments: CallMoments, nowMs: number): RecordProblem | undefined {
   return (
     ahead("invite_time", moments.inviteMs, nowMs + MAX_AHEAD_MS) ??
@@ -151,7 +143,7 @@ export function checkFuture(moments: CallMoments, nowMs: number): RecordProblem 
   );
 }
 
-/** The lengths that follow from the times, whole milliseconds. */
+/** The lengths that the times give, whole milliseconds. */
 export function lengthsOf({ inviteMs, ringingMs, answerMs, endMs }: CallMoments): PhaseLengths {
   return {
     setupMs: between(inviteMs, ringingMs),
@@ -161,7 +153,7 @@ export function lengthsOf({ inviteMs, ringingMs, answerMs, endMs }: CallMoments)
   };
 }
 
-/** Each length is in its range, sent or derived, and what was sent is within 1 s of the times. */
+/** Checks the range of each length, and that sent ones are within 1 s of the times. */
 export function checkLengths(sent: PhaseLengths, derived: PhaseLengths): RecordProblem | undefined {
   return (
     checkLength("setup_duration_ms", sent.setupMs, derived.setupMs, MAX_PHASE_MS) ??
@@ -172,8 +164,8 @@ export function checkLengths(sent: PhaseLengths, derived: PhaseLengths): RecordP
 }
 
 /**
- * A warning when a connected duration differs from answer to end by more than 1 s: the duration is
- * what counts, the times may be at fault.
+ * A warning when the connected duration differs from answer to end by over 1 s. The duration
+ * counts; the times may be wrong.
  */
 export function compareConnected(
   sentMs: number | undefined,
@@ -188,10 +180,7 @@ export function compareConnected(
   );
 }
 
-/**
- * A carrier's statement that a call was answered: it needs an answer time or a duration, and its
- * opposite has neither.
- */
+/** An answered call needs an answer time or a duration; an unanswered one has neither. */
 export function checkAnswered(
   answered: boolean,
   evidence: { answerMs: number | undefined; connectedMs: number | undefined; billedS: number | undefined },
@@ -199,7 +188,11 @@ export function checkAnswered(
   const { answerMs, connectedMs, billedS } = evidence;
   if (answered) {
     if (answerMs !== undefined || connectedMs !== undefined || billedS !== undefined) return undefined;
-    return problem(RecordIssue.FIELDS_INCONSISTENT, "answered", "is true, expected answer_time or a duration with it");
+    return problem(
+      RecordIssue.FIELDS_INCONSISTENT,
+      "answered",
+      "is true, but answer_time and connected_duration_ms are both absent",
+    );
   }
   if (answerMs !== undefined)
     return problem(RecordIssue.FIELDS_INCONSISTENT, "answered", "is false, but answer_time is present");
@@ -209,10 +202,9 @@ export function checkAnswered(
 }
 
 /**
- * Whether the network did its part in an attempt, for the network effectiveness ratio (ITU-T
- * E.425): answered, user busy, no answer or rejected by the user. As carrier.v1.QualitySummary
- * states it: SIP 480, 486, 600, 603, 487 after ringing, or, outside those, Q.850 17, 18, 19, 21,
- * 27.
+ * Whether the attempt counts as effective for NER (ITU-T E.425): answered, busy, no answer or
+ * rejected by the user. As carrier.v1.QualitySummary says: SIP 480, 486, 600, 603, 487 after
+ * ringing; else Q.850 17, 18, 19, 21, 27.
  */
 export function isNetworkEffective(attempt: {
   answered: boolean;
@@ -224,7 +216,7 @@ export function isNetworkEffective(attempt: {
   return EFFECTIVE_SIP_CODES.has(attempt.finalSipCode ?? 0) || EFFECTIVE_Q850_CAUSES.has(attempt.q850Cause ?? 0);
 }
 
-/** A day `YYYY-MM-DD` as days since 1970-01-01; undefined if it is none. */
+/** Days since 1970-01-01; undefined: not a day. */
 export function dayNumber(day: string): number | undefined {
   if (day === lastDay) return lastDayNumber;
   // PostgreSQL's calendar has no year 0.
@@ -236,7 +228,7 @@ export function dayNumber(day: string): number | undefined {
   return lastDayNumber;
 }
 
-// An upload sends the same day over and over.
+// An upload repeats the same day.
 let lastDay = "";
 let lastDayNumber: number | undefined;
 
@@ -288,7 +280,7 @@ function checkLength(
   return problem(
     RecordIssue.FIELDS_INCONSISTENT,
     field,
-    `is ${sentMs}, but the times say ${derivedMs}; expected at most 1 s between`,
+    `is ${sentMs}, but the times give ${derivedMs}; expected at most 1 s difference`,
   );
 }
 

@@ -1,9 +1,8 @@
+import { RecordIssue, Verdict } from "../../gen/tandem/type/v1/upload_pb.js";
 import { ERASED_HASH } from "../privacy/erasure.ts";
 import { addDays } from "../time/instant.ts";
 import { mayBeRedated } from "./party-hash.ts";
-import { RecordIssue, Verdict } from "./verdict.ts";
 
-/** What a verdict depends on, of one record. */
 export interface JudgedRecord {
   recordId: string;
   recordDate: string;
@@ -11,33 +10,31 @@ export interface JudgedRecord {
   isVoid: boolean;
   contentHash: bigint;
   partyHash: bigint;
-  /** Refused already: by its shape or its own contradictions. */
+  /** Already refused for its content. */
   refused: boolean;
-  /** Whether a number of this carrier, assigned at the time of the call, fits. */
+  /** Whether it fits a number that this carrier had assigned at the time of the call. */
   attributable: boolean;
 }
 
-/** One revision of one identity that is stored. */
+/** A stored revision. */
 export interface KnownRevision {
   recordId: string;
   recordDate: string;
   revision: number;
   contentHash: bigint;
   partyHash: bigint;
-  /** Kept aside, not applied. */
   quarantined: boolean;
 }
 
-/** A verdict, and for a quarantined record the reason. */
+/** A verdict, with the reason of a quarantine. */
 export interface Judgement {
   verdict: Verdict;
   issue: RecordIssue;
 }
 
 /**
- * Gives the verdicts of a run of records, in their order, against what is stored for their ids; the
- * first of two equal identities in the run wins. What it accepts or quarantines counts as known for
- * the records after it. Pure: the same input gives the same verdicts.
+ * Judges records in order against what is stored for their ids. Accepted and quarantined records
+ * count as known for later ones, so the first of two equal identities wins. Pure.
  */
 export class Judge {
   readonly #identities = new Map<string, Identity>();
@@ -47,7 +44,6 @@ export class Judge {
     for (const revision of known) this.#learn(revision, revision.quarantined);
   }
 
-  /** The verdict on the next record. */
   judge(record: JudgedRecord): Judgement {
     if (record.refused) return REJECTED;
     const days = this.#identities.get(record.recordId);
@@ -65,18 +61,17 @@ export class Judge {
     return this.#judgeFirst(record);
   }
 
-  // Nothing stored speaks against it.
+  // Nothing stored contradicts it.
   #judgeFirst(record: JudgedRecord): Judgement {
     if (!record.attributable && !record.isVoid) return this.#quarantine(record, NOT_ATTRIBUTABLE);
     this.#learn(record, false);
     return ACCEPTED;
   }
 
-  // A quarantined record that is sent again once its number is known is taken at once, and the copy
-  // that was kept aside is dropped; unless a higher revision has been applied meanwhile.
+  // A quarantined record that is sent again once its number is known is accepted and its copy
+  // dropped, unless a higher revision was applied meanwhile.
   #judgeAgain(record: JudgedRecord, same: StoredRevision, highest: number): Judgement {
-    // What was erased of a stored record can no longer be compared: what is sent under its identity
-    // is taken for the same.
+    // An erased hash cannot be compared; the record counts as the same.
     if (same.contentHash !== record.contentHash && same.contentHash !== ERASED_HASH) return CONFLICT;
     if (same.quarantined && highest > record.revision) return SUPERSEDED;
     const released = same.quarantined && record.attributable && !(record.revision === 1 && this.#hasNeighbour(record));
@@ -100,7 +95,7 @@ export class Judge {
     });
   }
 
-  // A run of records has few days, and counting days is slower than all the rest.
+  // A cache: records have few days, and computing days is slow.
   #neighbourDays(day: string): readonly string[] {
     let days = this.#days.get(day);
     if (!days) {
@@ -118,8 +113,7 @@ export class Judge {
       partyHash: revision.partyHash,
       quarantined,
     };
-    // Only what is applied supersedes: a revision in quarantine must not hide an earlier one that
-    // is good.
+    // A quarantined revision must not hide an earlier good one.
     const highest = quarantined ? 0 : revision.revision;
     const otherDay = this.#identities.get(recordId);
     const identity = dayOf(otherDay, recordDate);
@@ -137,11 +131,11 @@ export class Judge {
   }
 }
 
-const ACCEPTED: Judgement = { verdict: Verdict.ACCEPTED, issue: RecordIssue.NONE };
-const DUPLICATE: Judgement = { verdict: Verdict.DUPLICATE, issue: RecordIssue.NONE };
-const CONFLICT: Judgement = { verdict: Verdict.CONFLICT, issue: RecordIssue.NONE };
-const SUPERSEDED: Judgement = { verdict: Verdict.SUPERSEDED, issue: RecordIssue.NONE };
-const REJECTED: Judgement = { verdict: Verdict.REJECTED, issue: RecordIssue.NONE };
+const ACCEPTED: Judgement = { verdict: Verdict.ACCEPTED, issue: RecordIssue.UNSPECIFIED };
+const DUPLICATE: Judgement = { verdict: Verdict.DUPLICATE, issue: RecordIssue.UNSPECIFIED };
+const CONFLICT: Judgement = { verdict: Verdict.CONFLICT, issue: RecordIssue.UNSPECIFIED };
+const SUPERSEDED: Judgement = { verdict: Verdict.SUPERSEDED, issue: RecordIssue.UNSPECIFIED };
+const REJECTED: Judgement = { verdict: Verdict.REJECTED, issue: RecordIssue.UNSPECIFIED };
 const POSSIBLY_REDATED: Judgement = { verdict: Verdict.QUARANTINED, issue: RecordIssue.POSSIBLY_REDATED };
 const NOT_ATTRIBUTABLE: Judgement = { verdict: Verdict.QUARANTINED, issue: RecordIssue.NOT_ATTRIBUTABLE };
 
@@ -153,12 +147,11 @@ interface StoredRevision {
 }
 
 /**
- * A record id on one day. Most have one revision on one day, and a map for each would cost more
- * than all the rest.
+ * A record id on one day. Most have one revision on one day; a map for each would cost too much.
  */
 interface Identity {
   recordDate: string;
-  /** The highest revision that is applied; 0 when none is. */
+  /** The highest applied revision; 0: none. */
   highest: number;
   first: StoredRevision;
   others: Map<number, StoredRevision> | undefined;

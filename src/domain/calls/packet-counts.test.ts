@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { QualityReason, QualityVerdict } from "../../gen/tandem/type/v1/stream_quality_pb.js";
 import { hearingOf, lossOf, type PacketCounts } from "./packet-counts.ts";
-import { judgeCall, judgeStreams, QualityReason, QualityVerdict } from "./quality.ts";
+import { judgeCall, judgeStreams } from "./quality.ts";
 
 const [TO_CARRIER, FROM_CARRIER] = [1, 2];
 const [PLATFORM, SBC] = [1, 2];

@@ -1,7 +1,6 @@
-/**
- * What an edge counted of a stream, as tandem.type.v1.StreamQuality has it. What was not counted is
- * absent.
- */
+import { StreamDirection } from "../../gen/tandem/type/v1/stream_quality_pb.js";
+
+/** Packet counts of an edge, as tandem.type.v1.StreamQuality; absent: not counted. */
 export interface PacketCounts {
   /** A StreamDirection. */
   direction: number;
@@ -9,29 +8,27 @@ export interface PacketCounts {
   edge: number;
   packetsSent?: bigint | undefined;
   packetsReceived?: bigint | undefined;
-  /** Expected less received; negative when packets came twice. */
+  /** Expected minus received; negative when packets came twice. */
   packetsLost?: bigint | undefined;
 }
 
-/** Whether a stream was heard, as far as the packets of the whole call tell. */
+/** Whether a stream was heard, by the packets of the whole call. */
 export interface Hearing {
   silent: boolean;
   oneWay: boolean;
 }
 
-/** tandem.type.v1.StreamDirection: from the carrier towards the platform. */
-const FROM_CARRIER = 2;
-/** Where so many times the expected packets came, each is taken to have come twice. */
+/** From this multiple of the expected packets on, each counts as sent twice. */
 const EACH_CAME_TWICE = 1.5;
 /**
- * A far end of which less than this part is heard is as good as not heard. Silence suppression
- * seldom leaves less.
+ * A far end with a smaller part of its packets is not heard. Silence suppression seldom leaves
+ * less.
  */
 const HEARD_PART = 3n;
 
 const PERCENT = 100;
 
-/** The share of packets that were lost, by the counts; undefined where they do not tell. */
+/** Undefined: the counts do not tell. */
 function countedLoss({ packetsSent, packetsReceived, packetsLost }: PacketCounts): number | undefined {
   const lost = packetsLost ?? difference(packetsSent, packetsReceived);
   if (lost === undefined) return undefined;
@@ -43,9 +40,8 @@ function countedLoss({ packetsSent, packetsReceived, packetsLost }: PacketCounts
 }
 
 /**
- * The share of packets that were lost: the ratio as it was measured, else by the counts. A ratio
- * that is about a hundred times what the counts give was meant in percent, and the counts are
- * taken.
+ * The share of lost packets: the measured ratio, else the counts. A ratio about a hundred times
+ * what the counts give was meant in percent, so the counts are used.
  */
 export function lossOf(counts: PacketCounts, ratio: number | undefined): number | undefined {
   const counted = countedLoss(counts);
@@ -55,9 +51,9 @@ export function lossOf(counts: PacketCounts, ratio: number | undefined): number 
 }
 
 /**
- * Which streams of a call were not heard. Streams of one direction and edge are taken together, for
- * a call whose media is renegotiated goes on in another.
- * @param connectedMs how long the call was connected; undefined: not known.
+ * Which streams were not heard. Streams of one direction and edge count together, since
+ * renegotiated media continues in another stream.
+ * @param connectedMs undefined: unknown.
  */
 export function hearingOf(streams: readonly PacketCounts[], connectedMs: number | undefined): Hearing[] {
   const flows = Map.groupBy(streams, flowKey);
@@ -68,7 +64,7 @@ export function hearingOf(streams: readonly PacketCounts[], connectedMs: number 
     if (stream.packetsReceived === undefined || heard === undefined) return { silent: false, oneWay: false };
     const otherWay = sum(flowKey({ ...stream, direction: 3 - stream.direction }), flowed) ?? 0n;
     const silent = isSilent(heard);
-    const falls = stream.direction === FROM_CARRIER && heard * HEARD_PART < otherWay;
+    const falls = stream.direction === StreamDirection.FROM_CARRIER && heard * HEARD_PART < otherWay;
     return { silent, oneWay: !isSilent(otherWay) && (silent || falls) };
   });
 }
@@ -77,7 +73,7 @@ function flowKey({ direction, edge }: PacketCounts): string {
   return `${direction} ${edge}`;
 }
 
-/** What flowed of a stream: what was sent, or where nobody counted that, what arrived. */
+/** What was sent, or else what arrived. */
 function flowed({ packetsSent, packetsReceived }: PacketCounts): bigint | undefined {
   return packetsSent ?? packetsReceived;
 }

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { checkParty, checkPartyDetails, e164Of, isEmergencyNumber, maskedValue, PartyKind } from "./party.ts";
-import { RecordIssue } from "./verdict.ts";
+import { PartyKind } from "../../gen/tandem/type/v1/party_pb.js";
+import { RecordIssue } from "../../gen/tandem/type/v1/upload_pb.js";
+import { checkParty, checkPartyDetails, e164Of, isEmergencyNumber, maskedValue } from "./party.ts";
 
 const check = (kind: number, value?: string, countryCode?: string) => {
   const party = { kind, value, countryCode, presentation: 0 };

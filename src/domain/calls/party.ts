@@ -1,40 +1,46 @@
+import { PartyKind, Presentation } from "../../gen/tandem/type/v1/party_pb.js";
+import { RecordIssue } from "../../gen/tandem/type/v1/upload_pb.js";
 import { isCountry } from "../carriers/country.ts";
+import { lastValue } from "../enum-values.ts";
 import { maskLastDigits } from "../privacy/masking.ts";
-import { form, known, problem, quote, quoteMasked, type RecordProblem, requiredText, stated } from "./field-checks.ts";
-import { RecordIssue } from "./verdict.ts";
+import {
+  form,
+  known,
+  problem,
+  quote,
+  quoteMasked,
+  type RecordProblem,
+  requiredText,
+  stated,
+  within,
+} from "./field-checks.ts";
 
-/** What kind of address a party has; the numbers of tandem.type.v1.PartyKind. */
-export const PartyKind = {
-  E164: 1,
-  SHORT_CODE: 2,
-  EMERGENCY: 3,
-  NON_E164: 4,
-  RESTRICTED: 5,
-  UNAVAILABLE: 6,
-  ERASED: 7,
-} as const;
-export type PartyKind = (typeof PartyKind)[keyof typeof PartyKind];
-
-/** A party of a call, as the contract has it. */
 export interface Party {
-  /** A PartyKind, or what was sent for one. */
+  /** A PartyKind, or whatever was sent. */
   kind: number;
   value?: string | undefined;
   countryCode?: string | undefined;
   presentation: number;
 }
 
-/** Checks who one party is: its kind, the form of its value. */
+/** Checks kind and form of the value. */
 export function checkParty(party: Party): RecordProblem | undefined {
   return stated("kind", party.kind, PartyKind.ERASED) ?? checkValue(party);
 }
 
-/**
- * Checks what else is said of one party, without which it is still known who that is: its country,
- * how far it may be shown.
- */
+/** Checks country and presentation, without which the party is still known. */
 export function checkPartyDetails(party: Party): RecordProblem | undefined {
   return checkCountry(party.countryCode) ?? known("presentation", party.presentation, LAST_PRESENTATION);
+}
+
+/** Checks the party in a field, if there is one, as `checkParty`. */
+export function checkPartyIn(field: string, party: Party | undefined): RecordProblem | undefined {
+  return party && within(field, checkParty(party));
+}
+
+/** Checks the party in a field, if there is one, as `checkPartyDetails`. */
+export function checkPartyDetailsIn(field: string, party: Party | undefined): RecordProblem | undefined {
+  return party && within(field, checkPartyDetails(party));
 }
 
 /** The number of a party that has one in E.164 form. */
@@ -42,19 +48,15 @@ export function e164Of(party: Party | undefined): string | undefined {
   return party !== undefined && party.kind === PartyKind.E164 ? party.value : undefined;
 }
 
-/**
- * Whether a text has E.164 form: + and 2 to 15 digits, the first not 0. Whether anybody has the
- * number is not asked.
- */
+/** + and 2 to 15 digits, the first not 0. The number need not be in use. */
 export function isE164(text: string): boolean {
   return E164.test(text);
 }
 
 /**
- * A party's value as it may be shown to who is not concerned: the last three digits of its number
- * as `***`, and every digit of what follows it, as in a URI; all of what has no digits, such as a
- * user's name, or is written beyond ASCII; short and emergency codes whole. Usage does the same in
- * SQL.
+ * A party's value for readers who are not concerned: the last three digits as `***`, and all digits
+ * after the number, as in a URI. User names and other scripts are masked whole; short and emergency
+ * codes stay. Usage does the same in SQL.
  */
 export function maskedValue(party: Party): string | undefined {
   const { kind, value } = party;
@@ -66,17 +68,17 @@ export function maskedValue(party: Party): string | undefined {
   const rest = value.slice(number.length).replaceAll(/[0-9]/g, "*");
   const count = number.replaceAll(/[^0-9]/g, "").length;
   if (count === 0) return "***";
-  // More than a number has: several of them.
+  // More digits than a number has: several numbers.
   return (count > MOST_DIGITS ? number.replaceAll(/[0-9]/g, "*") : maskLastDigits(number)) + rest;
 }
 
-/** Whether a code is an emergency number in the country, or everywhere if none is given. */
+/** In the country, or everywhere without one. */
 export function isEmergencyNumber(code: string, countryCode?: string): boolean {
   if (EMERGENCY_EVERYWHERE.has(code)) return true;
   return countryCode !== undefined && (EMERGENCY_IN[countryCode]?.includes(code) ?? false);
 }
 
-const LAST_PRESENTATION = 2;
+const LAST_PRESENTATION = lastValue(Presentation);
 /** E.164's fifteen. */
 const MOST_DIGITS = 15;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: whatever is ASCII
@@ -128,7 +130,7 @@ function checkValue(party: Party): RecordProblem | undefined {
       return checkForm(
         party,
         E164,
-        "E.164: + and 2 to 15 digits, the first not 0; anything else is sent as PARTY_KIND_NON_E164",
+        "E.164: + and 2 to 15 digits, the first not 0; send anything else as PARTY_KIND_NON_E164",
       );
     case PartyKind.SHORT_CODE:
       return checkForm(party, CODE, "2 to 8 digits") ?? checkNoEmergency(party);
@@ -145,7 +147,7 @@ function checkValue(party: Party): RecordProblem | undefined {
       return problem(
         RecordIssue.FIELDS_INCONSISTENT,
         "value",
-        "is present, expected none for a party that is restricted or unavailable",
+        "is present, but the party is restricted or unavailable",
       );
     default:
       return problem(RecordIssue.FIELD_MALFORMED, "kind", "is PARTY_KIND_ERASED, which is output only");
@@ -167,7 +169,7 @@ function checkNoEmergency(party: Party): RecordProblem | undefined {
   return problem(
     RecordIssue.FIELDS_INCONSISTENT,
     "kind",
-    `is a short code with the emergency number ${party.value}, expected PARTY_KIND_EMERGENCY`,
+    `is a short code but has the emergency number ${party.value}, expected PARTY_KIND_EMERGENCY`,
   );
 }
 

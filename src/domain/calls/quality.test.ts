@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { isTooShort, judgeCall, judgeStream, QualityReason, QualityVerdict } from "./quality.ts";
+import { QualityReason, QualityVerdict } from "../../gen/tandem/type/v1/stream_quality_pb.js";
+import { isTooShort, judgeCall, judgeStream } from "./quality.ts";
 
 describe("a stream", () => {
   test.each([

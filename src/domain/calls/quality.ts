@@ -1,30 +1,10 @@
+import { QualityReason, QualityVerdict } from "../../gen/tandem/type/v1/stream_quality_pb.js";
 import { type Hearing, hearingOf, lossOf, type PacketCounts } from "./packet-counts.ts";
 
-/** Whether quality was good enough; the numbers of tandem.type.v1.QualityVerdict. */
-export const QualityVerdict = { GOOD: 1, POOR: 2, UNCLASSIFIED: 3 } as const;
-export type QualityVerdict = (typeof QualityVerdict)[keyof typeof QualityVerdict];
-
-/** Why; the numbers of tandem.type.v1.QualityReason, in whose order the reasons are given. */
-export const QualityReason = {
-  MOS_DEGRADATION: 1,
-  ROUND_TRIP: 2,
-  PACKET_LOSS: 3,
-  JITTER: 4,
-  CONCEALMENT: 5,
-  TOO_SHORT: 6,
-  NOT_MEASURED: 7,
-  SILENT: 8,
-  ONE_WAY: 9,
-} as const;
-export type QualityReason = (typeof QualityReason)[keyof typeof QualityReason];
-
-/** A call that was connected for less than this cannot be judged. Milliseconds. */
+/** Shorter calls cannot be judged. Milliseconds. */
 export const SHORTEST_JUDGED_MS = 3_000;
 
-/**
- * The measures of a stream that decide, as tandem.type.v1.StreamQuality has them. What was not
- * measured is absent.
- */
+/** The measures that decide, as in tandem.type.v1.StreamQuality; absent: not measured. */
 export interface StreamMeasures {
   mosDegradation?: number | undefined;
   mosLq?: number | undefined;
@@ -37,29 +17,24 @@ export interface StreamMeasures {
   concealedRatio?: number | undefined;
 }
 
-/** A verdict with its reasons, each once, in the order of the rule; a GOOD one has none. */
+/** Reasons are in the order of the rule; GOOD has none. */
 export interface QualityJudgement {
   verdict: QualityVerdict;
   reasons: QualityReason[];
 }
 
-/** A judgement over all streams of a call. */
 export interface CallQuality extends QualityJudgement {
-  /** Streams that are GOOD or POOR. */
   classifiedStreams: number;
   poorStreams: number;
 }
 
-/**
- * Whether a call was connected for too short a time; one whose length is not known yet was not, one
- * that was never answered was.
- */
+/** An unknown length is not too short; an unanswered call is. */
 export function isTooShort(answered: boolean, connectedDurationMs: number | undefined): boolean {
   if (!answered) return true;
   return connectedDurationMs !== undefined && connectedDurationMs < SHORTEST_JUDGED_MS;
 }
 
-/** Judges the streams of a call, each by itself, and all by what was heard of both sides. */
+/** Judges each stream, and all of them by what was heard of both sides. */
 export function judgeStreams(
   streams: readonly (StreamMeasures & PacketCounts)[],
   tooShort: boolean,
@@ -72,8 +47,8 @@ export function judgeStreams(
 }
 
 /**
- * Judges one stream by the rule that StreamQuality states. A call too short to be judged is
- * UNCLASSIFIED whatever was measured: the figures of so few packets say nothing.
+ * Judges a stream by the rule in StreamQuality. A call that is too short is UNCLASSIFIED: so few
+ * packets say nothing.
  */
 export function judgeStream(measures: StreamMeasures, tooShort: boolean, hearing?: Hearing): QualityJudgement {
   const passed = RULE.map((rule) => rule.passed(measures));
@@ -87,8 +62,8 @@ export function judgeStream(measures: StreamMeasures, tooShort: boolean, hearing
 }
 
 /**
- * Judges a call by its streams: POOR if any is, else GOOD if any is, else UNCLASSIFIED; the reasons
- * are those of the streams that decided.
+ * POOR if any stream is, else GOOD if any is, else UNCLASSIFIED, with the reasons of the streams
+ * that decided.
  */
 export function judgeCall(streams: readonly QualityJudgement[], tooShort: boolean): CallQuality {
   const count = (verdict: QualityVerdict) => streams.filter((stream) => stream.verdict === verdict).length;
@@ -105,8 +80,8 @@ export function judgeCall(streams: readonly QualityJudgement[], tooShort: boolea
   };
 }
 
-// The thresholds are those that large calling platforms publish for their stream classification;
-// StreamQuality states them. `passed` is undefined where nothing was measured that it asks for.
+// Thresholds that large calling platforms publish; StreamQuality states them. `passed` is undefined
+// where nothing was measured.
 const RULE: readonly { reason: QualityReason; passed: (measures: StreamMeasures) => boolean | undefined }[] = [
   { reason: QualityReason.MOS_DEGRADATION, passed: soundsPoor },
   { reason: QualityReason.ROUND_TRIP, passed: ({ roundTripAvgMs }) => above(roundTripAvgMs, 500) },
@@ -119,8 +94,7 @@ const RULE: readonly { reason: QualityReason; passed: (measures: StreamMeasures)
 ];
 
 /**
- * ITU-T G.109: below this R factor, and below this score, which is the same by G.107, nearly all
- * users are dissatisfied.
+ * ITU-T G.109: below this R factor, or the equal score by G.107, nearly all users are dissatisfied.
  */
 const [POOR_R_FACTOR, POOR_SCORE] = [60, 3.1];
 

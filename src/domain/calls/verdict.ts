@@ -1,46 +1,8 @@
-/**
- * What became of one uploaded record; the numbers of tandem.type.v1.Verdict, which are also what is
- * stored.
- */
-export const Verdict = {
-  ACCEPTED: 1,
-  DUPLICATE: 2,
-  CONFLICT: 3,
-  SUPERSEDED: 4,
-  REJECTED: 5,
-  QUARANTINED: 6,
-} as const;
-export type Verdict = (typeof Verdict)[keyof typeof Verdict];
+import { RecordIssue, Verdict } from "../../gen/tandem/type/v1/upload_pb.js";
 
-/** Why; the numbers of tandem.type.v1.RecordIssue. */
-export const RecordIssue = {
-  NONE: 0,
-  FIELD_REQUIRED: 1,
-  FIELD_MALFORMED: 2,
-  FIELD_OUT_OF_RANGE: 3,
-  FIELDS_INCONSISTENT: 4,
-  RECORD_DATE_MISMATCH: 5,
-  TOO_OLD: 6,
-  IN_FUTURE: 7,
-  UNKNOWN_ENUM_VALUE: 8,
-  TOO_LARGE: 9,
-  INVALID_TEXT: 10,
-  NOT_ATTRIBUTABLE: 11,
-  POSSIBLY_REDATED: 12,
-  CLOCK_AHEAD: 13,
-  DURATION_DIFFERS: 14,
-  UNKNOWN_FIELDS: 15,
-  UNREADABLE: 16,
-} as const;
-export type RecordIssue = (typeof RecordIssue)[keyof typeof RecordIssue];
-
-/**
- * Issues of a rejected record that was not read to its end: what it said of its length is not
- * known.
- */
+/** Issues of records that were not read to the end; their lengths are unknown. */
 export const UNREAD_ISSUES: readonly RecordIssue[] = [RecordIssue.UNREADABLE, RecordIssue.UNKNOWN_FIELDS];
 
-/** How many records had which verdict. */
 export interface VerdictCounts {
   accepted: number;
   duplicate: number;
@@ -50,7 +12,6 @@ export interface VerdictCounts {
   quarantined: number;
 }
 
-/** Counts a run of verdicts. */
 export function countVerdicts(verdicts: Iterable<number>): VerdictCounts {
   const byVerdict = [0, 0, 0, 0, 0, 0, 0];
   for (const verdict of verdicts) byVerdict[verdict] = (byVerdict[verdict] ?? 0) + 1;
@@ -64,7 +25,6 @@ export function countVerdicts(verdicts: Iterable<number>): VerdictCounts {
   };
 }
 
-/** The sum of two counts. */
 export function addCounts(left: VerdictCounts, right: VerdictCounts): VerdictCounts {
   return {
     accepted: left.accepted + right.accepted,

@@ -1,4 +1,6 @@
+import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
 import type { Horizons } from "../calls/call-rules.ts";
+import { lastValue } from "../enum-values.ts";
 import type { FieldViolation } from "../errors.ts";
 import { isDnsName } from "../numbers/sip-uri.ts";
 import type { Micros } from "../time/instant.ts";
@@ -6,16 +8,14 @@ import { isTimeZone } from "../time/time-zone.ts";
 import { isCountry } from "./country.ts";
 import type { CredentialIdentity } from "./principal.ts";
 
-/**
- * A carrier and what was agreed with it, defaults filled in; as tandem.platform.v1.Carrier has it.
- */
+/** A carrier and its agreement with defaults filled in, as tandem.platform.v1.Carrier. */
 export interface Carrier {
   readonly carrierId: string;
   readonly displayName: string;
   readonly legalCountry: string;
   readonly timeZone: string;
   readonly region: string;
-  /** Absent: the platform's own, from the settings. */
+  /** Absent: the domain in the settings. */
   readonly sipDomain?: string;
   readonly suspended: boolean;
   /** Ascending in time. */
@@ -33,7 +33,7 @@ export interface Carrier {
   readonly revision: bigint;
 }
 
-/** What the carrier's uploads are expected to cover in [startTime, endTime). */
+/** What the carrier must report in [startTime, endTime). */
 export interface ReportingScope {
   /** The numbers of tandem.type.v1.Direction, ascending. */
   readonly directions: readonly number[];
@@ -43,7 +43,7 @@ export interface ReportingScope {
   readonly endTime?: Micros;
 }
 
-/** Ratios above which a disagreement is looked into; one that is absent was not agreed. */
+/** Ratios above which disagreements are looked into; absent: not agreed. */
 export interface Thresholds {
   readonly netRatio?: number;
   readonly grossRatio?: number;
@@ -59,11 +59,10 @@ export interface RoundingRule {
 /** An identity that may act as the carrier. */
 export interface Credential {
   readonly identity: CredentialIdentity;
-  /** Not accepted from then on. */
   readonly expireTime?: Micros;
 }
 
-/** What holds where nothing was agreed. */
+/** Defaults of an agreement. */
 export const CARRIER_DEFAULTS = {
   durationToleranceMs: 2_000n,
   graceMs: 86_400_000n,
@@ -72,22 +71,19 @@ export const CARRIER_DEFAULTS = {
   directions: [1],
 } as const;
 
-/** Whether a text can be a carrier's id. */
 export function isCarrierId(text: string): boolean {
   return /^[a-z][a-z0-9-]{2,31}$/.test(text);
 }
 
-/** Whether a text can name a region. */
 export function isRegion(text: string): boolean {
   return /^[a-z0-9-]{1,32}$/.test(text);
 }
 
-/** Sorts reporting scopes by start. */
 export function sortReportingScopes(scopes: readonly ReportingScope[]): ReportingScope[] {
   return scopes.toSorted((a, b) => (startOf(a) < startOf(b) ? -1 : Number(startOf(a) > startOf(b))));
 }
 
-/** Every field of a carrier that is wrong, by its path in tandem.platform.v1.Carrier. */
+/** All wrong fields, by their path in tandem.platform.v1.Carrier. */
 export function findCarrierViolations(carrier: Carrier): FieldViolation[] {
   const found: FieldViolation[] = [];
   const check = (field: string, holds: boolean, description: string) => {
@@ -138,16 +134,13 @@ export function findCarrierViolations(carrier: Carrier): FieldViolation[] {
   ];
 }
 
-/**
- * Keys of records are kept this long: 58 weekly partitions back from now
- * (store/database/partitions.ts).
- */
+/** Keys are kept for 58 weekly partitions (store/database/partitions.ts). */
 const MAX_LATER_DAYS = 400;
 const MAX_FIRST_DAYS = 400;
 const MAX_GRACE_MS = 2_592_000_000n;
 const MAX_SCOPES = 100;
 const MAX_CREDENTIALS = 20;
-const LAST_DIRECTION = 2;
+const LAST_DIRECTION = lastValue(Direction);
 
 function isPrintable(text: string): boolean {
   return /^[^\p{Cc}\p{Cs}\p{Zl}\p{Zp}]*$/u.test(text) && text.trim() !== "";
@@ -171,7 +164,7 @@ function findRoundingViolations({ roundingRule: rule }: Carrier): FieldViolation
   return found;
 }
 
-// Paths name the position after sorting, which is the one that responses show.
+// Paths use the position after sorting, as responses do.
 function findScopeViolations({ reportingScopes: scopes }: Carrier): FieldViolation[] {
   if (scopes.length > MAX_SCOPES) return [{ field: "reporting_scopes", description: `expected at most ${MAX_SCOPES}` }];
   return sortReportingScopes(scopes).flatMap((scope, index, sorted) => {

@@ -5,15 +5,14 @@ import {
   parsePhoneNumberFromString,
 } from "libphonenumber-js/min";
 
-/** Whether a text is an ISO 3166-1 alpha-2 country code. */
+/** ISO 3166-1 alpha-2. */
 export function isCountry(code: string): boolean {
   return COUNTRIES.has(code);
 }
 
 /**
- * The country of an E.164 number, ISO 3166-1 alpha-2; undefined when the plan's metadata cannot
- * tell. Where several countries share a calling code, the digits that tell them apart decide, so
- * that the answer can be remembered by them: asking libphonenumber takes 15 µs, too long for each
+ * The country of an E.164 number, ISO 3166-1 alpha-2; undefined: unknown. For shared calling codes
+ * the answer is cached by the digits that decide: libphonenumber takes 15 µs, too long for each
  * record.
  */
 export function countryOfNumber(e164: string): string | undefined {
@@ -29,20 +28,19 @@ export function countryOfNumber(e164: string): string | undefined {
   return country;
 }
 
-/** How many digits from the left tell the countries of a shared calling code apart. */
+/** How many leading digits tell the countries of a shared calling code apart. */
 interface SharedPlan {
   digits: number;
 }
 
 const MAX_REMEMBERED = 65_536;
 const NONE = "";
-/** By the deciding digits, then by the number's length. */
+/** By deciding digits and length. */
 const shared = new Map<string, string[]>();
 
-// Countries that have no telephone plan of their own, and so are not in the metadata.
+// Countries without a telephone plan, which the metadata lacks.
 const WITHOUT_PLAN = ["AQ", "BV", "GS", "HM", "PN", "TF", "UM"];
-// Codes of the metadata that ISO 3166-1 does not assign: parts of Saint Helena, and Kosovo's
-// user-assigned code, which everybody uses.
+// Codes in the metadata that ISO 3166-1 does not assign.
 const NOT_ASSIGNED = new Set(["AC", "TA"]);
 const COUNTRIES: ReadonlySet<string> = new Set([
   ...getCountries().filter((country) => !NOT_ASSIGNED.has(country)),
@@ -50,12 +48,12 @@ const COUNTRIES: ReadonlySet<string> = new Set([
 ]);
 
 const PLANS: ReadonlyMap<string, string | SharedPlan> = readPlans();
-// By the first three digits as a number, because every record asks for two.
+// Indexed by the first three digits, since every record asks twice.
 const PLANS_BY_DIGITS: readonly (string | SharedPlan | undefined)[] = Array.from({ length: 1_000 }, (_, index) =>
   findPlan(String(index).padStart(3, "0")),
 );
 
-// From the leading digits and patterns of the metadata; longer prefixes go first.
+// Longer prefixes come first.
 function readPlans(): Map<string, string | SharedPlan> {
   const plans = new Map<string, string | SharedPlan>();
   const countries = new Map<string, CountryCode[]>();
@@ -87,8 +85,8 @@ function planOf(e164: string): string | SharedPlan | undefined {
   return PLANS_BY_DIGITS[digitAt(e164, 1) * 100 + digitAt(e164, 2) * 10 + digitAt(e164, 3)];
 }
 
-// Calling codes are one to three digits, and none begins another; 618 is Australia's range with the
-// islands' numbers in it.
+// Calling codes have one to three digits, and none begins another; 618 is Australia's range with
+// island numbers in it.
 function findPlan(digits: string): string | SharedPlan | undefined {
   return PLANS.get(digits.slice(0, 3)) ?? PLANS.get(digits.slice(0, 2)) ?? PLANS.get(digits.slice(0, 1));
 }
@@ -99,8 +97,7 @@ function digitAt(e164: string, index: number): number {
 
 const DIGIT_ZERO = 48;
 
-// What follows the deciding digits is replaced, so that every number with them gets the same
-// answer.
+// Replaces the other digits, so that all numbers with these get one answer.
 function askLibrary(e164: string, digits: number): string | undefined {
   const kept = e164.slice(0, 1 + digits);
   const typical = kept + "23456789012".slice(0, Math.max(0, e164.length - kept.length));

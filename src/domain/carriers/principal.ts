@@ -1,31 +1,28 @@
 import type { Micros } from "../time/instant.ts";
 import type { PlatformScope } from "./scopes.ts";
 
-/** Who calls, as a verified token or client certificate showed. */
+/** Who calls, by a verified token or client certificate. */
 export type Principal = CarrierPrincipal | PlatformPrincipal;
 
-/** A carrier: it reaches its own data only. */
 export interface CarrierPrincipal {
   readonly kind: "carrier";
   readonly carrierId: string;
-  /** The name that the credential showed; see {@link CredentialIdentity}. */
+  /** The credential's name; see {@link CredentialIdentity}. */
   readonly identity: string;
   /**
-   * Why the identity is the carrier's. `registered`: the platform has registered it
-   * (carrier_credential), and may take it back. `claimed`: a token of the server's own key names
-   * the carrier in its claim, and the identity was never registered.
+   * `registered`: in carrier_credential, and revocable there. `claimed`: a token of the server's
+   * own key names the carrier, and the identity was never registered.
    */
   readonly standing: "registered" | "claimed";
   /**
-   * A person of the platform acts as the carrier, with a token that the platform's own key signed
-   * for that. It reaches what the carrier reaches, and the logs say that the platform did.
+   * A person of the platform acts as the carrier, with a token of the platform's own key. It
+   * reaches what the carrier reaches, and logs name the platform.
    */
   readonly byPlatform?: true;
-  /** When the credential expires; undefined: it does not. */
+  /** Undefined: never. */
   readonly expiresAt?: Micros;
 }
 
-/** The platform: it reaches what its scopes allow. */
 export interface PlatformPrincipal {
   readonly kind: "platform";
   readonly identity: string;
@@ -34,9 +31,8 @@ export interface PlatformPrincipal {
 }
 
 /**
- * Whether a credential that is judged again still shows who it showed before: the same kind,
- * carrier and identity. A registered carrier must still be registered, and the platform must have
- * every scope that it had.
+ * Whether a credential still shows the same kind, carrier and identity. A registered carrier must
+ * still be registered, and the platform must still have all its scopes.
  */
 export function isSamePrincipal(before: Principal, now: Principal): boolean {
   if (before.identity !== now.identity) return false;
@@ -46,15 +42,14 @@ export function isSamePrincipal(before: Principal, now: Principal): boolean {
   return before.standing === "claimed" || now.standing === "registered";
 }
 
-/** A name that a credential can show. */
 export type CredentialIdentity =
   | { readonly kind: "jwt"; readonly issuer: string; readonly subject: string }
   | { readonly kind: "spiffe"; readonly uri: string }
   | { readonly kind: "dns"; readonly name: string };
 
 /**
- * An identity as one text, the key of carrier_credential: `jwt:issuer:subject` (both
- * percent-encoded), `spiffe://...` or `dns:name`.
+ * The key of carrier_credential: `jwt:issuer:subject` (both percent-encoded), `spiffe://...` or
+ * `dns:name`.
  */
 export function identityText(identity: CredentialIdentity): string {
   switch (identity.kind) {
@@ -69,7 +64,7 @@ export function identityText(identity: CredentialIdentity): string {
   }
 }
 
-/** The identity that a text made by {@link identityText} names; undefined if it is none. */
+/** Reverses {@link identityText}; undefined: not an identity. */
 export function parseIdentityText(text: string): CredentialIdentity | undefined {
   if (text.startsWith("spiffe://")) return { kind: "spiffe", uri: text };
   if (text.startsWith("dns:")) return { kind: "dns", name: text.slice(4) };

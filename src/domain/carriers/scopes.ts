@@ -1,7 +1,4 @@
-/**
- * What a platform's credential may be allowed; rpc/shared/access/access.ts says which method needs
- * which.
- */
+/** Scopes of the platform's credentials; access.ts says which method needs which. */
 export const PLATFORM_SCOPES = [
   "carriers.read",
   "carriers.write",
@@ -20,13 +17,11 @@ export const PLATFORM_SCOPES = [
 ] as const;
 
 /**
- * One of {@link PLATFORM_SCOPES}. Three of them are asked for inside methods: `locations.read` and
- * `locations.write` for a number's location_id, `parties.read` to see numbers of parties outside
- * the platform unmasked.
+ * Some are checked inside methods: `locations.read` and `locations.write` for location_id,
+ * `parties.read` for unmasked numbers of others.
  */
 export type PlatformScope = (typeof PLATFORM_SCOPES)[number];
 
-/** Whether a text names a scope. */
 export function isPlatformScope(text: string): text is PlatformScope {
   return (PLATFORM_SCOPES as readonly string[]).includes(text);
 }

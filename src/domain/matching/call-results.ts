@@ -1,4 +1,10 @@
 import {
+  ComparisonBasis,
+  DiscrepancyStatus,
+  MatchedBy,
+  PendingReason,
+} from "../../gen/tandem/type/v1/discrepancy_pb.js";
+import {
   byStart,
   type CallUnit,
   type CarrierUnit,
@@ -15,14 +21,14 @@ import { type Copy, findCopies, refOf } from "./pairing/duplicates.ts";
 import { carrierMember, type Pairing } from "./pairing/pairing.ts";
 import { platformOf } from "./pairing/platform-parts.ts";
 import { asReported } from "./pairing/spare-copies.ts";
-import { Basis, type CallResult, MatchedBy, MatchStatus, type Measure, PendingReason } from "./result.ts";
+import type { CallResult, Measure } from "./result.ts";
 import { ruleOf } from "./rounding.ts";
 import { isCarrierInScope, isPlatformInScope } from "./scope.ts";
 
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 type Span = CallResult["span"];
 
-/** What became of each call that is not voided. */
+/** The results of calls that are not voided. */
 export function judgePairing(pairing: Pairing, input: MatchingInput): CallResult[] {
   const copies = findAllCopies(pairing, input);
   const spans = spansOf(pairing);
@@ -35,7 +41,7 @@ export function judgePairing(pairing: Pairing, input: MatchingInput): CallResult
     if (whole !== undefined) {
       results.push({
         ...newResult({ platform }, input, span),
-        status: MatchStatus.PART_OF_CALL,
+        status: DiscrepancyStatus.PART_OF_CALL,
         duplicateOf: refOf(whole.facts),
       });
       continue;
@@ -60,8 +66,7 @@ export function judgePairing(pairing: Pairing, input: MatchingInput): CallResult
 }
 
 /**
- * What became of each call that is voided: both sides voided it, or one did and the other has
- * nothing to set against it.
+ * The results of voided calls: both sides voided the call, or one did and the other has nothing.
  */
 export function judgeVoided(pairing: Pairing, input: MatchingInput): CallResult[] {
   const spans = spansOf(pairing);
@@ -77,14 +82,11 @@ export function judgeVoided(pairing: Pairing, input: MatchingInput): CallResult[
       results.push(newResult({ carrier }, input, spans(carrierMember(pairing, index))));
     }
   }
-  for (const result of results) result.status = MatchStatus.VOIDED;
+  for (const result of results) result.status = DiscrepancyStatus.VOIDED;
   return results;
 }
 
-/**
- * The carrier's call that goes with the platform's at a position, its further parts merged;
- * undefined: none.
- */
+/** The carrier's call that is paired with the platform's at a position, with its further parts. */
 export function carrierOf({ carrier, carrierOf, furtherParts }: Pairing, platform: number): CarrierUnit | undefined {
   const first = carrier[carrierOf[platform] ?? -1];
   const further = furtherParts.get(platform);
@@ -123,8 +125,8 @@ function judgePair({ platform, carrier, by, isAlone }: Pair, input: MatchingInpu
     result.pendingReason = PendingReason.MISSING_PART;
   }
   if (result.pendingReason !== undefined) {
-    result.status = MatchStatus.PENDING;
-    result.basis = Basis.NONE;
+    result.status = DiscrepancyStatus.PENDING;
+    result.basis = ComparisonBasis.UNSPECIFIED;
   }
   result.findings = findFindings(result, { platform, carrier }, input);
   return result;
@@ -139,22 +141,22 @@ interface Single {
 function judgeSingle(result: Mutable<CallResult>, { side, isCrowd, copy }: Single, input: MatchingInput): void {
   const { platform } = result;
   if (isCrowd) {
-    result.status = MatchStatus.AMBIGUOUS;
+    result.status = DiscrepancyStatus.AMBIGUOUS;
     result.candidateCount = MAX_COMPONENT + 1;
   } else if (!isInScope(side, input)) {
-    // Nothing is waited for: a copy is one at once.
-    result.status = copy === undefined ? MatchStatus.NOT_REPORTED : MatchStatus.DUPLICATE_AT_PLATFORM;
+    // A copy counts at once; nothing is waited for.
+    result.status = copy === undefined ? DiscrepancyStatus.NOT_REPORTED : DiscrepancyStatus.DUPLICATE_AT_PLATFORM;
     if (copy !== undefined) result.duplicateOf = copy.ref;
   } else if (platform?.isPartial === true) {
-    result.status = MatchStatus.PENDING;
+    result.status = DiscrepancyStatus.PENDING;
     result.pendingReason = PendingReason.PARTIAL_RECORD;
   } else {
     judgeMissing(result, side, copy, input);
   }
 }
 
-// A copy of a record that is itself still waiting may be the one that the other side's record will
-// be closest to.
+// The copy of a record that still waits may turn out to be the one that the other side's record
+// fits best.
 function judgeMissing(
   result: Mutable<CallResult>,
   side: CallUnit,
@@ -165,13 +167,13 @@ function judgeMissing(
   const graceEndMs = graceEndOf(side, agreement.graceMs);
   if (copy?.isOfMatched !== true) result.graceEndMs = graceEndMs;
   if (copy?.isOfMatched !== true && nowMs < graceEndMs) {
-    result.status = MatchStatus.PENDING;
+    result.status = DiscrepancyStatus.PENDING;
     result.pendingReason = PendingReason.GRACE;
   } else if (copy !== undefined) {
-    result.status = isPlatform ? MatchStatus.DUPLICATE_AT_PLATFORM : MatchStatus.DUPLICATE_AT_CARRIER;
+    result.status = isPlatform ? DiscrepancyStatus.DUPLICATE_AT_PLATFORM : DiscrepancyStatus.DUPLICATE_AT_CARRIER;
     result.duplicateOf = copy.ref;
   } else {
-    result.status = isPlatform ? MatchStatus.MISSING_AT_CARRIER : MatchStatus.MISSING_AT_PLATFORM;
+    result.status = isPlatform ? DiscrepancyStatus.MISSING_AT_CARRIER : DiscrepancyStatus.MISSING_AT_PLATFORM;
   }
 }
 
@@ -184,9 +186,9 @@ function newResult({ platform, carrier }: Sides, { agreement }: MatchingInput, s
   const facts = platform?.facts ?? carrier?.facts;
   const result: Mutable<CallResult> = {
     carrier: carrier?.records ?? [],
-    status: MatchStatus.PENDING,
+    status: DiscrepancyStatus.PENDING,
     findings: [],
-    basis: Basis.NONE,
+    basis: ComparisonBasis.UNSPECIFIED,
     toleranceMs: agreement.toleranceMs,
     direction: facts?.direction ?? 0,
     startMs: platform?.startMs ?? carrier?.startMs ?? 0,
@@ -217,7 +219,7 @@ function measurePlatform({ facts, records, answered, connectedMs, endMs }: Platf
   return measure;
 }
 
-// As reported: the offset is not taken off.
+// As reported, with the offset left in.
 function measureCarrier({ records, answered, connectedMs, billedS }: CarrierUnit): Measure {
   const [first] = records;
   const measure: Mutable<Measure> = { answered, ingestMs: 0 };
@@ -248,7 +250,7 @@ function findAllCopies(pairing: Pairing, input: MatchingInput) {
   const atPlatform = findCopies({
     units: platform,
     isMatched: (index) => carrierOf[index] !== -1,
-    // Whatever its scope: what the platform wrote twice would count twice in usage.
+    // In every scope: usage would count a record written twice twice.
     isLeft: (index) => carrierOf[index] === -1 && !crowd.has(index) && !partOf.has(index),
   });
   const atCarrier = findCopies({
@@ -267,9 +269,9 @@ function isInScopeAt(units: readonly (PlatformUnit | CarrierUnit)[], index: numb
 }
 
 /**
- * The earliest and latest start over all that a member's result rests on: those that it was judged
- * with, and those whose pairs left it what it has. These do not rest on it, so that a crowd of
- * pairs that are certain has no common span.
+ * The earliest and latest start of all records that a member's result rests on: those judged with
+ * it, and better pairs that left it what it has. Those pairs do not rest on it, so a crowd of
+ * certain pairs has no common span.
  */
 function spansOf({ platform, carrier, together, rests }: Pairing): (member: number) => Span {
   const firstMs = new Float64Array(platform.length + carrier.length).fill(Number.POSITIVE_INFINITY);

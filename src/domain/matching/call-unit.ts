@@ -2,48 +2,41 @@ import type { CarrierFacts, ClockOffset, CommonFacts, MatchingInput, PlatformFac
 import { type CallNumbers, numbersOf } from "./number-keys.ts";
 
 /**
- * One side's call as matching sees it: a record, or the parts of a split call merged. Times are
- * corrected: the carrier's offset is taken off.
+ * One side's call as matching sees it: a record, or the merged parts of a split call. The carrier's
+ * offset is taken off its times.
  */
 export interface CallUnit<Facts extends CommonFacts = CommonFacts> {
-  /** The record, or the first part. */
   readonly facts: Facts;
-  /** All of its records, in their order. */
+  /** In their order. */
   readonly records: readonly Facts[];
   readonly numbers: CallNumbers;
   readonly inviteMs: number | undefined;
   readonly answerMs: number | undefined;
   readonly endMs: number | undefined;
-  /** Invite, else answer; of a record without times the begin of its day. */
+  /** Invite, else answer, else the begin of its day. */
   readonly startMs: number;
-  /** The same of its last record. */
+  /** The same for its last record. */
   readonly lastStartMs: number;
   readonly answered: boolean;
   /** Answer to end; 0 when unanswered, undefined when not known. */
   readonly connectedMs: number | undefined;
   /** When its last record first arrived. */
   readonly arrivalMs: number;
-  /** By how much the stated resolution of its times widens the window, milliseconds. */
+  /** The resolution of its times widens the window by this much, milliseconds. */
   readonly slackMs: number;
 }
 
-/** The platform's. */
 export type PlatformUnit = CallUnit<PlatformFacts>;
 
-/** The carrier's. */
 export interface CarrierUnit extends CallUnit<CarrierFacts> {
-  /** Undefined: there was nothing to judge it by. */
+  /** Undefined: unknown. */
   readonly offset: ClockOffset | undefined;
   readonly billedS: number | undefined;
-  /**
-   * Parts that are known to exist, and are not among its records: one before the last known, or one
-   * after it.
-   */
+  /** Whether a part is missing before the last known one, or after it. */
   readonly lacksParts: boolean;
   readonly lacksFirstPart: boolean;
 }
 
-/** The platform's record as a unit. */
 export function platformUnit(facts: PlatformFacts): PlatformUnit {
   const { inviteMs, answerMs, endMs, answered } = facts;
   const startMs = inviteMs ?? answerMs ?? dayStart(facts);
@@ -63,7 +56,6 @@ export function platformUnit(facts: PlatformFacts): PlatformUnit {
   };
 }
 
-/** A carrier's record as a unit. */
 export function carrierUnit(facts: CarrierFacts, offsetOf: MatchingInput["offsetOf"]): CarrierUnit {
   const offset = offsetOf(facts);
   const offsetMs = offset?.offsetMs ?? 0;
@@ -83,7 +75,7 @@ export function carrierUnit(facts: CarrierFacts, offsetOf: MatchingInput["offset
     answered,
     connectedMs: answered ? connectedOf(facts) : 0,
     arrivalMs: arrivalOf(facts),
-    // A time written in steps of n milliseconds is at most n - 1 earlier than it was.
+    // A time written in steps of n milliseconds is up to n - 1 too early.
     slackMs: Math.max(0, facts.resolutionMs - 1),
     offset,
     billedS: facts.billedS,
@@ -93,7 +85,7 @@ export function carrierUnit(facts: CarrierFacts, offsetOf: MatchingInput["offset
 }
 
 /**
- * Several of the carrier's units, in their order, as one call: first invite and answer, last end,
+ * Merges the carrier's units, in their order, into one call: first invite and answer, last end,
  * sums of the durations.
  */
 export function mergeUnits(units: readonly [CarrierUnit, ...CarrierUnit[]]): CarrierUnit {
@@ -114,7 +106,7 @@ export function mergeUnits(units: readonly [CarrierUnit, ...CarrierUnit[]]): Car
   };
 }
 
-/** The same with another offset taken off its times. */
+/** The unit with another offset taken off its times. */
 export function withOffset(unit: CarrierUnit, offset: ClockOffset): CarrierUnit {
   const byMs = (unit.offset?.offsetMs ?? 0) - offset.offsetMs;
   const moved = (ms: number | undefined) => (ms === undefined ? undefined : ms + byMs);
@@ -129,20 +121,14 @@ export function withOffset(unit: CarrierUnit, offset: ClockOffset): CarrierUnit 
   };
 }
 
-/**
- * How long the call is by the finest figure there is, milliseconds; undefined when nothing is
- * known.
- */
+/** The call's length by its finest figure, milliseconds; undefined: unknown. */
 export function lengthOf(unit: CallUnit): number | undefined {
   if (unit.connectedMs !== undefined) return unit.connectedMs;
   const billedS = (unit as Partial<CarrierUnit>).billedS;
   return billedS === undefined ? undefined : billedS * 1_000;
 }
 
-/**
- * By start, then by identity: the same for the same records, whatever the order in which they were
- * given.
- */
+/** Orders by start, then by identity, so that the order of the input does not matter. */
 export function byStart(a: CallUnit, b: CallUnit): number {
   return a.startMs - b.startMs || compareIdentity(a.facts, b.facts);
 }
@@ -155,9 +141,8 @@ export function compareIdentity(a: CommonFacts, b: CommonFacts): number {
 }
 
 /**
- * The difference of like times, b minus a: answer with answer where both have one, else invite with
- * invite. Where neither is alike, what there is: one side's invite against the other's answer.
- * Undefined when a side has no times.
+ * The difference of like times, b minus a: answers if both have one, else invites, else one side's
+ * invite against the other's answer. Undefined when a side has no times.
  */
 export function startDelta(a: CallUnit, b: CallUnit): number | undefined {
   if (a.answerMs !== undefined && b.answerMs !== undefined) return b.answerMs - a.answerMs;
@@ -167,30 +152,30 @@ export function startDelta(a: CallUnit, b: CallUnit): number | undefined {
   return mine === undefined || others === undefined ? undefined : others - mine;
 }
 
-/** Whether the times that `startDelta` compares are of one event: both answers, or both invites. */
+/** Whether `startDelta` compares times of the same event. */
 export function hasLikeTimes(a: CallUnit, b: CallUnit): boolean {
   const areAnswers = a.answerMs !== undefined && b.answerMs !== undefined;
   return areAnswers || (a.inviteMs !== undefined && b.inviteMs !== undefined);
 }
 
-/** When the connected time begins, as far as it is known. */
+/** When the connected time begins, if known. */
 export function beginOf({ answerMs, startMs }: CallUnit): number {
   return answerMs ?? startMs;
 }
 
-/** Whether who called and who was called are shown. */
+/** Whether both caller and called party are shown. */
 export function showsBothParties({ numbers }: CallUnit): boolean {
   return numbers.callers.length > 0 && numbers.called.length > 0;
 }
 
-/** When a record first arrived: a correction does not make it late. */
+/** When the record first arrived; corrections do not make it late. */
 export function arrivalOf(facts: CommonFacts): number {
   return facts.firstIngestMs ?? facts.ingestMs;
 }
 
 /**
- * A switch that writes whole minutes knows its bill better than its times do; one that writes
- * seconds does not.
+ * A switch that writes whole minutes knows its bill better than its times; one that writes seconds
+ * does not.
  */
 const FINE_RESOLUTION_MS = 1_000;
 

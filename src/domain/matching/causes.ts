@@ -1,38 +1,35 @@
+import { ComparisonBasis, DiscrepancyCause, DiscrepancyStatus } from "../../gen/tandem/type/v1/discrepancy_pb.js";
+import { CARRIER_SIDE, PLATFORM_SIDE, type RecordKind } from "../record-kind.ts";
 import { type CallUnit, type CarrierUnit, lengthOf, type PlatformUnit } from "./call-unit.ts";
 import { zonePartMs } from "./clocks/clock-judgement.ts";
 import type { ClockOffset, MatchingInput } from "./facts.ts";
 import { areContradicting } from "./number-keys.ts";
-import { Basis, type CallResult, type Finding, MatchCause, MatchStatus, Side } from "./result.ts";
+import type { CallResult, Finding } from "./result.ts";
 import { explainRounding } from "./rounding.ts";
 
-/** Both sides of a call. */
 export interface PairSides {
   readonly platform: PlatformUnit;
   readonly carrier: CarrierUnit;
 }
 
-/** How long after the other side's grace a side arrived. */
+/** How late a side arrived, after the other side's grace. */
 export interface Lateness {
-  readonly side: Side;
+  readonly side: RecordKind["side"];
   readonly lateByMs: number;
-  /** When that grace was over. */
+  /** The end of that grace. */
   readonly graceEndMs: number;
 }
 
-/**
- * Lengths at which switches give up a call whose release was lost, milliseconds: 1, 2, 3, 4, 6, 8,
- * 10, 12 and 24 h.
- */
+/** Lengths at which switches give up a call whose end they missed, milliseconds: 1 to 24 h. */
 export const SWITCH_TIMERS_MS: readonly number[] = [1, 2, 3, 4, 6, 8, 10, 12, 24].map((hours) => hours * 3_600_000);
-/** How far from a timer a length may be, milliseconds. */
+/** Milliseconds. */
 export const TIMER_SLACK_MS = 2_000;
 const SHORTEST_TIMER_MS = Math.min(...SWITCH_TIMERS_MS) - TIMER_SLACK_MS;
 
 /**
- * Why a pair is as it is: everything that holds, in the order of MatchCause. An offset of the trunk
- * and hour, rounding, lateness and other numbers may stand on
- * pairs that agree; UNKNOWN only on one that disagrees and of which nothing that is told explains
- * it. While a pair is PENDING only its offset is told.
+ * Every cause that holds, in the order of DiscrepancyCause. Offsets, rounding, lateness and other numbers
+ * are also told of pairs that agree. UNKNOWN is told only when nothing else explains a
+ * disagreement. A PENDING pair gets its offset only.
  */
 export function findFindings(result: CallResult, sides: PairSides, input: MatchingInput): Finding[] {
   const findings: Finding[] = [];
@@ -41,61 +38,59 @@ export function findFindings(result: CallResult, sides: PairSides, input: Matchi
   };
   findings.push(...findOffset(sides.carrier.offset));
   const { status } = result;
-  if (status === MatchStatus.PENDING) return findings;
-  const isMismatch = status === MatchStatus.DURATION_MISMATCH;
-  const disagrees = isMismatch || status === MatchStatus.ANSWER_STATE_MISMATCH;
+  if (status === DiscrepancyStatus.PENDING) return findings;
+  const isMismatch = status === DiscrepancyStatus.DURATION_MISMATCH;
+  const disagrees = isMismatch || status === DiscrepancyStatus.ANSWER_STATE_MISMATCH;
   if (isMismatch || sides.carrier.lacksParts) add(findSplit(sides));
   if (isMismatch) add(findStuckCall(sides));
-  const rounding = result.basis === Basis.CONNECTED ? findRounding(sides, input, isMismatch) : undefined;
-  // Where the trunk's rounding makes exactly this difference, that it is also about the ring time
-  // is chance.
-  if (isMismatch && result.basis === Basis.CONNECTED && rounding === undefined) add(findRingTime(sides, input));
+  const rounding =
+    result.basis === ComparisonBasis.CONNECTED_DURATION ? findRounding(sides, input, isMismatch) : undefined;
+  // If the trunk's rounding makes exactly this difference, its likeness to the ring time is chance.
+  if (isMismatch && result.basis === ComparisonBasis.CONNECTED_DURATION && rounding === undefined)
+    add(findRingTime(sides, input));
   add(rounding);
   add(findLate(sides, input.agreement.graceMs));
-  if (disagrees && !findings.some(({ cause }) => EXPLAINING.has(cause))) findings.push({ cause: MatchCause.UNKNOWN });
+  if (disagrees && !findings.some(({ cause }) => EXPLAINING.has(cause)))
+    findings.push({ cause: DiscrepancyCause.UNKNOWN });
   if (areContradicting(sides.platform.numbers, sides.carrier.numbers)) {
-    findings.push({ cause: MatchCause.NUMBERS_DIFFER });
+    findings.push({ cause: DiscrepancyCause.NUMBERS_DIFFER });
   }
   return findings;
 }
 
-/**
- * Causes that make a length. A clock that is off, a record that is late and a number that was
- * changed make none.
- */
-const EXPLAINING: ReadonlySet<MatchCause> = new Set([
-  MatchCause.SPLIT,
-  MatchCause.STUCK_CALL,
-  MatchCause.RING_TIME_INCLUDED,
-  MatchCause.ROUNDING,
+/** Causes that explain a length. Clocks, lateness and changed numbers explain none. */
+const EXPLAINING: ReadonlySet<DiscrepancyCause> = new Set([
+  DiscrepancyCause.SPLIT,
+  DiscrepancyCause.STUCK_CALL,
+  DiscrepancyCause.RING_TIME_INCLUDED,
+  DiscrepancyCause.ROUNDING,
 ]);
 
-/** When the grace of what is there is over: so long after the later of its end and its arrival. */
+/** The end of the grace: this long after the later of the call's end and its arrival. */
 export function graceEndOf({ endMs, startMs, arrivalMs }: CallUnit, graceMs: number): number {
   return Math.max(endMs ?? startMs, arrivalMs) + graceMs;
 }
 
-/** Which side of a pair arrived after the grace of the other was over; undefined: neither. */
+/** The side that arrived after the other's grace; undefined: neither. */
 export function latenessOf({ platform, carrier }: PairSides, graceMs: number): Lateness | undefined {
   const carrierGraceEndMs = graceEndOf(carrier, graceMs);
   if (platform.arrivalMs > carrierGraceEndMs) {
     const lateByMs = platform.arrivalMs - carrierGraceEndMs;
-    return { side: Side.PLATFORM, lateByMs, graceEndMs: carrierGraceEndMs };
+    return { side: PLATFORM_SIDE, lateByMs, graceEndMs: carrierGraceEndMs };
   }
   const graceEndMs = graceEndOf(platform, graceMs);
   if (carrier.arrivalMs <= graceEndMs) return undefined;
-  return { side: Side.CARRIER, lateByMs: carrier.arrivalMs - graceEndMs, graceEndMs };
+  return { side: CARRIER_SIDE, lateByMs: carrier.arrivalMs - graceEndMs, graceEndMs };
 }
 
-/** The timer that a length is as long as, milliseconds; undefined: none. */
+/** The switch timer that a length equals, milliseconds. */
 function timerOf(lengthMs: number): number | undefined {
   return SWITCH_TIMERS_MS.find((timerMs) => Math.abs(lengthMs - timerMs) <= TIMER_SLACK_MS);
 }
 
 /**
- * The timer that gave a call up while the other side is shorter by half or more: the longer length,
- * or that less its ring time, is as long as a switch's timer.
- * Undefined: none.
+ * The switch timer that ended a call: the longer length, with or without its ring time, equals the
+ * timer, and the other side has at most half of it.
  */
 export function stuckTimerOf(platform: PlatformUnit, carrier: CarrierUnit): number | undefined {
   const mine = platform.connectedMs;
@@ -110,10 +105,7 @@ export function stuckTimerOf(platform: PlatformUnit, carrier: CarrierUnit): numb
   return timers.find((timerMs) => timerMs !== undefined);
 }
 
-/**
- * The lengths of the platform's call with its ring time: invite to end, and ringing to end; as far
- * as known.
- */
+/** The platform's call with its ring time: invite to end, and ringing to end, if known. */
 export function lengthsWithRing({ facts, inviteMs, endMs }: PlatformUnit): number[] {
   const totalMs = facts.totalMs ?? difference(endMs, inviteMs);
   return [totalMs, difference(endMs, facts.ringingMs)].filter((lengthMs) => lengthMs !== undefined);
@@ -125,12 +117,12 @@ function findOffset(offset: ClockOffset | undefined): Finding[] {
   const zoneMs = zonePartMs(offsetMs);
   const findings: Finding[] = [];
   if (zoneMs !== 0) {
-    const suspectedSide = Side.CARRIER;
-    findings.push({ cause: MatchCause.ZONE_SHIFT, suspectedSide, offsetMs: zoneMs, pairCount, ratio });
+    const suspectedSide = CARRIER_SIDE;
+    findings.push({ cause: DiscrepancyCause.ZONE_SHIFT, suspectedSide, offsetMs: zoneMs, pairCount, ratio });
   }
-  // The platform keeps UTC; which of two clocks is off by seconds cannot be told.
+  // The platform keeps UTC. If clocks differ by seconds, nobody can tell which is off.
   const restMs = offsetMs - zoneMs;
-  if (restMs !== 0) findings.push({ cause: MatchCause.CLOCK_SKEW, offsetMs: restMs, pairCount, ratio });
+  if (restMs !== 0) findings.push({ cause: DiscrepancyCause.CLOCK_SKEW, offsetMs: restMs, pairCount, ratio });
   return findings;
 }
 
@@ -138,15 +130,15 @@ function findSplit({ platform, carrier }: PairSides): Finding | undefined {
   if (carrier.records.length === 1 && !carrier.lacksParts) return undefined;
   const deltaMs = difference(lengthOf(carrier), platform.connectedMs);
   const explained = carrier.lacksParts && deltaMs !== undefined && deltaMs < 0 ? { explainedDeltaMs: deltaMs } : {};
-  return { cause: MatchCause.SPLIT, suspectedSide: Side.CARRIER, ...explained };
+  return { cause: DiscrepancyCause.SPLIT, suspectedSide: CARRIER_SIDE, ...explained };
 }
 
 function findStuckCall({ platform, carrier }: PairSides): Finding | undefined {
   const timerMs = stuckTimerOf(platform, carrier);
   const explainedDeltaMs = difference(lengthOf(carrier), platform.connectedMs);
   if (timerMs === undefined || explainedDeltaMs === undefined) return undefined;
-  const suspectedSide = explainedDeltaMs > 0 ? Side.CARRIER : Side.PLATFORM;
-  return { cause: MatchCause.STUCK_CALL, suspectedSide, explainedDeltaMs, timerMs };
+  const suspectedSide = explainedDeltaMs > 0 ? CARRIER_SIDE : PLATFORM_SIDE;
+  return { cause: DiscrepancyCause.STUCK_CALL, suspectedSide, explainedDeltaMs, timerMs };
 }
 
 function findRingTime({ platform, carrier }: PairSides, { agreement }: MatchingInput): Finding | undefined {
@@ -160,17 +152,17 @@ function findRingTime({ platform, carrier }: PairSides, { agreement }: MatchingI
   if (nearest === undefined) return undefined;
   const explainedDeltaMs = nearest - connectedMs;
   if (countsFromAnswer({ platform, carrier }, agreement.toleranceMs, explainedDeltaMs)) return undefined;
-  return { cause: MatchCause.RING_TIME_INCLUDED, suspectedSide: Side.CARRIER, explainedDeltaMs };
+  return { cause: DiscrepancyCause.RING_TIME_INCLUDED, suspectedSide: CARRIER_SIDE, explainedDeltaMs };
 }
 
-// Its own times make its duration, and its answer is the platform's: what is longer comes after the
+// Its own times make its duration, and its answer is the platform's: the difference lies after the
 // answer.
 function countsFromAnswer({ platform, carrier }: PairSides, toleranceMs: number, ringMs: number): boolean {
   const timesMs = difference(carrier.endMs, carrier.answerMs);
   const beyondMs = difference(carrier.connectedMs, timesMs);
   const apartMs = difference(carrier.answerMs, platform.answerMs);
   if (beyondMs === undefined || apartMs === undefined) return false;
-  // Nearer to the answer than to the ringing, where the tolerance leaves room for both.
+  // Nearer to the answer than to the ringing, if the tolerance allows both.
   return Math.abs(beyondMs) <= toleranceMs && Math.abs(apartMs) <= Math.min(toleranceMs, ringMs / 2);
 }
 
@@ -187,13 +179,19 @@ function findRounding(
   if (known === undefined) return undefined;
   const { rule, isInferred, pairCount, ratio } = known;
   const support = isInferred ? { pairCount, ratio } : {};
-  const finding = { cause: MatchCause.ROUNDING, suspectedSide: Side.CARRIER, explainedDeltaMs: others - mine };
-  return { ...finding, ...support, roundingRule: rule, ruleInferred: isInferred };
+  return {
+    cause: DiscrepancyCause.ROUNDING,
+    suspectedSide: CARRIER_SIDE,
+    explainedDeltaMs: others - mine,
+    ...support,
+    roundingRule: rule,
+    ruleInferred: isInferred,
+  };
 }
 
 function findLate(sides: PairSides, graceMs: number): Finding | undefined {
   const lateness = latenessOf(sides, graceMs);
-  return lateness && { cause: MatchCause.LATE, suspectedSide: lateness.side, lateByMs: lateness.lateByMs };
+  return lateness && { cause: DiscrepancyCause.LATE, suspectedSide: lateness.side, lateByMs: lateness.lateByMs };
 }
 
 function difference(of: number | undefined, minus: number | undefined): number | undefined {

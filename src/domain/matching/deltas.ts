@@ -1,10 +1,7 @@
 import type { CallResult, Deltas } from "./result.ts";
 import { applyRule } from "./rounding.ts";
 
-/**
- * How far the carrier's figures are from the platform's, as both were reported; undefined when a
- * side is missing.
- */
+/** Carrier minus platform, as reported; undefined when a side is missing. */
 export function deltasOf({ platformMeasure, carrierMeasure, billedRule }: CallResult): Deltas | undefined {
   if (platformMeasure === undefined || carrierMeasure === undefined) return undefined;
   const { connectedMs } = platformMeasure;

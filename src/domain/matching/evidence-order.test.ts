@@ -18,11 +18,13 @@ import {
   TEN,
   tellResults,
 } from "../../../test/support/matching-calls.ts";
+import { DiscrepancyCause, DiscrepancyStatus, MatchedBy } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import type { Party } from "../calls/party.ts";
+import { PLATFORM_SIDE } from "../record-kind.ts";
 import { explainCall } from "./explain/explain.ts";
 import type { CarrierFacts, MatchingInput, PlatformFacts } from "./facts.ts";
 import { matchCalls } from "./match-calls.ts";
-import { type CallResult, MatchCause, MatchedBy, MatchStatus, Side } from "./result.ts";
+import type { CallResult } from "./result.ts";
 
 // One test, or more, for each row of the table "The order of evidence" in docs/decisions/0004.
 
@@ -39,8 +41,8 @@ describe("row 1: ids of the signalling", () => {
       [carrierCall("c", { startMs: TEN + 100 }, { ids: IDS, called })],
     );
     expect(others).toEqual([]);
-    expect(result).toMatchObject({ status: MatchStatus.MATCHED_EXACT, matchedBy: MatchedBy.DIALOG });
-    expect(result?.findings).toEqual([{ cause: MatchCause.NUMBERS_DIFFER }]);
+    expect(result).toMatchObject({ status: DiscrepancyStatus.MATCHED_EXACT, matchedBy: MatchedBy.INTERCONNECT_DIALOG });
+    expect(result?.findings).toEqual([{ cause: DiscrepancyCause.NUMBERS_DIFFER }]);
   });
 
   test("of a Call-ID alone do not join numbers that contradict: switches have used one for two calls", () => {
@@ -110,8 +112,8 @@ describe("row 1: ids of the signalling", () => {
       [answered, failed],
     ]) {
       expect(tellResults(match(platform, [carrier]), ({ status }) => status)).toEqual({
-        "leg-0": MatchStatus.NOT_REPORTED,
-        "leg-1/sbc2-17": MatchStatus.WITHIN_TOLERANCE,
+        "leg-0": DiscrepancyStatus.NOT_REPORTED,
+        "leg-1/sbc2-17": DiscrepancyStatus.WITHIN_TOLERANCE,
       });
     }
   });
@@ -142,7 +144,7 @@ describe("row 2: a pair that fits in every figure", () => {
   test("is found first among five tries of a hunt group of which the last was answered", () => {
     const tries = [0, 8, 16, 24].map((seconds, index) => at(`p${index}`, seconds * SECOND_MS, null));
     const results = match([...tries, at("p4", 32_000, 61_000)], [atCarrier("c", 32_400, 61_000)]);
-    expect(tellResults(results, ({ status }) => status)).toMatchObject({ "p4/c": MatchStatus.MATCHED_EXACT });
+    expect(tellResults(results, ({ status }) => status)).toMatchObject({ "p4/c": DiscrepancyStatus.MATCHED_EXACT });
   });
 
   test("solves a crowd of hundreds in which each counterpart is a tenth of a second away", () => {
@@ -152,7 +154,7 @@ describe("row 2: a pair that fits in every figure", () => {
       starts.map((startMs, index) => atCarrier(`c${index}`, startMs + 100, 4_000 + (index % 3) * 1_500)),
     );
     expect(results.map(nameOf).sort()).toEqual(starts.map((_, index) => `p${index}/c${index}`).sort());
-    expect(new Set(results.map(({ status }) => status))).toEqual(new Set([MatchStatus.MATCHED_EXACT]));
+    expect(new Set(results.map(({ status }) => status))).toEqual(new Set([DiscrepancyStatus.MATCHED_EXACT]));
   });
 
   test("rests on its own neighbours only: the span of one in a crowd is not the crowd's", () => {
@@ -196,8 +198,8 @@ describe("row 3: like answers and times", () => {
   test("goes before a call of which one side says unanswered, though that is nearer", () => {
     const results = match([at("p1", 0, null), at("p2", 1_500, 30_000)], [atCarrier("c", 100, 38_000)]);
     expect(tellResults(results, ({ status }) => status)).toMatchObject({
-      p1: MatchStatus.NOT_REPORTED,
-      "p2/c": MatchStatus.DURATION_MISMATCH,
+      p1: DiscrepancyStatus.NOT_REPORTED,
+      "p2/c": DiscrepancyStatus.DURATION_MISMATCH,
     });
   });
 });
@@ -244,14 +246,14 @@ describe("what is refused", () => {
 
   test("is not a pair that begins together, whatever its lengths: that is one call, and a mismatch", () => {
     const results = match([at("p", 0, 10_000)], [atCarrier("c", 500, 40 * MINUTE_MS)]);
-    expect(results).toMatchObject([{ status: MatchStatus.DURATION_MISMATCH }]);
+    expect(results).toMatchObject([{ status: DiscrepancyStatus.DURATION_MISMATCH }]);
   });
 
   test("is a pair of two Call-IDs, and the explanation says so", () => {
     const platform = [platformCall("p", {}, { ids: { dialogCallId: "one@192.0.2.1" } })];
     const carrier = [carrierCall("c", { startMs: TEN + 100 }, { ids: { dialogCallId: "two@192.0.2.1" } })];
     expect(match(platform, carrier).map(nameOf)).toEqual(["p", "c"]);
-    const target = { side: Side.PLATFORM, recordId: "p", recordDate: "2026-06-01" } as const;
+    const target = { side: PLATFORM_SIDE, recordId: "p", recordDate: "2026-06-01" } as const;
     const refused = explainCall(matchingInput(platform, carrier), target)?.refused;
     expect(refused).toMatchObject([{ record: { recordId: "c" } }]);
     expect(refused?.[0]?.explanation).toContain("another Call-ID");
@@ -262,7 +264,7 @@ describe("what is refused", () => {
     const other = { ids: { sessionId: `${"1".repeat(32)};${"2".repeat(32)}` } };
     const beside = [carrierCall("c", { startMs: TEN + 12_000, connectedMs: 5_900 }, other)];
     expect(match(platform, beside).map(nameOf)).toEqual(["p", "c"]);
-    const target = { side: Side.PLATFORM, recordId: "p", recordDate: "2026-06-01" } as const;
+    const target = { side: PLATFORM_SIDE, recordId: "p", recordDate: "2026-06-01" } as const;
     const refused = explainCall(matchingInput(platform, beside), target)?.refused;
     expect(refused?.[0]?.explanation).toContain("another ICID or Session-ID");
     const replaced = [
@@ -278,9 +280,9 @@ describe("what is refused", () => {
       [atCarrier("c1", 300, 30_000), atCarrier("copy", 900, 30_000)],
     );
     expect(tellResults(results, ({ status }) => status)).toEqual({
-      "p1/c1": MatchStatus.MATCHED_EXACT,
-      p2: MatchStatus.MISSING_AT_CARRIER,
-      copy: MatchStatus.DUPLICATE_AT_CARRIER,
+      "p1/c1": DiscrepancyStatus.MATCHED_EXACT,
+      p2: DiscrepancyStatus.MISSING_AT_CARRIER,
+      copy: DiscrepancyStatus.DUPLICATE_AT_CARRIER,
     });
   });
 
@@ -296,9 +298,9 @@ describe("what is refused", () => {
       { agreement: inbound },
     );
     expect(tellResults(results, ({ status }) => status)).toEqual({
-      "p1/c1": MatchStatus.MATCHED_EXACT,
-      "p2/c2": MatchStatus.WITHIN_TOLERANCE,
-      copy: MatchStatus.DUPLICATE_AT_PLATFORM,
+      "p1/c1": DiscrepancyStatus.MATCHED_EXACT,
+      "p2/c2": DiscrepancyStatus.WITHIN_TOLERANCE,
+      copy: DiscrepancyStatus.DUPLICATE_AT_PLATFORM,
     });
   });
 
@@ -308,9 +310,9 @@ describe("what is refused", () => {
       [carrierCall("c1", { connectedMs: 30_000 }, { ids: IDS }), atCarrier("c2", 40_000, 31_000)],
     );
     expect(tellResults(results, ({ status }) => status)).toEqual({
-      "p1/c1": MatchStatus.MATCHED_EXACT,
-      copy: MatchStatus.DUPLICATE_AT_PLATFORM,
-      c2: MatchStatus.MISSING_AT_PLATFORM,
+      "p1/c1": DiscrepancyStatus.MATCHED_EXACT,
+      copy: DiscrepancyStatus.DUPLICATE_AT_PLATFORM,
+      c2: DiscrepancyStatus.MISSING_AT_PLATFORM,
     });
   });
 });
@@ -322,7 +324,7 @@ test("hundreds of records that begin together and last alike are AMBIGUOUS, for 
     starts.map((startMs, index) => atCarrier(`c${index}`, startMs + 200)),
   );
   expect(results).toHaveLength(202);
-  expect(new Set(results.map(({ status }) => status))).toEqual(new Set([MatchStatus.AMBIGUOUS]));
+  expect(new Set(results.map(({ status }) => status))).toEqual(new Set([DiscrepancyStatus.AMBIGUOUS]));
 });
 
 describe("a call that the platform split", () => {
@@ -336,8 +338,8 @@ describe("a call that the platform split", () => {
     ]) {
       const results = match(platform, [carrierCall("c", { connectedMs: 180_000 }, { ids: IDS })]);
       expect(tellResults(results, ({ status }) => status)).toEqual({
-        "p1/c": MatchStatus.MATCHED_EXACT,
-        p2: MatchStatus.PART_OF_CALL,
+        "p1/c": DiscrepancyStatus.MATCHED_EXACT,
+        p2: DiscrepancyStatus.PART_OF_CALL,
       });
       const [call, part] = results.toSorted((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
       expect(call?.platformMeasure?.connectedMs).toBe(180_000);
@@ -352,8 +354,8 @@ describe("a call that the platform split", () => {
       carrierCall("c2", { startMs: TEN + 65_000, ringMs: 0, connectedMs: 120_000 }, { ids: IDS }),
     ];
     const statuses = match([first, second], carrier).map(({ status }) => status);
-    expect(statuses).toContain(MatchStatus.MATCHED_EXACT);
-    expect(statuses).not.toContain(MatchStatus.DURATION_MISMATCH);
+    expect(statuses).toContain(DiscrepancyStatus.MATCHED_EXACT);
+    expect(statuses).not.toContain(DiscrepancyStatus.DURATION_MISMATCH);
   });
 
   test("by a transfer in its last seconds is one call, though the carrier's length is nearer to the first record", () => {
@@ -361,8 +363,8 @@ describe("a call that the platform split", () => {
     const next = platformCall("p2", { startMs: TEN + 65_000, ringMs: 0, connectedMs: 2_600 }, { ids: IDS });
     const results = match([first, next], [carrierCall("c", { connectedMs: 61_200 }, { ids: IDS })]);
     expect(tellResults(results, ({ status }) => status)).toEqual({
-      "p1/c": MatchStatus.WITHIN_TOLERANCE,
-      p2: MatchStatus.PART_OF_CALL,
+      "p1/c": DiscrepancyStatus.WITHIN_TOLERANCE,
+      p2: DiscrepancyStatus.PART_OF_CALL,
     });
   });
 
@@ -370,15 +372,15 @@ describe("a call that the platform split", () => {
     const copy = platformCall("p2", { startMs: TEN + 400, connectedMs: 60_000 }, { ids: IDS });
     const results = match([first, copy], [carrierCall("c", { connectedMs: 60_000 }, { ids: IDS })]);
     expect(results.map(({ status }) => status).sort()).toEqual([
-      MatchStatus.MATCHED_EXACT,
-      MatchStatus.DUPLICATE_AT_PLATFORM,
+      DiscrepancyStatus.MATCHED_EXACT,
+      DiscrepancyStatus.DUPLICATE_AT_PLATFORM,
     ]);
   });
 
   test("explains its further part by the call that it is of", () => {
     const input = matchingInput([first, second], [carrierCall("c", { connectedMs: 180_000 }, { ids: IDS })]);
-    const evidence = explainCall(input, { side: Side.PLATFORM, recordId: "p2", recordDate: "2026-06-01" });
-    expect(evidence?.result).toMatchObject({ status: MatchStatus.PART_OF_CALL });
+    const evidence = explainCall(input, { side: PLATFORM_SIDE, recordId: "p2", recordDate: "2026-06-01" });
+    expect(evidence?.result).toMatchObject({ status: DiscrepancyStatus.PART_OF_CALL });
     expect(evidence?.steps.map(({ explanation }) => explanation).join(" ")).toContain(
       "later part of the call that began with p1 ",
     );
@@ -390,8 +392,8 @@ describe("a copy outside the reporting scope", () => {
     const inbound = { direction: 2 };
     const results = match([at("p1", 0, 600_000, inbound), at("p2", 800, 600_000, inbound)], []);
     expect(tellResults(results, ({ status, duplicateOf }) => [status, duplicateOf?.recordId])).toEqual({
-      p1: [MatchStatus.NOT_REPORTED, undefined],
-      p2: [MatchStatus.DUPLICATE_AT_PLATFORM, "p1"],
+      p1: [DiscrepancyStatus.NOT_REPORTED, undefined],
+      p2: [DiscrepancyStatus.DUPLICATE_AT_PLATFORM, "p1"],
     });
   });
 
@@ -402,14 +404,17 @@ describe("a copy outside the reporting scope", () => {
       { nowMs: TEN + HOUR_MS },
     );
     expect(tellResults(matchCalls(input), ({ status }) => status)).toEqual({
-      "p1/c": MatchStatus.MATCHED_EXACT,
-      p2: MatchStatus.DUPLICATE_AT_PLATFORM,
+      "p1/c": DiscrepancyStatus.MATCHED_EXACT,
+      p2: DiscrepancyStatus.DUPLICATE_AT_PLATFORM,
     });
   });
 
   test("is not what a second try is that rang for another time", () => {
     const results = match([at("p1", 0, null, { endMs: TEN + 500 }), at("p2", 1_500, null)], []);
-    expect(results.map(({ status }) => status)).toEqual([MatchStatus.NOT_REPORTED, MatchStatus.NOT_REPORTED]);
+    expect(results.map(({ status }) => status)).toEqual([
+      DiscrepancyStatus.NOT_REPORTED,
+      DiscrepancyStatus.NOT_REPORTED,
+    ]);
   });
 });
 

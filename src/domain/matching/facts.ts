@@ -1,11 +1,11 @@
 import type { Party } from "../calls/party.ts";
 import type { RoundingRule } from "../carriers/carrier.ts";
 
-// What matching knows of a record: the tip of its identity, times in milliseconds since 1970, UTC.
-// A voided record has the facts of the newest revision that reported the call, for a VOID may name
-// no more than an identity.
+// What matching knows of a record's tip; times are milliseconds since 1970, UTC. A voided record
+// has the facts of its newest revision that reported the call, since a VOID may hold nothing but an
+// identity.
 
-/** Names one revision of one record of one side. */
+/** One revision of one record of one side. */
 export interface RecordRef {
   readonly recordId: string;
   /** `YYYY-MM-DD`, UTC. */
@@ -13,9 +13,9 @@ export interface RecordRef {
   readonly revision: number;
 }
 
-/** Ids of the signalling that both sides may have seen. */
+/** Signalling ids that both sides may have seen. */
 export interface CorrelationIds {
-  /** Call-ID of the dialog that crosses the trunk; tags only tell when both sides have them. */
+  /** Call-ID of the dialog on the trunk; tags count only when both sides have them. */
   readonly dialogCallId?: string | undefined;
   readonly dialogFromTag?: string | undefined;
   readonly dialogToTag?: string | undefined;
@@ -23,7 +23,6 @@ export interface CorrelationIds {
   readonly sessionId?: string | undefined;
 }
 
-/** What both sides' records have in common. */
 export interface CommonFacts extends RecordRef {
   readonly isVoid: boolean;
   /** 1 OUTBOUND, 2 INBOUND; 0 of a VOID whose call was never reported. */
@@ -41,19 +40,19 @@ export interface CommonFacts extends RecordRef {
   readonly connectedMs?: number | undefined;
   readonly trunkId?: string | undefined;
   readonly customerId?: string | undefined;
-  /** The number that the call is attributed to, E.164. */
+  /** The number that the call belongs to, E.164. */
   readonly phoneNumber?: string | undefined;
-  /** Position in its feed, and when Tandem committed it. */
+  /** Position in its feed. */
   readonly sequence: bigint;
   readonly ingestMs: number;
   /**
-   * When the first revision of its identity was committed: a correction does not make a record
-   * late. Absent: as ingestMs.
+   * When the first revision was committed: corrections do not make a record late. Absent: like
+   * ingestMs.
    */
   readonly firstIngestMs?: number;
 }
 
-/** A call detail record: the platform's side. */
+/** The platform's call detail record. */
 export interface PlatformFacts extends CommonFacts {
   readonly callId?: string | undefined;
   readonly isPartial: boolean;
@@ -63,28 +62,26 @@ export interface PlatformFacts extends CommonFacts {
   readonly totalMs?: number | undefined;
 }
 
-/** With which record of the platform's one of the carrier's was paired, and how. */
+/** The platform's record that a carrier's record was paired with, and how. */
 export interface KnownJoin {
   readonly recordId: string;
   readonly recordDate: string;
-  /** A MatchedBy. */
   readonly by: number;
-  /** Whether nothing else could have been paired with either of both. */
+  /** Whether neither had another candidate. */
   readonly isAlone: boolean;
 }
 
-/** A call duration: the carrier's side. */
+/** The carrier's duration. */
 export interface CarrierFacts extends CommonFacts {
   /** The platform's record id that the carrier sent back. */
   readonly echoedRecordId?: string | undefined;
   /**
-   * The platform's record that it was paired with before a number of either was erased: they stay
-   * together, whatever is left to compare.
+   * The platform's record that it was paired with before a number was erased; they stay together.
    */
   readonly joinedTo?: KnownJoin | undefined;
   readonly billedS?: number | undefined;
   readonly roundingRule?: RoundingRule | undefined;
-  /** Resolution of its times, milliseconds, 1 or more. */
+  /** Milliseconds, 1 or more. */
   readonly resolutionMs: number;
   readonly part?:
     | { readonly index: number; readonly count?: number | undefined; readonly isLast?: boolean | undefined }
@@ -93,64 +90,54 @@ export interface CarrierFacts extends CommonFacts {
 
 /** The clock offset of a carrier's trunk and UTC hour. */
 export interface ClockOffset {
-  /** Carrier minus platform: a multiple of 900,000, and a rest of at most 450,000 either way. */
+  /** Carrier minus platform: a multiple of 15 min, and a rest of at most 7.5 min either way. */
   readonly offsetMs: number;
-  /** A zone shift may have a rest, which is a skew. */
+  /** A ZONE_SHIFT may also contain a skew. */
   readonly kind: "ZONE_SHIFT" | "CLOCK_SKEW" | "NONE";
-  /** Unambiguous pairs that it was judged by; 0: there were too few. */
+  /** Pairs that it rests on; 0: too few. */
   readonly pairCount: number;
   /** The share of those pairs that agree, 0..1. */
   readonly ratio: number;
-  /** Whether pairs of the hours around had to be asked as well. */
+  /** Whether surrounding hours were needed. */
   readonly isAround?: boolean;
-  /**
-   * Another that calls of the same hour have: a clock that is set back runs through an hour twice,
-   * once off and once right.
-   */
+  /** A second offset of the same hour: a clock that is set back runs through an hour twice. */
   readonly second?: ClockOffset;
 }
 
-/**
- * A rounding rule, and whether it was inferred from the carrier's trunk and day instead of
- * declared.
- */
+/** A rounding rule, and whether it was inferred or declared. */
 export interface KnownRounding {
   readonly rule: RoundingRule;
   readonly isInferred: boolean;
   readonly pairCount: number;
   readonly ratio: number;
-  /** Of a rule that bills show: what the connected durations beside them show. */
+  /** For a rule inferred from bills: what connected durations show. */
   readonly ofConnected?: KnownRounding;
 }
 
-/** What was agreed with the carrier, as matching needs it. */
+/** The agreement, as far as matching needs it. */
 export interface MatchingAgreement {
   readonly toleranceMs: number;
   readonly graceMs: number;
-  /** In force at an instant; undefined: nothing has to be reported then. */
+  /** The reporting scope at an instant; undefined: nothing must be reported. */
   readonly scopeAt: (
     instantMs: number,
   ) =>
     | { readonly directions: readonly number[]; readonly unanswered: boolean; readonly emergency: boolean }
     | undefined;
-  /** Declared. */
   readonly roundingRule?: RoundingRule | undefined;
 }
 
-/** Everything that a run of the matcher depends on. */
+/** Everything that matching depends on. */
 export interface MatchingInput {
   readonly platform: readonly PlatformFacts[];
   readonly carrier: readonly CarrierFacts[];
   readonly agreement: MatchingAgreement;
   /**
-   * The offset of the trunk and hour of a carrier's record (by its own, uncorrected start).
-   * Undefined: nothing to judge it by.
+   * The clock offset of a record's trunk and hour, by its own uncorrected start; undefined:
+   * unknown.
    */
   readonly offsetOf: (record: CarrierFacts) => ClockOffset | undefined;
-  /**
-   * The rule of a carrier's trunk and day, inferred; a record's own or the declared one goes before
-   * it.
-   */
+  /** The rule inferred for a trunk and day. A record's own rule and a declared rule come first. */
   readonly roundingOf: (record: CarrierFacts) => KnownRounding | undefined;
   readonly nowMs: number;
 }

@@ -1,10 +1,7 @@
 import type { CorrelationIds } from "./facts.ts";
 import { dialogTexts, icidTexts, sessionTexts } from "./signalling-ids.ts";
 
-/**
- * What a record's ids of the signalling are looked up by: the texts of each kind, the best kind
- * first.
- */
+/** The texts by which a record's ids are looked up, by kind; the best kind first. */
 export function idTexts(ids: CorrelationIds): readonly (readonly string[])[] {
   return [
     dialogTexts(ids).map((text) => `dialog/${text}`),
@@ -14,8 +11,8 @@ export function idTexts(ids: CorrelationIds): readonly (readonly string[])[] {
 }
 
 /**
- * A hash of a text for a bigint column: two FNV-1a of 32 bits with different starts. What it finds
- * is compared in full afterwards.
+ * A 64-bit hash for a bigint column: two 32-bit FNV-1a with different starts. Hits are compared in
+ * full afterwards.
  */
 export function hash64(text: string): bigint {
   let low = 0x811c9dc5;

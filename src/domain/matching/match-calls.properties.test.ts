@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { canonical, crowdedRecords, DAY_MS, matchingInput, TEN } from "../../../test/support/matching-calls.ts";
+import { DiscrepancyStatus } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import type { CommonFacts } from "./facts.ts";
 import { matchCalls } from "./match-calls.ts";
-import { MatchStatus } from "./result.ts";
 
 const RUNS = { numRuns: 300 };
 
@@ -99,7 +99,7 @@ test("voided records pair with voided ones only, and a pair is of one direction"
         const records = [...(result.platform ? [result.platform] : []), ...result.carrier];
         expect(new Set(records.map(({ isVoid }) => isVoid)).size).toBe(1);
         expect(new Set(records.map(({ direction }) => direction)).size).toBe(1);
-        expect(result.status === MatchStatus.VOIDED).toBe(records[0]?.isVoid);
+        expect(result.status === DiscrepancyStatus.VOIDED).toBe(records[0]?.isVoid);
       }
     }),
     RUNS,
@@ -111,7 +111,7 @@ test("a pair that disagrees has a cause, and UNKNOWN stands alone", () => {
     fc.property(crowdedRecords, ({ platform, carrier }) => {
       for (const { status, findings } of matchCalls(matchingInput(platform, carrier))) {
         const causes = findings.map(({ cause }) => cause);
-        if (status === MatchStatus.DURATION_MISMATCH || status === MatchStatus.ANSWER_STATE_MISMATCH) {
+        if (status === DiscrepancyStatus.DURATION_MISMATCH || status === DiscrepancyStatus.ANSWER_STATE_MISMATCH) {
           expect(causes.length).toBeGreaterThan(0);
         }
         if (causes.includes(8)) expect(causes).toEqual([8]);

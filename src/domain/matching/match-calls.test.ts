@@ -18,9 +18,17 @@ import {
   TEN,
   tellResults,
 } from "../../../test/support/matching-calls.ts";
+import {
+  ComparisonBasis,
+  DiscrepancyCause,
+  DiscrepancyStatus,
+  MatchedBy,
+  PendingReason,
+} from "../../gen/tandem/type/v1/discrepancy_pb.js";
+import { CARRIER_SIDE, PLATFORM_SIDE } from "../record-kind.ts";
 import type { CarrierFacts, ClockOffset, MatchingInput, PlatformFacts } from "./facts.ts";
 import { matchCalls } from "./match-calls.ts";
-import { Basis, type CallResult, MatchCause, MatchedBy, MatchStatus, PendingReason, Side } from "./result.ts";
+import type { CallResult } from "./result.ts";
 
 describe("numbers and time", () => {
   test("tell apart the calls of a pair that calls each other many times within minutes", () => {
@@ -31,7 +39,7 @@ describe("numbers and time", () => {
       calls.map((call, index) => carrierCall(`c${index}`, { ...call, startMs: call.startMs + 700 })),
     );
     expect(tellResults(results, ({ status }) => status)).toEqual(
-      Object.fromEntries(calls.map((_, index) => [`p${index}/c${index}`, MatchStatus.MATCHED_EXACT])),
+      Object.fromEntries(calls.map((_, index) => [`p${index}/c${index}`, DiscrepancyStatus.MATCHED_EXACT])),
     );
   });
 
@@ -54,7 +62,9 @@ describe("numbers and time", () => {
   test("match a call over midnight, whose records have other dates", () => {
     const midnight = Date.UTC(2026, 5, 2);
     const results = match([at("p", midnight - 400)], [atCarrier("c", midnight + 300)]);
-    expect(results.map((result) => [nameOf(result), result.status])).toEqual([["p/c", MatchStatus.MATCHED_EXACT]]);
+    expect(results.map((result) => [nameOf(result), result.status])).toEqual([
+      ["p/c", DiscrepancyStatus.MATCHED_EXACT],
+    ]);
     expect(results[0]?.carrier[0]?.recordDate).toBe("2026-06-02");
   });
 
@@ -67,7 +77,7 @@ describe("numbers and time", () => {
       starts.map((startMs, index) => at(`p${index}`, startMs, 30 * MINUTE_MS)),
       starts.map((startMs, index) => atCarrier(`c${index}`, startMs + 900, 30 * MINUTE_MS)),
     );
-    expect(results.map(({ status }) => status)).toEqual(starts.map(() => MatchStatus.MATCHED_EXACT));
+    expect(results.map(({ status }) => status)).toEqual(starts.map(() => DiscrepancyStatus.MATCHED_EXACT));
     expect(results.map(nameOf)).toEqual(starts.map((__, index) => `p${index}/c${index}`));
   });
 
@@ -93,7 +103,7 @@ describe("numbers and time", () => {
   test("compare an unanswered call by its invite, and with what there is when neither time is alike", () => {
     const unanswered = platformCall("p", { connectedMs: null });
     expect(match([unanswered], [carrierCall("c")]).map(({ status }) => status)).toEqual([
-      MatchStatus.ANSWER_STATE_MISMATCH,
+      DiscrepancyStatus.ANSWER_STATE_MISMATCH,
     ]);
     const { inviteMs: _, ...answerOnly } = carrierCall("c");
     expect(match([unanswered], [answerOnly]).map(nameOf)).toEqual(["p/c"]);
@@ -120,8 +130,8 @@ describe("numbers and time", () => {
   test("do not match calls of opposite directions", () => {
     const inbound = carrierCall("c", {}, { direction: 2 });
     expect(match([platformCall("p")], [inbound]).map(({ status }) => status)).toEqual([
-      MatchStatus.MISSING_AT_CARRIER,
-      MatchStatus.NOT_REPORTED,
+      DiscrepancyStatus.MISSING_AT_CARRIER,
+      DiscrepancyStatus.NOT_REPORTED,
     ]);
   });
 
@@ -136,7 +146,7 @@ describe("numbers and time", () => {
     const more = many(101);
     const ambiguous = match(more.platform, more.carrier);
     expect(ambiguous).toHaveLength(202);
-    expect(new Set(ambiguous.map(({ status }) => status))).toEqual(new Set([MatchStatus.AMBIGUOUS]));
+    expect(new Set(ambiguous.map(({ status }) => status))).toEqual(new Set([DiscrepancyStatus.AMBIGUOUS]));
     expect(new Set(ambiguous.map(({ candidateCount }) => candidateCount))).toEqual(new Set([201]));
   });
 });
@@ -149,7 +159,7 @@ describe("correlation", () => {
       [platformCall("p", {}, { ids })],
       [carrierCall("near"), carrierCall("far", { startMs: TEN + DAY_MS }, { ids })],
     );
-    expect(matchedBy(results)).toMatchObject({ "p/far": MatchedBy.DIALOG });
+    expect(matchedBy(results)).toMatchObject({ "p/far": MatchedBy.INTERCONNECT_DIALOG });
   });
 
   test.each([
@@ -180,9 +190,9 @@ describe("correlation", () => {
       [carrierCall("c", {}, { ids }), carrierCall("copy", { startMs: TEN + 100 }, { ids })],
     );
     expect(tellResults(results, ({ status }) => status)).toEqual({
-      "p/c": MatchStatus.MATCHED_EXACT,
-      other: MatchStatus.MISSING_AT_CARRIER,
-      copy: MatchStatus.DUPLICATE_AT_CARRIER,
+      "p/c": DiscrepancyStatus.MATCHED_EXACT,
+      other: DiscrepancyStatus.MISSING_AT_CARRIER,
+      copy: DiscrepancyStatus.DUPLICATE_AT_CARRIER,
     });
   });
 
@@ -190,7 +200,7 @@ describe("correlation", () => {
     const all = { ...ids, icid: "icid-1", sessionId: "session-1" };
     const by = (others: CarrierFacts["ids"]) =>
       match([platformCall("p", {}, { ids: all })], [carrierCall("c", {}, { ids: others })])[0]?.matchedBy;
-    expect(by(all)).toBe(MatchedBy.DIALOG);
+    expect(by(all)).toBe(MatchedBy.INTERCONNECT_DIALOG);
     expect(by({ icid: "icid-1", sessionId: "session-1" })).toBe(MatchedBy.ICID);
     expect(by({ sessionId: "session-1" })).toBe(MatchedBy.SESSION_ID);
     expect(by({})).toBe(MatchedBy.NUMBERS_AND_TIME);
@@ -237,11 +247,17 @@ describe("a clock offset", () => {
     const results = matchCalls(
       matchingInput(platform, carrier, { offsetOf: (record) => (isShifted(record) ? zone(HOUR_MS) : undefined) }),
     );
-    expect(results.every(({ status }) => status === MatchStatus.MATCHED_EXACT)).toBe(true);
+    expect(results.every(({ status }) => status === DiscrepancyStatus.MATCHED_EXACT)).toBe(true);
     const shifted = results.filter(({ findings }) => findings.length > 0);
     expect(shifted.map(nameOf).sort()).toEqual(["b0/b0", "b1/b1", "b2/b2", "b3/b3"]);
     expect(shifted[0]?.findings).toEqual([
-      { cause: MatchCause.ZONE_SHIFT, suspectedSide: Side.CARRIER, offsetMs: HOUR_MS, pairCount: 40, ratio: 0.95 },
+      {
+        cause: DiscrepancyCause.ZONE_SHIFT,
+        suspectedSide: CARRIER_SIDE,
+        offsetMs: HOUR_MS,
+        pairCount: 40,
+        ratio: 0.95,
+      },
     ]);
     expect(shifted[0]?.offsetVoteMs).toBe(HOUR_MS);
   });
@@ -253,7 +269,7 @@ describe("a clock offset", () => {
         offsetOf: () => zone(offsetMs),
       }),
     );
-    expect(result).toMatchObject({ status: MatchStatus.MATCHED_EXACT, appliedOffsetMs: offsetMs, startMs: TEN });
+    expect(result).toMatchObject({ status: DiscrepancyStatus.MATCHED_EXACT, appliedOffsetMs: offsetMs, startMs: TEN });
     expect(result?.carrierMeasure?.inviteMs).toBe(TEN + offsetMs);
   });
 
@@ -267,9 +283,9 @@ describe("a clock offset", () => {
     ];
     const results = matchCalls(matchingInput(platform, carrier, { offsetOf: () => set }));
     expect(tellResults(results, ({ status, findings }) => [status, findings.length])).toEqual({
-      "p0/c0": [MatchStatus.MATCHED_EXACT, 1],
-      "p1/c1": [MatchStatus.MATCHED_EXACT, 0],
-      copy: [MatchStatus.DUPLICATE_AT_CARRIER, 0],
+      "p0/c0": [DiscrepancyStatus.MATCHED_EXACT, 1],
+      "p1/c1": [DiscrepancyStatus.MATCHED_EXACT, 0],
+      copy: [DiscrepancyStatus.DUPLICATE_AT_CARRIER, 0],
     });
   });
 
@@ -294,51 +310,55 @@ describe("a clock offset", () => {
 
 describe("durations", () => {
   test.each([
-    [100_000, MatchStatus.MATCHED_EXACT],
-    [102_000, MatchStatus.WITHIN_TOLERANCE],
-    [98_000, MatchStatus.WITHIN_TOLERANCE],
-    [102_001, MatchStatus.DURATION_MISMATCH],
-    [97_999, MatchStatus.DURATION_MISMATCH],
+    [100_000, DiscrepancyStatus.MATCHED_EXACT],
+    [102_000, DiscrepancyStatus.WITHIN_TOLERANCE],
+    [98_000, DiscrepancyStatus.WITHIN_TOLERANCE],
+    [102_001, DiscrepancyStatus.DURATION_MISMATCH],
+    [97_999, DiscrepancyStatus.DURATION_MISMATCH],
   ])("of 100,000 and %d ms come to status %d", (connectedMs, status) => {
     const [result] = match([platformCall("p")], [carrierCall("c", { connectedMs })]);
-    expect(result).toMatchObject({ status, basis: Basis.CONNECTED, toleranceMs: 2_000 });
+    expect(result).toMatchObject({ status, basis: ComparisonBasis.CONNECTED_DURATION, toleranceMs: 2_000 });
   });
 
   test("are not compared when neither side was answered", () => {
     const call = { connectedMs: null };
     expect(match([platformCall("p", call)], [carrierCall("c", call)])[0]).toMatchObject({
-      status: MatchStatus.MATCHED_UNANSWERED,
-      basis: Basis.NONE,
+      status: DiscrepancyStatus.MATCHED_UNANSWERED,
+      basis: ComparisonBasis.UNSPECIFIED,
     });
   });
 
   test.each([
     // 100 s are two increments of 60 s; the tolerance of 2 s crosses no boundary.
-    [100_000, 120, MatchStatus.MATCHED_EXACT],
-    [100_000, 60, MatchStatus.DURATION_MISMATCH],
-    [100_000, 180, MatchStatus.DURATION_MISMATCH],
+    [100_000, 120, DiscrepancyStatus.MATCHED_EXACT],
+    [100_000, 60, DiscrepancyStatus.DURATION_MISMATCH],
+    [100_000, 180, DiscrepancyStatus.DURATION_MISMATCH],
     // 119 s and 2 s more are three increments, 121 s and 2 s less are two.
-    [119_000, 120, MatchStatus.MATCHED_EXACT],
-    [119_000, 180, MatchStatus.WITHIN_TOLERANCE],
-    [121_000, 120, MatchStatus.WITHIN_TOLERANCE],
-    [122_000, 120, MatchStatus.WITHIN_TOLERANCE],
-    [122_001, 120, MatchStatus.DURATION_MISMATCH],
-    [118_000, 180, MatchStatus.DURATION_MISMATCH],
-    [118_001, 180, MatchStatus.WITHIN_TOLERANCE],
+    [119_000, 120, DiscrepancyStatus.MATCHED_EXACT],
+    [119_000, 180, DiscrepancyStatus.WITHIN_TOLERANCE],
+    [121_000, 120, DiscrepancyStatus.WITHIN_TOLERANCE],
+    [122_000, 120, DiscrepancyStatus.WITHIN_TOLERANCE],
+    [122_001, 120, DiscrepancyStatus.DURATION_MISMATCH],
+    [118_000, 180, DiscrepancyStatus.DURATION_MISMATCH],
+    [118_001, 180, DiscrepancyStatus.WITHIN_TOLERANCE],
   ])("of a carrier that has billed seconds only: %d ms and %d s come to status %d", (connectedMs, billedS, status) => {
     const { connectedMs: _, endMs: __, ...billed } = carrierCall("c", { connectedMs }, { billedS });
     const agreement = { ...AGREEMENT, roundingRule: { incrementS: 60, minimumS: 0 } };
     const [result] = matchCalls(matchingInput([platformCall("p", { connectedMs })], [billed], { agreement }));
-    expect(result).toMatchObject({ status, basis: Basis.BILLED, billedRule: { incrementS: 60, minimumS: 0 } });
+    expect(result).toMatchObject({
+      status,
+      basis: ComparisonBasis.BILLED_DURATION,
+      billedRule: { incrementS: 60, minimumS: 0 },
+    });
     expect(result?.carrierMeasure).not.toHaveProperty("connectedMs");
   });
 
   test("that one answered side does not have agree with nothing", () => {
     const { connectedMs: _, endMs: __, ...unknown } = carrierCall("c");
     expect(match([platformCall("p")], [unknown])[0]).toMatchObject({
-      status: MatchStatus.DURATION_MISMATCH,
-      basis: Basis.NONE,
-      findings: [{ cause: MatchCause.UNKNOWN }],
+      status: DiscrepancyStatus.DURATION_MISMATCH,
+      basis: ComparisonBasis.UNSPECIFIED,
+      findings: [{ cause: DiscrepancyCause.UNKNOWN }],
     });
   });
 });
@@ -347,11 +367,11 @@ describe("a cause", () => {
   test("is a stuck call for 43,200 s at one side, and says which", () => {
     const [carrier] = match([platformCall("p")], [carrierCall("c", { connectedMs: 43_200_500 })]);
     expect(carrier).toMatchObject({
-      status: MatchStatus.DURATION_MISMATCH,
+      status: DiscrepancyStatus.DURATION_MISMATCH,
       findings: [
         {
-          cause: MatchCause.STUCK_CALL,
-          suspectedSide: Side.CARRIER,
+          cause: DiscrepancyCause.STUCK_CALL,
+          suspectedSide: CARRIER_SIDE,
           timerMs: 43_200_000,
           explainedDeltaMs: 43_100_500,
         },
@@ -361,7 +381,7 @@ describe("a cause", () => {
       [platformCall("p", { connectedMs: 10_800_000 })],
       [carrierCall("c", { connectedMs: 5_400_000 })],
     );
-    expect(platform?.findings).toMatchObject([{ cause: MatchCause.STUCK_CALL, suspectedSide: Side.PLATFORM }]);
+    expect(platform?.findings).toMatchObject([{ cause: DiscrepancyCause.STUCK_CALL, suspectedSide: PLATFORM_SIDE }]);
   });
 
   test("is a stuck call for a timer's length with the ring time before it, of either side's ringing", () => {
@@ -369,11 +389,13 @@ describe("a cause", () => {
     const ringing = { ringMs: 9_000, connectedMs: 43_208_570 };
     const [result] = match([platformCall("p", { ringMs: 9_000 })], [carrierCall("c", ringing)]);
     expect(result).toMatchObject({
-      status: MatchStatus.DURATION_MISMATCH,
-      findings: [{ cause: MatchCause.STUCK_CALL, suspectedSide: Side.CARRIER, timerMs, explainedDeltaMs: 43_108_570 }],
+      status: DiscrepancyStatus.DURATION_MISMATCH,
+      findings: [
+        { cause: DiscrepancyCause.STUCK_CALL, suspectedSide: CARRIER_SIDE, timerMs, explainedDeltaMs: 43_108_570 },
+      ],
     });
     const [unexplained] = match([platformCall("p")], [carrierCall("c", { connectedMs: 43_208_570 })]);
-    expect(unexplained?.findings).toEqual([{ cause: MatchCause.UNKNOWN }]);
+    expect(unexplained?.findings).toEqual([{ cause: DiscrepancyCause.UNKNOWN }]);
   });
 
   test("is a zone shift and a skew at once, each with its part of the offset", () => {
@@ -384,11 +406,11 @@ describe("a cause", () => {
       }),
     );
     expect(result).toMatchObject({
-      status: MatchStatus.MATCHED_EXACT,
+      status: DiscrepancyStatus.MATCHED_EXACT,
       appliedOffsetMs: HOUR_MS + 95_000,
       findings: [
-        { cause: MatchCause.ZONE_SHIFT, suspectedSide: Side.CARRIER, offsetMs: HOUR_MS },
-        { cause: MatchCause.CLOCK_SKEW, offsetMs: 95_000 },
+        { cause: DiscrepancyCause.ZONE_SHIFT, suspectedSide: CARRIER_SIDE, offsetMs: HOUR_MS },
+        { cause: DiscrepancyCause.CLOCK_SKEW, offsetMs: 95_000 },
       ],
     });
   });
@@ -400,7 +422,7 @@ describe("a cause", () => {
     const carrier = [atCarrier("c0", TEN + 20_400), atCarrier("c1", TEN + 10 * MINUTE_MS + 400)];
     const results = matchCalls(matchingInput(platform, carrier, { offsetOf: () => set }));
     expect(tellResults(results, ({ findings }) => findings.map(({ cause }) => cause))).toEqual({
-      "p0/c0": [MatchCause.CLOCK_SKEW],
+      "p0/c0": [DiscrepancyCause.CLOCK_SKEW],
       "p1/c1": [],
     });
   });
@@ -408,11 +430,11 @@ describe("a cause", () => {
   test("is no stuck call for a genuine conference of three hours, nor when the other side has more than half", () => {
     const hours = { connectedMs: 10_800_000 };
     expect(match([platformCall("p", hours)], [carrierCall("c", hours)])[0]).toMatchObject({
-      status: MatchStatus.MATCHED_EXACT,
+      status: DiscrepancyStatus.MATCHED_EXACT,
       findings: [],
     });
     const [longer] = match([platformCall("p", { connectedMs: 5_400_001 })], [carrierCall("c", hours)]);
-    expect(longer?.findings).toEqual([{ cause: MatchCause.UNKNOWN }]);
+    expect(longer?.findings).toEqual([{ cause: DiscrepancyCause.UNKNOWN }]);
   });
 
   test("is ring time included when the carrier counts from the invite or from the ringing", () => {
@@ -423,7 +445,7 @@ describe("a cause", () => {
     ] as const) {
       const carrier = { ...carrierCall("c", call), connectedMs: countedMs };
       expect(match([platformCall("p", call)], [carrier])[0]?.findings).toEqual([
-        { cause: MatchCause.RING_TIME_INCLUDED, suspectedSide: Side.CARRIER, explainedDeltaMs },
+        { cause: DiscrepancyCause.RING_TIME_INCLUDED, suspectedSide: CARRIER_SIDE, explainedDeltaMs },
       ]);
     }
   });
@@ -433,10 +455,10 @@ describe("a cause", () => {
     const causesOf = (carrier: CarrierFacts) =>
       match([platformCall("p", call)], [carrier])[0]?.findings.map(({ cause }) => cause);
     // It answered with the platform, and ended 20 s later.
-    expect(causesOf(carrierCall("c", { ringMs: 20_800, connectedMs: 119_600 }))).toEqual([MatchCause.UNKNOWN]);
+    expect(causesOf(carrierCall("c", { ringMs: 20_800, connectedMs: 119_600 }))).toEqual([DiscrepancyCause.UNKNOWN]);
     // It took the ringing for the answer.
     expect(causesOf(carrierCall("c", { ringMs: 1_000, connectedMs: 119_000 }))).toEqual([
-      MatchCause.RING_TIME_INCLUDED,
+      DiscrepancyCause.RING_TIME_INCLUDED,
     ]);
   });
 
@@ -445,24 +467,24 @@ describe("a cause", () => {
     const rounded = carrierCall("c", {}, { connectedMs: 120_000, roundingRule });
     expect(match([platformCall("p")], [rounded])[0]?.findings).toEqual([
       {
-        cause: MatchCause.ROUNDING,
-        suspectedSide: Side.CARRIER,
+        cause: DiscrepancyCause.ROUNDING,
+        suspectedSide: CARRIER_SIDE,
         explainedDeltaMs: 20_000,
         roundingRule,
         ruleInferred: false,
       },
     ]);
     const other = carrierCall("c", {}, { connectedMs: 130_000, roundingRule });
-    expect(match([platformCall("p")], [other])[0]?.findings).toEqual([{ cause: MatchCause.UNKNOWN }]);
+    expect(match([platformCall("p")], [other])[0]?.findings).toEqual([{ cause: DiscrepancyCause.UNKNOWN }]);
   });
 
   test("is rounding on a pair that agrees only where the trunk and day show it", () => {
     const known = { rule: { incrementS: 6, minimumS: 0 }, isInferred: true, pairCount: 50, ratio: 0.98 };
     const pair = [[platformCall("p", { connectedMs: 101_000 })], [carrierCall("c", { connectedMs: 102_000 })]] as const;
-    expect(match(...pair)[0]).toMatchObject({ status: MatchStatus.WITHIN_TOLERANCE, findings: [] });
+    expect(match(...pair)[0]).toMatchObject({ status: DiscrepancyStatus.WITHIN_TOLERANCE, findings: [] });
     const [inferred] = matchCalls(matchingInput(...pair, { roundingOf: () => known }));
     expect(inferred?.findings).toMatchObject([
-      { cause: MatchCause.ROUNDING, ruleInferred: true, pairCount: 50, ratio: 0.98 },
+      { cause: DiscrepancyCause.ROUNDING, ruleInferred: true, pairCount: 50, ratio: 0.98 },
     ]);
   });
 
@@ -472,9 +494,9 @@ describe("a cause", () => {
     expect(inTime[0]?.findings).toEqual([]);
     const late = match([platformCall("p")], [carrierCall("c", {}, { ingestMs: graceEndMs + 1 })]);
     expect(late[0]).toMatchObject({
-      status: MatchStatus.MATCHED_EXACT,
+      status: DiscrepancyStatus.MATCHED_EXACT,
       graceEndMs,
-      findings: [{ cause: MatchCause.LATE, suspectedSide: Side.CARRIER, lateByMs: 1 }],
+      findings: [{ cause: DiscrepancyCause.LATE, suspectedSide: CARRIER_SIDE, lateByMs: 1 }],
     });
     const corrected = { ingestMs: graceEndMs + DAY_MS, firstIngestMs: graceEndMs, revision: 2 };
     expect(match([platformCall("p")], [carrierCall("c", {}, corrected)])[0]?.findings).toEqual([]);
@@ -485,7 +507,7 @@ describe("a cause", () => {
     const ingestMs = TEN + 3 * DAY_MS;
     const carrier = carrierCall("c", { startMs: TEN + 20_000, connectedMs: 43_200_000 }, { ingestMs });
     const [result] = matchCalls(matchingInput([platformCall("p")], [carrier], { offsetOf: () => offset }));
-    expect(causesOf(result)).toEqual([MatchCause.CLOCK_SKEW, MatchCause.STUCK_CALL, MatchCause.LATE]);
+    expect(causesOf(result)).toEqual([DiscrepancyCause.CLOCK_SKEW, DiscrepancyCause.STUCK_CALL, DiscrepancyCause.LATE]);
   });
 });
 
@@ -502,7 +524,7 @@ describe("a split call", () => {
       carrierCall(`c${index}`, part, { part: { index: index + 1, count: 2, isLast: index === 1 } }),
     );
     expect(match([platformCall("p", long)], carrier.toReversed())).toMatchObject([
-      { status: MatchStatus.MATCHED_EXACT, findings: [], carrier: [{ recordId: "c0" }, { recordId: "c1" }] },
+      { status: DiscrepancyStatus.MATCHED_EXACT, findings: [], carrier: [{ recordId: "c0" }, { recordId: "c1" }] },
     ]);
   });
 
@@ -516,12 +538,12 @@ describe("a split call", () => {
       const input = matchingInput([platformCall("p", long)], [carrier]);
       const graceEndMs = carrier.ingestMs + DAY_MS;
       expect(matchCalls({ ...input, nowMs: graceEndMs - 1 })).toMatchObject([
-        { status: MatchStatus.PENDING, pendingReason: PendingReason.MISSING_PART, graceEndMs },
+        { status: DiscrepancyStatus.PENDING, pendingReason: PendingReason.MISSING_PART, graceEndMs },
       ]);
       expect(matchCalls({ ...input, nowMs: graceEndMs })).toMatchObject([
         {
-          status: MatchStatus.DURATION_MISMATCH,
-          findings: [{ cause: MatchCause.SPLIT, suspectedSide: Side.CARRIER, explainedDeltaMs: deltaMs }],
+          status: DiscrepancyStatus.DURATION_MISMATCH,
+          findings: [{ cause: DiscrepancyCause.SPLIT, suspectedSide: CARRIER_SIDE, explainedDeltaMs: deltaMs }],
         },
       ]);
     },
@@ -536,11 +558,11 @@ describe("a split call", () => {
       ),
     );
     const platform = platformCall("p", { startMs: TEN - 5_000, connectedMs: 3 * HOUR_MS });
-    expect(match([platform], thirds)[0]).toMatchObject({ status: MatchStatus.MATCHED_EXACT });
+    expect(match([platform], thirds)[0]).toMatchObject({ status: DiscrepancyStatus.MATCHED_EXACT });
     const [result] = match([platform], thirds.toSpliced(1, 1));
     expect(nameOf(result as CallResult)).toBe("p/c0+c2");
-    expect(result).toMatchObject({ status: MatchStatus.DURATION_MISMATCH });
-    expect(causesOf(result)).toEqual([MatchCause.SPLIT]);
+    expect(result).toMatchObject({ status: DiscrepancyStatus.DURATION_MISMATCH });
+    expect(causesOf(result)).toEqual([DiscrepancyCause.SPLIT]);
   });
 
   test("without numbers is put together when it is of one dialog, or when the whole fits better than a part", () => {
@@ -548,7 +570,7 @@ describe("a split call", () => {
     const sameDialog = parts.map((part, index) => carrierCall(`c${index}`, part, { ids }));
     expect(match([platformCall("p", long)], sameDialog).map(nameOf)).toEqual(["p/c0+c1"]);
     const plain = parts.map((part, index) => carrierCall(`c${index}`, part));
-    expect(match([platformCall("p", long)], plain)).toMatchObject([{ status: MatchStatus.MATCHED_EXACT }]);
+    expect(match([platformCall("p", long)], plain)).toMatchObject([{ status: DiscrepancyStatus.MATCHED_EXACT }]);
     const shorter = platformCall("p", { ...long, connectedMs: 31 * MINUTE_MS });
     expect(match([shorter], plain).map(nameOf)).toEqual(["p/c0", "c1"]);
   });
@@ -563,8 +585,8 @@ describe("a split call", () => {
     const [result, ...others] = match([platform], left.toReversed());
     expect(others).toEqual([]);
     expect(nameOf(result as CallResult)).toBe(`p/${left.map(({ recordId }) => recordId).join("+")}`);
-    expect(result).toMatchObject({ status: MatchStatus.DURATION_MISMATCH });
-    expect(causesOf(result)).toEqual([MatchCause.SPLIT]);
+    expect(result).toMatchObject({ status: DiscrepancyStatus.DURATION_MISMATCH });
+    expect(causesOf(result)).toEqual([DiscrepancyCause.SPLIT]);
   });
 
   test("does not take what ends elsewhere, has another Call-ID, or begins as the call does", () => {
@@ -590,16 +612,16 @@ describe("a record that is left over", () => {
     const twin = platformCall("p2", { startMs: TEN + 1_500, connectedMs: 98_500 });
     const results = match([platformCall("p1"), twin], [carrierCall("c")]);
     expect(results).toMatchObject([
-      { platform: { recordId: "p1" }, status: MatchStatus.MATCHED_EXACT },
+      { platform: { recordId: "p1" }, status: DiscrepancyStatus.MATCHED_EXACT },
       {
         platform: { recordId: "p2" },
-        status: MatchStatus.DUPLICATE_AT_PLATFORM,
+        status: DiscrepancyStatus.DUPLICATE_AT_PLATFORM,
         duplicateOf: { recordId: "p1", revision: 1 },
       },
     ]);
     const apart = platformCall("p2", { startMs: TEN + 2_001 });
     expect(match([platformCall("p1"), apart], [carrierCall("c")]).map(({ status }) => status)).toContain(
-      MatchStatus.MISSING_AT_CARRIER,
+      DiscrepancyStatus.MISSING_AT_CARRIER,
     );
   });
 
@@ -610,8 +632,8 @@ describe("a record that is left over", () => {
       carrierCall("c2", { startMs: TEN + 9_000, connectedMs: 5_000 }, { ids }),
     ];
     expect(match([platformCall("p", {}, { ids })], carrier)).toMatchObject([
-      { status: MatchStatus.MATCHED_EXACT },
-      { status: MatchStatus.DUPLICATE_AT_CARRIER, duplicateOf: { recordId: "c1" } },
+      { status: DiscrepancyStatus.MATCHED_EXACT },
+      { status: DiscrepancyStatus.DUPLICATE_AT_CARRIER, duplicateOf: { recordId: "c1" } },
     ]);
   });
 
@@ -621,9 +643,9 @@ describe("a record that is left over", () => {
       [],
     );
     expect(tellResults(results, ({ status, duplicateOf }) => [status, duplicateOf?.recordId])).toEqual({
-      p1: [MatchStatus.MISSING_AT_CARRIER, undefined],
-      p2: [MatchStatus.DUPLICATE_AT_PLATFORM, "p1"],
-      p3: [MatchStatus.DUPLICATE_AT_PLATFORM, "p1"],
+      p1: [DiscrepancyStatus.MISSING_AT_CARRIER, undefined],
+      p2: [DiscrepancyStatus.DUPLICATE_AT_PLATFORM, "p1"],
+      p3: [DiscrepancyStatus.DUPLICATE_AT_PLATFORM, "p1"],
     });
   });
 
@@ -633,12 +655,12 @@ describe("a record that is left over", () => {
     const input = matchingInput([platform], [carrier]);
     const graceEnds = [platform.ingestMs + DAY_MS, (carrier.endMs ?? 0) + DAY_MS] as const;
     expect(matchCalls({ ...input, nowMs: graceEnds[0] - 1 })).toMatchObject([
-      { status: MatchStatus.PENDING, pendingReason: PendingReason.GRACE, graceEndMs: graceEnds[0] },
-      { status: MatchStatus.PENDING, pendingReason: PendingReason.GRACE, graceEndMs: graceEnds[1] },
+      { status: DiscrepancyStatus.PENDING, pendingReason: PendingReason.GRACE, graceEndMs: graceEnds[0] },
+      { status: DiscrepancyStatus.PENDING, pendingReason: PendingReason.GRACE, graceEndMs: graceEnds[1] },
     ]);
     expect(matchCalls({ ...input, nowMs: graceEnds[1] })).toMatchObject([
-      { status: MatchStatus.MISSING_AT_CARRIER, graceEndMs: graceEnds[0] },
-      { status: MatchStatus.MISSING_AT_PLATFORM, graceEndMs: graceEnds[1] },
+      { status: DiscrepancyStatus.MISSING_AT_CARRIER, graceEndMs: graceEnds[0] },
+      { status: DiscrepancyStatus.MISSING_AT_PLATFORM, graceEndMs: graceEnds[1] },
     ]);
   });
 
@@ -647,25 +669,25 @@ describe("a record that is left over", () => {
     ["unanswered", platformCall("p", { connectedMs: null })],
     ["to an emergency number", platformCall("p", {}, { isEmergency: true })],
   ])("is NOT_REPORTED and never missing when it is %s", (_, platform) => {
-    expect(match([platform], [])[0]?.status).toBe(MatchStatus.NOT_REPORTED);
+    expect(match([platform], [])[0]?.status).toBe(DiscrepancyStatus.NOT_REPORTED);
   });
 
   test("is NOT_REPORTED outside the dates of the scope, and the carrier's beyond the scope as well", () => {
     const agreement = { ...AGREEMENT, scopeAt: (ms: number) => (ms < TEN ? undefined : AGREEMENT.scopeAt(ms)) };
     const early = { startMs: TEN - 1 };
     const outside = matchCalls(matchingInput([platformCall("p", early)], [], { agreement }));
-    expect(outside[0]?.status).toBe(MatchStatus.NOT_REPORTED);
+    expect(outside[0]?.status).toBe(DiscrepancyStatus.NOT_REPORTED);
     const carrier = carrierCall("c", {}, { direction: 2 });
-    expect(match([], [carrier])[0]?.status).toBe(MatchStatus.NOT_REPORTED);
+    expect(match([], [carrier])[0]?.status).toBe(DiscrepancyStatus.NOT_REPORTED);
     const inbound = platformCall("p", {}, { direction: 2 });
-    expect(match([inbound], [carrier])[0]?.status).toBe(MatchStatus.MATCHED_EXACT);
+    expect(match([inbound], [carrier])[0]?.status).toBe(DiscrepancyStatus.MATCHED_EXACT);
   });
 });
 
 describe("a record's state", () => {
   test("keeps a call PENDING while the platform's record is partial, paired or not", () => {
     const partial = platformCall("p", { connectedMs: 10_000 }, { isPartial: true });
-    const pending = { status: MatchStatus.PENDING, pendingReason: PendingReason.PARTIAL_RECORD };
+    const pending = { status: DiscrepancyStatus.PENDING, pendingReason: PendingReason.PARTIAL_RECORD };
     expect(match([partial], [])).toMatchObject([pending]);
     expect(match([partial], [carrierCall("c")])).toMatchObject([{ ...pending, matchedBy: MatchedBy.NUMBERS_AND_TIME }]);
   });
@@ -673,9 +695,9 @@ describe("a record's state", () => {
   test("takes a correction as the record: the pair that disagreed agrees", () => {
     const wrong = carrierCall("c", { connectedMs: 150_000 });
     const corrected = carrierCall("c", {}, { revision: 2 });
-    expect(match([platformCall("p")], [wrong])[0]?.status).toBe(MatchStatus.DURATION_MISMATCH);
+    expect(match([platformCall("p")], [wrong])[0]?.status).toBe(DiscrepancyStatus.DURATION_MISMATCH);
     expect(match([platformCall("p")], [corrected])).toMatchObject([
-      { status: MatchStatus.MATCHED_EXACT, carrier: [{ revision: 2 }] },
+      { status: DiscrepancyStatus.MATCHED_EXACT, carrier: [{ revision: 2 }] },
     ]);
   });
 
@@ -683,13 +705,13 @@ describe("a record's state", () => {
     const voidedPlatform = platformCall("p", {}, { isVoid: true, revision: 2 });
     const voidedCarrier = carrierCall("c", {}, { isVoid: true, revision: 2 });
     expect(match([voidedPlatform], [voidedCarrier])).toMatchObject([
-      { status: MatchStatus.VOIDED, matchedBy: MatchedBy.NUMBERS_AND_TIME },
+      { status: DiscrepancyStatus.VOIDED, matchedBy: MatchedBy.NUMBERS_AND_TIME },
     ]);
     expect(match([platformCall("p")], [voidedCarrier]).map(({ status }) => status)).toEqual([
-      MatchStatus.MISSING_AT_CARRIER,
-      MatchStatus.VOIDED,
+      DiscrepancyStatus.MISSING_AT_CARRIER,
+      DiscrepancyStatus.VOIDED,
     ]);
-    expect(match([voidedPlatform], [])).toMatchObject([{ status: MatchStatus.VOIDED }]);
+    expect(match([voidedPlatform], [])).toMatchObject([{ status: DiscrepancyStatus.VOIDED }]);
   });
 
   test("leaves a VOID of a call that was never reported by itself", () => {
@@ -706,7 +728,7 @@ describe("a record's state", () => {
       ingestMs: TEN,
     };
     const results = match([platformCall("p", {}, { isVoid: true })], [bare]);
-    expect(results.map(({ status }) => status)).toEqual([MatchStatus.VOIDED, MatchStatus.VOIDED]);
+    expect(results.map(({ status }) => status)).toEqual([DiscrepancyStatus.VOIDED, DiscrepancyStatus.VOIDED]);
   });
 
   test("matches national numbers, international prefixes and routing prefixes with their E.164 form", () => {
@@ -743,6 +765,6 @@ function matchedBy(results: readonly CallResult[]) {
   return tellResults(results, (result) => result.matchedBy);
 }
 
-function causesOf(result: CallResult | undefined): MatchCause[] {
+function causesOf(result: CallResult | undefined): DiscrepancyCause[] {
   return result?.findings.map(({ cause }) => cause) ?? [];
 }

@@ -8,19 +8,15 @@ import { mergeKnownParts, mergeLeftParts } from "./pairing/split-calls.ts";
 import type { CallResult } from "./result.ts";
 
 /**
- * What became of each call: every record that is handed in is in exactly one result. Pure: the
- * order of the records does not matter, and records that have nothing to do with each other do not
- * change each other's results.
+ * The result of each call; every record is in exactly one result. Pure: the order of records does
+ * not matter, and unrelated records do not influence each other.
  */
 export function matchCalls(input: MatchingInput): CallResult[] {
   const { live, voided } = pairCalls(input);
   return [...judgePairing(live, input), ...judgeVoided(voided, input)];
 }
 
-/**
- * Which records belong together, before anything is judged. Voided records pair with voided ones
- * only.
- */
+/** Pairs records without judging them. Voided records pair with voided ones only. */
 export function pairCalls({ platform, carrier, offsetOf, agreement }: MatchingInput): {
   live: Pairing;
   voided: Pairing;

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { ALICE, BOB, CAROL, carrierCall, dialled, e164, RESTRICTED } from "../../../test/support/matching-calls.ts";
-import { type Party, PartyKind } from "../calls/party.ts";
+import { PartyKind } from "../../gen/tandem/type/v1/party_pb.js";
+import type { Party } from "../calls/party.ts";
 import { areContradicting, areSameParties, type CallNumbers, numbersOf } from "./number-keys.ts";
 
 function called(party: Party): CallNumbers {

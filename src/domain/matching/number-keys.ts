@@ -1,4 +1,5 @@
-import { isE164, type Party, PartyKind } from "../calls/party.ts";
+import { PartyKind } from "../../gen/tandem/type/v1/party_pb.js";
+import { isE164, type Party } from "../calls/party.ts";
 import {
   callingCodeIn,
   callingCodeOf,
@@ -12,40 +13,35 @@ import {
 import type { CommonFacts } from "./facts.ts";
 
 /**
- * A party's number in the form in which both sides' spellings can be compared. What its spelling
- * may mean goes first. A national number of no known country and a routing prefix have no meaning
- * without the plan of whoever wrote them: these are held against others from the right, where every
- * plan has the subscriber's digits.
+ * A party's number in a form that can be compared across spellings. What a spelling may mean comes
+ * first. A national number of an unknown country, or one with a routing prefix, has no meaning by
+ * itself: it is compared from the right, where every numbering plan has the subscriber's digits.
  */
 export interface NumberKey {
   readonly form: "E164" | "CODE" | "DIGITS" | "NAME";
   /**
-   * E.164 in its one form, without `+`; the digits of a code; the last unbroken digits of anything
-   * else; of a user name its text in lower case.
+   * E.164 without `+`, the digits of a code, the last unbroken digits of anything else, or a user
+   * name in lower case.
    */
   readonly digits: string;
   /**
-   * By which the number is found at the end of any spelling: without calling code and trunk prefix,
-   * most often one text.
+   * Endings by which any spelling of the number is found: without calling code and trunk prefix.
    */
   readonly nationalDigits: readonly string[];
-  /** Of anything else: the E.164 numbers that it may mean, without `+`. */
+  /** For anything but E.164: the numbers that it may mean, without `+`. */
   readonly readings: readonly string[];
-  /** Of an E.164 number its own, else that of the party's country; empty when unknown. */
+  /** The number's own calling code, or else that of the party's country; empty: unknown. */
   readonly callingCode: string;
-  /** The last three digits as a number, 0..999: every spelling of a number has the same. */
+  /** The last three digits, which every spelling shares: 0..999. */
   readonly tail: number;
 }
 
-/** What may be compared of one party; undefined: it shows no number and no name. */
+/** Undefined: the party shows no number and no name. */
 export function numberKeyOf(party: Party): NumberKey | undefined {
   return party.value === undefined ? undefined : keyOf(party, party.value);
 }
 
-/**
- * Which E.164 numbers a party may be, in every E.164 form, the likeliest first; none of a code or a
- * name.
- */
+/** The E.164 numbers that a party may be, likeliest first; none for a code or a name. */
 export function numbersOfParty(party: Party): readonly string[] {
   if (party.kind === PartyKind.E164) return party.value === undefined ? NOTHING : e164Forms(party.value);
   const key = party.kind === PartyKind.NON_E164 ? numberKeyOf(party) : undefined;
@@ -55,28 +51,27 @@ export function numbersOfParty(party: Party): readonly string[] {
 }
 
 /**
- * The numbers of a call that may be compared, each once: who called, and who was called. Empty:
- * that side is restricted or unavailable.
+ * The comparable numbers of who called and who was called, each once. Empty: restricted or
+ * unavailable.
  */
 export interface CallNumbers {
   readonly callers: readonly NumberKey[];
   readonly called: readonly NumberKey[];
 }
 
-/** What may be compared of a record's parties. */
 export function numbersOf({ calling, asserted, redirecting, called, dialed }: CommonFacts): CallNumbers {
   return { callers: keysOf(shown(calling), shown(asserted), shown(redirecting)), called: keysOf(called, dialed) };
 }
 
-// A caller that is hidden is written as text by many.
+// Many systems write a hidden caller as text.
 function shown(party: Party | undefined): Party | undefined {
   return party?.value !== undefined && isHiddenCaller(party.value) ? undefined : party;
 }
 
 /**
- * Whether two records are of the same parties: any of calling, asserted and redirecting equal, and
- * called or dialed equal. A side of the call that one record does not show is equal to any, as long
- * as the other side of the call is shown and equal.
+ * Whether two records have the same parties: any of calling, asserted and redirecting is equal, and
+ * so is called or dialed. A side that one record hides equals any, if the other side is shown and
+ * equal.
  */
 export function areSameParties(a: CallNumbers, b: CallNumbers): boolean {
   if (isEqual(a.called, b.called)) {
@@ -86,14 +81,13 @@ export function areSameParties(a: CallNumbers, b: CallNumbers): boolean {
 }
 
 /**
- * Whether two records cannot be of the same call: both show who called, or who was called, in
- * numbers, and none is equal.
+ * Whether two records cannot be one call: both show numbers of the same side, and none is equal.
  */
 export function areContradicting(a: CallNumbers, b: CallNumbers): boolean {
   return isContradicting(a.callers, b.callers) || isContradicting(a.called, b.called);
 }
 
-/** Whether any number of one list is the same as any of the other. */
+/** Whether the lists have a number in common. */
 export function isEqual(as: readonly NumberKey[], bs: readonly NumberKey[]): boolean {
   for (const a of as) {
     for (const b of bs) if (isSameNumber(a, b)) return true;
@@ -101,25 +95,24 @@ export function isEqual(as: readonly NumberKey[], bs: readonly NumberKey[]): boo
   return false;
 }
 
-/** Whether both lists have telephone numbers, and none of one is among the other's. */
+/** Whether both lists have telephone numbers but none in common. */
 export function isContradicting(as: readonly NumberKey[], bs: readonly NumberKey[]): boolean {
   if (!as.some(isTelephone) || !bs.some(isTelephone)) return false;
   return !as.some((a) => bs.some((b) => isSameNumber(a, b) || isLocal(a, b) || isLocal(b, a)));
 }
 
-// Dialled within an area, without its code: nothing says which area it is.
+// A number dialled without its area code may be in any area.
 function isLocal(local: NumberKey, number: NumberKey): boolean {
   if (local.form !== "DIGITS" || number.form === "NAME" || local.digits.length < MIN_SUFFIX) return false;
   return number.digits.endsWith(local.digits) && isSameCountry(local, number);
 }
 
 /**
- * Whether two spellings are of one number. E.164 numbers are the same when their one form is, names
- * when they are equal. Any other spelling is an E.164 number's when it may mean it, or when it ends
- * with all its digits, or with the national ones after a trunk or routing prefix; what stands
- * before may not be another country's calling code. Two such spellings are the same when they may
- * mean one number, or when one ends with the other, a trunk prefix left out, and that has at least
- * seven digits.
+ * Whether two spellings are the same number. E.164 numbers and names must be equal. Another
+ * spelling equals an E.164 number that it may mean, or that ends with all its digits, or with its
+ * national digits after a trunk or routing prefix; digits before that must not be another country's
+ * calling code. Two such spellings are equal when they may mean one number, or when one ends with
+ * the other, apart from a trunk prefix, and that has at least seven digits.
  */
 export function isSameNumber(a: NumberKey, b: NumberKey): boolean {
   if (a === b) return true;
@@ -135,14 +128,13 @@ export function isSameNumber(a: NumberKey, b: NumberKey): boolean {
 }
 
 const MIN_SUFFIX = 7;
-/** A national number this short, behind a prefix, would be found at the end of many others. */
+/** Shorter national numbers would be found at the end of many others. */
 const MIN_NATIONAL = 5;
 const MAX_REMEMBERED = 65_536;
 const NO_NUMBERS: readonly NumberKey[] = [];
 /**
- * What an erased number compares as: equal to an erased one and to nothing else. Were it as good as
- * hidden, it would be equal to any number, and a call of which it was erased could take the
- * counterpart of another.
+ * An erased number equals an erased one and nothing else. If it counted as hidden it would equal
+ * any number, and its call could take another's counterpart.
  */
 const NOTHING: readonly string[] = [];
 const ERASED: NumberKey = {
@@ -182,7 +174,7 @@ function readKey({ kind, countryCode }: Party, value: string): NumberKey | undef
   if (isE164(value)) return e164Key(value);
   const callingCode = callingCodeIn(countryCode);
   if (kind === PartyKind.SHORT_CODE || kind === PartyKind.EMERGENCY) {
-    // 112 is the same emergency number everywhere; a short code is its country's.
+    // 112 is the same everywhere; a short code belongs to its country.
     return digitsKey("CODE", value, kind === PartyKind.EMERGENCY ? "" : callingCode);
   }
   const { text, readings } = readSpelling(value, countryCode);
@@ -205,8 +197,7 @@ function readKey({ kind, countryCode }: Party, value: string): NumberKey | undef
   };
 }
 
-// Service codes (*31#) and routing prefixes (hexadecimal digits in ported numbers, Q.769.1) stand
-// before the digits.
+// Service codes (*31#) and routing prefixes (hexadecimal digits, Q.769.1) come before the digits.
 const PREFIXED = /^\+?[0-9A-F*#]*?([0-9]{2,})$/;
 
 function e164Key(number: string): NumberKey {
@@ -258,7 +249,6 @@ function endsWithNational(spelled: NumberKey, national: string, callingCode: str
   return !isCallingCode(code) || code === callingCode;
 }
 
-// One may have a trunk prefix where the other has a calling code.
 function endsWithSpelling({ digits: long }: NumberKey, { digits: short, callingCode }: NumberKey): boolean {
   if (short.length >= MIN_SUFFIX && long.endsWith(short)) return true;
   const national = short.replace(/^0/, "");
@@ -269,7 +259,7 @@ function endsWithSpelling({ digits: long }: NumberKey, { digits: short, callingC
 
 const ABROAD = /^(?:00|011)/;
 
-// A code is dialled as it is, or written behind its country's calling code.
+// A code is written as it is, or after its country's calling code.
 function isCode(long: NumberKey, short: NumberKey): boolean {
   if (long.digits === short.digits) return true;
   return short.callingCode !== "" && long.digits === short.callingCode + short.digits;

@@ -8,10 +8,10 @@ import {
   RESTRICTED,
   tellResults,
 } from "../../../test/support/matching-calls.ts";
+import { DiscrepancyStatus } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { isCallerRestricted } from "../privacy/subject.ts";
 import { matchCalls } from "./match-calls.ts";
 import { areContradicting, areSameParties, type CallNumbers, numbersOf } from "./number-keys.ts";
-import { MatchStatus } from "./result.ts";
 
 type Address = ReturnType<typeof dialled>;
 
@@ -82,7 +82,7 @@ test.each([
       [carrierCall("c", {}, { direction, calling: e164("+441632960155") })],
     ),
   );
-  expect(tellResults(results, ({ status }) => status)).toEqual({ "p/c": MatchStatus.MATCHED_EXACT });
+  expect(tellResults(results, ({ status }) => status)).toEqual({ "p/c": DiscrepancyStatus.MATCHED_EXACT });
 });
 
 test("a copy under another spelling of the number is a copy", () => {
@@ -96,7 +96,7 @@ test("a copy under another spelling of the number is a copy", () => {
     ),
   );
   expect(results.map(({ status }) => status).sort()).toEqual([
-    MatchStatus.MATCHED_EXACT,
-    MatchStatus.DUPLICATE_AT_CARRIER,
+    DiscrepancyStatus.MATCHED_EXACT,
+    DiscrepancyStatus.DUPLICATE_AT_CARRIER,
   ]);
 });

@@ -2,36 +2,33 @@ import type { RoundingRule } from "../carriers/carrier.ts";
 import type { CarrierFacts, KnownRounding, MatchingInput } from "./facts.ts";
 
 /**
- * A duration as a rule bills it, whole seconds: the minimum, and from there on each increment that
- * has begun.
+ * What a rule bills for a duration, whole seconds: the minimum, and then each increment that has
+ * begun.
  */
 export function applyRule({ incrementS, minimumS }: RoundingRule, connectedMs: number): number {
   const beyondS = Math.max(0, connectedMs / 1_000 - minimumS);
   return minimumS + Math.ceil(beyondS / incrementS) * incrementS;
 }
 
-/**
- * The rule by which a carrier's record was rounded: its own, else the declared one, else what was
- * inferred of its trunk and day.
- */
+/** The rule of a carrier's record: its own, else the declared one, else the inferred one. */
 export function ruleOf(record: CarrierFacts, { agreement, roundingOf }: MatchingInput): KnownRounding | undefined {
   const rule = record.roundingRule ?? agreement.roundingRule;
   return rule === undefined ? roundingOf(record) : { rule, isInferred: false, pairCount: 0, ratio: 1 };
 }
 
-/** Connected durations of a pair that differ, milliseconds. */
+/** Differing connected durations of a pair, milliseconds. */
 export interface RoundedLengths {
   readonly platformMs: number;
   readonly carrierMs: number;
-  /** Of the carrier's records: each part of a split call is rounded by itself. */
+  /** Number of carrier records; each part is rounded by itself. */
   readonly partCount: number;
 }
 
 /**
- * The rule that makes the difference of a pair: the record's own, else the declared one, else the
- * inferred one. A stated rule is how the bill is made; that the connected duration was rounded by
- * it as well shows when it is a whole number of increments. In a pair that agrees that may be
- * chance (one in 6,000 for 6 s), so that there only the rule counts that the trunk and day show.
+ * The rule that explains a pair's difference: the record's own, else the declared, else the
+ * inferred one. A stated rule concerns the bill; the connected duration was rounded too if it is a
+ * whole number of increments. In an agreeing pair that may be chance (1 in 6,000 for 6 s), so only
+ * the inferred rule counts there.
  */
 export function explainRounding(
   record: CarrierFacts,
@@ -49,10 +46,7 @@ export function explainRounding(
   return inferred !== undefined && isRoundedBy(inferred.rule, lengths, agreement.toleranceMs) ? inferred : undefined;
 }
 
-/**
- * Whether a rule makes the carrier's duration of the platform's. What is no difference between the
- * two may cross a boundary before it is rounded.
- */
+/** Whether the rule turns the platform's duration into the carrier's, within the tolerance. */
 export function isRoundedBy(
   rule: RoundingRule,
   { platformMs, carrierMs, partCount }: RoundedLengths,
@@ -65,15 +59,13 @@ export function isRoundedBy(
   return carrierMs >= leastS * 1_000 && carrierMs <= mostS * 1_000;
 }
 
-/** Votes of a trunk and day on how its carrier rounds, by what `roundingVotes` names. */
+/** Votes on rounding for a trunk and day, by the keys of `roundingVotes`. */
 export type RoundingCounts = Readonly<Record<string, number>>;
 
 /**
- * What a pair that was answered on both sides says of its carrier's rounding, as keys to count:
- * that it is a pair, and each increment that its duration is a multiple of while it is the
- * platform's, rounded up; and that it is a bill, and each rule that makes this bill of the
- * platform's duration. Nothing is said by a pair that differs by more than any rule makes, such as
- * a stuck call. Connected milliseconds of both sides, as far as the carrier gives them.
+ * The votes of a pair answered on both sides: that it is a pair, with each increment that explains
+ * its duration; and that it is a bill, with each rule that explains the bill. A difference larger
+ * than any rule makes, such as a stuck call, does not vote. Milliseconds.
  */
 export function roundingVotes(platformMs: number, carrierMs: number | undefined, billedS?: number): string[] {
   return [
@@ -83,9 +75,8 @@ export function roundingVotes(platformMs: number, carrierMs: number | undefined,
 }
 
 /**
- * The rule that at least 95 % of at least 20 bills of a trunk and day show; where there are no
- * bills, or they show none, the largest increment that as many of its connected durations show.
- * Undefined: none.
+ * The rule that at least 95 % of at least 20 bills of a trunk and day show; without bills, the
+ * largest increment that as many connected durations show. Undefined: none.
  */
 export function judgeRounding(votes: RoundingCounts): KnownRounding | undefined {
   const ofConnected = judgeConnected(votes);
@@ -112,9 +103,8 @@ function judgeConnected(votes: RoundingCounts): KnownRounding | undefined {
   return { rule: { incrementS, minimumS: 0 }, isInferred: true, pairCount, ratio };
 }
 
-// A call that is shorter than a minimum says nothing of the increment, and one that is longer
-// nothing of the minimum but where its increments begin: a rule explains either, or it is not the
-// rule.
+// A short call says nothing about the increment, and a long one little about the minimum, so a rule
+// must explain both.
 function billVotes(platformMs: number, billedS: number): string[] {
   const excessMs = billedS * 1_000 - platformMs;
   if (excessMs < -CLOCK_SLACK_MS || excessMs >= LONGEST_BILLED_S * 1_000) return [];
@@ -126,8 +116,7 @@ function billVotes(platformMs: number, billedS: number): string[] {
   return [BILLS, ...made.map(({ key }) => key)];
 }
 
-// Of rules that explain as much, the one with the largest increment, and of those the one with the
-// least minimum: nothing shows more.
+// Among equal rules: the largest increment, then the smallest minimum.
 function judgeBills(votes: RoundingCounts): KnownRounding | undefined {
   const pairCount = votes[BILLS] ?? 0;
   if (pairCount < MIN_PAIRS) return undefined;
@@ -137,20 +126,14 @@ function judgeBills(votes: RoundingCounts): KnownRounding | undefined {
   return { rule: best.rule, isInferred: true, pairCount, ratio: most / pairCount };
 }
 
-/**
- * The increments that are looked for, the largest first: a multiple of 60 is one of 30 and of 6 as
- * well.
- */
+/** Increments, largest first: a multiple of 60 is also one of 30 and 6. */
 const LARGEST_S = 60;
 const INCREMENTS_S = [LARGEST_S, 30, 6];
-/**
- * What carriers bill by: increments of 60, 30, 20, 15, 12, 10, 6, 5 and 1 s, after minimums up to
- * two minutes.
- */
+/** Usual increments and minimums of bills, seconds. */
 const BILL_INCREMENTS_S = [60, 30, 20, 15, 12, 10, 6, 5, 1];
 const BILL_MINIMUMS_S = [0, 5, 6, 10, 12, 15, 18, 20, 30, 45, 60, 90, 120];
 const LONGEST_BILLED_S = 121;
-/** Each once: a minimum of one increment is none, for whatever has begun is billed whole. */
+/** A minimum of one increment is no minimum. */
 const BILL_RULES = BILL_INCREMENTS_S.flatMap((incrementS) =>
   BILL_MINIMUMS_S.filter((minimumS) => minimumS !== incrementS).map((minimumS) => ({
     rule: { incrementS, minimumS },
@@ -159,7 +142,7 @@ const BILL_RULES = BILL_INCREMENTS_S.flatMap((incrementS) =>
 );
 const MIN_PAIRS = 20;
 const MIN_SHARE = 0.95;
-/** By so much two clocks may measure one call differently, milliseconds. */
+/** Two clocks may measure a call this differently, milliseconds. */
 export const CLOCK_SLACK_MS = 1_000;
 const PAIRS = "pairs";
 const BILLS = "bills";

@@ -1,17 +1,14 @@
-import { PartyKind } from "../calls/party.ts";
+import { PartyKind } from "../../gen/tandem/type/v1/party_pb.js";
 import type { CarrierUnit, PlatformUnit } from "./call-unit.ts";
 import type { MatchingAgreement } from "./facts.ts";
 
-/**
- * Whether the carrier has to report a call of the platform's. One that is still going on may yet be
- * answered.
- */
+/** Whether the carrier must report the platform's call. A call in progress may yet be answered. */
 export function isPlatformInScope({ facts, startMs }: PlatformUnit, agreement: MatchingAgreement): boolean {
   const { direction, isEmergency, isPartial, answered } = facts;
   return isInScope({ direction, isEmergency, answered: answered || isPartial, startMs }, agreement);
 }
 
-/** Whether a call that the carrier reported is one that it has to. */
+/** Whether the carrier had to report this call. */
 export function isCarrierInScope({ facts, startMs, answered }: CarrierUnit, agreement: MatchingAgreement): boolean {
   const isEmergency = facts.called?.kind === PartyKind.EMERGENCY || facts.dialed?.kind === PartyKind.EMERGENCY;
   return isInScope({ direction: facts.direction, isEmergency, answered, startMs }, agreement);

@@ -1,23 +1,22 @@
 import type { CorrelationIds } from "./facts.ts";
 
-// Ids of the signalling are compared as what they name, and not as they were written: switches copy
-// header fields with their quotes, parameters and nil values into records.
+// Ids are compared by what they name, not as written: switches copy quotes, parameters and nil
+// values into records.
 
 /**
- * Of each kind the texts by which another record of the same call is found: two that share none are
- * of no common id of the kind.
+ * Texts by which other records of the call are found: records without a common text share no id.
  */
 export function dialogTexts({ dialogCallId }: CorrelationIds): string[] {
   const callId = plain(dialogCallId);
   return callId === "" ? [] : [callId];
 }
 
-/** The tags of the dialog, without an order: each side may have written its own tag as local. */
+/** The dialog's tags in no order: each side may write its own tag as local. */
 export function tagsOf({ dialogFromTag, dialogToTag }: CorrelationIds): string[] {
   return [plain(dialogFromTag), plain(dialogToTag)].filter((tag) => tag !== "");
 }
 
-/** The charging id, out of quotes and of the other parameters of P-Charging-Vector (RFC 7315). */
+/** The charging id without quotes and other parameters of P-Charging-Vector (RFC 7315). */
 export function icidTexts({ icid }: CorrelationIds): string[] {
   if (icid === undefined) return [];
   const [value = ""] = icid.replace(ICID_NAME, "").split(";");
@@ -26,8 +25,8 @@ export function icidTexts({ icid }: CorrelationIds): string[] {
 }
 
 /**
- * The ends of a Session-ID that are known. Each end writes its own UUID first, on the wire as
- * `uuid;remote=uuid`, and a nil one where the other is not known yet (RFC 7989 sections 5 and 6).
+ * The known ends of a Session-ID. Each end writes its own UUID first (`uuid;remote=uuid`), and nil
+ * for an unknown one (RFC 7989 sections 5 and 6).
  */
 export function sessionTexts({ sessionId }: CorrelationIds): string[] {
   if (sessionId === undefined) return [];
@@ -39,29 +38,24 @@ export function sessionTexts({ sessionId }: CorrelationIds): string[] {
   return [...new Set(ends)].sort();
 }
 
-/** Whether two Session-IDs are of one session: an end in common, and no other that both know. */
+/** Whether two Session-IDs share an end and contradict in none. */
 export function isSameSession(a: CorrelationIds, b: CorrelationIds): boolean {
   return isWithin(sessionTexts(a), sessionTexts(b));
 }
 
-/**
- * Whether two records are of one SIP dialog: the same Call-ID, and no other tags. Each side may
- * have written its own tag as local, so tags are compared without regard to which is which.
- */
+/** Whether two records share the Call-ID and no tags contradict. Tags are compared in any order. */
 export function isSameDialog(a: CorrelationIds, b: CorrelationIds): boolean {
   if (!isSameCallId(a, b)) return false;
   const [mine, others] = [tagsOf(a), tagsOf(b)];
   return mine.length === 0 || others.length === 0 || isWithin(mine, others);
 }
 
-/**
- * Whether the dialog is proved: Call-ID and both tags are one dialog's name (RFC 3261 section 12).
- */
+/** Whether Call-ID and both tags are equal, which proves one dialog (RFC 3261 section 12). */
 export function isProvenDialog(a: CorrelationIds, b: CorrelationIds): boolean {
   return tagsOf(a).length === 2 && tagsOf(b).length === 2 && isSameDialog(a, b);
 }
 
-/** Whether both name a Call-ID, and not the same: two calls. */
+/** Whether both name a Call-ID and the two differ. */
 export function isOtherCallId(a: CorrelationIds, b: CorrelationIds): boolean {
   if (a.dialogCallId === undefined || b.dialogCallId === undefined || a.dialogCallId === b.dialogCallId) return false;
   const [mine] = dialogTexts(a);
@@ -69,10 +63,7 @@ export function isOtherCallId(a: CorrelationIds, b: CorrelationIds): boolean {
   return mine !== undefined && others !== undefined && mine !== others;
 }
 
-/**
- * Whether both name an ICID, or a Session-ID, and not the same. Networks on the way replace these,
- * so that it is no proof of two calls.
- */
+/** Whether ICIDs or Session-IDs differ. Networks replace them, so this does not prove two calls. */
 export function haveUnlikeIds(a: CorrelationIds, b: CorrelationIds): boolean {
   const isUnlike = (mine: readonly string[], others: readonly string[]) =>
     mine.length > 0 && others.length > 0 && !isWithin(mine, others);
@@ -90,7 +81,6 @@ function isSameCallId(a: CorrelationIds, b: CorrelationIds): boolean {
   return mine !== undefined && mine === dialogTexts(b)[0];
 }
 
-// The one that knows fewer has none that the other does not.
 function isWithin(as: readonly string[], bs: readonly string[]): boolean {
   const [fewer, more] = as.length <= bs.length ? [as, bs] : [bs, as];
   return fewer.length > 0 && fewer.every((text) => more.includes(text));

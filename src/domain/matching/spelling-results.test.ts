@@ -8,9 +8,9 @@ import {
   platformCall,
   TEN,
 } from "../../../test/support/matching-calls.ts";
+import { DiscrepancyStatus } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { COUNTRIES, numbersIn, spellingsOf, type WrittenNumber } from "../../simulator/number-spellings.ts";
 import { matchCalls } from "./match-calls.ts";
-import { MatchStatus } from "./result.ts";
 
 const OWN = e164("+4532000001");
 const APART_MS = 600_000;
@@ -47,9 +47,9 @@ function judge(spellings: readonly WrittenNumber[], number: string): string[] {
   const told = new Map(results.map((result) => [nameOf(result), result.status]));
   return spellings.flatMap(({ value }, index) => {
     const isRight =
-      told.get(`p${index}/c${index}`) === MatchStatus.MATCHED_EXACT &&
-      told.get(`p${index}-copy/c${index}-third`) === MatchStatus.MATCHED_EXACT &&
-      told.get(`c${index}-copy`) === MatchStatus.DUPLICATE_AT_CARRIER;
+      told.get(`p${index}/c${index}`) === DiscrepancyStatus.MATCHED_EXACT &&
+      told.get(`p${index}-copy/c${index}-third`) === DiscrepancyStatus.MATCHED_EXACT &&
+      told.get(`c${index}-copy`) === DiscrepancyStatus.DUPLICATE_AT_CARRIER;
     return isRight ? [] : [`${number} as ${value}`];
   });
 }

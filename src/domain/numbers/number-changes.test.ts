@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { NumberState } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import {
   type AssignmentRequest,
   arrive,
@@ -17,7 +18,6 @@ import {
   findDuePeriods,
   isSameTimeline,
   type NumberAttributes,
-  NumberState,
   type NumberTimeline,
   periodAt,
   rowAt,

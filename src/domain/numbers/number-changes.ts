@@ -1,3 +1,4 @@
+import { NumberState } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import type { ErrorReason } from "../errors.ts";
 import type { Micros } from "../time/instant.ts";
 import {
@@ -6,39 +7,33 @@ import {
   type NumberAssignment,
   type NumberAttributes,
   type NumberPeriod,
-  NumberState,
   type NumberTimeline,
   periodAt,
   timelineBefore,
   timelineFrom,
 } from "./number-state.ts";
 
-/** Why one item of a batch failed; the parts of tandem.type.v1.NumberFailure. */
+/** Why an item of a batch failed, as tandem.type.v1.NumberFailure. */
 export interface NumberProblem {
   readonly reason: ErrorReason;
-  /** Path of the field at fault within the item; empty when no single field is. */
+  /** Path of the wrong field within the item; empty: no single field. */
   readonly field: string;
   readonly message: string;
   readonly retryable: boolean;
 }
 
-/** What an operation makes of a timeline. */
 export type TimelineChange = { readonly timeline: NumberTimeline } | { readonly problem: NumberProblem };
 
-/** How far back an effective time may lie, days. */
+/** An effective time is at most this many days back. */
 export const MAX_PAST_DAYS = 400;
-/** How far ahead an effective time may lie, days. */
+/** An effective time is at most this many days ahead. */
 export const MAX_AHEAD_DAYS = 366;
 
-/** Whether an effective time lies within what is accepted. */
 export function isEffectiveTime(time: Micros, now: Micros): boolean {
   return time >= now - BigInt(MAX_PAST_DAYS) * DAY && time <= now + BigInt(MAX_AHEAD_DAYS) * DAY;
 }
 
-/**
- * Provisions a number that the carrier does not hold, or brings one that it holds to these
- * attributes from now on.
- */
+/** Provisions a number, or gives a held one these attributes from now on. */
 export function provision(
   timeline: NumberTimeline,
   attributes: NumberAttributes,
@@ -50,7 +45,7 @@ export function provision(
   const standing = timeline.filter((period) => period.end > now);
   for (const { assignment } of standing) {
     if (assignment && !attributes.usages.includes(assignment.assigneeKind)) {
-      return conflict("usages", "the number is assigned, or is about to be, to a kind that these usages lack");
+      return conflict("usages", "the number is assigned, or is about to be, to a kind that is missing in these usages");
     }
     if (assignment && attributes.customerId !== undefined && attributes.customerId !== assignment.customerId) {
       return conflict("customer_id", "the number is assigned, or is about to be, to another customer");
@@ -67,19 +62,16 @@ function beginHolding(
 ): TimelineChange {
   const over = timelineBefore(timeline, now);
   if (start > now || !isEffectiveTime(start, now)) {
-    return invalid("effective_time", "lies in the future or more than 400 days back");
+    return invalid("effective_time", "is in the future or more than 400 days back");
   }
   if (over.some((period) => period.end > start)) {
-    return invalid("effective_time", "lies before the carrier's earlier holding ended");
+    return invalid("effective_time", "is before the end of the carrier's earlier holding");
   }
   const period = { start, end: FOREVER, holdingStart: start, attributes, revision: 0n, recordedTime: now };
   return { timeline: [...over, period] };
 }
 
-/**
- * Ends a holding that is not assigned, and drops what was scheduled for it. One that was released
- * before stays as it is.
- */
+/** Ends an unassigned holding and drops its scheduled changes. A released one stays as it is. */
 export function release(timeline: NumberTimeline, now: Micros): TimelineChange {
   const current = periodAt(timeline, now);
   if (!current) return timeline.at(-1)?.endedAs === NumberState.RELEASED ? { timeline } : notHeld();
@@ -87,33 +79,26 @@ export function release(timeline: NumberTimeline, now: Micros): TimelineChange {
   return { timeline: endTimeline(timeline, now, NumberState.RELEASED) };
 }
 
-/** What the platform asks for when it assigns a number. */
 export interface AssignmentRequest {
   readonly customerId: string;
   readonly assigneeKind: number;
-  /** Absent: made by Tandem; one that was made before for the same assignment stays. */
+  /** Absent: Tandem makes one, or keeps the one it made for this assignment. */
   readonly sipUri?: string;
   /** Absent: as provisioned. */
   readonly locationId?: string;
-  /**
-   * Whether the location of an assignment that stands is to stay, because the caller may not set
-   * one.
-   */
+  /** Keeps the location of a standing assignment, since the caller may not set one. */
   readonly keepLocation: boolean;
   readonly activationState: number;
   readonly activationFailure?: NumberAssignment["activationFailure"];
   /**
-   * Absent: now; or, of an assignment that stands, when it began. Given, it also replaces whatever
-   * was scheduled for later.
+   * Absent: now, or when the standing assignment began. If given, it also replaces scheduled
+   * changes.
    */
   readonly effectiveTime?: Micros;
   readonly makeSipUri: () => string;
 }
 
-/**
- * Assigns a number: now, since a past time or from a future one; or brings an assignment that
- * stands to these values.
- */
+/** Assigns a number from a past, present or future time, or updates a standing assignment. */
 export function assign(timeline: NumberTimeline, request: AssignmentRequest, now: Micros): TimelineChange {
   const current = periodAt(timeline, now);
   if (!current) return notHeld();
@@ -121,25 +106,22 @@ export function assign(timeline: NumberTimeline, request: AssignmentRequest, now
   if (problem) return { problem };
   const time = request.effectiveTime ?? now;
   if (time > now) return scheduleAssignment(timeline, request, time, now);
-  if (time < current.holdingStart) return invalid("effective_time", "lies before the carrier's holding began");
+  if (time < current.holdingStart) return invalid("effective_time", "is before the start of the carrier's holding");
   const since = timelineFrom(timeline, time).filter((period) => period.start <= now);
   if (since.some(({ assignment }) => assignment && assignment.customerId !== request.customerId)) {
-    return conflict("customer_id", "the number is, or was since then, assigned to another customer: unassign it first");
+    return conflict("customer_id", "the number is assigned to another customer, or was since then: unassign it first");
   }
   const assignment = makeAssignment(current, request);
   if (current.assignment && request.effectiveTime === undefined) {
     return { timeline: timeline.map((period) => (period === current ? { ...period, assignment } : period)) };
   }
-  // An assignment that began later than it was said to have: until then the number was nobody's.
+  // The assignment began later than it was said to: before that the number was nobody's.
   const before =
     current.assignment && time > current.start ? freeBetween(timeline, current, time) : timelineBefore(timeline, time);
   return { timeline: join(before, { ...current, start: time, end: FOREVER, assignment }) };
 }
 
-/**
- * Ends the assignment that stands at a time (absent: now); where none does, withdraws the one that
- * is scheduled for later.
- */
+/** Ends the assignment at a time (absent: now), or else withdraws a scheduled one. */
 export function unassign(timeline: NumberTimeline, effectiveTime: Micros | undefined, now: Micros): TimelineChange {
   const current = periodAt(timeline, now);
   if (!current) return notHeld();
@@ -151,25 +133,22 @@ export function unassign(timeline: NumberTimeline, effectiveTime: Micros | undef
   return { timeline: scheduled ? endScheduled(timeline, scheduled, time) : timeline };
 }
 
-/**
- * Why a port at this time cannot be scheduled, or done at once when the time is past; undefined
- * when it can.
- */
+/** Undefined: the port can be scheduled, or done at once if the time is past. */
 export function findPortProblem(timeline: NumberTimeline, time: Micros, now: Micros): NumberProblem | undefined {
   const current = periodAt(timeline, now);
   if (!current) return notHeld().problem;
   if (time > current.holdingStart) return undefined;
-  return invalid("effective_time", "does not lie after the start of the carrier's holding").problem;
+  return invalid("effective_time", "is not after the start of the carrier's holding").problem;
 }
 
-/** What a port at this time takes along, as a holding of its own. */
+/** The periods that a port takes along, as a holding of their own. */
 export function periodsMoved(timeline: NumberTimeline, time: Micros): NumberTimeline {
   return timelineFrom(timeline, time).map((period) => ({ ...period, holdingStart: time }));
 }
 
 /**
- * The gaining carrier's timeline after a port. The losing carrier's reference to its customer is
- * its own and does not come along; SIP URIs that Tandem made are made again.
+ * The gaining carrier's timeline after a port. The losing carrier's customer reference stays
+ * behind, and SIP URIs made by Tandem are made again.
  */
 export function arrive(timeline: NumberTimeline, moved: NumberTimeline, makeSipUri: () => string): NumberTimeline {
   const arrived = moved.map((period) => {
@@ -178,51 +157,47 @@ export function arrive(timeline: NumberTimeline, moved: NumberTimeline, makeSipU
     const own = assignment?.sipUriMade ? { assignment: { ...assignment, sipUri: makeSipUri() } } : {};
     return { ...period, ...own, attributes, revision: 0n };
   });
-  // Should the carriers' clocks differ, what has arrived counts.
+  // If the carriers' clocks differ, what arrived counts.
   return [...timelineBefore(timeline, moved[0]?.start ?? FOREVER), ...arrived];
 }
 
-/** The problem of an item whose number the carrier does not hold. */
 export function notHeld(): { problem: NumberProblem } {
   const message = "the carrier does not hold the number";
   return { problem: { reason: "NUMBER_NOT_FOUND", field: "phone_number", message, retryable: false } };
 }
 
-/** The problem of an item with a wrong field. */
 export function invalid(field: string, message: string): { problem: NumberProblem } {
   return { problem: { reason: "INVALID_ARGUMENT", field, message: `${field}: ${message}`, retryable: false } };
 }
 
-/** The problem of an item that the number's state does not allow. */
 export function conflict(field: string, message: string): { problem: NumberProblem } {
   return { problem: { reason: "NUMBER_STATE_CONFLICT", field, message, retryable: false } };
 }
 
 const DAY: Micros = 86_400_000_000n;
 
-// What is scheduled for somebody after it stays.
+// Changes scheduled after it stay.
 function endCurrent(
   timeline: NumberTimeline,
   current: NumberPeriod,
   scheduled: NumberPeriod | undefined,
   time: Micros,
 ): TimelineChange {
-  if (time < current.start) return invalid("effective_time", "lies before the assignment began");
+  if (time < current.start) return invalid("effective_time", "is before the start of the assignment");
   const ended = time > current.start ? [{ ...current, end: time }] : [];
   const before = [...timelineBefore(timeline, current.start), ...ended];
   const freed = join(before, unassigned(current, time, scheduled?.start ?? FOREVER));
   return { timeline: [...freed, ...(scheduled ? timelineFrom(timeline, scheduled.start) : [])] };
 }
 
-// One that would end before it begins is withdrawn.
+// Withdraws one that would end before it begins.
 function endScheduled(timeline: NumberTimeline, scheduled: NumberPeriod, time: Micros): NumberTimeline {
   const before = timelineBefore(timeline, scheduled.start);
   if (time <= scheduled.start) return join(before, unassigned(scheduled, scheduled.start, FOREVER));
   return join([...before, { ...scheduled, end: time }], unassigned(scheduled, time, FOREVER));
 }
 
-// From a future time on. The one that was scheduled before is replaced; the number must then be
-// free at that time.
+// Replaces an earlier scheduled assignment; the number must be free at that time.
 function scheduleAssignment(
   timeline: NumberTimeline,
   request: AssignmentRequest,
@@ -271,8 +246,7 @@ function makeAssignment({ attributes, assignment }: NumberPeriod, request: Assig
   };
 }
 
-// What the carrier states of an assigned number leaves the assignment as it is, but for a location
-// that it names.
+// A carrier's attributes do not change the assignment, except a location.
 function withAttributes(period: NumberPeriod, attributes: NumberAttributes): NumberPeriod {
   if (!period.assignment || attributes.locationId === undefined) return { ...period, attributes };
   return { ...period, attributes, assignment: { ...period.assignment, locationId: attributes.locationId } };
@@ -287,7 +261,7 @@ function unassigned(period: NumberPeriod, start: Micros, end: Micros): NumberPer
   return { ...free, start, end };
 }
 
-// Appends a period; an empty one is nothing, and unassigned time that goes on is one period.
+// Appends a period; drops empty ones and merges unassigned time.
 function join(before: readonly NumberPeriod[], period: NumberPeriod): NumberPeriod[] {
   if (period.start >= period.end) return [...before];
   const last = before.at(-1);

@@ -1,12 +1,9 @@
+import { NumberState } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import { isCountry } from "../carriers/country.ts";
 import type { FieldViolation } from "../errors.ts";
 import { isCustomerId } from "./number-item.ts";
-import { NumberState } from "./number-state.ts";
 
-/**
- * Which numbers: conditions are joined by AND, the values of one by OR; one that is absent leaves
- * nothing out.
- */
+/** Conditions are joined by AND, values of one by OR; an absent one excludes nothing. */
 export interface NumberFilter {
   readonly states?: readonly number[];
   readonly customerId?: string;
@@ -14,7 +11,7 @@ export interface NumberFilter {
   readonly numberPrefix?: string;
 }
 
-/** Everything that is wrong with a filter, by its fields in tandem.type.v1.NumberFilter. */
+/** All wrong fields, by their names in tandem.type.v1.NumberFilter. */
 export function findFilterViolations(filter: NumberFilter): FieldViolation[] {
   const found: FieldViolation[] = [];
   const check = (field: string, holds: boolean, description: string) => {

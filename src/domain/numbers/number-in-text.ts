@@ -1,30 +1,25 @@
 import { isBetweenDigits, isUnseen } from "../privacy/masking.ts";
 import { digitOf } from "./decimal-digits.ts";
 
-// Finds numbers in texts, whatever stands between their digits and in whatever script these are.
+// Finds numbers in texts, in any script and with anything between the digits.
 
-/** One character of a text: what it stands for and what it is stored as. */
+/** A character: its meaning and its stored form. */
 interface Character {
   readonly shown: string;
   readonly stored: string;
 }
 
-/** A text in which numbers are looked for. */
 export interface ReadText {
   /**
-   * Its digits as those of ASCII, `*` where told, a space for what may stand within a number, `|`
-   * for anything else.
+   * ASCII digits, `*` if asked for, a space for what may stand within a number, `|` for the rest.
    */
   readonly spelled: string;
-  /** Of each character of `spelled`, where it stands in the text. */
+  /** Position of each character of `spelled` in the text. */
   readonly at: readonly number[];
   readonly characters: readonly Character[];
 }
 
-/**
- * Reads a text, or bytes in which texts are. `withStars`: a star may stand for a digit that was
- * masked before.
- */
+/** Reads a text, or bytes that contain texts. `withStars`: `*` may be a masked digit. */
 export function readText(text: string | Buffer, withStars = false): ReadText {
   const characters = typeof text === "string" ? charactersOf(text) : charactersOfBytes(text);
   const at: number[] = [];
@@ -47,17 +42,13 @@ export function readText(text: string | Buffer, withStars = false): ReadText {
   return { spelled, at, characters };
 }
 
-// Of what is no digit: nothing, one of the few characters that may stand in a number, or more than
-// these.
+// For non-digits: invisible, one that may stand in a number, or any other.
 function widthOf(character: string): number {
   if (isUnseen(character)) return 0;
   return isBetweenDigits(character) ? 1 : MAX_GAP + 1;
 }
 
-/**
- * What is stored of a text, with every digit that a pattern finds as a star for each unit that it
- * takes.
- */
+/** The stored text, with each digit that the pattern finds replaced by stars of the same size. */
 export function starFound({ spelled, at, characters }: ReadText, pattern: RegExp): string {
   const stars = new Set<number>();
   for (const { index, 0: found } of spelled.matchAll(pattern)) {
@@ -68,14 +59,14 @@ export function starFound({ spelled, at, characters }: ReadText, pattern: RegExp
   return characters.map(({ stored }, index) => (stars.has(index) ? "*".repeat(stored.length) : stored)).join("");
 }
 
-/** Most characters between two digits of one number, besides those that nobody sees. */
+/** Most visible characters between two digits of a number. */
 const MAX_GAP = 3;
 
 function charactersOf(text: string): Character[] {
   return Array.from(text, (shown) => ({ shown, stored: shown }));
 }
 
-// As Latin-1, so that whatever is no text stays as it is.
+// As Latin-1, which leaves everything else unchanged.
 function charactersOfBytes(bytes: Buffer): Character[] {
   const found = bytes.toString("latin1").match(UTF8) ?? [];
   return found.map((stored) => ({

@@ -1,36 +1,42 @@
+import {
+  ActingParty,
+  ActivationFailureReason,
+  ActivationState,
+  AssigneeKind,
+  NumberCapability,
+  NumberType,
+} from "../../gen/tandem/type/v1/phone_number_pb.js";
 import { isCountry } from "../carriers/country.ts";
+import { lastValue } from "../enum-values.ts";
 import type { Micros } from "../time/instant.ts";
 import { invalid, isEffectiveTime, MAX_AHEAD_DAYS, MAX_PAST_DAYS, type NumberProblem } from "./number-changes.ts";
 import type { ActivationFailure, NumberAttributes } from "./number-state.ts";
 import { isGlobalService, isPossibleNumber, isServedByCallingCode } from "./phone-number.ts";
 import { findSipUriProblem } from "./sip-uri.ts";
 
-// The last values of the contract's enums; none has a gap.
-const LAST_NUMBER_TYPE = 6;
-const LAST_ASSIGNEE_KIND = 3;
-const LAST_CAPABILITY = 5;
-const LAST_ACTIVATION_STATE = 3;
-const ACTIVATION_FAILED = 3;
-const LAST_FAILURE_REASON = 7;
-const LAST_ACTING_PARTY = 3;
+const LAST_NUMBER_TYPE = lastValue(NumberType);
+const LAST_ASSIGNEE_KIND = lastValue(AssigneeKind);
+const LAST_CAPABILITY = lastValue(NumberCapability);
+const LAST_ACTIVATION_STATE = lastValue(ActivationState);
+const LAST_FAILURE_REASON = lastValue(ActivationFailureReason);
+const LAST_ACTING_PARTY = lastValue(ActingParty);
 const MAX_SIP_URI = 255;
-/** Repeats do not matter, but a list has an end. */
+/** Limits lists, whose repeats do not matter. */
 const MAX_LIST = 16;
 
-/** Whether a text can be a customer's id, or a location's. */
+/** Also for a location's id. */
 export function isCustomerId(text: string): boolean {
   return /^[A-Za-z0-9._-]{1,64}$/.test(text);
 }
 
-/** What is wrong with a number as somebody's; undefined when nothing is. */
+/** Undefined: nothing is wrong. */
 export function findNumberProblem(phoneNumber: string): NumberProblem | undefined {
   if (isPossibleNumber(phoneNumber)) return undefined;
   const message = `phone_number: ${unlikeNumber(phoneNumber)}`;
   return { reason: "NUMBER_INVALID", field: "phone_number", message, retryable: false };
 }
 
-// Numbers of more than 15 digits and extensions are in service: who sends one learns what to send
-// in its place.
+// Longer numbers and extensions exist, so the message says what to send instead.
 function unlikeNumber(text: string): string {
   if (/^\+[0-9]{16,}$/.test(text))
     return "has over 15 digits, the most that ITU-T E.164 has: give the number without the extension that was dialled in";
@@ -38,12 +44,12 @@ function unlikeNumber(text: string): string {
   return "expected E.164, + and 2 to 15 digits, possible in its country";
 }
 
-/** What is wrong with a number that a carrier offers; undefined when nothing is. */
+/** Undefined: nothing is wrong. */
 export function findProvisionProblem(phoneNumber: string, attributes: NumberAttributes): NumberProblem | undefined {
   const { numberType, usages, capabilities, locationId, customerReference, customerId } = attributes;
   return (
     findNumberProblem(phoneNumber) ??
-    check(isValue(numberType, LAST_NUMBER_TYPE), "number_type", "is required, and one of the contract's values") ??
+    check(isValue(numberType, LAST_NUMBER_TYPE), "number_type", "is required: one of the contract's values") ??
     check(
       areValues(usages, LAST_ASSIGNEE_KIND),
       "usages",
@@ -65,7 +71,7 @@ export function findProvisionProblem(phoneNumber: string, attributes: NumberAttr
   );
 }
 
-/** An assignment as it is asked for, before its number is known to exist. */
+/** A requested assignment, before its number is looked up. */
 export interface AssignmentItem {
   readonly customerId: string;
   readonly assigneeKind: number;
@@ -76,7 +82,7 @@ export interface AssignmentItem {
   readonly effectiveTime?: Micros;
 }
 
-/** What is wrong with an assignment of a number; undefined when nothing is. */
+/** Undefined: nothing is wrong. */
 export function findAssignmentItemProblem(
   phoneNumber: string,
   item: AssignmentItem,
@@ -86,11 +92,7 @@ export function findAssignmentItemProblem(
   return (
     findNumberProblem(phoneNumber) ??
     check(isCustomerId(customerId), "customer_id", ID_FORM) ??
-    check(
-      isValue(assigneeKind, LAST_ASSIGNEE_KIND),
-      "assignee_kind",
-      "is required, and one of the contract's values",
-    ) ??
+    check(isValue(assigneeKind, LAST_ASSIGNEE_KIND), "assignee_kind", "is required: one of the contract's values") ??
     findSipProblem(phoneNumber, sipUri) ??
     check(locationId === undefined || isCustomerId(locationId), "location_id", ID_FORM) ??
     check(isValue(activationState, LAST_ACTIVATION_STATE), "activation_state", "is not one of the contract's values") ??
@@ -99,7 +101,6 @@ export function findAssignmentItemProblem(
   );
 }
 
-/** What an effective time may be. */
 export const EFFECTIVE_RANGE = `expected at most ${MAX_PAST_DAYS} days back and ${MAX_AHEAD_DAYS} days ahead`;
 const ID_FORM = "expected 1 to 64 characters of A-Z, a-z, 0-9, ., _ and -";
 
@@ -115,7 +116,7 @@ function areValues(values: readonly number[], last: number): boolean {
   return values.length >= 1 && values.length <= MAX_LIST && values.every((value) => isValue(value, last));
 }
 
-// Controls could steer what shows them; the length is in characters, as people count them.
+// Control characters could steer a terminal; length counts characters.
 function isReference(text: string): boolean {
   const length = [...text].length;
   return length >= 1 && length <= 60 && isPrintable(text);
@@ -153,7 +154,7 @@ function findFailureProblem(
   activationState: number,
   failure: ActivationFailure | undefined,
 ): NumberProblem | undefined {
-  if (activationState !== ACTIVATION_FAILED) {
+  if (activationState !== ActivationState.FAILED) {
     return check(failure === undefined, "activation_failure", "expected only with activation_state FAILED");
   }
   if (!failure) return check(false, "activation_failure", "is required with activation_state FAILED");
@@ -161,12 +162,12 @@ function findFailureProblem(
     check(
       isValue(failure.reason, LAST_FAILURE_REASON),
       "activation_failure.reason",
-      "is required, and one of the contract's values",
+      "is required: one of the contract's values",
     ) ??
     check(
       isValue(failure.actingParty, LAST_ACTING_PARTY),
       "activation_failure.acting_party",
-      "is required, and one of the contract's values",
+      "is required: one of the contract's values",
     ) ??
     check(
       [...failure.message].length <= 256 && isPrintable(failure.message),

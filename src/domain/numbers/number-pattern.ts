@@ -1,35 +1,31 @@
 import { nationalDigitsOf } from "./spelling.ts";
 
-// A number in what a database holds is looked for by a pattern that finds too much and never too
-// little, whatever the spelling; what it finds is looked at again.
+// The pattern finds a number in stored data in every spelling. It may find too much, never too
+// little; hits are checked again.
 
-/**
- * A regular expression, for PostgreSQL, of texts and of bytes as its `escape` has them in which a
- * number may be.
- */
+/** A PostgreSQL regular expression for texts and for bytes in `escape` format. */
 export function searchPattern(phoneNumber: string): string {
   return patternOf(phoneNumber, (digits) => [...digits]);
 }
 
-/** The same, of texts in which the last three digits may be masked. */
+/** The same, where the last three digits may be masked. */
 export function maskedSearchPattern(phoneNumber: string): string {
   return patternOf(phoneNumber, digitsMaybeMasked);
 }
 
-/** Each digit as a pattern: the last three may be masked. */
+/** A pattern for each digit; the last three may be masked. */
 export function digitsMaybeMasked(digits: string): string[] {
   return [...digits].map((digit, at) => (at < digits.length - SHOWN_AS_STARS ? digit : `[${digit}*]`));
 }
 
-/** How many digits at the end of a number are not shown. */
+/** Number of masked digits at the end. */
 export const SHOWN_AS_STARS = 3;
-/** Whatever may stand between two digits. */
 const BETWEEN = "(?:[^0-9A-Za-z\\\\]|\\\\[0-7]{3})*";
-/** A byte behind the first of a character. */
+/** A continuation byte of a character. */
 const NEXT = "\\\\2[0-7]{2}";
 /**
- * Any digit of another script, whichever it is: a pattern for each would be long, and what is found
- * is looked at again. The bytes of such characters, and in text any character beyond ASCII.
+ * Any character beyond ASCII, as bytes or text: a pattern for each digit of every script would be
+ * long, and hits are checked again.
  */
 const OTHER_DIGIT = [
   "\\\\302\\\\2(?:6[23]|71)",
@@ -44,8 +40,8 @@ const OTHER_DIGIT = [
   "[^\\u0001-\\u007F]",
 ].join("|");
 
-// A digit of another script stands for one digit of the number and not for a find of its own: of
-// the bytes of times and lengths many look like one.
+// Such a character stands for one digit only within a number: bytes of times and lengths look
+// alike.
 function patternOf(phoneNumber: string, of: (digits: string) => string[]): string {
   const inAnyScript = (digit: string) => `(?:${digit}|${OTHER_DIGIT})`;
   const spelled = nationalDigitsOf(phoneNumber).map((digits) => of(digits).map(inAnyScript).join(BETWEEN));

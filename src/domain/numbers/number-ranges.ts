@@ -1,20 +1,20 @@
 import { isPossibleNumber, isWholeNumber } from "./phone-number.ts";
 
-/** Most prefixes of a carrier, and most numbers that are approved for it one by one. */
+/** Most prefixes, and most approved numbers, of a carrier. */
 export const MAX_RANGES = 1_000;
 
-/** Whether a text is the beginning of E.164 numbers: `+` and 1 to 15 digits, the first not 0. */
+/** `+` and 1 to 15 digits, the first not 0. */
 export function isNumberPrefix(text: string): boolean {
   return /^\+[1-9][0-9]{0,14}$/.test(text);
 }
 
-/** All that a number, or a prefix, may begin with, itself included; shortest first. */
+/** All prefixes of a number or prefix, itself included; shortest first. */
 export function prefixesOf(text: string): string[] {
   return Array.from({ length: text.length - 1 }, (_, index) => text.slice(0, index + 2));
 }
 
 /**
- * The carrier in whose range a number lies: that of its longest prefix. Undefined: in nobody's.
+ * The carrier with the longest matching prefix; undefined: nobody.
  * @param ranges carriers by prefix.
  */
 export function whoseRange(phoneNumber: string, ranges: ReadonlyMap<string, string>): string | undefined {
@@ -25,7 +25,7 @@ export function whoseRange(phoneNumber: string, ranges: ReadonlyMap<string, stri
   return undefined;
 }
 
-/** What is wrong with a carrier's ranges: the field and why; undefined when nothing is. */
+/** Undefined: nothing is wrong. */
 export function findRangeProblem(
   prefixes: readonly string[],
   approvedNumbers: readonly string[],
@@ -44,4 +44,4 @@ export function findRangeProblem(
   return { field: `approved_numbers[${number}]`, description };
 }
 
-const WHOLE = "expected what longer numbers begin with: single numbers belong into approved_numbers";
+const WHOLE = "expected a prefix of longer numbers; single numbers belong in approved_numbers";

@@ -1,20 +1,16 @@
 import { isDeepStrictEqual } from "node:util";
+import { NumberState } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import type { Micros } from "../time/instant.ts";
 import { formatTelUri } from "./phone-number.ts";
 
-// What a carrier's holding of one number was, is and will be is a timeline. The row that readers
-// see is the timeline at a moment, so a change for the past or the future is the same operation as
-// one for now, and a scheduled change takes effect by the clock alone. The operations are in
-// number-changes.ts.
-
-/** The numbers of tandem.type.v1.NumberState. */
-export const NumberState = { PROVISIONED: 1, ASSIGNED: 2, RELEASED: 3, PORTED_OUT: 4 } as const;
-export type NumberState = (typeof NumberState)[keyof typeof NumberState];
+// A timeline says what a carrier's holding of a number was, is and will be. Readers see it at a
+// moment, so past, present and future changes are one operation, and a scheduled change takes
+// effect by the clock. The operations are in number-changes.ts.
 
 /** No known end: the last microsecond of the year 9999. */
 export const FOREVER: Micros = 253_402_300_799_999_999n;
 
-/** What the carrier states of a number when it provisions it. */
+/** Stated by the carrier. */
 export interface NumberAttributes {
   readonly numberType: number;
   readonly usages: readonly number[];
@@ -22,61 +18,55 @@ export interface NumberAttributes {
   readonly countryCode?: string;
   readonly locationId?: string;
   readonly customerReference?: string;
-  /** The customer that has ordered it. */
+  /** The customer that ordered it. */
   readonly customerId?: string;
 }
 
-/** What the platform states of a number when it assigns it. */
+/** Stated by the platform. */
 export interface NumberAssignment {
   readonly customerId: string;
   readonly assigneeKind: number;
   readonly sipUri: string;
-  /** Whether Tandem made the SIP URI, from the carrier's domain. */
   readonly sipUriMade: boolean;
   readonly locationId?: string;
   readonly activationState: number;
   readonly activationFailure?: ActivationFailure;
 }
 
-/** Why an assigned number cannot carry calls. */
 export interface ActivationFailure {
   readonly reason: number;
   readonly actingParty: number;
   readonly message: string;
 }
 
-/**
- * A period in which one carrier held the number and its assignment did not change: [start, end).
- */
+/** A period [start, end) in which a carrier held the number and its assignment did not change. */
 export interface NumberPeriod {
   readonly start: Micros;
-  /** FOREVER while no end is known. */
+  /** FOREVER: no known end. */
   readonly end: Micros;
-  /** When the carrier got the number; the same in all periods of one holding. */
+  /** When the holding began; equal in all its periods. */
   readonly holdingStart: Micros;
   readonly attributes: NumberAttributes;
-  /** Absent while it is assigned to nobody. */
+  /** Absent: unassigned. */
   readonly assignment?: NumberAssignment;
-  /** Of the last period of a holding that is over: how it ended. */
+  /** In the last period of an ended holding. */
   readonly endedAs?: EndState;
-  /** Sequence of the entry by which readers learned of it last; 0 while it is scheduled. */
+  /** Sequence of the entry that last told readers; 0: scheduled. */
   readonly revision: bigint;
   readonly recordedTime: Micros;
 }
 
-/** How a holding ends. */
 export type EndState = typeof NumberState.RELEASED | typeof NumberState.PORTED_OUT;
 
-/** One carrier's periods of one number, ascending, without overlap. */
+/** Ascending, without overlap. */
 export type NumberTimeline = readonly NumberPeriod[];
 
-/** Whose timeline it is. */
 export interface NumberKey {
   readonly carrierId: string;
   readonly phoneNumber: string;
 }
 
-/** A number at its carrier at one moment, as tandem.type.v1.PhoneNumber has it. */
+/** A number at one moment, as tandem.type.v1.PhoneNumber. */
 export interface NumberRow extends NumberKey {
   readonly telUri: string;
   readonly sipUri?: string;
@@ -98,21 +88,20 @@ export interface NumberRow extends NumberKey {
   readonly revision: bigint;
 }
 
-/** The period in which a moment lies; undefined when the carrier does not hold the number then. */
+/** Undefined: the carrier does not hold the number then. */
 export function periodAt(timeline: NumberTimeline, time: Micros): NumberPeriod | undefined {
   return timeline.find((period) => period.start <= time && time < period.end);
 }
 
 /**
- * What readers see of a timeline at a moment: the period that it lies in, else the last that is
- * over; undefined before the first.
+ * What readers see at a moment: the current period, else the last one; undefined before the first.
  */
 export function rowAt(key: NumberKey, timeline: NumberTimeline, time: Micros): NumberRow | undefined {
   const period = timeline.findLast((candidate) => candidate.start <= time);
   return period && rowOfPeriod(key, period, time < period.end ? stateOf(period) : (period.endedAs ?? stateOf(period)));
 }
 
-/** A period as the row that readers saw, or will see, within it. */
+/** The row that readers see within a period. */
 export function rowOfPeriod(key: NumberKey, period: NumberPeriod, state: NumberState = stateOf(period)): NumberRow {
   const { assignment } = period;
   const { customerId: orderedBy, locationId: provisionedLocation, ...attributes } = period.attributes;
@@ -138,7 +127,7 @@ export function rowOfPeriod(key: NumberKey, period: NumberPeriod, state: NumberS
   };
 }
 
-/** The periods before a time, the last one cut to end with it. */
+/** The periods before a time; the last one is cut. */
 export function timelineBefore(timeline: NumberTimeline, time: Micros): NumberPeriod[] {
   return timeline.flatMap((period) => {
     if (period.start >= time) return [];
@@ -146,7 +135,7 @@ export function timelineBefore(timeline: NumberTimeline, time: Micros): NumberPe
   });
 }
 
-/** The periods from a time on, the first one cut to begin with it. */
+/** The periods from a time on; the first one is cut. */
 export function timelineFrom(timeline: NumberTimeline, time: Micros): NumberPeriod[] {
   return timeline.flatMap((period) => {
     if (period.end <= time) return [];
@@ -154,7 +143,7 @@ export function timelineFrom(timeline: NumberTimeline, time: Micros): NumberPeri
   });
 }
 
-/** A timeline whose last holding ends at a time, which must lie after its start. */
+/** Ends the last holding at a time after its start. */
 export function endTimeline(timeline: NumberTimeline, time: Micros, endedAs: EndState): NumberTimeline {
   const kept = timelineBefore(timeline, time);
   const last = kept.at(-1);
@@ -162,28 +151,26 @@ export function endTimeline(timeline: NumberTimeline, time: Micros, endedAs: End
 }
 
 /**
- * A timeline as readers see it while a port is scheduled: it ends with the port, which its last row
- * names as its end. What is scheduled for later still stands in the timeline itself, and goes with
- * the number.
+ * What readers see while a port is scheduled: the timeline ends with the port. Later changes stay
+ * in the timeline and go with the number.
  */
 export function timelineUnderPort(timeline: NumberTimeline, portTime: Micros | undefined): NumberTimeline {
   return portTime === undefined ? timeline : endTimeline(timeline, portTime, NumberState.PORTED_OUT);
 }
 
-/** What a period says: PROVISIONED or ASSIGNED. */
+/** PROVISIONED or ASSIGNED. */
 export function stateOf(period: NumberPeriod): NumberState {
   return period.assignment ? NumberState.ASSIGNED : NumberState.PROVISIONED;
 }
 
-/** What an entry of the feed puts on what it changed. */
 export interface NumberStamp {
   readonly revision: bigint;
   readonly recordedTime: Micros;
 }
 
 /**
- * A changed timeline with its stamp on every period that is new or differs, and the very periods of
- * before where nothing did. What has not begun has no revision yet.
+ * Stamps new and changed periods and keeps the others as they are. Periods that have not begun have
+ * no revision.
  */
 export function stampTimeline(
   before: NumberTimeline,
@@ -198,21 +185,17 @@ export function stampTimeline(
   });
 }
 
-/** Whether a stamped timeline is the one that it was made from. */
 export function isSameTimeline(before: NumberTimeline, after: NumberTimeline): boolean {
   return before.length === after.length && before.every((period, index) => period === after[index]);
 }
 
-/**
- * The periods that have begun without an entry to say so: what was scheduled and is due, ascending.
- */
+/** Scheduled periods that have begun without an entry, ascending. */
 export function findDuePeriods(timeline: NumberTimeline, now: Micros): NumberPeriod[] {
   return timeline.filter((period) => period.revision === 0n && period.start <= now);
 }
 
 /**
- * The time of a change: the database's, but never before what has already happened to the number,
- * should that clock have been set back.
+ * The database's time, but never before the number's last change, in case the clock was set back.
  */
 export function timeOfChange(timeline: NumberTimeline, clock: Micros): Micros {
   let time = clock;

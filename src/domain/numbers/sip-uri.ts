@@ -1,30 +1,24 @@
 import { isIPv4, isIPv6 } from "node:net";
 
 /**
- * A SIP or SIPS URI (RFC 3261, section 19.1) in its parts, as written: nothing is unescaped or
- * folded but the scheme.
+ * The parts of a SIP or SIPS URI (RFC 3261, section 19.1) as written; only the scheme is folded.
  */
 export interface SipUri {
   readonly scheme: "sip" | "sips";
-  /** Absent when there is no userinfo. */
   readonly user?: string;
-  /** Absent when there is none; may be empty. */
+  /** May be empty. */
   readonly password?: string;
-  /** A host name, an IPv4 address, or an IPv6 address in brackets. */
+  /** Name, IPv4, or IPv6 in brackets. */
   readonly host: string;
   readonly port?: number;
-  /** By name, in lower case; null for one without a value. */
+  /** By lower-case name; null: no value. */
   readonly parameters: ReadonlyMap<string, string | null>;
-  /** By name; what follows `?`. */
   readonly headers: ReadonlyMap<string, string>;
 }
 
-/** Longest SIP URI that is parsed, characters. */
 const MAX_LENGTH = 2_048;
 
-/**
- * Parses a SIP or SIPS URI by the grammar of RFC 3261, section 25.1; undefined if the text is none.
- */
+/** RFC 3261, section 25.1; undefined: not a SIP URI. */
 export function parseSipUri(text: string): SipUri | undefined {
   if (text.length > MAX_LENGTH) return undefined;
   const match = /^(sips?):(?:([^@]*)@)?(\[[^\]]*\]|[^:;?@]*)(?::([0-9]{1,5}))?((?:;[^;?@]*)*)(?:\?([^@]*))?$/i.exec(
@@ -46,10 +40,7 @@ export function parseSipUri(text: string): SipUri | undefined {
   };
 }
 
-/**
- * Writes a SIP URI from its parts; what `parseSipUri` gives comes back as it was, but for the case
- * of scheme and parameter names.
- */
+/** Reverses `parseSipUri`, except the case of scheme and parameter names. */
 export function formatSipUri(uri: SipUri): string {
   const password = uri.password === undefined ? "" : `:${uri.password}`;
   const userinfo = uri.user === undefined ? "" : `${uri.user}${password}@`;
@@ -59,15 +50,14 @@ export function formatSipUri(uri: SipUri): string {
   return `${uri.scheme}:${userinfo}${uri.host}${port}${parameters.join("")}${headers === "" ? "" : `?${headers}`}`;
 }
 
-/** The SIP URI of a telephone number at a domain (RFC 3261, section 19.1.6). */
+/** RFC 3261, section 19.1.6. */
 export function sipUriOfNumber(e164: string, domain: string): string {
   return `sip:${e164}@${domain};user=phone`;
 }
 
 /**
- * What is wrong with a SIP URI as the address of a number's assignee; undefined when nothing is.
- * Its user part must be the number itself, for a user's name is personal data; and what RFC 3261,
- * table 1, forbids in a Request-URI may not be there: headers, a method.
+ * What is wrong with an assignee's SIP URI; undefined: nothing. The user part must be the number,
+ * since a user's name is personal data. Headers and a method are forbidden (RFC 3261, table 1).
  */
 export function findSipUriProblem(text: string, e164: string): string | undefined {
   const uri = parseSipUri(text);
@@ -81,10 +71,7 @@ export function findSipUriProblem(text: string, e164: string): string | undefine
   return undefined;
 }
 
-/**
- * Whether a text is a DNS name as SIP takes it (RFC 3261, 25.1, `hostname`): labels of letters,
- * digits and inner hyphens, the last not beginning with a digit.
- */
+/** A `hostname` of RFC 3261, 25.1: the last label does not begin with a digit. */
 export function isDnsName(text: string): boolean {
   return text.length <= 253 && HOSTNAME.test(text);
 }
@@ -109,7 +96,7 @@ function parseUserinfo(userinfo: string): { user: string; password?: string } | 
   return PASSWORD.test(password) ? { user, password } : undefined;
 }
 
-// A name must not come twice (RFC 3261, 19.1.1).
+// Names are unique (RFC 3261, 19.1.1).
 function parseParameters(text: string): Map<string, string | null> | undefined {
   const parameters = new Map<string, string | null>();
   for (const part of text === "" ? [] : text.slice(1).split(";")) {

@@ -8,22 +8,22 @@ import {
 } from "libphonenumber-js/max";
 import { plainDigits } from "../privacy/masking.ts";
 
-// What a spelling of a telephone number means. This file alone decides it: attribution, matching,
-// copies, export, masking and erasure all ask here.
+// Decides what a spelling of a number means, for attribution, matching, copies, export, masking and
+// erasure alike.
 
-/** A text that was dialled or signalled, read as a telephone number. */
+/** A dialled or signalled text, read as a number. */
 export interface Spelling {
-  /** What is left without scheme, host, parameters and separators, in ASCII. */
+  /** ASCII, without scheme, host, parameters and separators. */
   readonly text: string;
-  /** Which E.164 numbers it may mean, each in its one form, the likeliest first. */
+  /** Possible E.164 numbers, likeliest first. */
   readonly readings: readonly string[];
 }
 
 /**
- * Reads a text as a telephone number: E.164, national, with 00, 011 or the country's own prefix for
- * calls abroad, with a bracketed trunk zero, with separators, in a sip: or tel: URI.
- * @param country whose national numbers it may be, ISO 3166-1 alpha-2. Unknown: a national number
- *   has no reading.
+ * Reads E.164, national forms, 00, 011 or the country's own international prefix, bracketed trunk
+ * zeros, separators, sip: and tel: URIs.
+ * @param country of national numbers, ISO 3166-1 alpha-2. Unknown: national numbers have no
+ * reading.
  */
 export function readSpelling(value: string, country: string | undefined): Spelling {
   const { user, context } = userOf(plainDigits(value));
@@ -31,16 +31,16 @@ export function readSpelling(value: string, country: string | undefined): Spelli
   const short = user.replace(BRACKETED_ZERO, "$1").replaceAll(SEPARATORS, "");
   const readings = readingsOf(text, country, context);
   if (short === text) return { text, readings };
-  // In some plans the zero is part of the number: what is in service decides.
+  // Some plans have the zero in the number; what is in service decides.
   const without = readingsOf(short, country, context);
   const isPart = without.length === 0 || (readings.some(isValid) && !without.some(isValid));
   return isPart ? { text, readings } : { text: short, readings: without };
 }
 
 /**
- * The one form of an E.164 number that plans and switches write in several. Without the trunk
- * prefix behind the calling code; without the mobile 9 of Argentina and the former 1 of Mexico;
- * with the zero that is part of an Italian number.
+ * The one form of an E.164 number that is written in several: without the trunk prefix after the
+ * calling code, Argentina's mobile 9 and Mexico's former 1; with the zero that belongs to an
+ * Italian number.
  */
 export function canonicalNumber(e164: string): string {
   const code = callingCodeOf(e164);
@@ -53,7 +53,7 @@ export function canonicalNumber(e164: string): string {
   return inOneForm(code, read.nationalNumber) ?? read.number;
 }
 
-/** Every E.164 form of a number, the one that was given first. */
+/** All E.164 forms, the given one first. */
 export function e164Forms(e164: string): readonly string[] {
   const known = forms.get(e164);
   if (known !== undefined) return known;
@@ -62,60 +62,56 @@ export function e164Forms(e164: string): readonly string[] {
   const hasOne = INFIXES[code] === undefined && code !== ITALY && !startsWithTrunk(code, national);
   if (hasOne) return [e164];
   const found = findForms(e164);
-  // To ask the library takes 15 µs, too long for each record.
+  // A cache: the library takes 15 µs.
   if (forms.size >= MAX_REMEMBERED) forms.clear();
   forms.set(e164, found);
   return found;
 }
 
 /**
- * By which digits a number is found in a text, whatever stands before them: those that it has in
- * its country, without a trunk prefix. None is part of another.
+ * Digits by which a number is found in texts: as in its country, without a trunk prefix. None
+ * contains another.
  */
 export function nationalDigitsOf(e164: string): readonly string[] {
   const found = new Set<string>();
   for (const form of e164Forms(e164)) {
     const code = callingCodeOf(form);
     found.add(form.slice(1 + code.length));
-    // Between area and number an Argentine mobile has a 15 at home.
+    // At home, an Argentine mobile has a 15 between area and number.
     if (code === ARGENTINA) found.add(digitsAtHome(form));
   }
   found.delete("");
   return [...found].filter((digits) => ![...found].some((other) => other !== digits && digits.includes(other)));
 }
 
-/**
- * What may stand between a calling code and a number, though no number begins with it: trunk
- * prefixes and what plans had or have besides.
- */
+/** Digits that may stand between a calling code and a number, though no number begins with them. */
 export function prefixesBehindCallingCode(callingCode: string): readonly string[] {
   const infix = INFIXES[callingCode]?.infix;
   return [...(TRUNK_PREFIXES.get(callingCode) ?? []), ...(infix === undefined ? [] : [infix])];
 }
 
-/** The calling code of an E.164 number; empty when no country has it. */
+/** Empty: no country has it. */
 export function callingCodeOf(e164: string): string {
   for (let end = 2; end <= 4; end++) if (CALLING_CODES.has(e164.slice(1, end))) return e164.slice(1, end);
   return "";
 }
 
-/** Whether digits are a country's calling code. */
 export function isCallingCode(digits: string): boolean {
   return CALLING_CODES.has(digits);
 }
 
-/** The calling code of a country; empty when it is not known. */
+/** Empty: unknown. */
 export function callingCodeIn(country: string | undefined): string {
   return isPlanned(country) ? getCountryCallingCode(country) : "";
 }
 
-/** Whether a caller's address says only that the caller is not shown, or not known. */
+/** Whether the address only says that the caller is hidden or unknown. */
 export function isHiddenCaller(value: string): boolean {
   const text = value.trim().toLowerCase().replace(SCHEME, "");
   return HIDDEN_NAME.test(text) || HIDDEN_HOST.test(text) || NO_NUMBER.test(text) || text === ANONYMOUS_KEYS;
 }
 
-/** Whether a caller's address says that the caller asked not to be shown (RFC 3323). */
+/** Whether the caller asked to be hidden (RFC 3323). */
 export function asksToBeHidden(value: string): boolean {
   return isHiddenCaller(value) && !NOT_KNOWN.test(value) && !NO_NUMBER.test(value);
 }
@@ -133,18 +129,15 @@ const forms = new Map<string, readonly string[]>();
 
 const ARGENTINA = "54";
 const ITALY = "39";
-/**
- * What stands between calling code and number in one of two forms, and how many digits the number
- * has.
- */
+/** Digits between calling code and number in one of two forms, and the number's length. */
 const INFIXES: Readonly<Record<string, { infix: string; digits: number }>> = {
-  // Mobiles: where calls from abroad need it, and where they did until 2019.
+  // Mobiles: needed from abroad, in Mexico until 2019.
   [ARGENTINA]: { infix: "9", digits: 10 },
   "52": { infix: "1", digits: 10 },
-  // Gabon had a trunk prefix for its old numbers, and has none any more.
+  // Gabon's former trunk prefix.
   "241": { infix: "0", digits: 7 },
 };
-/** More are no number that anybody dials. */
+/** Longer ones cannot be dialled. */
 const MAX_DIGITS = 22;
 const E164 = /^\+[1-9][0-9]{1,14}$/;
 
@@ -152,7 +145,7 @@ const SCHEME = /^(?:sips?|tel):/i;
 const IN_BRACKETS = /^[^<]*<([^>]*)>?.*$/s;
 const CONTEXT = /;phone-context=\+([0-9]{1,3})(?![0-9])/i;
 const SEPARATORS = /[\s\p{Zs}\p{Pd}\u2212().[\]{}/\\_~\u00b7\u2022\uff08\uff09\uff0e\uff0f]/gu;
-// Behind the calling code, for callers from within the country.
+// After the calling code, for callers at home.
 const BRACKETED_ZERO = /^([^(]*[0-9][^(]*)[([\uff08]\s*0\s*[)\]\uff09]/u;
 const ABROAD = /^(?:00|011)([1-9][0-9]+)$/;
 
@@ -164,7 +157,7 @@ function readTrunkPrefixes(): Map<string, string[]> {
   const metadata = new Metadata();
   for (const country of getCountries()) {
     metadata.selectNumberingPlan(country);
-    // The library has it, and its types do not.
+    // Missing in the library's types.
     const plan = metadata.numberingPlan as { nationalPrefix?: () => string | undefined } | undefined;
     const prefix = plan?.nationalPrefix?.();
     if (!prefix) continue;
@@ -197,7 +190,7 @@ function inOneForm(code: string, national: string): string | undefined {
     return isInfixed ? `+${code}${national.slice(1)}` : undefined;
   }
   if (code !== ITALY || national.startsWith("0")) return undefined;
-  // Without its zero it may be another number that is in service: then it is that one.
+  // Without its zero it may be another number in service.
   return !isValid(`+${code}${national}`) && isValid(`+${code}0${national}`) ? `+${code}0${national}` : undefined;
 }
 

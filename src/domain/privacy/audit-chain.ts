@@ -1,29 +1,22 @@
+import { AuditBreakKind } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
+import type { Stated } from "../enum-values.ts";
 import { type AuditEvent, hashEvent, NO_HASH } from "./audit.ts";
 
-/** How a chain is broken; the values of `tandem.platform.v1.AuditBreakKind`. */
-export const AuditBreakKind = { CONTENT: 1, LINK: 2, GAP: 3, EXPECTED_HASH: 4 } as const;
-export type AuditBreakKind = (typeof AuditBreakKind)[keyof typeof AuditBreakKind];
-
-/** The first place at which a chain is broken. */
 export interface AuditBreak {
-  readonly kind: AuditBreakKind;
-  /** Of the event; of a gap, the first that is missing. */
+  readonly kind: Stated<AuditBreakKind>;
+  /** The broken event, or the first missing one. */
   readonly sequence: bigint;
 }
 
-/** What a chain should be, as its head and whoever asks say. */
+/** What a chain should be, by its head and the request. */
 export interface ChainRange {
-  /** The first event to look at. */
   readonly first: bigint;
-  /** The last. */
   readonly last: bigint;
-  /**
-   * The hash of the event before the first, where it is known; of the first of all it always is.
-   */
+  /** The hash before the first event, if known; always known for the very first. */
   readonly previousHash?: Uint8Array | undefined;
 }
 
-/** Looks at the events of a chain one by one, in order, until one is not as it should be. */
+/** Checks the events of a chain in order, until one is wrong. */
 export class ChainCheck {
   readonly #range: ChainRange;
   #next: bigint;
@@ -37,17 +30,15 @@ export class ChainCheck {
     this.#previousHash = range.first === 1n ? NO_HASH : range.previousHash;
   }
 
-  /** How many events were looked at, the one that is broken included. */
+  /** Number of checked events, a broken one included. */
   get count(): bigint {
     return this.#count;
   }
 
-  /** The last of them. */
   get lastEvent(): AuditEvent | undefined {
     return this.#seen;
   }
 
-  /** Looks at the next event that is there. */
   add(event: AuditEvent): AuditBreak | undefined {
     if (event.sequence !== this.#next) return { kind: AuditBreakKind.GAP, sequence: this.#next };
     this.#count++;
@@ -61,15 +52,11 @@ export class ChainCheck {
     return undefined;
   }
 
-  /**
-   * Says whether anything is missing at the end, or the last event is not the one that was
-   * expected.
-   */
+  /** Checks that nothing is missing at the end and that the last event is the expected one. */
   end(expected: { headHash?: Uint8Array | undefined; expectedHash?: Uint8Array | undefined }): AuditBreak | undefined {
     const { last } = this.#range;
     const isCut = this.#next <= last;
-    // Who kept a hash is told by it: whether the end was cut off or written anew is the same to
-    // them.
+    // A kept hash shows both a cut and a rewritten end, so both are reported alike.
     if (expected.expectedHash && (isCut || !this.#isLast(expected.expectedHash)))
       return { kind: AuditBreakKind.EXPECTED_HASH, sequence: last };
     if (isCut) return { kind: AuditBreakKind.GAP, sequence: this.#next };
@@ -82,7 +69,7 @@ export class ChainCheck {
   }
 }
 
-// What was changed may no longer be anything that has a hash.
+// A changed event may not be hashable.
 function hashOrNone(event: AuditEvent): Uint8Array {
   try {
     return hashEvent(event);

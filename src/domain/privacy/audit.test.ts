@@ -1,9 +1,10 @@
 import { create, toJson } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { AuditEventSchema } from "../../gen/tandem/platform/v1/audit_event_pb.js";
+import { AuditEventSchema, AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
+import { enumValues } from "../enum-values.ts";
 import { timestampFromMicros } from "../time/instant.ts";
-import { type AuditEvent, AuditOutcome, canonicalJson, chainAct, hashEvent, NO_HASH, protoJsonOf } from "./audit.ts";
+import { type AuditEvent, canonicalJson, chainAct, hashEvent, NO_HASH, protoJsonOf } from "./audit.ts";
 
 const text = (minLength: number) => fc.string({ minLength, maxLength: 20, unit: "binary" });
 const event = fc.record({
@@ -17,7 +18,7 @@ const event = fc.record({
   actor: text(0),
   method: text(0),
   resource: text(0),
-  outcome: fc.constantFrom(...Object.values(AuditOutcome)),
+  outcome: fc.constantFrom(...enumValues(AuditOutcome)),
   errorReason: fc.option(text(0), { nil: undefined }),
   requestId: fc.option(text(0), { nil: undefined }),
   changedFields: fc.array(text(0), { maxLength: 5 }),

@@ -1,42 +1,33 @@
 import { createHash } from "node:crypto";
 import canonicalize from "canonicalize";
+import { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import type { ErrorReason } from "../errors.ts";
 import { isoFromMicros, type Micros } from "../time/instant.ts";
 import type { AuditedRequestId } from "./audited-request-id.ts";
 import { maskInternational, maskNumbers } from "./masking.ts";
 
-/** How an act ended; the values of `tandem.platform.v1.AuditOutcome`. */
-export const AuditOutcome = { DONE: 1, REFUSED: 2, FAILED: 3 } as const;
-export type AuditOutcome = (typeof AuditOutcome)[keyof typeof AuditOutcome];
-
-/** An administrative act, as whoever carries it out tells it. It names no person's number. */
+/** An administrative act, without any person's number. */
 export interface AuditAct {
-  /** Whose chain; undefined: the platform's. */
+  /** The chain; undefined: the platform's. */
   readonly carrierId: string | undefined;
-  /** The identity of the credential, or `cli:` and the operating system's user. */
+  /** The credential's identity, or `cli:` and the operating system's user. */
   readonly actor: string;
   /** The method, as `tandem.platform.v1.PrivacyService/CreateHold`, or `cli/` and the command. */
   readonly method: string;
-  /**
-   * The kind and the id of what it was done to, as `hold/7f3a`; of numbers, how many. Cut at 256
-   * characters.
-   */
+  /** What it was done to, as `hold/7f3a`; for numbers, how many. Cut at 256 characters. */
   readonly resource: string;
   readonly outcome: AuditOutcome;
   /** Absent when done. */
   readonly errorReason?: ErrorReason | undefined;
   /** Absent when the call has none. */
   readonly requestId?: AuditedRequestId | undefined;
-  /** Paths of the fields that changed. The first 100 are kept. */
+  /** Paths of changed fields; the first 100 are kept. */
   readonly changedFields?: readonly string[] | undefined;
-  /**
-   * Further facts: JSON values, no bigint, no undefined; at most 4,096 characters as canonical
-   * JSON.
-   */
+  /** JSON values without bigint and undefined; at most 4,096 characters as canonical JSON. */
   readonly details?: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** An act with its place in a chain, and what of the hash is hashed. */
+/** An act in its chain: what is hashed. */
 export interface ChainedAct {
   readonly carrierId: string | undefined;
   /** From 1, dense. */
@@ -50,16 +41,15 @@ export interface ChainedAct {
   readonly requestId: string | undefined;
   readonly changedFields: readonly string[];
   readonly detailsJson: string;
-  /** The entry hash of the event before; of the first, {@link NO_HASH}. */
+  /** Hash of the event before, or {@link NO_HASH}. */
   readonly previousHash: Uint8Array;
 }
 
-/** An audit event. */
 export interface AuditEvent extends ChainedAct {
   readonly entryHash: Uint8Array;
 }
 
-/** What the first event of a chain follows: 32 zero bytes. */
+/** Precedes the first event of a chain. */
 export const NO_HASH: Uint8Array = new Uint8Array(32);
 
 const MAX_RESOURCE = 256;
@@ -67,9 +57,8 @@ const MAX_CHANGED_FIELDS = 100;
 const MAX_DETAILS = 4_096;
 
 /**
- * Puts an act into its place behind the event before it. Numbers in what people wrote are masked
- * here, for no erasure may touch a chain. Throws when its details are too long, or no JSON: a
- * mistake of the caller.
+ * Adds an act to a chain. Masks numbers in what people wrote, since no erasure may change a chain.
+ * Throws when the details are too long or not JSON.
  */
 export function chainAct(
   act: AuditAct,
@@ -93,8 +82,8 @@ export function chainAct(
 }
 
 /**
- * Details of our own: ids by which an act is found, days and times, names of the contract. In these
- * only what says that it is a number is masked; all others may be words of a person.
+ * Details that are ours: ids, days, times, names of the contract. In these only what is marked as a
+ * number is masked; all others may be a person's words.
  */
 const OURS: ReadonlySet<string> = new Set([
   ...[
@@ -117,8 +106,8 @@ function maskDetails(value: unknown, name = ""): unknown {
 }
 
 /**
- * The hash of an event: SHA-256 over the hash before it and the canonical JSON of its ProtoJSON
- * without entry_hash (audit_event.proto).
+ * SHA-256 over the previous hash and the canonical ProtoJSON without entry_hash
+ * (audit_event.proto).
  */
 export function hashEvent(event: ChainedAct): Uint8Array {
   return createHash("sha256")
@@ -127,24 +116,16 @@ export function hashEvent(event: ChainedAct): Uint8Array {
     .digest();
 }
 
-/**
- * JSON with one spelling only: RFC 8785. Throws on what JSON cannot say, lone surrogates included.
- */
+/** RFC 8785. Throws on what JSON cannot express, lone surrogates included. */
 export function canonicalJson(value: unknown): string {
   const json = canonicalize(value);
   if (json === undefined) throw new Error("canonicalJson: expected a JSON value");
   return json;
 }
 
-const OUTCOME_NAMES: Record<AuditOutcome, string> = {
-  1: "AUDIT_OUTCOME_DONE",
-  2: "AUDIT_OUTCOME_REFUSED",
-  3: "AUDIT_OUTCOME_FAILED",
-};
-
 /**
- * The event's ProtoJSON, without entry_hash. By hand, since the domain knows no messages; a test
- * compares it with theirs.
+ * ProtoJSON without entry_hash, by hand: the domain knows no messages. A test compares it with
+ * theirs.
  */
 export function protoJsonOf(event: ChainedAct): Record<string, unknown> {
   return {
@@ -154,7 +135,7 @@ export function protoJsonOf(event: ChainedAct): Record<string, unknown> {
     actor: event.actor || undefined,
     method: event.method || undefined,
     resource: event.resource || undefined,
-    outcome: OUTCOME_NAMES[event.outcome],
+    outcome: `AUDIT_OUTCOME_${AuditOutcome[event.outcome]}`,
     errorReason: event.errorReason,
     requestId: event.requestId,
     changedFields: event.changedFields.length > 0 ? event.changedFields : undefined,
@@ -163,7 +144,7 @@ export function protoJsonOf(event: ChainedAct): Record<string, unknown> {
   };
 }
 
-// ProtoJSON writes no, three, six or nine decimals, whichever says it all.
+// ProtoJSON writes zero, three, six or nine decimals, as few as suffice.
 function protoTime(time: Micros): string {
   return isoFromMicros(time)
     .replace(/(\.\d{3})000Z$/, "$1Z")

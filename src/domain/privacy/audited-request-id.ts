@@ -3,14 +3,11 @@ import { mayHoldNumber } from "./masking.ts";
 
 declare const audited: unique symbol;
 
-/** A call's request_id as the audit log keeps it. */
 export type AuditedRequestId = string & { readonly [audited]: true };
 
 /**
- * A call's request_id as the audit log may keep it for ever: as it is, unless a telephone number
- * may be in it. Then a keyed hash of it stands in its place, the same for the same id, because no
- * erasure may touch a chain of hashes.
- * @param secret the installation's.
+ * The request_id that the audit log may keep for ever: the id itself, or a keyed hash of it if it
+ * may contain a telephone number, since no erasure may change a chain.
  */
 export function auditedRequestId(secret: Buffer, requestId: string): AuditedRequestId {
   if (!mayHoldNumber(requestId)) return requestId as AuditedRequestId;

@@ -1,26 +1,24 @@
 import type { DisclosedFilter } from "./disclosure.ts";
 import { maskInternational, maskNumbers } from "./masking.ts";
 
-/** Longest filter that is kept, characters. */
+/** Characters. */
 const MAX_LENGTH = 4_096;
-/** Of lists that make it longer, so many of the first values are kept. */
+/** Lists that are too long keep this many values. */
 const KEPT_VALUES = 10;
-/** Where a page or a stream stands is no filter, and what makes a call repeatable neither. */
+/** Positions and request ids are not part of the filter. */
 const NO_FILTER = new Set(["page_size", "page_token", "request_id", "start", "end"]);
 const NUMBER_FIELDS = new Set(["phone_number", "phone_numbers"]);
 /**
- * Words of somebody's, masked as elsewhere: trunk groups and cases are often named after a number,
- * without its plus sign.
+ * Masked like texts: trunk groups and cases are often named after a number without its plus sign.
  */
 const TEXT_FIELDS = new Set(["trunk_id", "trunk_ids", "case_reference", "verified_by"]);
 
 type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
 
 /**
- * A request as canonical JSON: names sorted, no spaces, every number replaced by its hash, without
- * what only pages. Lists that would make it too long are cut to their first values, and say how
- * many there were.
- * @param request as JSON with the contract's names of fields.
+ * A request as canonical JSON, with each number replaced by its hash and without paging. Lists that
+ * are too long are cut and say how many values they had.
+ * @param request JSON with the contract's field names.
  */
 export function disclosedFilter(request: Json, hash: (number: string) => string): DisclosedFilter {
   const state = { hasNumber: false };
@@ -32,7 +30,7 @@ export function disclosedFilter(request: Json, hash: (number: string) => string)
   const json = JSON.stringify(filter);
   if (json.length <= MAX_LENGTH) return { json, ...state };
   const cut = JSON.stringify(cutLists(filter));
-  // What names of fields alone would fill is no request that any method takes.
+  // No method takes a request whose field names alone are too long.
   return cut.length <= MAX_LENGTH ? { json: cut, ...state } : { json: '{"too_long":true}', hasNumber: false };
 }
 
@@ -44,7 +42,7 @@ function canonical(value: Json, hash: (number: string) => string, field: string)
   return Object.fromEntries(names.sort().map((name) => [name, canonical(value[name] ?? null, hash, name)]));
 }
 
-// In another spelling it is masked: a hash of it would be found by nobody.
+// Other spellings are masked: nobody could find their hash.
 function canonicalText(text: string, hash: (number: string) => string, field: string): string {
   if (NUMBER_FIELDS.has(field)) return hash(text);
   const mask = TEXT_FIELDS.has(field) ? maskNumbers : maskInternational;

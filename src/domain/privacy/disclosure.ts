@@ -1,58 +1,43 @@
 import { createHash } from "node:crypto";
-import type { LegalBasis, Purpose } from "./retention-parts.ts";
+import type { DisclosureKind, RecipientKind } from "../../gen/tandem/platform/v1/disclosure_pb.js";
+import type { LegalBasis, ProcessingPurpose } from "../../gen/tandem/platform/v1/retention_policy_pb.js";
+import type { RecordKind } from "../record-kind.ts";
 
-/** The numbers of tandem.platform.v1.DisclosureKind. */
-export const DisclosureKind = { FEED_BLOCK: 1, GET: 2, LIST: 3, EXPORT: 4 } as const;
-export type DisclosureKind = (typeof DisclosureKind)[keyof typeof DisclosureKind];
+/** Stands where a side does: a row of the number inventory is of neither. */
+export const NO_SIDE = 0 as const;
 
-/** The numbers of tandem.platform.v1.RecipientKind. */
-export const RecipientKind = { CARRIER: 1, PLATFORM: 2 } as const;
-export type RecipientKind = (typeof RecipientKind)[keyof typeof RecipientKind];
-
-/**
- * The numbers of tandem.type.v1.RecordSide; NUMBERS is a row of the inventory, which is of neither
- * side.
- */
-export const DisclosedSide = { NUMBERS: 0, PLATFORM: 1, CARRIER: 2 } as const;
-export type DisclosedSide = (typeof DisclosedSide)[keyof typeof DisclosedSide];
-
-/** Most records that one disclosure names. */
 export const MAX_NAMED_RECORDS = 1_000;
-/** Most sequences that a block of a feed covers, and so most entries. */
+/** Sequences of a block. */
 export const BLOCK_SEQUENCES = 10_000n;
 /**
- * Longest that a stream sends under one block, milliseconds: one that is open for much longer was
- * left by a process that is gone.
+ * Longest use of a block, milliseconds. One that stays open for much longer was left by a process
+ * that is gone.
  */
 export const BLOCK_MAX_AGE_MS = 3_600_000;
 
-/** What is said of a reading besides its records: who, how and why. */
+/** Who read, how and why. */
 export interface DisclosureTerms {
   readonly recipientKind: RecipientKind;
-  /** The identity of the credential. */
   readonly credentialId: string;
   /** Such as `tandem.carrier.v1.CdrService/StreamCdrs`. */
   readonly method: string;
   readonly kind: DisclosureKind;
-  /** Of a stream or export. */
+  /** Set for streams and exports. */
   readonly sessionId: string | undefined;
   readonly filter: DisclosedFilter;
-  /** Whether numbers of other parties were masked. */
+  /** Whether others' numbers were masked. */
   readonly masked: boolean;
-  readonly purpose: Purpose;
+  readonly purpose: ProcessingPurpose;
   readonly legalBasis: LegalBasis;
   readonly privacyStatementVersion: string;
 }
 
-/** A request as the log keeps it. */
 export interface DisclosedFilter {
   /** Canonical JSON, at most 4,096 characters. */
   readonly json: string;
-  /** Whether a hash of a number is in it. */
   readonly hasNumber: boolean;
 }
 
-/** A record by its name. */
 export interface RecordName {
   readonly recordId: string;
   /** `YYYY-MM-DD`. */
@@ -60,16 +45,18 @@ export interface RecordName {
   readonly revision: number;
 }
 
-/**
- * What stands for a day of a customer's usage in place of a record: usage by number has no calls to
- * name. A day is the customer's.
- */
+/** Names a customer's day of usage, since usage by number has no calls to name. */
 export function usageName(customerId: string): string {
   return `usage of ${customerId}`;
 }
 
-/** Which revision of a record it was does not matter to who asks for it: the key is of all. */
-export function recordKey(carrierId: string, side: DisclosedSide, recordId: string, recordDate: string): bigint {
+/** A key of all revisions of a record. */
+export function recordKey(
+  carrierId: string,
+  side: RecordKind["side"] | typeof NO_SIDE,
+  recordId: string,
+  recordDate: string,
+): bigint {
   const name = `${carrierId}\0${side}\0${recordId}\0${recordDate}`;
   return createHash("sha256").update(name).digest().readBigInt64BE(0);
 }

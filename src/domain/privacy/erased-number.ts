@@ -1,4 +1,5 @@
-import { type Party, PartyKind } from "../calls/party.ts";
+import { PartyKind } from "../../gen/tandem/type/v1/party_pb.js";
+import type { Party } from "../calls/party.ts";
 import { isSameNumber, type NumberKey, numberKeyOf } from "../matching/number-keys.ts";
 import { readText, starFound } from "../numbers/number-in-text.ts";
 import { digitsMaybeMasked, maskedSearchPattern, SHOWN_AS_STARS, searchPattern } from "../numbers/number-pattern.ts";
@@ -6,25 +7,24 @@ import { canonicalNumber, e164Forms, nationalDigitsOf, prefixesBehindCallingCode
 import { digitsOf } from "./masking.ts";
 
 /**
- * A national number this short would be found in many others: it is masked only where it stands
+ * Shorter national numbers are parts of many others, so they are masked only where they stand
  * alone.
  */
 const MIN_FOUND_ANYWHERE = 6;
 /**
- * One number that is erased, in whatever form it was written: E.164, national, with prefixes and
- * separators, in a sip: or tel: URI.
+ * An erased number in any spelling: E.164, national, with prefixes and separators, in sip: and tel:
+ * URIs.
  */
 export class ErasedNumber {
-  /** E.164. */
   readonly phoneNumber: string;
-  /** Every E.164 form of it. */
+  /** All its E.164 forms. */
   readonly forms: readonly string[];
   /**
-   * A regular expression, for PostgreSQL, that finds every text and all bytes in which it may
-   * occur; what it finds is looked at again.
+   * A PostgreSQL regular expression that finds all texts and bytes that may hold it; hits are
+   * checked again.
    */
   readonly pattern: string;
-  /** The same, of texts in which the last three digits may be masked. */
+  /** The same, where the last three digits may be masked. */
   readonly maskedPattern: string;
   readonly #canonical: string;
   readonly #key: NumberKey;
@@ -49,42 +49,37 @@ export class ErasedNumber {
     this.#masked = exactPattern(nationals, key.callingCode, digitsMaybeMasked);
   }
 
-  /** Whether a party is this number. */
   isParty(party: Party): boolean {
     const key = numberKeyOf(party);
     return key !== undefined && isSameNumber(key, this.#key);
   }
 
-  /** Whether an E.164 number is this one, in one form or another. */
+  /** In any of its forms. */
   isNumber(e164: string | undefined | null): boolean {
     if (e164 === undefined || e164 === null) return false;
     return e164 === this.phoneNumber || canonicalNumber(e164) === this.#canonical;
   }
 
-  /** Whether a text holds the number. */
   isIn(text: string): boolean {
     return this.#mayBeIn(text, 0) && readText(text).spelled.search(this.#text) >= 0;
   }
 
-  /**
-   * A text with every digit of the number as `*`, wherever it stands in it. What was no digit
-   * stays, so that equal texts stay equal.
-   */
+  /** Replaces each digit of the number by `*`. Everything else stays, so equal texts stay equal. */
   mask(text: string): string {
     return this.isIn(text) ? starFound(readText(text), this.#text) : text;
   }
 
-  /** The same for a text in which the last digits were masked before. */
+  /** Also finds the number with its last digits already masked. */
   maskAll(text: string): string {
     return this.#mayBeIn(text, SHOWN_AS_STARS) ? starFound(readText(text, true), this.#masked) : text;
   }
 
-  /** The same for bytes in which texts are: they stay as long as they were. */
+  /** The same for bytes, whose length stays. */
   maskBytes(bytes: Buffer): Buffer {
     return Buffer.from(starFound(readText(bytes), this.#text), "latin1");
   }
 
-  // Most texts have none of its digits, and are not read character by character.
+  // A quick test: most texts have none of its digits.
   #mayBeIn(text: string, hidden: number): boolean {
     if (text.length < this.#leastDigits) return false;
     const digits = digitsOf(text);
@@ -92,7 +87,7 @@ export class ErasedNumber {
   }
 }
 
-// Every E.164 form has the calling code before it, and some a trunk prefix or an infix behind that.
+// The calling code, and perhaps a trunk prefix or infix, comes first.
 function exactPattern(
   nationals: readonly string[],
   callingCode: string,

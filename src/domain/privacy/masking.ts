@@ -1,67 +1,55 @@
 import { DIGIT_SET, digitOf } from "../numbers/decimal-digits.ts";
 
 /**
- * A text with the last three digits of everything in it that could be a telephone number as `***`.
- * Days `YYYY-MM-DD` stay.
+ * Masks the last three digits of everything that could be a telephone number as `***`. Days
+ * `YYYY-MM-DD` stay.
  */
 export function maskNumbers(text: string): string {
   return maskText(text, { shownAs: "TEXT" });
 }
 
 /**
- * A text with the last three digits of every number that says it is one as `***`: written with its
- * `+`, with 00 or 011, or in a tel: or sip: URI. For ids of others, such as those of the
- * signalling, which are full of digits that must stay.
+ * Masks only numbers marked as such: by `+`, 00, 011, tel: or sip:. For ids of others, whose digits
+ * must stay.
  */
 export function maskInternational(text: string): string {
   return maskText(text, { shownAs: "ID" });
 }
 
 /**
- * A text of our own with what may be a number in it masked, for logs and errors. UUIDs, hashes,
- * days, times and round numbers stay.
- * @param known counts of ours that the text repeats, and beginnings of numbers with their `+`: they
- *   stay too.
+ * Masks a text of our own, for logs and errors. UUIDs, hashes, days, times and round numbers stay.
+ * @param known counts in the text, and beginnings of numbers with their `+`, that stay too.
  */
 export function maskReport(text: string, known: readonly string[] = []): string {
   return maskText(text, { shownAs: "REPORT", known });
 }
 
 /**
- * Whether a telephone number may be in an id that anybody chose: seven digits in a row, whatever
- * but letters stands between them. Of a random UUID each group counts for itself, since many have
- * seven digits across their dashes. What looks like another UUID, a hash or a time may be made to
- * hold one.
+ * Whether an id that anybody chose may contain a telephone number: seven digits with nothing but
+ * non-letters between them. In a random UUID each group counts alone, since many have seven digits
+ * across dashes. Other UUIDs, hashes and times may be made to hold one.
  */
 export function mayHoldNumber(id: string): boolean {
   const told = RANDOM_UUID.test(id) ? id : plainDigits(id).replaceAll(/[^\p{L}\p{N}]/gu, "");
   return /[0-9]{7}/.test(told);
 }
 
-/** How a text is masked. */
 export interface TextMasking {
-  /** What the text is: words of somebody's, an id of others, or a report of ours. */
+  /** Somebody's words, an id of others, or our own report. */
   readonly shownAs: "TEXT" | "ID" | "REPORT";
-  /**
-   * National significant numbers that are masked in whatever spelling, with their last three
-   * digits, or whole.
-   */
+  /** Numbers that are masked in any spelling. */
   readonly numbers?: readonly MaskedNumber[] | undefined;
-  /** Runs of digits that stay. */
   readonly known?: readonly string[] | undefined;
 }
 
-/** A number to be masked wherever it stands. */
 export interface MaskedNumber {
-  /** Its digits without calling code or trunk prefix, which every spelling ends with. */
+  /** Digits without calling code and trunk prefix, with which every spelling ends. */
   readonly nationalDigits: string;
-  /**
-   * Whether all of its digits go, and not the last three only: that of who asked not to be shown.
-   */
+  /** Whether all digits are masked, since the person asked not to be shown. */
   readonly isHidden: boolean;
 }
 
-/** A text with its numbers masked. What is no digit stays as it is. */
+/** Replaces digits only. */
 export function maskText(text: string, { shownAs, numbers = [], known = [] }: TextMasking): string {
   if (!MAY_HOLD_NUMBER.test(text)) return text;
   const characters = [...text];
@@ -80,10 +68,7 @@ export function maskText(text: string, { shownAs, numbers = [], known = [] }: Te
   return characters.map((character, at) => (stars.has(at) ? "*" : character)).join("");
 }
 
-/**
- * A number with its last three digits as `***`, whatever stands between them; one of three digits
- * or fewer is masked whole.
- */
+/** Masks the last three digits, whatever stands between them; short numbers whole. */
 export function maskLastDigits(number: string): string {
   const characters = [...number];
   let left = SHOWN_AS_STARS;
@@ -95,64 +80,50 @@ export function maskLastDigits(number: string): string {
   return characters.join("");
 }
 
-/**
- * A text with every digit of Unicode as that of ASCII, and without what hides between digits: for
- * comparing numbers.
- */
+/** ASCII digits for all Unicode digits, without what hides between them: for comparing. */
 export function plainDigits(text: string): string {
   return PLAIN.test(text) ? text : [...text.replaceAll(ALL_HIDDEN, "")].map(plainCharacter).join("");
 }
 
-/** Whether a character may stand between two digits of one number. */
+/** Whether a character may stand inside a number. */
 export function isBetweenDigits(character: string): boolean {
   return GAP.test(character);
 }
 
-/** Whether nobody sees a character, or it only marks the one before. */
+/** Whether a character is invisible or only marks the one before. */
 export function isUnseen(character: string): boolean {
   return HIDDEN.test(character);
 }
 
-/** The digits of a text, as those of ASCII. */
+/** As ASCII. */
 export function digitsOf(text: string): string {
   return plainDigits(text).replaceAll(/[^0-9]/g, "");
 }
 
-/** How many digits at the end of a number are not shown. */
+/** Masked digits at the end of a number. */
 const SHOWN_AS_STARS = 3;
-/** Fewer digits are a code or a count, not somebody's number. */
+/** Fewer digits are a code or a count. */
 const MIN_DIGITS = 7;
-/**
- * More digits than a number has: several that stand side by side, of which one cannot tell where
- * each ends.
- */
+/** More digits are several numbers side by side. */
 const MAX_DIGITS = 13;
-/** Of which so many are shown. */
+/** Digits of such a run that are shown. */
 const SHOWN_OF_SEVERAL = 4;
-/**
- * Most characters between two digits of one number, besides those that nobody sees; spaces side by
- * side are one.
- */
+/** Most visible characters between two digits of a number; adjacent spaces count once. */
 const MAX_GAP = 3;
-/** Shorter national numbers are found in many others: they count at the end of a run only. */
+/** Shorter national numbers are parts of many others, so they count at the end of a run only. */
 const MIN_FOUND_ANYWHERE = 7;
 
 const MAY_HOLD_NUMBER = new RegExp(`[${DIGIT_SET}](?:[^${DIGIT_SET}]*[${DIGIT_SET}]){4}`, "u");
-/** What people, switches and those who want to be overlooked write between digits. */
+/** What may be written between digits, also to escape masking. */
 const GAP =
   /^[\p{Zs}\p{Zl}\p{Zp}\p{Cc}\p{Pd}\u2212().[\]{}/\\_~\u00b7\u2022\u2024\u2027\u22c5\u2044\u2215\uff08\uff09\uff0e\uff0f\uff3b\uff3d]$/u;
-/**
- * What stands between the items of a list, and in words between digits as well: commas, colons,
- * semicolons, stars.
- */
+/** Separates list items, and in words digits too. */
 const LIST_MARK =
   /^[,:;*\u060c\u061b\u066b\u066c\u2217\u3001\uff0a\uff0c\uff1a\uff1b\uff64\ufe50\ufe51\ufe54\ufe55\ufe61]$/u;
 const isGap = (character: string) => GAP.test(character);
 const isGapOfWords = (character: string) => GAP.test(character) || LIST_MARK.test(character);
 const SPACE = /^[\p{Zs}\t\r\n]$/u;
-/**
- * What takes no room: formats such as zero-width characters, and marks upon the character before.
- */
+/** Zero-width characters and combining marks. */
 const HIDDEN = /^[\p{Cf}\p{M}\u115f\u1160\u3164\uffa0]$/u;
 const ALL_HIDDEN = /[\p{Cf}\p{M}\u115f\u1160\u3164\uffa0]/gu;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: whatever is ASCII is plain
@@ -164,7 +135,7 @@ function plainCharacter(character: string): string {
 
 const PLAIN_FORMS: Readonly<Record<string, string>> = { "\uff0b": "+", "\ufe62": "+", "\u207a": "+" };
 
-/** Where the digits of one run stand. */
+/** Positions of a run's digits. */
 type Run = readonly number[];
 
 function runsOf(
@@ -187,13 +158,12 @@ function runsOf(
   return runs;
 }
 
-// A space behind another only makes it wider.
 function lengthInGap(characters: readonly string[], at: number): number {
   const isWider = SPACE.test(characters[at] ?? "") && SPACE.test(characters[at - 1] ?? "");
   return isWider ? 0 : 1;
 }
 
-// A list of numbers that stand together, at its marks: so that each is shown in part.
+// Splits a list at its marks, so that each number is shown in part.
 function itemsOf(characters: readonly string[], run: Run): Run[] {
   const items: number[][] = [];
   let group: number[] = [];
@@ -207,7 +177,7 @@ function itemsOf(characters: readonly string[], run: Run): Run[] {
   return items;
 }
 
-// Digits without anything between them.
+// Adjacent digits.
 function groupsOf(run: Run): number[][] {
   const groups: number[][] = [];
   for (const [index, at] of run.entries()) {
@@ -268,14 +238,14 @@ function isNumber(
   }
 }
 
-/** What stands before a number that says it is one. */
+/** Marks a number as one. */
 const SAYS_SO = /(?:[+\uff0b\ufe62\u207a]|%2b|tel:|sips?:)[\p{Zs}\p{Cf}(]{0,3}$/iu;
-/** With a prefix for calls abroad. */
+/** With an international prefix. */
 const DIALLED = /^(?:00|011)[1-9]\d{6,}$/;
-/** What a limit looks like. */
+/** Looks like a limit. */
 const ROUND = /^[1-9]\d?0{5,}$/;
 
-// The last three digits of the run; of what may be several numbers, all but the first few.
+// The last three digits of a run; of several numbers, all but the first few.
 function starRun(run: Run, stars: Set<number>): void {
   if (run.length > MAX_DIGITS) {
     for (const at of run.slice(SHOWN_OF_SEVERAL)) stars.add(at);
@@ -290,7 +260,7 @@ function starRun(run: Run, stars: Set<number>): void {
   }
 }
 
-// What stays whatever its digits are: where its characters stand.
+// Spans that stay.
 function keptSpans(text: string, characters: readonly string[], shownAs: TextMasking["shownAs"]): ReadonlySet<number> {
   const kept = new Set<number>();
   const pattern = shownAs === "TEXT" ? TIME : TIME_OR_ID;

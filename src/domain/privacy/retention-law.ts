@@ -1,4 +1,6 @@
-import type { LegalBasis, Purpose, RecordPart } from "./retention-parts.ts";
+import { LegalBasis, ProcessingPurpose } from "../../gen/tandem/platform/v1/retention_policy_pb.js";
+import { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
+import type { Stated } from "../enum-values.ts";
 
 /** One bound of a retention. */
 export interface Bound {
@@ -14,14 +16,14 @@ export interface RetentionRule {
   /** Undefined: no number is set. */
   readonly maximum: Bound | undefined;
   /** Where nobody has set a policy. Undefined: the part is not kept for this purpose. */
-  readonly initial: (Bound & { readonly legalBasis: LegalBasis }) | undefined;
+  readonly initial: (Bound & { readonly legalBasis: Stated<LegalBasis> }) | undefined;
 }
 
 /**
  * What a country's law asks of a part that is kept for a purpose; for a country that is not in the
  * table, what is asked everywhere.
  */
-export function findRule(countryCode: string, part: RecordPart, purpose: Purpose): RetentionRule {
+export function findRule(countryCode: string, part: Stated<RecordPart>, purpose: ProcessingPurpose): RetentionRule {
   const general = GENERAL[part];
   const own = COUNTRIES[countryCode]?.[part];
   return {
@@ -34,19 +36,16 @@ export function findRule(countryCode: string, part: RecordPart, purpose: Purpose
 interface PartRules {
   readonly minimum?: Bound;
   readonly maximum: Bound;
-  readonly initial: Readonly<Partial<Record<Purpose, Bound & { readonly legalBasis: LegalBasis }>>>;
+  readonly initial: Readonly<Partial<Record<ProcessingPurpose, Bound & { readonly legalBasis: Stated<LegalBasis> }>>>;
 }
 
 interface CountryRules {
   readonly minimum?: Bound;
-  readonly maxima?: Readonly<Partial<Record<Purpose, Bound>>>;
+  readonly maxima?: Readonly<Partial<Record<ProcessingPurpose, Bound>>>;
   readonly initial?: PartRules["initial"];
 }
 
-const TROUBLESHOOTING = 1 satisfies Purpose;
-const USAGE_AND_BILLING = 2 satisfies Purpose;
-const LEGAL_OBLIGATION = 4 satisfies Purpose;
-const ACCOUNTABILITY = 5 satisfies Purpose;
+const { TROUBLESHOOTING, USAGE_AND_BILLING, LEGAL_OBLIGATION, ACCOUNTABILITY } = ProcessingPurpose;
 
 const STORAGE_LIMITATION = "GDPR 5(1)(e): no longer than the purpose needs; in days by Tandem decision 0006";
 
@@ -56,43 +55,57 @@ const RECONCILED: Bound = { days: 32, source: "Tandem decision 0006: until calls
 const BILLING = {
   days: 550,
   source: "Tandem decision 0006: corrections arrive for 400 days (ePrivacy 6(2))",
-  legalBasis: 1 satisfies LegalBasis,
+  legalBasis: LegalBasis.CONTRACT,
 } as const;
 const TEN_YEARS: Bound = { days: 3_653, source: STORAGE_LIMITATION };
 
 // Everywhere. The law that we know sets few numbers: what it leaves open is decided in
 // docs/decisions/0006-privacy.md, and says so.
-const GENERAL: Readonly<Record<RecordPart, PartRules>> = {
-  1: { minimum: RECONCILED, maximum: TEN_YEARS, initial: { [USAGE_AND_BILLING]: BILLING } },
-  2: { maximum: { days: 400, source: STORAGE_LIMITATION }, initial: { [TROUBLESHOOTING]: troubleshooting(90) } },
-  3: { maximum: { days: 180, source: STORAGE_LIMITATION }, initial: { [TROUBLESHOOTING]: troubleshooting(30) } },
-  4: { minimum: RECONCILED, maximum: TEN_YEARS, initial: { [USAGE_AND_BILLING]: BILLING } },
-  5: {
+const GENERAL: Readonly<Record<Stated<RecordPart>, PartRules>> = {
+  [RecordPart.CALL]: { minimum: RECONCILED, maximum: TEN_YEARS, initial: { [USAGE_AND_BILLING]: BILLING } },
+  [RecordPart.QUALITY]: {
+    maximum: { days: 400, source: STORAGE_LIMITATION },
+    initial: { [TROUBLESHOOTING]: troubleshooting(90) },
+  },
+  [RecordPart.NETWORK]: {
+    maximum: { days: 180, source: STORAGE_LIMITATION },
+    initial: { [TROUBLESHOOTING]: troubleshooting(30) },
+  },
+  [RecordPart.DURATION]: { minimum: RECONCILED, maximum: TEN_YEARS, initial: { [USAGE_AND_BILLING]: BILLING } },
+  [RecordPart.NUMBER_HISTORY]: {
     minimum: { days: 402, source: "Tandem decision 0006: records up to 400 days old are attributed by it" },
     maximum: TEN_YEARS,
     initial: { [USAGE_AND_BILLING]: BILLING },
   },
-  6: {
+  [RecordPart.LOGS]: {
     minimum: {
       days: 366,
       source: "US 47 CFR 64.2009(c), a year at least; elsewhere GDPR 5(2) by Tandem decision 0006",
     },
     maximum: TEN_YEARS,
     initial: {
-      [ACCOUNTABILITY]: { days: 730, source: "GDPR 5(2), 30; two years by Tandem decision 0006", legalBasis: 2 },
+      [ACCOUNTABILITY]: {
+        days: 730,
+        source: "GDPR 5(2), 30; two years by Tandem decision 0006",
+        legalBasis: LegalBasis.LEGAL_OBLIGATION,
+      },
     },
   },
 };
 
-function troubleshooting(days: number): Bound & { legalBasis: LegalBasis } {
-  return { days, source: STORAGE_LIMITATION, legalBasis: 3 };
+function troubleshooting(days: number): Bound & { legalBasis: Stated<LegalBasis> } {
+  return { days, source: STORAGE_LIMITATION, legalBasis: LegalBasis.LEGITIMATE_INTERESTS };
 }
 
 // 18 months are 550 days at most.
 const TOLL_RECORDS: CountryRules = {
   minimum: { days: 550, source: "47 CFR 42.6 (toll records, 18 months)" },
   initial: {
-    [LEGAL_OBLIGATION]: { days: 550, source: "47 CFR 42.6 (toll records, 18 months)", legalBasis: 2 },
+    [LEGAL_OBLIGATION]: {
+      days: 550,
+      source: "47 CFR 42.6 (toll records, 18 months)",
+      legalBasis: LegalBasis.LEGAL_OBLIGATION,
+    },
   },
 };
 
@@ -109,11 +122,11 @@ const IRELAND = billingUntil(6, "S.I. 336/2011; Statute of Limitations 1957 s. 1
 /** Where a law sets a number that we are sure of, by country and part. */
 const COUNTRIES: Readonly<Record<string, Partial<Record<RecordPart, CountryRules>>>> = {
   US: {
-    1: TOLL_RECORDS,
-    4: TOLL_RECORDS,
-    6: { minimum: { days: 366, source: "47 CFR 64.2009(c) (CPNI disclosures, a year at least)" } },
+    [RecordPart.CALL]: TOLL_RECORDS,
+    [RecordPart.DURATION]: TOLL_RECORDS,
+    [RecordPart.LOGS]: { minimum: { days: 366, source: "47 CFR 64.2009(c) (CPNI disclosures, a year at least)" } },
   },
-  DK: { 1: DENMARK, 4: DENMARK },
-  GB: { 1: BRITAIN, 4: BRITAIN },
-  IE: { 1: IRELAND, 4: IRELAND },
+  DK: { [RecordPart.CALL]: DENMARK, [RecordPart.DURATION]: DENMARK },
+  GB: { [RecordPart.CALL]: BRITAIN, [RecordPart.DURATION]: BRITAIN },
+  IE: { [RecordPart.CALL]: IRELAND, [RecordPart.DURATION]: IRELAND },
 };

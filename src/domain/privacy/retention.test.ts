@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
+import { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
 import { keptHorizons, policiesInForce, retentionDays } from "./retention.ts";
 import { findRule } from "./retention-law.ts";
-import { ALL_PARTS, ALL_PURPOSES, RecordPart } from "./retention-parts.ts";
+import { ALL_PARTS, ALL_PURPOSES } from "./retention-parts.ts";
 
 const COUNTRIES = ["US", "DK", "GB", "IE", "DE"];
 

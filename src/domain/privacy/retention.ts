@@ -1,6 +1,9 @@
+import { LegalBasis, ProcessingPurpose } from "../../gen/tandem/platform/v1/retention_policy_pb.js";
+import { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
 import type { Horizons } from "../calls/call-rules.ts";
+import type { Stated } from "../enum-values.ts";
 import { findRule } from "./retention-law.ts";
-import { ALL_PARTS, ALL_PURPOSES, LegalBasis, Purpose, RecordPart } from "./retention-parts.ts";
+import { ALL_PARTS, ALL_PURPOSES } from "./retention-parts.ts";
 
 /** Version of the privacy statement under which data flows. */
 export const PRIVACY_STATEMENT_VERSION = "1";
@@ -21,9 +24,9 @@ export interface SetPolicy {
   readonly countryCode: string;
   /** Undefined: for every carrier of the country that has none of its own. */
   readonly carrierId: string | undefined;
-  readonly part: RecordPart;
-  readonly purpose: Purpose;
-  readonly legalBasis: LegalBasis;
+  readonly part: Stated<RecordPart>;
+  readonly purpose: Stated<ProcessingPurpose>;
+  readonly legalBasis: Stated<LegalBasis>;
   readonly retentionDays: number;
   readonly source: string;
   readonly privacyStatementVersion: string;
@@ -66,7 +69,11 @@ export function policiesInForce<Policy extends SetPolicy>(
  * What holds in a country where nobody has set anything; undefined: the part is not kept for this
  * purpose.
  */
-export function initialPolicy(countryCode: string, part: RecordPart, purpose: Purpose): PolicyInForce | undefined {
+export function initialPolicy(
+  countryCode: string,
+  part: Stated<RecordPart>,
+  purpose: Stated<ProcessingPurpose>,
+): PolicyInForce | undefined {
   const { initial } = findRule(countryCode, part, purpose);
   if (!initial) return undefined;
   return {
@@ -83,7 +90,7 @@ export function initialPolicy(countryCode: string, part: RecordPart, purpose: Pu
 }
 
 /** How many days each part is kept. */
-export type RetentionDays = Readonly<Record<RecordPart, number>>;
+export type RetentionDays = Readonly<Record<Stated<RecordPart>, number>>;
 
 /**
  * How long each part is kept: for the longest of its purposes. A call's quality and network
@@ -118,15 +125,15 @@ export function wordsOf(policy: Pick<SetPolicy, "purpose" | "legalBasis">): { pu
   return { purpose: PURPOSE_WORDS[policy.purpose], legalBasis: BASIS_WORDS[policy.legalBasis] };
 }
 
-const PURPOSE_WORDS: Readonly<Record<Purpose, string>> = {
-  [Purpose.TROUBLESHOOTING]: "troubleshooting",
-  [Purpose.USAGE_AND_BILLING]: "usage and billing",
-  [Purpose.RECONCILIATION]: "reconciliation",
-  [Purpose.LEGAL_OBLIGATION]: "legal obligation",
-  [Purpose.ACCOUNTABILITY]: "accountability",
+const PURPOSE_WORDS: Readonly<Record<Stated<ProcessingPurpose>, string>> = {
+  [ProcessingPurpose.TROUBLESHOOTING]: "troubleshooting",
+  [ProcessingPurpose.USAGE_AND_BILLING]: "usage and billing",
+  [ProcessingPurpose.RECONCILIATION]: "reconciliation",
+  [ProcessingPurpose.LEGAL_OBLIGATION]: "legal obligation",
+  [ProcessingPurpose.ACCOUNTABILITY]: "accountability",
 };
 
-const BASIS_WORDS: Readonly<Record<LegalBasis, string>> = {
+const BASIS_WORDS: Readonly<Record<Stated<LegalBasis>, string>> = {
   [LegalBasis.CONTRACT]: "GDPR 6(1)(b)",
   [LegalBasis.LEGAL_OBLIGATION]: "GDPR 6(1)(c)",
   [LegalBasis.LEGITIMATE_INTERESTS]: "GDPR 6(1)(f)",

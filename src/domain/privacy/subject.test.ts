@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { type Party, PartyKind } from "../calls/party.ts";
-import { findParticipation, holdsNumber, isCallerRestricted, isInRole, partyMatcher, SubjectRole } from "./subject.ts";
+import { SubjectRole } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
+import { PartyKind } from "../../gen/tandem/type/v1/party_pb.js";
+import type { Party } from "../calls/party.ts";
+import { findParticipation, holdsNumber, isCallerRestricted, isInRole, partyMatcher } from "./subject.ts";
 
 const NUMBER = "+4533123456";
 const isSubject = partyMatcher(NUMBER);

@@ -1,4 +1,8 @@
-import { type Party, PartyKind } from "../calls/party.ts";
+import { SubjectRole } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
+import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
+import { PartyKind, Presentation } from "../../gen/tandem/type/v1/party_pb.js";
+import type { Party } from "../calls/party.ts";
+import type { Stated } from "../enum-values.ts";
 import { isSameNumber, numberKeyOf } from "../matching/number-keys.ts";
 import { asksToBeHidden, nationalDigitsOf } from "../numbers/spelling.ts";
 import { digitsOf } from "./masking.ts";
@@ -6,12 +10,8 @@ import { digitsOf } from "./masking.ts";
 // Whether a call is about the person whom a request is about: by number, period and role, never by
 // the bare number.
 
-/** The numbers of tandem.platform.v1.SubjectRole. */
-export const SubjectRole = { SUBSCRIBER: 1, OTHER_PARTY: 2, ANY: 3 } as const;
-export type SubjectRole = (typeof SubjectRole)[keyof typeof SubjectRole];
-
 /** Whether a number names a role. */
-export function isSubjectRole(role: number): role is SubjectRole {
+export function isSubjectRole(role: number): role is Stated<SubjectRole> {
   return role >= SubjectRole.SUBSCRIBER && role <= SubjectRole.ANY;
 }
 
@@ -33,9 +33,6 @@ export interface Participation {
   /** Whether it is the number that was called. */
   readonly isCalled: boolean;
 }
-
-const OUTBOUND = 1;
-const PRESENTATION_RESTRICTED = 2;
 
 /**
  * Tells whether a party has a number, in whatever spelling; for one number, to be asked of many
@@ -65,13 +62,13 @@ export function findParticipation(
   if (!isCaller && !isForwarder && !isCalled) return undefined;
   if (call.direction === 0) return { isSubscriber: true, isOtherParty: true, isCalled };
   const isOnCallingSide = isCaller || isForwarder;
-  if (call.direction !== OUTBOUND) return { isSubscriber: isCalled, isOtherParty: isOnCallingSide, isCalled };
+  if (call.direction !== Direction.OUTBOUND) return { isSubscriber: isCalled, isOtherParty: isOnCallingSide, isCalled };
   const wasForwardedFor = isCaller && !isForwarder && call.redirecting?.value !== undefined;
   return { isSubscriber: isOnCallingSide, isOtherParty: isCalled || wasForwardedFor, isCalled };
 }
 
 /** Whether a participation is in the role that is asked for. */
-export function isInRole({ isSubscriber, isOtherParty }: Participation, role: SubjectRole): boolean {
+export function isInRole({ isSubscriber, isOtherParty }: Participation, role: Stated<SubjectRole>): boolean {
   switch (role) {
     case SubjectRole.SUBSCRIBER:
       return isSubscriber;
@@ -92,7 +89,7 @@ export function isCallerRestricted({ calling, asserted }: Pick<CallOfParties, "c
   return [calling, asserted].some(
     (party) =>
       party?.kind === PartyKind.RESTRICTED ||
-      party?.presentation === PRESENTATION_RESTRICTED ||
+      party?.presentation === Presentation.RESTRICTED ||
       (party?.value !== undefined && asksToBeHidden(party.value)),
   );
 }

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { combineStates, type ReportedCell, ReportingState, reportingStateOf } from "./reporting.ts";
+import { ReportingState } from "../../gen/tandem/type/v1/reconciliation_summary_pb.js";
+import { combineStates, type ReportedCell, reportingStateOf } from "./reporting.ts";
 
 const { UNSPECIFIED, REPORTED, PARTLY_REPORTED, SILENT, OUT_OF_SCOPE } = ReportingState;
 

@@ -1,6 +1,4 @@
-/** Whether a carrier reported; the numbers of tandem.type.v1.ReportingState. */
-export const ReportingState = { UNSPECIFIED: 0, REPORTED: 1, PARTLY_REPORTED: 2, SILENT: 3, OUT_OF_SCOPE: 4 } as const;
-export type ReportingState = (typeof ReportingState)[keyof typeof ReportingState];
+import { ReportingState } from "../../gen/tandem/type/v1/reconciliation_summary_pb.js";
 
 /** The judged calls of one day and direction: all but those that are pending. */
 export interface ReportedCell {

@@ -1,14 +1,10 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { MatchStatus } from "../matching/result.ts";
-import {
-  type ChangedCall,
-  type ChangedLine,
-  type Circumstances,
-  draftRestatements,
-  RestatementCause,
-} from "./restating.ts";
-import { addTotals, NO_USAGE, subtractTotals, totalOf, UsagePart, type UsageTotals } from "./totals.ts";
+import { RestatementCause, UsagePart } from "../../gen/tandem/platform/v1/usage_pb.js";
+import { DiscrepancyStatus } from "../../gen/tandem/type/v1/discrepancy_pb.js";
+import { PLATFORM_SIDE } from "../record-kind.ts";
+import { type ChangedCall, type ChangedLine, type Circumstances, draftRestatements } from "./restating.ts";
+import { addTotals, NO_USAGE, subtractTotals, totalOf, type UsageTotals } from "./totals.ts";
 
 const CLOSED = 1_000n;
 
@@ -97,10 +93,10 @@ function key(phoneNumber: string, usageDate = "2026-03-01") {
 }
 
 function changed(phoneNumber: string, arrival: number, revision = 1, isVoid = false): ChangedCall {
-  const record = { carrierId: "alpha", side: 1, recordId: "r", recordDate: "2026-03-01", revision };
+  const record = { carrierId: "alpha", side: PLATFORM_SIDE, recordId: "r", recordDate: "2026-03-01", revision };
   return {
     ...key(phoneNumber),
-    status: isVoid ? MatchStatus.VOIDED : MatchStatus.MATCHED_EXACT,
+    status: isVoid ? DiscrepancyStatus.VOIDED : DiscrepancyStatus.MATCHED_EXACT,
     records: [record],
     arrivalTime: BigInt(arrival),
   };

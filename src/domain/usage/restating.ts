@@ -1,21 +1,11 @@
-import { MatchStatus } from "../matching/result.ts";
+import { RestatementCause, UsagePart } from "../../gen/tandem/platform/v1/usage_pb.js";
+import { DiscrepancyStatus } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import type { Micros } from "../time/instant.ts";
-import { addTotals, type PartTotals, subtractTotals, totalOf, UsagePart, type UsageTotals } from "./totals.ts";
+import { addTotals, type PartTotals, subtractTotals, totalOf, type UsageTotals } from "./totals.ts";
 
 // Why figures of a closed period changed. The lines are compared as they are, so nothing that
 // changes them can be missed; the cause is then looked for in what happened since the last
 // comparison.
-
-/** The numbers of tandem.platform.v1.RestatementCause. */
-export const RestatementCause = {
-  LATE_RECORD: 1,
-  CORRECTION: 2,
-  VOID: 3,
-  RECONCILED: 4,
-  NUMBER_HISTORY: 5,
-  RULE_CHANGE: 6,
-} as const;
-export type RestatementCause = (typeof RestatementCause)[keyof typeof RestatementCause];
 
 /**
  * What a line of figures is about: the finest grouping that closed periods are kept by; '' for what
@@ -138,7 +128,7 @@ function explainLine(line: ChangedLine, calls: readonly ChangedCall[], circumsta
     cause,
     records: because.flatMap((call) => call.records),
   });
-  const voided = arrived.filter((call) => call.status === MatchStatus.VOIDED);
+  const voided = arrived.filter((call) => call.status === DiscrepancyStatus.VOIDED);
   if (voided.length > 0) return explain(RestatementCause.VOID, voided);
   const corrected = arrived.filter((call) => call.records.some((record) => record.revision > 1));
   if (corrected.length > 0) return explain(RestatementCause.CORRECTION, corrected);

@@ -1,17 +1,8 @@
-/**
- * How sure a part of the usage is; the numbers of tandem.platform.v1.UsagePart. Every call is in
- * exactly one.
- */
-export const UsagePart = {
-  AGREED: 1,
-  DISPUTED: 2,
-  UNCONFIRMED: 3,
-  PENDING: 4,
-  NOT_REPORTED: 5,
-  CARRIER_ONLY: 6,
-} as const;
-export type UsagePart = (typeof UsagePart)[keyof typeof UsagePart];
-export const USAGE_PARTS: readonly UsagePart[] = Object.values(UsagePart);
+import { UsagePart } from "../../gen/tandem/platform/v1/usage_pb.js";
+import { enumValues } from "../enum-values.ts";
+
+/** Every part of the usage. Each call is in exactly one. */
+export const USAGE_PARTS = enumValues(UsagePart);
 
 /** Sums over calls; as tandem.platform.v1.UsageTotals. */
 export interface UsageTotals {

@@ -1,9 +1,11 @@
 import type { Carrier } from "../../domain/carriers/carrier.ts";
+import type { Stated } from "../../domain/enum-values.ts";
+import { FeedId } from "../../domain/feed-id.ts";
 import { KEY_DAYS, keptHorizons, type RetentionDays } from "../../domain/privacy/retention.ts";
-import { RecordPart } from "../../domain/privacy/retention-parts.ts";
+import { CARRIER_SIDE, PLATFORM_SIDE, RECORD_KINDS, type RecordKind } from "../../domain/record-kind.ts";
 import { addDays, type Micros, utcDay } from "../../domain/time/instant.ts";
+import { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
 import type { Tx } from "../../store/database/database.ts";
-import { Feed } from "../../store/database/schema.ts";
 import {
   type CopyPlace,
   copyHeldItems,
@@ -12,18 +14,17 @@ import {
   type Leaving,
   listPeriodHolds,
 } from "../../store/privacy/held-records.ts";
-import { HeldSide } from "../../store/privacy/holds.ts";
 import { closeLeftBlocks, dateOpenBlocks } from "../../store/privacy/open-disclosures.ts";
 import {
   clearVerdicts,
   deleteKeys,
   deleteResults,
   deleteRun,
-  type EntryTable,
   findKeyDay,
   findRun,
   otherDeletes,
   type PagePlace,
+  type SequencedTable,
 } from "../../store/privacy/retention-deletes.ts";
 import { readRetentionDays } from "../../store/privacy/retention-policies.ts";
 import {
@@ -36,7 +37,7 @@ import {
   readRetentionState,
 } from "../../store/privacy/retention-state.ts";
 import { deleteLogs } from "./logs.ts";
-import { drain, type RetentionWork } from "./work.ts";
+import { drain, type RetentionWork } from "./retention-work.ts";
 
 const DAY_MICROS = 86_400_000_000n;
 /** How often held records are copied anew because a hold was made meanwhile. */
@@ -67,12 +68,12 @@ export async function expireCarrier(work: RetentionWork, carrier: Carrier, stage
   const rest = { state, numberHistory: cutoffs.numberHistory, now: work.now, laterDays };
   for (const some of otherDeletes(carrierId, rest)) await drain(work, (limit) => work.step((tx) => some(tx, limit)));
   await deleteLogs(work, carrierId, cutoffs.logs);
-  for (const side of Object.values(HeldSide)) await dropCopies(work, carrierId, side);
+  for (const { side } of RECORD_KINDS) await dropCopies(work, carrierId, side);
 }
 
 /** Before when what arrived goes. */
 export function cutoffsOf(days: RetentionDays, now: Micros): Cutoffs {
-  const before = (part: RecordPart) => now - BigInt(days[part]) * DAY_MICROS;
+  const before = (part: Stated<RecordPart>) => now - BigInt(days[part]) * DAY_MICROS;
   return {
     call: before(RecordPart.CALL),
     quality: before(RecordPart.QUALITY),
@@ -91,8 +92,8 @@ async function raise(work: RetentionWork, carrierId: string, cutoffs: Cutoffs): 
     const { holdGeneration } = await work.step((tx) => readRetentionState(tx, carrierId));
     const { call, quality, network } = cutoffs;
     const firstOfCall = later(later(call, quality), network);
-    await copyHeld(work, { carrierId, side: HeldSide.PLATFORM, before: firstOfCall, now: work.now });
-    await copyHeld(work, { carrierId, side: HeldSide.CARRIER, before: cutoffs.duration, now: work.now });
+    await copyHeld(work, { carrierId, side: PLATFORM_SIDE, before: firstOfCall, now: work.now });
+    await copyHeld(work, { carrierId, side: CARRIER_SIDE, before: cutoffs.duration, now: work.now });
     if (work.signal.aborted) return;
     try {
       return await work.step((tx) => raiseFloors(tx, carrierId, floors, cutoffs, holdGeneration));
@@ -113,10 +114,10 @@ async function dateDisclosures(work: RetentionWork, carrierId: string): Promise<
 async function findFloors(tx: Tx, carrierId: string, cutoffs: Cutoffs): Promise<Floors> {
   const both = earlier(cutoffs.call, cutoffs.duration);
   return {
-    [Feed.NUMBERS]: await findSequenceAt(tx, carrierId, Feed.NUMBERS, cutoffs.numberHistory),
-    [Feed.CDRS]: await findSequenceAt(tx, carrierId, Feed.CDRS, cutoffs.call),
-    [Feed.DISCREPANCIES]: await findSequenceAt(tx, carrierId, Feed.DISCREPANCIES, both),
-    [Feed.DURATIONS]: await findSequenceAt(tx, carrierId, Feed.DURATIONS, cutoffs.duration),
+    [FeedId.NUMBERS]: await findSequenceAt(tx, carrierId, FeedId.NUMBERS, cutoffs.numberHistory),
+    [FeedId.CDRS]: await findSequenceAt(tx, carrierId, FeedId.CDRS, cutoffs.call),
+    [FeedId.DISCREPANCIES]: await findSequenceAt(tx, carrierId, FeedId.DISCREPANCIES, both),
+    [FeedId.DURATIONS]: await findSequenceAt(tx, carrierId, FeedId.DURATIONS, cutoffs.duration),
   };
 }
 
@@ -141,22 +142,22 @@ async function eachPage<Place>(
 }
 
 async function clearOldVerdicts(work: RetentionWork, carrierId: string, state: RetentionState): Promise<void> {
-  const below = await work.step((tx) => findSequenceAt(tx, carrierId, Feed.CDRS, state.quality));
+  const below = await work.step((tx) => findSequenceAt(tx, carrierId, FeedId.CDRS, state.quality));
   await eachRun(work, carrierId, "cdr_record", { from: state.verdictSequence, below }, (tx, run) =>
     clearVerdicts(tx, carrierId, run),
   );
 }
 
 async function deleteEntries(work: RetentionWork, carrierId: string, state: RetentionState): Promise<void> {
-  const at = (feed: Feed, instant: Micros) => work.step((tx) => findSequenceAt(tx, carrierId, feed, instant));
-  const floor = (feed: Feed) => at(feed, 0n);
-  const tables: readonly (readonly [EntryTable, bigint])[] = [
-    ["cdr_network", await at(Feed.CDRS, state.network)],
-    ["cdr_quality", await at(Feed.CDRS, state.quality)],
-    ["cdr_record", await floor(Feed.CDRS)],
-    ["duration_record", await floor(Feed.DURATIONS)],
-    ["discrepancy_entry", await floor(Feed.DISCREPANCIES)],
-    ["number_entry", await floor(Feed.NUMBERS)],
+  const at = (feed: FeedId, instant: Micros) => work.step((tx) => findSequenceAt(tx, carrierId, feed, instant));
+  const floor = (feed: FeedId) => at(feed, 0n);
+  const tables: readonly (readonly [SequencedTable, bigint])[] = [
+    ["cdr_network", await at(FeedId.CDRS, state.network)],
+    ["cdr_quality", await at(FeedId.CDRS, state.quality)],
+    ["cdr_record", await floor(FeedId.CDRS)],
+    ["duration_record", await floor(FeedId.DURATIONS)],
+    ["discrepancy_entry", await floor(FeedId.DISCREPANCIES)],
+    ["number_entry", await floor(FeedId.NUMBERS)],
   ];
   for (const [table, below] of tables)
     await eachRun(work, carrierId, table, { from: 0n, below }, (tx, run) => deleteRun(tx, table, carrierId, run));
@@ -165,7 +166,7 @@ async function deleteEntries(work: RetentionWork, carrierId: string, state: Rete
 async function eachRun(
   work: RetentionWork,
   carrierId: string,
-  table: EntryTable,
+  table: SequencedTable,
   range: { from: bigint; below: bigint },
   take: (tx: Tx, run: { first: bigint; past: bigint }) => Promise<void>,
 ): Promise<void> {
@@ -203,7 +204,7 @@ async function deleteOldKeys(
 }
 
 // In the order of sequences; only copies that no hold is on.
-async function dropCopies(work: RetentionWork, carrierId: string, side: HeldSide): Promise<void> {
+async function dropCopies(work: RetentionWork, carrierId: string, side: RecordKind["side"]): Promise<void> {
   await eachPage<bigint>(work, (tx, after) =>
     dropUnheld(tx, { carrierId, side, now: work.now }, { after: after ?? -1n, limit: work.batchSize }),
   );

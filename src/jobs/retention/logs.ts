@@ -2,7 +2,7 @@ import type { Micros } from "../../domain/time/instant.ts";
 import { deleteAuditEvents } from "../../store/audit/audit-events.ts";
 import { ownerTransaction, type Tx } from "../../store/database/database.ts";
 import { deleteDisclosures } from "../../store/privacy/disclosure-retention.ts";
-import { drain, type RetentionWork } from "./work.ts";
+import { drain, type RetentionWork } from "./retention-work.ts";
 
 /** Deletes a chain's and a carrier's logs before an instant, with the owner's rights. */
 export async function deleteLogs(work: RetentionWork, carrierId: string | undefined, before: Micros): Promise<void> {

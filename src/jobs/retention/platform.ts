@@ -1,12 +1,12 @@
-import { RecordPart } from "../../domain/privacy/retention-parts.ts";
 import type { Micros } from "../../domain/time/instant.ts";
+import { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
 import { listCarriers } from "../../store/carriers/carriers.ts";
 import type { Tx } from "../../store/database/database.ts";
 import { readRetentionDays } from "../../store/privacy/retention-policies.ts";
 import { deleteOldPeriod } from "../../store/privacy/usage-retention.ts";
 import { deleteLogs } from "./logs.ts";
+import type { RetentionWork } from "./retention-work.ts";
 import { forgetSealKeys } from "./seal-keys.ts";
-import type { RetentionWork } from "./work.ts";
 
 const DAY_MICROS = 86_400_000_000n;
 const CARRIER_PAGE = 100;

@@ -1,9 +1,9 @@
-import { RecordPart } from "../../domain/privacy/retention-parts.ts";
+import { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
 import { listCarriers } from "../../store/carriers/carriers.ts";
 import type { Tx } from "../../store/database/database.ts";
 import { deleteSealKeys } from "../../store/database/seal-keys.ts";
 import { readRetentionDays } from "../../store/privacy/retention-policies.ts";
-import type { RetentionWork } from "./work.ts";
+import type { RetentionWork } from "./retention-work.ts";
 
 const DAY_MICROS = 86_400_000_000n;
 const CARRIER_PAGE = 100;

@@ -139,7 +139,7 @@ function readNewCarrier(services: Services, { carrierId, carrier: message }: Cre
   if (!message) throw invalidArgument("carrier", "is required");
   assertCarrierId("carrier_id", carrierId);
   if (message.carrierId !== "" && message.carrierId !== carrierId) {
-    throw invalidArgument("carrier.carrier_id", "expected none, or the same as carrier_id");
+    throw invalidArgument("carrier.carrier_id", "expected nothing, or the same as carrier_id");
   }
   const now = wallMicros();
   const filled = create(CarrierSchema, {

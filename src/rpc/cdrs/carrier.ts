@@ -1,8 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { MAX_CALL_ID } from "../../domain/calls/call-fields.ts";
-import { RecordPart } from "../../domain/privacy/retention-parts.ts";
-import { cdrBatch, cdrMessage, cdrParts } from "../../feed/cdr-edge.ts";
+import { cdrBatch, cdrMessage, cdrParts } from "../../feed/cdr-codec.ts";
 import { cursorText, resolveStart } from "../../feed/position.ts";
 import { type FeedSource, streamFeed } from "../../feed/stream.ts";
 import {
@@ -12,6 +11,7 @@ import {
   ListCdrsResponseSchema,
   type StreamCdrsRequest,
 } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
+import { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
 import { CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { carrierTransaction, LIST_PAGE, type Tx } from "../../store/database/database.ts";
 import { type CdrSearch, type FeedCdr, listCdrs, readCdrPage, scanCdrs } from "../../store/records/cdrs.ts";

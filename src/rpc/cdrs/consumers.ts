@@ -1,6 +1,6 @@
 import type { HandlerContext } from "@connectrpc/connect";
 import { invalidArgument, TandemError } from "../../domain/errors.ts";
-import { RecordPart } from "../../domain/privacy/retention-parts.ts";
+import { FeedId } from "../../domain/feed-id.ts";
 import { timestampFromMicros } from "../../domain/time/instant.ts";
 import { filterHash, isSamePosition, type OpenedCursor, openCursor } from "../../feed/cursor.ts";
 import { checkCursor, type FeedPlace, type FeedStart, resolveStart } from "../../feed/position.ts";
@@ -10,8 +10,8 @@ import {
   type CommitCdrCursorRequest,
   type ListCdrConsumersRequest,
 } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
+import { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
 import { carrierTransaction } from "../../store/database/database.ts";
-import { Feed } from "../../store/database/schema.ts";
 import {
   type Consumer,
   commitConsumer,
@@ -48,7 +48,8 @@ export async function getCdrFeed(services: Services, carrierId: string) {
 
 export async function commitCdrCursor(services: Services, request: CommitCdrCursorRequest, carrierId: string) {
   checkConsumerName(request.consumer);
-  if (request.cursor === "") throw invalidArgument("cursor", "is required: the position that the consumer has applied");
+  if (request.cursor === "")
+    throw invalidArgument("cursor", "is required: the position up to which the consumer has applied the feed");
   // A consumer may read with any filter: its cursor carries which.
   const place = cdrPlace(services, carrierId, undefined);
   const opened = await openCursor(services.seals, place, request.cursor);
@@ -56,7 +57,7 @@ export async function commitCdrCursor(services: Services, request: CommitCdrCurs
     request.previousCursor === undefined ? undefined : await openCursor(services.seals, place, request.previousCursor);
   const stored = await openStored(services, place, request.consumer);
   const consumer = await carrierTransaction(services.db, carrierId, async (tx) => {
-    const head = await readFeedHead(tx, carrierId, Feed.CDRS);
+    const head = await readFeedHead(tx, carrierId, FeedId.CDRS);
     const { sequence } = await checkCursor(tx, place, head, opened);
     const { consumer: name } = request;
     const cursor = storedText(stored, opened) ?? request.cursor;
@@ -97,14 +98,14 @@ export function commitRefused(consumer: string, found: Consumer | undefined): Ta
   if (!found) {
     return new TandemError(
       "CONSUMER_CURSOR_CONFLICT",
-      `consumer ${consumer} has committed nothing yet: leave previous_cursor out; a carrier has at most ${MAX_CONSUMERS} consumers`,
+      `consumer ${consumer} has committed nothing yet: leave out previous_cursor. A carrier has at most ${MAX_CONSUMERS} consumers`,
       { committed_sequence: "0" },
     );
   }
   const committed = String(found.committedSequence);
   return new TandemError(
     "CONSUMER_CURSOR_CONFLICT",
-    `consumer ${consumer} stands at sequence ${committed}, not at previous_cursor: another instance committed`,
+    `consumer ${consumer} is at sequence ${committed}, not at previous_cursor: another instance has committed`,
     { committed_sequence: committed },
   );
 }
@@ -115,7 +116,7 @@ export async function listCdrConsumers(services: Services, request: ListCdrConsu
   const after = page.after?.["consumer"];
   const { found, head } = await carrierTransaction(services.db, carrierId, async (tx) => ({
     found: await listConsumers(tx, carrierId, after, page.limit),
-    head: await readFeedHead(tx, carrierId, Feed.CDRS),
+    head: await readFeedHead(tx, carrierId, FeedId.CDRS),
   }));
   const show = (consumer: Consumer) => consumerMessage(consumer, head.headSequence);
   const { messages: consumers, last } = await page.cut(found, CdrConsumerSchema, show);
@@ -136,7 +137,7 @@ export function consumerMessage(consumer: Consumer, headSequence: bigint) {
 
 export function cdrPlace(services: Services, carrierId: string, filter: CdrFilter | undefined): FeedPlace {
   const { db, seals } = services;
-  return { db, seals, carrierId, feed: Feed.CDRS, filter: filterHash(filterBytes(filter)) };
+  return { db, seals, carrierId, feed: FeedId.CDRS, filter: filterHash(filterBytes(filter)) };
 }
 
 export function checkConsumerName(consumer: string): void {

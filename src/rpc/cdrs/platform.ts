@@ -1,7 +1,7 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { MAX_CALL_ID } from "../../domain/calls/call-fields.ts";
 import { invalidArgument } from "../../domain/errors.ts";
-import { cdrMessage } from "../../feed/cdr-edge.ts";
+import { cdrMessage } from "../../feed/cdr-codec.ts";
 import type {
   CdrService,
   GetCdrRequest,
@@ -11,7 +11,7 @@ import { CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_rec
 import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
 import { carrierTransaction, LIST_PAGE, systemTransaction, type Tx } from "../../store/database/database.ts";
 import { type CdrSearch, findCarriersOfCdr, listCdrs, type StoredCdr, scanCdrs } from "../../store/records/cdrs.ts";
-import { cdrEdge } from "../../upload/records/record-edges.ts";
+import { cdrCodec } from "../../upload/records/record-codecs.ts";
 import type { CdrFrame } from "../intake/record-requests.ts";
 import { horizonsOf, requireCarrier, type Services } from "../shared/context.ts";
 import { discloseRecords } from "../shared/disclosure/disclose.ts";
@@ -42,7 +42,7 @@ export async function* ingestCdrs(services: Services, requests: AsyncIterable<Cd
   const { carrierId } = await requireCarrier(services, ingest.carrierId);
   const horizons = await horizonsOf(services, carrierId);
   using life = openStreamLife(context, services, carrierId, "upload");
-  const target = { carrierId, edge: cdrEdge, horizons, validateOnly: ingest.open.validateOnly };
+  const target = { carrierId, codec: cdrCodec, horizons, validateOnly: ingest.open.validateOnly };
   for await (const frame of services.uploads.run(target, ingest.open, life, clientFrames(rest))) {
     if (frame.frame === "ack" && !ingest.open.validateOnly)
       countAcknowledged(services.metrics, INGEST_METHOD, frame.counts);

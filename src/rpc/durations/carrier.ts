@@ -1,6 +1,7 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { VerdictCounts } from "../../domain/calls/verdict.ts";
 import { invalidArgument, TandemError } from "../../domain/errors.ts";
+import { DURATION } from "../../domain/record-kind.ts";
 import { type Micros, timestampFromMicros } from "../../domain/time/instant.ts";
 import type {
   DurationService,
@@ -12,11 +13,10 @@ import { CallDurationSchema, DurationState } from "../../gen/tandem/type/v1/call
 import { ErrorReason } from "../../gen/tandem/type/v1/error_reason_pb.js";
 import { StoredRejectSchema, UploadSchema, UploadState, Verdict } from "../../gen/tandem/type/v1/upload_pb.js";
 import { carrierTransaction, LIST_PAGE, type Tx } from "../../store/database/database.ts";
-import { UploadKind } from "../../store/database/schema.ts";
 import { listDurations, listQuarantinedDurations } from "../../store/records/durations.ts";
 import { listUploads, type RejectRow, readRejects, readUpload, type UploadKey } from "../../store/records/uploads.ts";
 import { checkUploadId } from "../../upload/book.ts";
-import { durationEdge } from "../../upload/records/record-edges.ts";
+import { durationCodec } from "../../upload/records/record-codecs.ts";
 import type { AppendedDurations, DurationFrame } from "../intake/record-requests.ts";
 import { carrierOf } from "../shared/access/auth.ts";
 import { horizonsOf, type Services } from "../shared/context.ts";
@@ -72,7 +72,7 @@ export async function* uploadDurations(
   using life = openStreamLife(context, services, carrierId, "upload");
   const { open, rest } = await readOpen(requests, life, services);
   const horizons = await horizonsOf(services, carrierId);
-  const target = { carrierId, edge: durationEdge, horizons, validateOnly: open.validateOnly };
+  const target = { carrierId, codec: durationCodec, horizons, validateOnly: open.validateOnly };
   for await (const frame of services.uploads.run(target, open, life, clientFrames(rest))) {
     if (frame.frame === "ack" && !open.validateOnly) countAcknowledged(services.metrics, UPLOAD_METHOD, frame.counts);
     yield { frame: responseFrame(frame, limits, durabilityOf(services)) };
@@ -87,7 +87,7 @@ export async function appendDurations(
 ) {
   const { carrierId } = carrierOf(context);
   const horizons = await horizonsOf(services, carrierId);
-  const target = { carrierId, edge: durationEdge, horizons, validateOnly: request.validateOnly };
+  const target = { carrierId, codec: durationCodec, horizons, validateOnly: request.validateOnly };
   const finish = request.finish && finishOf(request.finish);
   const run = { firstOffset: request.firstOffset, messages: records };
   const appended = await services.uploads.append(target, request, run, finish);
@@ -116,7 +116,7 @@ async function listDurationUploads(services: Services, request: ListUploadsReque
   const found = await carrierTransaction(
     services.db,
     carrierId,
-    (tx) => listUploads(tx, carrierId, UploadKind.DURATIONS, which),
+    (tx) => listUploads(tx, carrierId, DURATION, which),
     LIST_PAGE,
   );
   const { messages: uploads, last } = await page.cut(found, UploadSchema, uploadMessage);
@@ -201,7 +201,7 @@ async function listStoredDurations(services: Services, request: ListDurationsReq
 }
 
 function durationUpload(carrierId: string, uploadId: string): UploadKey {
-  return { carrierId, kind: UploadKind.DURATIONS, uploadId };
+  return { carrierId, kind: DURATION, uploadId };
 }
 
 function uploadNotFound(uploadId: string): TandemError {

@@ -1,7 +1,7 @@
 import { create, type DescField, type DescMessage, type MessageShape, mergeFromBinary } from "@bufbuild/protobuf";
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import { problem, type RecordProblem, within } from "../../domain/calls/field-checks.ts";
-import { RecordIssue } from "../../domain/calls/verdict.ts";
+import { RecordIssue } from "../../gen/tandem/type/v1/upload_pb.js";
 import { MAX_DEPTH } from "./count-elements.ts";
 import { DROP_UNKNOWN_FIELDS } from "./unknown-fields.ts";
 import { type FieldShape, shapeOf, Wire } from "./wire-shape.ts";

@@ -1,6 +1,6 @@
 import { type DescMessage, fromBinary, type MessageShape } from "@bufbuild/protobuf";
 import type { RecordProblem } from "../../domain/calls/field-checks.ts";
-import { RecordIssue } from "../../domain/calls/verdict.ts";
+import { RecordIssue } from "../../gen/tandem/type/v1/upload_pb.js";
 import { MAX_RECORD_BYTES } from "../../upload/records/record-limits.ts";
 import { type RecordList, UnreadableRecord } from "../../upload/records/record-list.ts";
 import { findBinaryFault, salvageBinary } from "./binary-faults.ts";

@@ -348,5 +348,5 @@ function tooDeep(limit: number): TandemError {
 }
 
 function unreadable(): TandemError {
-  return new TandemError("INVALID_ARGUMENT", "the message is not what the method takes", { field: "" });
+  return new TandemError("INVALID_ARGUMENT", "the message is not valid for this method", { field: "" });
 }

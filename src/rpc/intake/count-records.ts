@@ -21,8 +21,7 @@ export function countRecordsJson(
   bounds: ElementBounds,
 ): ElementCount & Required<Pick<RawMessage, "split">> {
   const split = splitJson(records.path, bytes, records.most);
-  if (!split)
-    throw new TandemError("INVALID_ARGUMENT", "the message is not what the method takes: no JSON", { field: "" });
+  if (!split) throw new TandemError("INVALID_ARGUMENT", "the message is not valid JSON for this method", { field: "" });
   let { elements, objects } = countJson(split.head, bounds);
   for (let at = 0; at < split.bounds.length; at += 2) {
     const record = bytes.subarray(split.bounds[at], split.bounds[at + 1]);

@@ -9,8 +9,8 @@ import {
   mergeFromJson,
 } from "@bufbuild/protobuf";
 import { problem, type RecordProblem, within } from "../../domain/calls/field-checks.ts";
-import { RecordIssue } from "../../domain/calls/verdict.ts";
 import { isTimestampText } from "../../domain/time/instant.ts";
+import { RecordIssue } from "../../gen/tandem/type/v1/upload_pb.js";
 import { MAX_DEPTH } from "./count-elements.ts";
 
 /**
@@ -28,7 +28,7 @@ export function findJsonFault(schema: DescMessage, json: JsonValue, depth = 1): 
   if (!isObject(json) || depth > MAX_DEPTH) return undefined;
   for (const [name, value] of Object.entries(json)) {
     const field = fieldNamed(schema, name);
-    if (!field) return problem(RecordIssue.UNKNOWN_FIELDS, shownName(name), `is no field of ${schema.typeName}`);
+    if (!field) return problem(RecordIssue.UNKNOWN_FIELDS, shownName(name), `is not a field of ${schema.typeName}`);
     const fault =
       field.fieldKind === "list" ? listFault(field, value, depth) : valueFault(field, field.name, value, depth);
     if (fault) return fault;
@@ -103,10 +103,10 @@ function valueFault(field: DescField, path: string, value: JsonValue, depth: num
   const isKnown = field.enum.values.some(({ name }) => name === value);
   return isKnown
     ? undefined
-    : problem(RecordIssue.UNKNOWN_ENUM_VALUE, path, `is no name of ${field.enum.typeName} that this server knows`);
+    : problem(RecordIssue.UNKNOWN_ENUM_VALUE, path, `is not a value of ${field.enum.typeName} that this server knows`);
 }
 
-const NO_TIME = "is no time, expected one such as 2026-03-01T10:05:00.250Z, of a day that there is";
+const NO_TIME = "is not a time; expected one such as 2026-03-01T10:05:00.250Z, on an existing day";
 
 function takes(schema: DescMessage, json: JsonObject): boolean {
   try {

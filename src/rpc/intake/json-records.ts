@@ -1,7 +1,7 @@
 import { create, type DescMessage, fromJson, type JsonValue, type MessageShape } from "@bufbuild/protobuf";
 import { problem, type RecordProblem } from "../../domain/calls/field-checks.ts";
-import { RecordIssue } from "../../domain/calls/verdict.ts";
 import { maskNumbers } from "../../domain/privacy/masking.ts";
+import { RecordIssue } from "../../gen/tandem/type/v1/upload_pb.js";
 import { type RecordList, UnreadableRecord } from "../../upload/records/record-list.ts";
 import { type RecordReader, tooMuchInside } from "./binary-records.ts";
 import { countJson } from "./count-elements.ts";

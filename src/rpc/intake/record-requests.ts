@@ -149,5 +149,5 @@ function withRecords<Frame extends { case: string | undefined; value?: unknown }
 }
 
 function malformed(cause?: unknown): TandemError {
-  return new TandemError("INVALID_ARGUMENT", "the message is not what the method takes", { field: "" }, { cause });
+  return new TandemError("INVALID_ARGUMENT", "the message is not valid for this method", { field: "" }, { cause });
 }

@@ -1,5 +1,6 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { TandemError } from "../../domain/errors.ts";
+import { FeedId } from "../../domain/feed-id.ts";
 import type { NumberProblem } from "../../domain/numbers/number-changes.ts";
 import { findNumberProblem, findProvisionProblem } from "../../domain/numbers/number-item.ts";
 import type { NumberAttributes } from "../../domain/numbers/number-state.ts";
@@ -20,7 +21,6 @@ import {
 } from "../../gen/tandem/carrier/v1/number_service_pb.js";
 import { PhoneNumberSchema } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import { carrierTransaction, LIST_PAGE, type Tx } from "../../store/database/database.ts";
-import { Feed } from "../../store/database/schema.ts";
 import { readFeedHead } from "../../store/feeds/feed-head.ts";
 import { readEntryIngestTime } from "../../store/feeds/feed-position.ts";
 import { type NumberSnapshotRow, readNumberSnapshotPage } from "../../store/numbers/number-feed.ts";
@@ -102,7 +102,7 @@ async function listNumbers(services: Services, request: ListNumbersRequest, cont
   const show = (row: NumberSnapshotRow) => decodePhoneNumber(row.payload);
   const { messages: numbers, last } = await page.cut(found, PhoneNumberSchema, show);
   const { epoch, sequence, ingestTime } = position;
-  const place: FeedPlace = { db: services.db, seals: services.seals, carrierId, feed: Feed.NUMBERS, filter: hash };
+  const place: FeedPlace = { db: services.db, seals: services.seals, carrierId, feed: FeedId.NUMBERS, filter: hash };
   // As the first page gave it: the same position has another text each time.
   const watchCursor = token?.["cursor"] ?? cursorText(place, { epoch, sequence, ingestTime });
   const end = last ?? scannedTo;
@@ -128,9 +128,9 @@ async function readListPosition(
   carrierId: string,
   token: Readonly<Record<string, string>> | undefined,
 ): Promise<ListPosition> {
-  const head = await readFeedHead(tx, carrierId, Feed.NUMBERS);
+  const head = await readFeedHead(tx, carrierId, FeedId.NUMBERS);
   if (!token) {
-    const ingestTime = (await readEntryIngestTime(tx, carrierId, Feed.NUMBERS, head.headSequence)) ?? 0n;
+    const ingestTime = (await readEntryIngestTime(tx, carrierId, FeedId.NUMBERS, head.headSequence)) ?? 0n;
     return { epoch: head.epoch, sequence: head.headSequence, ingestTime, afterNumber: "" };
   }
   const position = {

@@ -7,11 +7,11 @@ import {
   toBinary,
 } from "@bufbuild/protobuf";
 import { TandemError } from "../../domain/errors.ts";
+import { FeedId } from "../../domain/feed-id.ts";
 import { MAX_NUMBER_ITEMS } from "../../domain/limits.ts";
 import type { NumberProblem } from "../../domain/numbers/number-changes.ts";
 import type { NumberOutcome, NumberOutcomeSchema } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import type { RepeatableCall } from "../../store/database/request-log.ts";
-import { Feed } from "../../store/database/schema.ts";
 import type { NumberCall } from "../../store/numbers/number-call.ts";
 import type { NumberWriter } from "../../store/numbers/number-writer.ts";
 import type { Services } from "../shared/context.ts";
@@ -31,7 +31,7 @@ export function numberWriter(
     sipDomain: services.config.sipDomain,
     changed: (carrierId, { changed, headSequence }) => {
       if (changed.length === 0) return;
-      services.hub.notify(carrierId, Feed.NUMBERS, headSequence);
+      services.hub.notify(carrierId, FeedId.NUMBERS, headSequence);
       services.onNumbersChanged(carrierId);
     },
     onError: (error) => services.log.warn({ err: error }, "a change of numbers was committed and is finished by a job"),

@@ -142,7 +142,7 @@ async function assign(services: Services, request: AssignNumbersRequest, context
   const maySetLocation = hasScope(context, "locations.write");
   if (!maySetLocation && request.items.some((item) => item.locationId !== undefined)) {
     const metadata = { method: "tandem.platform.v1.NumberService/AssignNumbers", scope: "locations.write" };
-    throw new TandemError("PERMISSION_DENIED", "setting location_id takes the scope locations.write", metadata);
+    throw new TandemError("PERMISSION_DENIED", "setting location_id needs the scope locations.write", metadata);
   }
   const now = wallMicros();
   const read = (item: NumberAssignment) =>

@@ -2,8 +2,8 @@ import { create, fromBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import { TimestampSchema } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext } from "@connectrpc/connect";
 import { invalidArgument } from "../../domain/errors.ts";
+import { FeedId } from "../../domain/feed-id.ts";
 import type { Limits } from "../../domain/limits.ts";
-import { RecordPart } from "../../domain/privacy/retention-parts.ts";
 import { timestampFromMicros, utcDay } from "../../domain/time/instant.ts";
 import { type FeedPlace, type FeedStart, openOwnCursor } from "../../feed/position.ts";
 import { type FeedFrame, type FeedSource, type SnapshotFrame, streamFeed } from "../../feed/stream.ts";
@@ -12,9 +12,9 @@ import {
   type WatchNumbersRequest,
   WatchNumbersResponseSchema,
 } from "../../gen/tandem/carrier/v1/number_service_pb.js";
+import { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
 import { ErasureEntrySchema } from "../../gen/tandem/type/v1/erasure_pb.js";
 import type { PhoneNumber } from "../../gen/tandem/type/v1/phone_number_pb.js";
-import { Feed } from "../../store/database/schema.ts";
 import { type NumberEntry, readNumberPage, readNumberSnapshotPage } from "../../store/numbers/number-feed.ts";
 import { NumberEntryKind } from "../../store/numbers/number-rows.ts";
 import { carrierOf } from "../shared/access/auth.ts";
@@ -40,7 +40,7 @@ export async function* watchNumbers(services: Services, request: WatchNumbersReq
     db: services.db,
     seals: services.seals,
     carrierId,
-    feed: Feed.NUMBERS,
+    feed: FeedId.NUMBERS,
     filter: hash,
   };
   const start = await watchStart(place, request);
@@ -106,7 +106,7 @@ async function watchStart(place: FeedPlace, request: WatchNumbersRequest): Promi
   }
   const start = feedStart(request.start);
   if (start.at === "consumer")
-    throw invalidArgument("start.consumer", "numbers have no committed consumers: expected another start");
+    throw invalidArgument("start.consumer", "numbers have no named consumers: use another start");
   return start;
 }
 

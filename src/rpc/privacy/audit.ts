@@ -92,7 +92,7 @@ function actorAsKept(actor: string | undefined): string | undefined {
 
 function readFilter(field: string, text: string): string | undefined {
   if (text.length > MAX_FILTER || /[\p{Cc}\p{Cs}]/u.test(text))
-    throw invalidArgument(field, `expected at most ${MAX_FILTER} characters, none of them a control character`);
+    throw invalidArgument(field, `expected at most ${MAX_FILTER} characters without control characters`);
   return text === "" ? undefined : text;
 }
 

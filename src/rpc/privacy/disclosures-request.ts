@@ -1,21 +1,22 @@
+import type { Stated } from "../../domain/enum-values.ts";
 import { invalidArgument } from "../../domain/errors.ts";
 import { isE164 } from "../../domain/numbers/phone-number.ts";
-import { DisclosedSide } from "../../domain/privacy/disclosure.ts";
-import { isSubjectRole, type SubjectRole } from "../../domain/privacy/subject.ts";
+import { isSubjectRole } from "../../domain/privacy/subject.ts";
+import { CARRIER_SIDE, PLATFORM_SIDE } from "../../domain/record-kind.ts";
 import { addDays, isDay, type Micros } from "../../domain/time/instant.ts";
+import { RecipientKind } from "../../gen/tandem/platform/v1/disclosure_pb.js";
 import type {
   DisclosedNumber,
   DisclosedPeriod,
   DisclosedRecord,
   ListDisclosuresRequest,
+  SubjectRole,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import type { AskedRecord } from "../../store/privacy/disclosure-targets.ts";
 import { idText, optionalInstant, requiredInstant } from "../shared/lists.ts";
 
 /** Longest period of record dates, days. */
 const MAX_DAYS = 400;
-/** Of RecipientKind. */
-const LAST_KIND = 2;
 
 /** Whose records, checked. */
 export type AskedSubject =
@@ -29,7 +30,7 @@ export interface NumberSubject {
   readonly phoneNumber: string;
   readonly start: Micros;
   readonly end: Micros;
-  readonly role: SubjectRole;
+  readonly role: Stated<SubjectRole>;
 }
 
 /** Which disclosures, checked. */
@@ -50,7 +51,7 @@ export function readDisclosuresRequest(request: ListDisclosuresRequest): AskedDi
   const subject = readSubject(request);
   if (carrierId === "" && subject.of !== "number")
     throw invalidArgument("carrier_id", "is required, except with a number");
-  if (recipientKind < 0 || recipientKind > LAST_KIND)
+  if (RecipientKind[recipientKind] === undefined)
     throw invalidArgument("recipient_kind", "expected RECIPIENT_KIND_CARRIER or RECIPIENT_KIND_PLATFORM, or none");
   const start = optionalInstant("start_time", request.startTime);
   const end = optionalInstant("end_time", request.endTime);
@@ -76,7 +77,7 @@ function readSubject({ subject }: ListDisclosuresRequest): AskedSubject {
 }
 
 function readRecord({ side, record }: DisclosedRecord): AskedRecord {
-  if (side !== DisclosedSide.PLATFORM && side !== DisclosedSide.CARRIER)
+  if (side !== PLATFORM_SIDE && side !== CARRIER_SIDE)
     throw invalidArgument("record.side", "is required: RECORD_SIDE_PLATFORM or RECORD_SIDE_CARRIER");
   if (!record) throw invalidArgument("record.record", "is required");
   const recordId = idText("record.record.record_id", record.recordId, 128);

@@ -90,7 +90,7 @@ async function subjectOfRecord(services: Services, carrierId: string, record: As
   return systemTransaction(services.db, async (tx) => {
     if (!(await isRecordKnown(tx, carrierId, record))) {
       const metadata = { carrier_id: carrierId, record_id: recordId };
-      throw new TandemError("RECORD_NOT_FOUND", "no such record was stored, or it is gone: ask by period", metadata);
+      throw new TandemError("RECORD_NOT_FOUND", "no such record is stored. If it was deleted, ask by period", metadata);
     }
     const target = await readDisclosureTarget(tx, carrierId, side, [record]);
     const only =

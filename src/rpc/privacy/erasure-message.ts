@@ -1,7 +1,7 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { TimestampSchema } from "@bufbuild/protobuf/wkt";
-import { ErasureState } from "../../domain/privacy/erasure.ts";
-import { RecordPart } from "../../domain/privacy/retention-parts.ts";
+import { enumValues } from "../../domain/enum-values.ts";
+import { FeedId } from "../../domain/feed-id.ts";
 import { type Micros, timestampFromMicros } from "../../domain/time/instant.ts";
 import {
   type Erasure,
@@ -11,18 +11,19 @@ import {
   type ErasureReceipt,
   ErasureReceiptSchema,
   ErasureSchema,
+  ErasureState,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
+import { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
 import { type Database, systemTransaction, type Tx } from "../../store/database/database.ts";
-import { Feed } from "../../store/database/schema.ts";
 import { countRecipients } from "../../store/privacy/erasure-recipients.ts";
 import { type ErasureAtCarrier, type ErasureRow, readErasureCarriers } from "../../store/privacy/erasures.ts";
 
 /** Most exceptions, and most notices, of a receipt. */
 const MOST = 1_000;
 const FEED_NAMES: Readonly<Record<number, string>> = {
-  [Feed.NUMBERS]: "numbers",
-  [Feed.CDRS]: "cdrs",
-  [Feed.DISCREPANCIES]: "discrepancies",
+  [FeedId.NUMBERS]: "numbers",
+  [FeedId.CDRS]: "cdrs",
+  [FeedId.DISCREPANCIES]: "discrepancies",
 };
 
 /** An erasure as the contract shows it: the receipt only once nobody can deliver what it erased. */
@@ -87,7 +88,7 @@ async function noticeOf(
   [feed, { first, last }]: [string, { first: string; last: string }],
 ): Promise<MessageInitShape<typeof ErasureNoticeSchema>> {
   const entries = { first: BigInt(first), last: BigInt(last) };
-  const { informed, uninformed } = await countRecipients(tx, carrierId, Number(feed) as Feed, entries);
+  const { informed, uninformed } = await countRecipients(tx, carrierId, Number(feed) as FeedId, entries);
   return {
     carrierId,
     feed: FEED_NAMES[Number(feed)] ?? "",
@@ -101,7 +102,7 @@ async function noticeOf(
 // Those that came late are counted by whoever took them in.
 function countsOf(at: ErasureAtCarrier): MessageInitShape<typeof ErasureCountSchema>[] {
   const late: Record<number, bigint> = { [RecordPart.CALL]: at.lateCdrs, [RecordPart.DURATION]: at.lateDurations };
-  return Object.values(RecordPart).flatMap((part) => {
+  return enumValues(RecordPart).flatMap((part) => {
     const { records, copies, hashes } = at.counts[part] ?? { records: 0, copies: 0, hashes: 0 };
     const recordCount = BigInt(records) + (late[part] ?? 0n);
     if (recordCount === 0n && copies === 0 && hashes === 0) return [];

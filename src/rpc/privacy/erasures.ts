@@ -2,19 +2,19 @@ import { randomUUID } from "node:crypto";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { isE164 } from "../../domain/calls/party.ts";
 import { type FieldViolation, fieldViolations, invalidArgument, TandemError } from "../../domain/errors.ts";
-import { AuditOutcome } from "../../domain/privacy/audit.ts";
 import { auditedRequestId } from "../../domain/privacy/audited-request-id.ts";
 import { ErasedNumber } from "../../domain/privacy/erased-number.ts";
-import { ErasureState, SubjectRole } from "../../domain/privacy/erasure.ts";
-import { holdsNumber } from "../../domain/privacy/subject.ts";
+import { holdsNumber, isSubjectRole } from "../../domain/privacy/subject.ts";
 import { type Micros, microsFromTimestamp } from "../../domain/time/instant.ts";
 import { wallMicros } from "../../domain/time/wall-clock.ts";
 import { forecastErasure } from "../../erasure/forecast.ts";
 import type { JournalEntry } from "../../erasure/journal.ts";
-import type {
-  ErasePhoneNumberRequest,
-  GetErasureRequest,
-  PrivacyService,
+import { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
+import {
+  type ErasePhoneNumberRequest,
+  ErasureState,
+  type GetErasureRequest,
+  type PrivacyService,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { appendAuditEvent } from "../../store/audit/audit-log.ts";
 import { systemTransaction } from "../../store/database/database.ts";
@@ -72,7 +72,7 @@ async function accept(
     const row = { ...entry, ...periodOf(entry), createTime: BigInt(entry.createTime), journal: sealed.sealed };
     if (!(await insertErasure(tx, row))) {
       const known = await readErasure(tx, { requestId: entry.requestId });
-      if (!known) throw new TandemError("STORE_UNAVAILABLE", "the request is being taken elsewhere: call again");
+      if (!known) throw new TandemError("STORE_UNAVAILABLE", "another call with this request is running: call again");
       assertSame(journal.unseal({ erasureId: known.erasureId, sealed: known.journal }), entry);
       return known;
     }
@@ -99,7 +99,7 @@ async function accept(
 function assertSame(known: JournalEntry, asked: Asked): void {
   const names = ["phoneNumber", "start", "end", "role", "caseReference", "verifiedBy"] as const;
   if (names.every((name) => known[name] === asked[name])) return;
-  const message = "request_id: it was used before with other content; choose a new one";
+  const message = "request_id: it was used before with a different request; choose a new one";
   throw new TandemError("REQUEST_ID_REUSED", message, { request_id: asked.requestId });
 }
 
@@ -119,17 +119,13 @@ function readRequest(request: ErasePhoneNumberRequest): Asked {
   check("phone_number", isNumber, "expected E.164: + and 2 to 15 digits, the first not 0");
   const start = startTime && instantOf(startTime);
   const end = endTime && instantOf(endTime);
-  check("start_time", start !== undefined, "is required: from when on the number was the person's");
+  check("start_time", start !== undefined, "is required: when the number became the person's");
   check("end_time", end !== undefined, "is required: until when the number was the person's");
   if (start !== undefined && end !== undefined) {
     check("end_time", end > start, "expected a time after start_time");
     check("end_time", isPast(end), "expected a time that is not in the future");
   }
-  check(
-    "role",
-    Object.values(SubjectRole).some((known) => known === role),
-    "expected SUBSCRIBER, OTHER_PARTY or ANY",
-  );
+  check("role", isSubjectRole(role), "expected SUBSCRIBER, OTHER_PARTY or ANY");
   const number = isNumber ? new ErasedNumber(phoneNumber) : undefined;
   const texts = { request_id: requestId, case_reference: caseReference, verified_by: verifiedBy };
   for (const [field, text] of Object.entries(texts)) {

@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { TandemError } from "../../domain/errors.ts";
-import { DisclosedSide, recordKey } from "../../domain/privacy/disclosure.ts";
+import { NO_SIDE, recordKey } from "../../domain/privacy/disclosure.ts";
+import { CARRIER_SIDE, PLATFORM_SIDE } from "../../domain/record-kind.ts";
 import { addDays, type Micros, utcDay } from "../../domain/time/instant.ts";
 import { type Disclosure, DisclosureSchema } from "../../gen/tandem/platform/v1/disclosure_pb.js";
 import { type Database, systemTransaction } from "../../store/database/database.ts";
@@ -75,7 +76,7 @@ function ofPerson(carrierId: string, stored: StoredDisclosure, keys: ReadonlySet
   const message = create(DisclosureSchema, disclosureMessage(stored));
   message.filterJson = "{}";
   message.records = message.records.filter(({ recordId, recordDate }) =>
-    Object.values(DisclosedSide).some((side) => keys.has(recordKey(carrierId, side, recordId, recordDate))),
+    [NO_SIDE, PLATFORM_SIDE, CARRIER_SIDE].some((side) => keys.has(recordKey(carrierId, side, recordId, recordDate))),
   );
   return message;
 }

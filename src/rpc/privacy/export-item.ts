@@ -1,5 +1,5 @@
 import { fromBinary } from "@bufbuild/protobuf";
-import { PartyKind } from "../../domain/calls/party.ts";
+import type { Stated } from "../../domain/enum-values.ts";
 import { maskLastDigits } from "../../domain/privacy/masking.ts";
 import {
   type CallOfParties,
@@ -7,13 +7,14 @@ import {
   isCallerRestricted,
   isInRole,
   type Participation,
-  SubjectRole,
 } from "../../domain/privacy/subject.ts";
-import { cdrMessage } from "../../feed/cdr-edge.ts";
+import { cdrMessage } from "../../feed/cdr-codec.ts";
+import { SubjectRole } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { type CallDetailRecord, CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { type CallDuration, CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
 import { type Discrepancy, DiscrepancySchema } from "../../gen/tandem/type/v1/discrepancy_pb.js";
+import { PartyKind } from "../../gen/tandem/type/v1/party_pb.js";
 import type { FoundCdr, FoundDuration } from "../../store/privacy/export-phone-number.ts";
 import { maskForReader } from "../shared/masking/reader-mask.ts";
 import { durationMessage } from "../shared/messages/duration.ts";
@@ -22,7 +23,7 @@ import { durationMessage } from "../shared/messages/duration.ts";
 export interface Subject {
   /** E.164. */
   readonly phoneNumber: string;
-  readonly role: SubjectRole;
+  readonly role: Stated<SubjectRole>;
   readonly isParty: (party: CallOfParties["calling"]) => boolean;
 }
 

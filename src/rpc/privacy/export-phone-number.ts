@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
-import { AuditOutcome } from "../../domain/privacy/audit.ts";
 import { PRIVACY_STATEMENT_VERSION } from "../../domain/privacy/retention.ts";
 import { StallWatch } from "../../domain/stream-life.ts";
 import { isoFromMicros, type Micros, timestampFromMicros } from "../../domain/time/instant.ts";
+import { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import {
   type ExportPhoneNumberRequest,
   ExportPhoneNumberResponseSchema,

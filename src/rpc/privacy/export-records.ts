@@ -1,11 +1,18 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import type { Carrier } from "../../domain/carriers/carrier.ts";
-import { discrepancyMessage } from "../../feed/discrepancy-edge.ts";
+import { DURATION } from "../../domain/record-kind.ts";
+import { discrepancyMessage } from "../../feed/discrepancy-codec.ts";
 import type { PhoneNumberExportItem } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { carrierTransaction, type Database, type Tx } from "../../store/database/database.ts";
-import { UploadKind } from "../../store/database/schema.ts";
+import {
+  type FoundDiscrepancy,
+  type FoundQuarantined,
+  findDiscrepanciesOfNumber,
+  findQuarantinedOfNumber,
+  type NamedPlace,
+} from "../../store/privacy/export-discrepancies.ts";
 import { findHeldCdrs, findHeldDurations } from "../../store/privacy/export-held.ts";
 import {
   type FoundCdr,
@@ -19,13 +26,6 @@ import {
   scanCdrs,
   scanDurations,
 } from "../../store/privacy/export-phone-number.ts";
-import {
-  type FoundDiscrepancy,
-  type FoundQuarantined,
-  findDiscrepanciesOfNumber,
-  findQuarantinedOfNumber,
-  type NamedPlace,
-} from "../../store/privacy/export-phone-number-more.ts";
 import { durationMessage } from "../shared/messages/duration.ts";
 import {
   callOf,
@@ -212,7 +212,7 @@ function givenQuarantined(
   { carrierId, networkIdentifiersAllowed }: CarrierExport["carrier"],
   subject: Subject,
 ): Judged {
-  if (found.kind === UploadKind.DURATIONS) {
+  if (found.kind === DURATION) {
     const item = durationMessage({ ...found, sequence: undefined, customerId: undefined, quarantined: true });
     const participation = mayBeGiven(item, [], subject);
     if (typeof participation !== "object") return { case: "callDuration", given: participation };

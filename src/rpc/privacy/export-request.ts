@@ -32,14 +32,14 @@ export function readExportRequest(request: ExportPhoneNumberRequest): AskedExpor
     void (holds || wrong.push({ field, description }));
   expect(isE164(phoneNumber), "phone_number", "expected E.164: + and 2 to 15 digits, the first not 0");
   expect(end > start, "end_time", "expected a time after start_time");
-  expect(isPast(end), "end_time", "lies in the future");
+  expect(isPast(end), "end_time", "is in the future");
   for (const [field, text] of [
     ["case_reference", caseReference],
     ["verified_by", verifiedBy],
   ] as const) {
     const isText = text.trim() !== "" && [...text].length <= MAX_CASE && /^[^\p{Cc}\p{Cs}]*$/u.test(text);
     expect(isText, field, `is required: 1 to ${MAX_CASE} characters`);
-    expect(!holdsNumber(text, phoneNumber), field, "holds the number: it stays in the audit log, which has none");
+    expect(!holdsNumber(text, phoneNumber), field, "contains the number, and would put it into the audit log for good");
   }
   if (!isSubjectRole(role)) wrong.push({ field: "role", description: "is required: a role" });
   if (wrong.length > 0 || !isSubjectRole(role)) throw fieldViolations(wrong);

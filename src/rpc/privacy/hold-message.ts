@@ -2,6 +2,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { isCarrierId } from "../../domain/carriers/carrier.ts";
 import { type FieldViolation, fieldViolations, invalidArgument } from "../../domain/errors.ts";
 import { isCustomerId } from "../../domain/numbers/number-item.ts";
+import { CARRIER_SIDE, PLATFORM_SIDE, type RecordKind } from "../../domain/record-kind.ts";
 import { addDays, isDay, type Micros, timestampFromMicros } from "../../domain/time/instant.ts";
 import { wallMicros } from "../../domain/time/wall-clock.ts";
 import {
@@ -9,17 +10,10 @@ import {
   type Hold,
   HoldReason,
   type HoldSchema,
+  HoldState,
 } from "../../gen/tandem/platform/v1/hold_pb.js";
 import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
-import { RecordSide } from "../../gen/tandem/type/v1/discrepancy_pb.js";
-import {
-  type HeldName,
-  type HeldPeriod,
-  type HeldSide,
-  HoldState,
-  type NewHold,
-  type StoredHold,
-} from "../../store/privacy/holds.ts";
+import type { HeldName, HeldPeriod, NewHold, StoredHold } from "../../store/privacy/holds.ts";
 import { requiredInstant } from "../shared/lists.ts";
 import { isText } from "./text.ts";
 
@@ -77,7 +71,7 @@ function readTarget({ target }: Hold, expect: Expect): NewHold["target"] | undef
 }
 
 function readRecords(
-  records: readonly { side: RecordSide; record?: { recordId: string; recordDate: string } | undefined }[],
+  records: readonly { side: number; record?: { recordId: string; recordDate: string } | undefined }[],
   expect: Expect,
 ): HeldName[] {
   expect(
@@ -87,11 +81,11 @@ function readRecords(
   );
   return records.slice(0, MAX_RECORDS).map(({ side, record }, index) => {
     const field = `records.records[${index}]`;
-    const isSide = side === RecordSide.PLATFORM || side === RecordSide.CARRIER;
+    const isSide = side === PLATFORM_SIDE || side === CARRIER_SIDE;
     expect(isSide, `${field}.side`, "is required: the platform's or the carrier's");
     expect(isText(record?.recordId ?? "", 128), `${field}.record.record_id`, "is required: 1 to 128 characters");
     expect(isDay(record?.recordDate ?? ""), `${field}.record.record_date`, "is required: a day, YYYY-MM-DD");
-    return { side: side as number as HeldSide, recordId: record?.recordId ?? "", recordDate: record?.recordDate ?? "" };
+    return { side: side as RecordKind["side"], recordId: record?.recordId ?? "", recordDate: record?.recordDate ?? "" };
   });
 }
 

@@ -3,8 +3,8 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { isCarrierId } from "../../domain/carriers/carrier.ts";
 import { invalidArgument, TandemError } from "../../domain/errors.ts";
-import { AuditOutcome } from "../../domain/privacy/audit.ts";
-import { HoldSchema, HoldState as HoldStateEnum } from "../../gen/tandem/platform/v1/hold_pb.js";
+import { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
+import { HoldSchema, HoldState } from "../../gen/tandem/platform/v1/hold_pb.js";
 import {
   type CreateHoldRequest,
   CreateHoldRequestSchema,
@@ -23,7 +23,6 @@ import {
   endHold,
   findCarrierOfHold,
   findMissing,
-  HoldState,
   insertHold,
   listHolds as listStoredHolds,
   lockHolds,
@@ -64,7 +63,7 @@ async function createHold(services: Services, request: CreateHoldRequest, contex
       const missing = "records" in asked.target ? await findMissing(tx, carrierId, asked.target.records) : undefined;
       if (missing) {
         const metadata = { record_id: missing.recordId, record_date: missing.recordDate };
-        throw new TandemError("RECORD_NOT_FOUND", "a record does not exist or is gone: nothing is held", metadata);
+        throw new TandemError("RECORD_NOT_FOUND", "a record does not exist or was deleted: nothing is held", metadata);
       }
       const holdId = randomUUID();
       await insertHold(tx, { ...asked, holdId, createdBy: actorOf(context) }, timeZone);
@@ -123,8 +122,7 @@ async function releaseHold(services: Services, request: ReleaseHoldRequest, cont
 async function listHolds(services: Services, request: ListHoldsRequest, context: HandlerContext) {
   const { carrierId, state } = request;
   if (carrierId !== "" && !isCarrierId(carrierId)) throw invalidArgument("carrier_id", "expected a carrier's id");
-  if (HoldStateEnum[state] === undefined)
-    throw invalidArgument("state", "expected ACTIVE, RELEASED or EXPIRED, or none");
+  if (HoldState[state] === undefined) throw invalidArgument("state", "expected ACTIVE, RELEASED or EXPIRED, or none");
   const { region } = services.config;
   const page = await ListPage.open(services, context, request, ["ListHolds", carrierId, String(state)]);
   const token = page.after;

@@ -2,8 +2,8 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { invalidArgument } from "../../domain/errors.ts";
 import { searchPattern } from "../../domain/numbers/number-pattern.ts";
 import { e164Forms } from "../../domain/numbers/spelling.ts";
-import { DisclosedSide } from "../../domain/privacy/disclosure.ts";
 import { type CallOfParties, findParticipation, isInRole, partyMatcher } from "../../domain/privacy/subject.ts";
+import { CARRIER_SIDE, CDR, DURATION, PLATFORM_SIDE, type RecordKind } from "../../domain/record-kind.ts";
 import { CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { type Database, systemTransaction, type Tx } from "../../store/database/database.ts";
@@ -54,15 +54,14 @@ export async function targetOfNumber(
 ): Promise<DisclosureTarget> {
   const { phoneNumber } = subject;
   const search = { ...subject, carrierId, forms: e164Forms(phoneNumber), pattern: searchPattern(phoneNumber) };
-  const platform = await findRecords(db, search, subject, "cdr", budget);
-  const carrier = await findRecords(db, search, subject, "duration", budget);
+  const platform = await findRecords(db, search, subject, CDR, budget);
+  const carrier = await findRecords(db, search, subject, DURATION, budget);
   return systemTransaction(
     db,
     async (tx) => {
-      const { PLATFORM, CARRIER } = DisclosedSide;
       const targets = [
-        await readDisclosureTarget(tx, carrierId, PLATFORM, platform),
-        await readDisclosureTarget(tx, carrierId, CARRIER, carrier),
+        await readDisclosureTarget(tx, carrierId, PLATFORM_SIDE, platform),
+        await readDisclosureTarget(tx, carrierId, CARRIER_SIDE, carrier),
       ];
       return { entries: targets.flatMap(({ entries }) => entries), keys: targets.flatMap(({ keys }) => keys) };
     },
@@ -74,10 +73,9 @@ async function findRecords(
   db: Database,
   search: PhoneNumberSearch,
   subject: NumberSubject,
-  kind: "cdr" | "duration",
+  kind: RecordKind,
   budget: ScanBudget,
 ): Promise<AskedRecord[]> {
-  const side = kind === "cdr" ? DisclosedSide.PLATFORM : DisclosedSide.CARRIER;
   const found = new Map<string, AskedRecord>();
   const isIts = matcherOf(subject, kind);
   let after: ScanPlace | undefined;
@@ -88,7 +86,7 @@ async function findRecords(
       inOrder: true,
     });
     for (const { recordId, recordDate, payload } of read.records)
-      if (isIts(payload)) found.set(`${recordDate} ${recordId}`, { side, recordId, recordDate });
+      if (isIts(payload)) found.set(`${recordDate} ${recordId}`, { side: kind.side, recordId, recordDate });
     if (!read.next) return [...found.values()];
     after = read.next;
   }
@@ -97,30 +95,27 @@ async function findRecords(
 async function scanOnce(
   tx: Tx,
   search: PhoneNumberSearch,
-  kind: "cdr" | "duration",
+  kind: RecordKind,
   after: ScanPlace | undefined,
 ): Promise<{ records: HitRecord[]; next: ScanPlace | undefined }> {
   const heads = await readRecordHeads(tx, search.carrierId);
   const { hits, next } =
-    kind === "cdr"
+    kind === CDR
       ? await scanCdrs(tx, search, heads.cdrs, after)
       : await scanDurations(tx, search, heads.durations, after);
   return { records: await readHits(tx, search.carrierId, kind, hits), next };
 }
 
-function matcherOf({ phoneNumber, role }: NumberSubject, kind: "cdr" | "duration"): (payload: Uint8Array) => boolean {
+function matcherOf({ phoneNumber, role }: NumberSubject, kind: RecordKind): (payload: Uint8Array) => boolean {
   const isSubject = partyMatcher(phoneNumber);
   return (payload) => {
     const call: CallOfParties =
-      kind === "cdr" ? callOf(fromBinary(CallDetailRecordSchema, payload)) : fromBinary(CallDurationSchema, payload);
+      kind === CDR ? callOf(fromBinary(CallDetailRecordSchema, payload)) : fromBinary(CallDurationSchema, payload);
     const participation = findParticipation(call, isSubject);
     return participation !== undefined && isInRole(participation, role);
   };
 }
 
 function tooMuch() {
-  return invalidArgument(
-    "number.end_time",
-    "too many calls lie in the period: ask for a shorter one, or for one carrier's",
-  );
+  return invalidArgument("number.end_time", "the period has too many calls: ask for a shorter one, or for one carrier");
 }

@@ -2,17 +2,12 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { isCarrierId } from "../../domain/carriers/carrier.ts";
 import { isCountry } from "../../domain/carriers/country.ts";
+import type { Stated } from "../../domain/enum-values.ts";
 import { type FieldViolation, fieldViolations, invalidArgument, TandemError } from "../../domain/errors.ts";
-import { AuditOutcome } from "../../domain/privacy/audit.ts";
 import { type PolicyInForce, policiesInForce, type SetPolicy } from "../../domain/privacy/retention.ts";
 import { findRule } from "../../domain/privacy/retention-law.ts";
-import {
-  ALL_PARTS,
-  ALL_PURPOSES,
-  type LegalBasis,
-  type Purpose,
-  type RecordPart,
-} from "../../domain/privacy/retention-parts.ts";
+import { ALL_PARTS, ALL_PURPOSES } from "../../domain/privacy/retention-parts.ts";
+import { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import type {
   ListRetentionPoliciesRequest,
   PrivacyService,
@@ -23,10 +18,12 @@ import {
   SetRetentionPolicyResponseSchema,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import {
-  LegalBasis as LegalBasisEnum,
+  LegalBasis,
+  type ProcessingPurpose,
   type RetentionPolicy,
   RetentionPolicySchema,
 } from "../../gen/tandem/platform/v1/retention_policy_pb.js";
+import type { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
 import { appendAuditEvent } from "../../store/audit/audit-log.ts";
 import { listLegalCountries } from "../../store/carriers/carriers.ts";
 import { systemTransaction, type Tx } from "../../store/database/database.ts";
@@ -111,7 +108,7 @@ async function setPolicy(services: Services, request: SetRetentionPolicyRequest,
       // committed.
       const meanwhile = await findResponse(tx, carrierId ?? "", call);
       if (meanwhile) return meanwhile;
-      throw new TandemError("STORE_UNAVAILABLE", "the policy is being set by another call at this moment: call again");
+      throw new TandemError("STORE_UNAVAILABLE", "another call is setting this policy: call again");
     }
     const message = create(SetRetentionPolicyResponseSchema, { policy: policyMessage(stored) });
     const fresh = toBinary(SetRetentionPolicyResponseSchema, message);
@@ -179,7 +176,7 @@ function readPolicy(message: RetentionPolicy | undefined): Omit<SetPolicy, "revi
   expect(carrierId === undefined || isCarrierId(carrierId), "carrier_id", "expected a carrier's id, or none");
   expect(isPart(recordPart), "record_part", "is required: a part");
   expect(isPurpose(purpose), "purpose", "is required: a purpose");
-  expect(legalBasis !== 0 && LegalBasisEnum[legalBasis] !== undefined, "legal_basis", "is required: a legal basis");
+  expect(legalBasis !== 0 && LegalBasis[legalBasis] !== undefined, "legal_basis", "is required: a legal basis");
   expect(retentionDays >= 1 && retentionDays <= MAX_DAYS, "retention_days", `expected 1 to ${MAX_DAYS}`);
   expect(isText(source, 256), "source", "is required: 1 to 256 characters");
   expect(isText(message.privacyStatementVersion, 64), "privacy_statement_version", "is required: 1 to 64 characters");
@@ -187,9 +184,9 @@ function readPolicy(message: RetentionPolicy | undefined): Omit<SetPolicy, "revi
   return {
     countryCode,
     carrierId,
-    part: recordPart as RecordPart,
-    purpose: purpose as Purpose,
-    legalBasis: legalBasis as LegalBasis,
+    part: recordPart as Stated<RecordPart>,
+    purpose: purpose as Stated<ProcessingPurpose>,
+    legalBasis: legalBasis as Stated<LegalBasis>,
     retentionDays,
     source,
     privacyStatementVersion: message.privacyStatementVersion,

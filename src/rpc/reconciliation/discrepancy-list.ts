@@ -1,5 +1,5 @@
 import type { HandlerContext } from "@connectrpc/connect";
-import { discrepancyMessage } from "../../feed/discrepancy-edge.ts";
+import { discrepancyMessage } from "../../feed/discrepancy-codec.ts";
 import {
   type Discrepancy,
   type DiscrepancyFilter,

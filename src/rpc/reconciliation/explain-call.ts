@@ -5,9 +5,9 @@ import { invalidArgument, TandemError } from "../../domain/errors.ts";
 import type { EvidenceStep, RefusedCandidate } from "../../domain/matching/explain/evidence.ts";
 import type { NearMiss } from "../../domain/matching/explain/near-misses.ts";
 import type { CarrierFacts, RecordRef } from "../../domain/matching/facts.ts";
-import { Side } from "../../domain/matching/result.ts";
+import { PLATFORM_SIDE } from "../../domain/record-kind.ts";
 import { isDay, type Micros, microsFromMs } from "../../domain/time/instant.ts";
-import { cdrMessage } from "../../feed/cdr-edge.ts";
+import { cdrMessage } from "../../feed/cdr-codec.ts";
 import {
   CallExplanationSchema as OwnExplanationSchema,
   type ExplainCallRequest as OwnRequest,
@@ -25,8 +25,8 @@ import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_reco
 import type { CallDuration } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { RecordReferenceSchema } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { reconciled } from "../../reconcile/carrier.ts";
-import { discrepancyMessage, findingMessage } from "../../reconcile/discrepancy-edge.ts";
 import { type ExplainedCall, explainRecord } from "../../reconcile/explain-record.ts";
+import { findingMessage, resultMessage } from "../../reconcile/result-codec.ts";
 import { carrierTransaction, readClock, systemTransaction, type Tx } from "../../store/database/database.ts";
 import type { CallResultRow } from "../../store/reconciliation/call-results.ts";
 import {
@@ -148,7 +148,7 @@ type Target = Pick<ExplainCallRequest | OwnRequest, "target" | "recordDate">;
 function recordName({ target, recordDate }: Target): RecordName {
   if (recordDate !== undefined && !isDay(recordDate)) throw invalidArgument("record_date", "expected YYYY-MM-DD");
   if (!target.value || target.value.length > MAX_NAME || target.value.includes("\0"))
-    throw invalidArgument("target", `expected one of its ids, 1 to ${MAX_NAME} characters, none of them NUL`);
+    throw invalidArgument("target", `expected one of its ids, 1 to ${MAX_NAME} characters without NUL`);
   switch (target.case) {
     case "callId":
       return { by: "callId", callId: target.value };
@@ -171,7 +171,7 @@ async function carriersOf(services: Services, request: ExplainCallRequest, name:
 }
 
 function notFound({ target, ...request }: ExplainCallRequest | OwnRequest): TandemError {
-  return new TandemError("RECORD_NOT_FOUND", "no call has this id", {
+  return new TandemError("RECORD_NOT_FOUND", "no call with this id", {
     ...("carrierId" in request && { carrier_id: request.carrierId }),
     [NAMES[target.case ?? "callId"]]: target.value ?? "",
   });
@@ -211,7 +211,7 @@ async function explanation(
   const { evidence, stored, isInForce, near } = explained;
   if (stored !== undefined && !isInForce) return explanationInForce(tx, carrierId, explained, stored);
   const { result, steps, refused } = evidence;
-  const message = discrepancyMessage(result, {
+  const message = resultMessage(result, {
     carrierId,
     discrepancyId: stored?.discrepancyId ?? "",
     revision: stored?.discrepancyRevision ?? 0,
@@ -241,7 +241,7 @@ async function explanationInForce(
   { evidence, near }: ExplainedCall,
   stored: CallResultRow,
 ): Promise<CallExplanation> {
-  const platformRecord = stored.side === Side.PLATFORM ? await readCdr(tx, carrierId, stored) : undefined;
+  const platformRecord = stored.side === PLATFORM_SIDE ? await readCdr(tx, carrierId, stored) : undefined;
   const carrierRecords: CallDuration[] = [];
   for (const record of stored.carrierRecords) carrierRecords.push(...(await readDuration(tx, carrierId, record)));
   return create(CallExplanationSchema, {

@@ -1,6 +1,8 @@
 import { create, fromBinary } from "@bufbuild/protobuf";
-import { EvidenceOutcome, EvidenceStage, type EvidenceStep } from "../../domain/matching/explain/evidence.ts";
+import type { EvidenceStep } from "../../domain/matching/explain/evidence.ts";
 import { RULE_VERSION } from "../../domain/matching/result.ts";
+import { PLATFORM_SIDE } from "../../domain/record-kind.ts";
+import { EvidenceOutcome, EvidenceStage } from "../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import { type Discrepancy, DiscrepancySchema, DiscrepancyStatus } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import type { CallResultRow } from "../../store/reconciliation/call-results.ts";
 
@@ -24,7 +26,7 @@ function keptMessage(stored: CallResultRow): Discrepancy {
     direction,
     callDate,
     ruleVersion: RULE_VERSION,
-    ...(stored.side === 1 && {
+    ...(stored.side === PLATFORM_SIDE && {
       platformRecord: { recordId: stored.recordId, recordDate: stored.recordDate, revision: stored.revision },
       platformMeasure: measureOf(stored.platformAnswered, stored.platformMs),
     }),
@@ -44,7 +46,7 @@ function measureOf(answered: boolean | undefined, connectedMs: bigint | undefine
 export function waitingStep(stored: CallResultRow, statusNow: number): EvidenceStep {
   const records = stored.carrierRecords.map(({ recordId }) => recordId).join(", ");
   const carrier = records === "" ? "no carrier record" : `the carrier's ${records}`;
-  const rests = stored.side === 1 ? `the platform's record ${stored.recordId} and ${carrier}` : carrier;
+  const rests = stored.side === PLATFORM_SIDE ? `the platform's record ${stored.recordId} and ${carrier}` : carrier;
   const now = (DiscrepancyStatus[statusNow] ?? "").toLowerCase().replaceAll("_", "-");
   return {
     stage: EvidenceStage.RECORD_STATE,

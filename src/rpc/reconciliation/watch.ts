@@ -1,11 +1,11 @@
 import type { HandlerContext } from "@connectrpc/connect";
 import { invalidArgument } from "../../domain/errors.ts";
-import { RecordPart } from "../../domain/privacy/retention-parts.ts";
-import { disclosedEntries, discrepancyBatch } from "../../feed/discrepancy-edge.ts";
+import { FeedId } from "../../domain/feed-id.ts";
+import { disclosedEntries, discrepancyBatch } from "../../feed/discrepancy-codec.ts";
 import type { FeedPlace } from "../../feed/position.ts";
 import { type FeedSource, streamFeed } from "../../feed/stream.ts";
 import type { WatchDiscrepanciesRequest } from "../../gen/tandem/carrier/v1/reconciliation_service_pb.js";
-import { Feed } from "../../store/database/schema.ts";
+import { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
 import { readDiscrepancyPage, type StoredDiscrepancy } from "../../store/reconciliation/discrepancies.ts";
 import { carrierOf } from "../shared/access/auth.ts";
 import type { Services } from "../shared/context.ts";
@@ -32,14 +32,14 @@ export async function* watchDiscrepancies(
   const { conditions, hash } = readDiscrepancyFilter(request.filter);
   const start = feedStart(request.start);
   if (start.at === "consumer")
-    throw invalidArgument("start.consumer", "discrepancies have no committed consumers: expected another start");
+    throw invalidArgument("start.consumer", "discrepancies have no named consumers: use another start");
   const end = feedEnd(request.end);
   using life = openStreamLife(context, services, carrierId, "feed");
   const place: FeedPlace = {
     db: services.db,
     seals: services.seals,
     carrierId,
-    feed: Feed.DISCREPANCIES,
+    feed: FeedId.DISCREPANCIES,
     filter: hash,
   };
   const source: FeedSource<StoredDiscrepancy[]> = {

@@ -16,7 +16,7 @@ import type { Database } from "../../store/database/database.ts";
 import type { Installation } from "../../store/database/installation.ts";
 import type { RetentionDirectory } from "../../store/privacy/retention-policies.ts";
 import type { FeedCdr } from "../../store/records/cdrs.ts";
-import type { UploadEngine } from "../../upload/engine.ts";
+import type { Uploads } from "../../upload/uploads.ts";
 import type { CarrierAccess } from "./access/carrier-access.ts";
 import type { RefusalLog } from "./audit/refusal-log.ts";
 import type { Metrics } from "./metrics.ts";
@@ -49,7 +49,7 @@ export interface Services {
   readonly cdrPages: SharedPages<FeedCdr[]>;
   /** Commits what feed streams disclose, of many at once. */
   readonly blockWrites: BlockWrites;
-  readonly uploads: UploadEngine;
+  readonly uploads: Uploads;
   /** Every carrier's settings, believed for a moment; `forget()` after a change. */
   readonly carriers: CarrierDirectory;
   /** How long each carrier's parts are kept, believed for a moment; `forget()` after a change. */

@@ -44,7 +44,7 @@ export function toConnectError(error: unknown, signal: AbortSignal | undefined, 
     );
   }
   if (isUnstorableText(error))
-    return fromTandemError(new TandemError("INVALID_ARGUMENT", "a text of the request contains NUL", { field: "" }));
+    return fromTandemError(new TandemError("INVALID_ARGUMENT", "a text in the request contains NUL", { field: "" }));
   return fault(error, report);
 }
 
@@ -187,7 +187,7 @@ function recast(error: ConnectError, report: FaultReporter): ConnectError {
     case Code.Internal:
       return UNREADABLE.has(error.rawMessage) || error.rawMessage.startsWith("parse binary: ")
         ? fromTandemError(
-            new TandemError("INVALID_ARGUMENT", "the message is not what the method takes", { field: "" }),
+            new TandemError("INVALID_ARGUMENT", "the message is not valid for this method", { field: "" }),
           )
         : fault(error, report);
     case Code.InvalidArgument:

@@ -34,7 +34,7 @@ export function feedStart(message: FeedStartMessage | undefined): FeedStart | { 
     case undefined:
       throw invalidArgument(
         "start",
-        "is required: cursor, earliest, latest or ingest_time; a silent default would lose data",
+        "is required: cursor, earliest, latest or ingest_time. A silent default would lose data",
       );
     default:
       return position satisfies never;

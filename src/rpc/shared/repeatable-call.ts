@@ -15,7 +15,7 @@ export function repeatableCall<Desc extends DescMessage>(
   const { requestId } = request;
   const length = [...requestId].length;
   if (length < 1 || length > 64 || !/^[^\p{Cc}\p{Cs}]*$/u.test(requestId)) {
-    throw invalidArgument("request_id", "is required: 1 to 64 characters, none of them a control character");
+    throw invalidArgument("request_id", "is required: 1 to 64 characters without control characters");
   }
   // A repeat has another id only by mistake, so it is part of the content; unknown fields are not
   // ours to judge.

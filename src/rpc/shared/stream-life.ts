@@ -35,7 +35,7 @@ export class StreamSlots {
     const key = `${method}:${carrierId}`;
     const taken = this.#taken.get(key) ?? 0;
     if (taken >= limit) {
-      const message = `the carrier has ${limit} streams of this method already`;
+      const message = `the carrier already has ${limit} streams of this method`;
       throw new TandemError("TOO_MANY_STREAMS", message, { limit: String(limit) });
     }
     this.#taken.set(key, taken + 1);

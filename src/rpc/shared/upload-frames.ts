@@ -20,9 +20,9 @@ import { shareOf } from "../../port/memory-budget.ts";
 import { MAX_CONSUMERS } from "../../store/feeds/consumers.ts";
 import type { UploadRow } from "../../store/records/uploads.ts";
 import type { UploadFinish } from "../../upload/book.ts";
+import type { ClientFrame, ServerFrame, UploadEnd } from "../../upload/frames.ts";
 import type { Outcome } from "../../upload/outcome.ts";
 import type { RecordList } from "../../upload/records/record-list.ts";
-import type { ClientFrame, ServerFrame, UploadEnd } from "../../upload/session.ts";
 import { CALLER_ALLOWANCE } from "./audit/refusal-budget.ts";
 import type { Services } from "./context.ts";
 import { type FirstFrameCall, type FirstFrameLimits, readFirst } from "./first-frame.ts";
@@ -260,7 +260,7 @@ function closingReason(end: UploadEnd): UploadClosingReason {
 }
 
 function outOfTurn(frame: string, expected: string): TandemError {
-  return new TandemError("UPLOAD_PROTOCOL_VIOLATION", `${frame} came out of turn: expected ${expected}`, {
+  return new TandemError("UPLOAD_PROTOCOL_VIOLATION", `${frame} is out of order: expected ${expected}`, {
     frame,
     expected,
   });

@@ -1,8 +1,8 @@
-import { DisclosedSide, usageName } from "../../domain/privacy/disclosure.ts";
-import { RecordPart } from "../../domain/privacy/retention-parts.ts";
+import { usageName } from "../../domain/privacy/disclosure.ts";
+import { kindOfSide, PLATFORM_SIDE } from "../../domain/record-kind.ts";
 import { addDays } from "../../domain/time/instant.ts";
-import { UsageDimension } from "../../domain/usage/scope.ts";
-import type { Restatement } from "../../gen/tandem/platform/v1/usage_pb.js";
+import { type Restatement, UsageDimension } from "../../gen/tandem/platform/v1/usage_pb.js";
+import { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
 import type { DisclosedRecords } from "../shared/disclosure/disclose.ts";
 import { nameOf } from "../shared/disclosure/disclosed-records.ts";
 import type { ReadUsageRequest } from "./request.ts";
@@ -37,7 +37,7 @@ export function disclosedRestatements(customerId: string, restatements: readonly
     const [first] = alike;
     if (!first) return [];
     const { carrierId, side } = first;
-    const recordParts = [side === DisclosedSide.CARRIER ? RecordPart.DURATION : RecordPart.CALL];
+    const recordParts = [kindOfSide(side).part];
     return [{ carrierId, side, recordParts, records: alike.flatMap(({ record }) => (record ? [nameOf(record)] : [])) }];
   });
   return [...usage, ...named];
@@ -45,5 +45,5 @@ export function disclosedRestatements(customerId: string, restatements: readonly
 
 function usageOfDays(carrierId: string, customerId: string, days: readonly string[]): DisclosedRecords {
   const records = days.map((recordDate) => ({ recordId: usageName(customerId), recordDate, revision: 1 }));
-  return { carrierId, side: DisclosedSide.PLATFORM, recordParts: [RecordPart.CALL], records };
+  return { carrierId, side: PLATFORM_SIDE, recordParts: [RecordPart.CALL], records };
 }

@@ -1,8 +1,8 @@
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import type { Stated } from "../../domain/enum-values.ts";
 import { timestampFromMicros } from "../../domain/time/instant.ts";
-import { combineStates, type ReportingState, reportingStateOf } from "../../domain/usage/reporting.ts";
+import { combineStates, reportingStateOf } from "../../domain/usage/reporting.ts";
 import { type LineKey, MAX_LINE_RECORDS, type RestatementDraft } from "../../domain/usage/restating.ts";
-import { UsageDimension } from "../../domain/usage/scope.ts";
 import {
   addParts,
   NO_USAGE,
@@ -10,7 +10,6 @@ import {
   shareOf,
   totalOf,
   USAGE_PARTS,
-  UsagePart,
   type UsageTotals,
 } from "../../domain/usage/totals.ts";
 import {
@@ -20,15 +19,18 @@ import {
   RestatementSchema,
   type UsageCompleteness,
   UsageCompletenessSchema,
+  UsageDimension,
   type UsageKeySchema,
+  UsagePart,
   type UsageRowSchema,
   type UsageTotalsSchema,
 } from "../../gen/tandem/platform/v1/usage_pb.js";
+import type { ReportingState } from "../../gen/tandem/type/v1/reconciliation_summary_pb.js";
 import type { CarrierUsage, KeyColumn, UsageCarrier, UsageGroup } from "../../store/usage/usage.ts";
 import type { StoredPeriod } from "../../store/usage/usage-periods.ts";
 
 /** Whose durations a part has. */
-const SOURCES: Readonly<Record<UsagePart, DurationSource>> = {
+const SOURCES: Readonly<Record<Stated<UsagePart>, DurationSource>> = {
   [UsagePart.AGREED]: DurationSource.CARRIER,
   [UsagePart.DISPUTED]: DurationSource.PLATFORM,
   [UsagePart.UNCONFIRMED]: DurationSource.PLATFORM,
@@ -160,7 +162,7 @@ export function encodeRestatement(
 }
 
 function lineKeyMessage(line: LineKey): MessageInitShape<typeof UsageKeySchema> {
-  const columns = [
+  const columns: KeyColumn[] = [
     UsageDimension.DAY,
     UsageDimension.NUMBER,
     UsageDimension.DIRECTION,

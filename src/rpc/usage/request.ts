@@ -1,3 +1,4 @@
+import type { Stated } from "../../domain/enum-values.ts";
 import { fieldViolations, invalidArgument, TandemError } from "../../domain/errors.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import {
@@ -7,10 +8,10 @@ import {
   findPeriodViolations,
   findUsageFilterViolations,
   isLongerThan,
-  UsageDimension,
   type UsageFilter,
   type UsagePeriod,
-} from "../../domain/usage/scope.ts";
+} from "../../domain/usage/usage-scope.ts";
+import { UsageDimension } from "../../gen/tandem/platform/v1/usage_pb.js";
 import type { ExportUsageRequest, QueryUsageRequest } from "../../gen/tandem/platform/v1/usage_service_pb.js";
 import { readClock, type Tx } from "../../store/database/database.ts";
 import {
@@ -40,7 +41,7 @@ type UsageRequest = Pick<
 export interface ReadUsageRequest {
   readonly period: UsagePeriod;
   readonly filter: UsageFilter;
-  readonly groupBy: readonly UsageDimension[];
+  readonly groupBy: readonly Stated<UsageDimension>[];
   readonly asOf: AsOf;
 }
 
@@ -70,10 +71,13 @@ export function readUsageRequest(request: UsageRequest, maxDays: number): ReadUs
   if (violations.length > 0) throw fieldViolations(violations);
   assertWindow(period, maxDays);
   const groupBy =
-    request.groupBy.length === 0 ? DEFAULT_GROUPING : request.groupBy.map((number) => number as UsageDimension);
+    request.groupBy.length === 0 ? DEFAULT_GROUPING : request.groupBy.map((number) => number as Stated<UsageDimension>);
   const asOf = readAsOf(request.asOf);
   if (asOf.kind !== "now" && groupBy.includes(UsageDimension.OTHER_PARTY))
-    throw invalidArgument("group_by", "closed figures are not kept by other party: leave it out, or as_of");
+    throw invalidArgument(
+      "group_by",
+      "closed figures are not kept by other party: leave out OTHER_PARTY or as_of_time",
+    );
   return { period, filter, groupBy, asOf };
 }
 
@@ -150,7 +154,7 @@ async function findVersion(tx: Tx, asked: UsagePeriod, periodId: string, restate
     throw invalidArgument("as_of_version.restatement_number", newest);
   }
   if (period.timeZone !== asked.timeZone)
-    throw invalidArgument("time_zone", `the period was closed in ${period.timeZone}`);
+    throw invalidArgument("time_zone", `expected ${period.timeZone}, in which the period was closed`);
   if (asked.startDate < period.startDate)
     throw invalidArgument("start_date", `the period begins on ${period.startDate}`);
   if (asked.endDate > period.endDate) throw invalidArgument("end_date", `the period ends before ${period.endDate}`);
@@ -163,13 +167,13 @@ async function findVersion(tx: Tx, asked: UsagePeriod, periodId: string, restate
  * for means a state that nobody kept, and is refused.
  */
 async function findVersionsAt(tx: Tx, asked: DatedPeriod, time: Micros): Promise<Versions> {
-  if (time > (await readClock(tx))) throw invalidArgument("as_of_time", "lies in the future");
+  if (time > (await readClock(tx))) throw invalidArgument("as_of_time", "is in the future");
   const overlapping = await findOverlappingPeriods(tx, asked);
   const periods = overlapping.filter(({ closeTime }) => closeTime <= time);
   if (overlapping.length > 0 && periods.length === 0)
-    throw invalidArgument("as_of_time", "lies before the closing of these days, when nothing was kept");
+    throw invalidArgument("as_of_time", "is before these days were closed; earlier figures were not kept");
   const other = periods.find(({ timeZone }) => timeZone !== asked.timeZone);
-  if (other) throw invalidArgument("time_zone", `these days were closed in ${other.timeZone}`);
+  if (other) throw invalidArgument("time_zone", `expected ${other.timeZone}, in which these days were closed`);
   const numbers = await readRestatementNumbers(
     tx,
     periods.map(({ periodId }) => periodId),

@@ -5,9 +5,9 @@ import { invalidArgument, TandemError } from "../../domain/errors.ts";
 import { isCustomerId } from "../../domain/numbers/number-item.ts";
 import type { AuditAct } from "../../domain/privacy/audit.ts";
 import type { AuditedRequestId } from "../../domain/privacy/audited-request-id.ts";
-import type { DatedPeriod } from "../../domain/usage/scope.ts";
-import { type PartTotals, shareOf, totalOf, UsagePart } from "../../domain/usage/totals.ts";
-import { RestatementSchema, UsageRowSchema } from "../../gen/tandem/platform/v1/usage_pb.js";
+import { type PartTotals, shareOf, totalOf } from "../../domain/usage/totals.ts";
+import type { DatedPeriod } from "../../domain/usage/usage-scope.ts";
+import { RestatementSchema, UsagePart, UsageRowSchema } from "../../gen/tandem/platform/v1/usage_pb.js";
 import {
   type ClosePeriodRequest,
   ClosePeriodRequestSchema,

@@ -365,14 +365,14 @@ async function commit({ kysely }: Database, client: pg.PoolClient): Promise<void
     const { command } = await client.query("COMMIT");
     // So PostgreSQL answers the COMMIT of a transaction in which a statement failed.
     if (command === "ROLLBACK")
-      throw new Error("a statement of the transaction failed, and what it did was rolled back");
+      throw new Error("a statement of the transaction failed and the transaction was rolled back");
   } finally {
     client.off("notice", hear);
   }
   // A wait for a standby that takes too long ends with a warning, and not with an error: the
   // transaction is committed here only.
   if (warning === undefined || commitModes.get(kysely) !== "remote_apply") return;
-  throw new TandemError("STORE_UNAVAILABLE", `what was committed did not reach a replica in time: ${warning}`);
+  throw new TandemError("STORE_UNAVAILABLE", `the commit did not reach a replica in time: ${warning}`);
 }
 
 // A connection lives for longer than the call that happened to open it.

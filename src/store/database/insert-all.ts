@@ -12,5 +12,5 @@ import { run, type Tx } from "./database.ts";
 export async function insertAll(tx: Tx, query: RawBuilder<unknown>, count: number): Promise<void> {
   const written = await run(tx, query);
   if (written.count !== count)
-    throw new Error(`an INSERT of ${count} rows wrote ${written.count}: whose they are is not there`);
+    throw new Error(`an INSERT of ${count} rows wrote ${written.count}: the carrier does not exist`);
 }

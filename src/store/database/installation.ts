@@ -1,8 +1,5 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { sql } from "kysely";
-import { AuditOutcome } from "../../domain/privacy/audit.ts";
-import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { appendAuditEvent } from "../audit/audit-log.ts";
 import { type Database, ownerTransaction, run, type Tx } from "./database.ts";
 import { mayReadTimeline, readTimeline } from "./timeline.ts";
 
@@ -62,58 +59,8 @@ export async function readInstallation(db: Database): Promise<Installation> {
   });
 }
 
-/**
- * Starts a new epoch of every feed and confirms the server beneath: the last step of every restore,
- * and of a failover that no process saw.
- * @param actor who does so, for the audit log.
- * @param lostSince what was acknowledged since then may be lost. Default: of each feed that has
- *   entries, its newest ingest time.
- */
-export async function rotateEpochs(db: Database, actor: string, lostSince?: Micros): Promise<{ carriers: number }> {
-  return ownerTransaction(db, async (tx) => {
-    const { timeline } = await confirm(tx);
-    const given =
-      lostSince === undefined ? sql<null>`NULL::timestamptz` : sql`${isoFromMicros(lostSince)}::timestamptz`;
-    await run(tx)`
-      UPDATE feed_head SET epoch = epoch + 1, payload_generation = payload_generation + 1, lost_timeline = ${timeline},
-        lost_since = COALESCE(${given}, CASE WHEN next_sequence > 1 THEN last_ingest_time END)`;
-    const { rows } = await run(tx)<{
-      carriers: bigint;
-    }>`SELECT count(DISTINCT carrier_id) AS carriers FROM feed_head`;
-    const carriers = Number(rows[0]?.carriers ?? 0n);
-    await appendAuditEvent(tx, {
-      carrierId: undefined,
-      actor,
-      method: "cli/epoch rotate",
-      resource: "feeds",
-      outcome: AuditOutcome.DONE,
-      details: { carriers },
-    });
-    return { carriers };
-  });
-}
-
-/**
- * Confirms the server beneath, and starts no epoch: after a failover that lost nothing, or whose
- * losses were told.
- * @param actor who does so, for the audit log.
- */
-export async function confirmServer(db: Database, actor: string): Promise<{ timeline: bigint }> {
-  return ownerTransaction(db, async (tx) => {
-    const { timeline } = await confirm(tx);
-    await appendAuditEvent(tx, {
-      carrierId: undefined,
-      actor,
-      method: "cli/epoch confirm",
-      resource: "feeds",
-      outcome: AuditOutcome.DONE,
-      details: { timeline: String(timeline) },
-    });
-    return { timeline };
-  });
-}
-
-async function confirm(tx: Tx): Promise<{ timeline: bigint }> {
+/** Confirms the server beneath. */
+export async function confirm(tx: Tx): Promise<{ timeline: bigint }> {
   const { systemIdentifier, timeline } = await readServer(tx);
   await run(tx, tx.updateTable("installation").set({ system_identifier: systemIdentifier, timeline }));
   return { timeline };

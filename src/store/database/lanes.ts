@@ -224,9 +224,9 @@ export class Lanes {
 
   #assertRoom(line: Line): void {
     if (line.waiting.size >= this.#options.maxWaiting)
-      throw new TandemError("RATE_LIMITED", "too many of your calls wait for the database: call again later");
+      throw new TandemError("RATE_LIMITED", "too many of your calls are waiting for the database: call again later");
     if (this.#waiting >= this.#options.maxWaitingInAll)
-      throw new TandemError("STORE_UNAVAILABLE", "too many calls wait for the database: call again later");
+      throw new TandemError("STORE_UNAVAILABLE", "too many calls are waiting for the database: call again later");
   }
 
   // Whoever was served goes to the end; whoever may not be served now keeps the place.
@@ -268,5 +268,5 @@ class CallEnded extends Error {
 }
 
 function waitedTooLong(): TandemError {
-  return new TandemError("STORE_UNAVAILABLE", "no connection to the database was free in time: call again");
+  return new TandemError("STORE_UNAVAILABLE", "no database connection became free in time: call again");
 }

@@ -49,9 +49,13 @@ const MIGRATIONS: Record<string, Migration> = {
  * Brings the database to the newest schema, with its roles, its installation row and the partitions
  * of the weeks to come. Two processes may do so at once: Kysely's Migrator takes a lock, and the
  * rest can be repeated.
+ * @param makePartitions in place of the weekly ones: tests make fewer, for speed.
  * @returns the names of the migrations that this call applied.
  */
-export async function migrate(db: Database): Promise<string[]> {
+export async function migrate(
+  db: Database,
+  makePartitions: (db: Database) => Promise<unknown> = ensurePartitions,
+): Promise<string[]> {
   using _patience = db.waitWithoutLimit();
   await createRoles(db);
   await forbidTemporaryTables(db);
@@ -60,7 +64,7 @@ export async function migrate(db: Database): Promise<string[]> {
   if (error) throw error;
   await ensureInstallation(db);
   await ensureSealKey(db);
-  await ensurePartitions(db);
+  await makePartitions(db);
   await leaveCarriersOut(db);
   return (results ?? []).filter((result) => result.status === "Success").map((result) => result.migrationName);
 }

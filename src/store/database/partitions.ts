@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { addDays, utcDay } from "../../domain/time/instant.ts";
 import { leaveCarriersOut } from "./carrier-statistics.ts";
-import { type Database, isSqlState, ownerTransaction, run } from "./database.ts";
+import { type Database, isSqlState, ownerTransaction, run, type Tx } from "./database.ts";
 
 // Records age by the time at which they were ingested, keys by the day that is part of their
 // identity.
@@ -47,9 +47,9 @@ export async function ensurePartitions(
       weeks(thisWeek, -KEY_WEEKS_BACK, PARTITION_WEEKS_AHEAD).map((week) => ({ table, week })),
     ),
   ];
-  const existing = await listPartitions(db);
-  const missing = wanted.filter(({ table, week }) => !existing.has(partitionName(table, week)));
-  const statement = existing.size === 0 ? createStatement : attachStatements;
+  const existing = await ownerTransaction(db, (tx) => listPartitions(tx));
+  const missing = wanted.filter((partition) => !isCovered(existing, partition));
+  const statement = existing.length === 0 ? createStatement : attachStatements;
   for (let start = 0; start < missing.length; start += 32)
     await createPartitions(db, missing.slice(start, start + 32).map(statement));
   if (missing.length > 0) await leaveCarriersOut(db);
@@ -58,21 +58,40 @@ export async function ensurePartitions(
 
 /** How many whole weeks from now have a partition in every table: what an alarm watches. */
 export async function countPartitionWeeksAhead(db: Database, today: string): Promise<number> {
-  const existing = await listPartitions(db);
-  const tables = [...BY_INGEST_TIME, ...BY_RECORD_DATE];
+  const existing = await ownerTransaction(db, (tx) => listPartitions(tx));
   let ahead = 0;
-  while (tables.every((table) => existing.has(partitionName(table, addDays(monday(today), 7 * (ahead + 1)))))) ahead++;
+  const hasWeek = (week: string) => AGING_TABLES.every((table) => isCovered(existing, { table, week }));
+  while (hasWeek(addDays(monday(today), 7 * (ahead + 1)))) ahead++;
   return ahead;
 }
 
-async function listPartitions(db: Database): Promise<Set<string>> {
-  return ownerTransaction(db, async (tx) => {
-    const { rows } = await run(tx)<{ name: string }>`
-      SELECT child.relname AS name FROM pg_inherits i
-      JOIN pg_class child ON child.oid = i.inhrelid JOIN pg_class parent ON parent.oid = i.inhparent
-      WHERE parent.relname = ANY(${[...BY_INGEST_TIME, ...BY_RECORD_DATE]}) AND parent.relnamespace = current_schema()::regnamespace`;
-    return new Set(rows.map((row) => row.name));
-  });
+/** A partition of several weeks, which somebody made by hand, is as good as one for each. */
+function isCovered(existing: readonly Bounds[], { table, week }: Partition): boolean {
+  const end = addDays(week, 7);
+  return existing.some((bounds) => bounds.table === table && bounds.start <= week && end <= bounds.end);
+}
+
+/** A time of days; the end is not included. */
+export interface Days {
+  readonly start: string;
+  readonly end: string;
+}
+
+interface Bounds extends Days {
+  readonly table: string;
+}
+
+/** The partitions of tables, the oldest first. */
+export async function listPartitions(tx: Tx, tables: readonly string[] = AGING_TABLES): Promise<Bounds[]> {
+  // A transaction's time zone is UTC, so a bound's text begins with its day.
+  const { rows } = await run(tx)<Bounds>`
+    SELECT parent.relname AS table, days[1] AS start, days[2] AS end FROM pg_inherits i
+    JOIN pg_class child ON child.oid = i.inhrelid JOIN pg_class parent ON parent.oid = i.inhparent
+    CROSS JOIN LATERAL regexp_match(pg_get_expr(child.relpartbound, child.oid),
+      'FROM \\(''(.{10}).*''\\) TO \\(''(.{10})') AS days
+    WHERE parent.relname = ANY(${[...tables]}) AND parent.relnamespace = current_schema()::regnamespace
+    ORDER BY days[1]`;
+  return rows;
 }
 
 // Several in one transaction, for speed; one by one when another process makes the same ones just

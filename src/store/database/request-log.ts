@@ -33,7 +33,7 @@ export async function findResponse(tx: Tx, carrierId: string, call: RepeatableCa
   } = await run(tx, query);
   if (!row) return undefined;
   if (row.contentHash === call.contentHash) return row.response;
-  const message = "request_id: it was used before with other content; choose a new one";
+  const message = "request_id: it was used before with a different request; choose a new one";
   throw new TandemError("REQUEST_ID_REUSED", message, { request_id: call.requestId });
 }
 

@@ -504,7 +504,7 @@ export interface Schema {
     reserved_through: bigint | null;
     /** Null: the block is open. */
     through_sequence: bigint | null;
-    /** Of what is no feed, with the next four: a DisclosedSide. */
+    /** Of what is no feed, with the next four: a side, or NO_SIDE. */
     side: number | null;
     record_ids: string[] | null;
     record_dates: string[] | null;
@@ -700,12 +700,3 @@ export const DISTRIBUTION: { readonly [Table in keyof Schema]: Distribution } = 
   hold_item: "carrier_id",
   held_record: "carrier_id",
 };
-
-/** The feeds, as feed_head numbers them. */
-export const Feed = { NUMBERS: 1, CDRS: 2, DISCREPANCIES: 3, DURATIONS: 4 } as const;
-export type Feed = (typeof Feed)[keyof typeof Feed];
-export const ALL_FEEDS: readonly Feed[] = [Feed.NUMBERS, Feed.CDRS, Feed.DISCREPANCIES, Feed.DURATIONS];
-
-/** What an upload carries, as upload.kind numbers it. */
-export const UploadKind = { DURATIONS: 1, CDRS: 2 } as const;
-export type UploadKind = (typeof UploadKind)[keyof typeof UploadKind];

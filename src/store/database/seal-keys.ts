@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { sql } from "kysely";
-import { AuditOutcome } from "../../domain/privacy/audit.ts";
 import type { SealSecret } from "../../domain/seals.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import { appendAuditEvent } from "../audit/audit-log.ts";
 import { type Database, ownerTransaction, readClock, run, type Tx } from "./database.ts";
 

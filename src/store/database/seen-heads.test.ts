@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { Feed } from "./schema.ts";
+import { FeedId } from "../../domain/feed-id.ts";
 import { type HeadJudgement, judgeHead, type SeenHead, SeenHeads } from "./seen-heads.ts";
 
 function head(timeline: number, epoch: number, headSequence: number, lastIngestTime = 0): SeenHead {
@@ -96,11 +96,11 @@ class Feeds {
 
   /** What a writer of this process is told, which has the feed's row. */
   write(found: SeenHead, count: bigint): HeadJudgement {
-    const judgement = judgeHead(this.heads.find("alpha", Feed.CDRS), found, this.heads.timeline ?? 0n);
+    const judgement = judgeHead(this.heads.find("alpha", FeedId.CDRS), found, this.heads.timeline ?? 0n);
     if (judgement !== "goes on") return judgement;
-    this.heads.believe("alpha", Feed.CDRS, found);
+    this.heads.believe("alpha", FeedId.CDRS, found);
     this.now = { ...found, headSequence: found.headSequence + count };
-    this.heads.advance("alpha", Feed.CDRS, found.timeline, this.now.headSequence);
+    this.heads.advance("alpha", FeedId.CDRS, found.timeline, this.now.headSequence);
     this.tell(this.now);
     return judgement;
   }
@@ -114,7 +114,7 @@ class Feeds {
 
   beginEpoch(): void {
     this.now = { ...this.now, epoch: this.now.epoch + 1n };
-    this.heads.note("alpha", Feed.CDRS, this.now);
+    this.heads.note("alpha", FeedId.CDRS, this.now);
     this.told = { sequence: this.now.headSequence, timeline: this.now.timeline };
   }
 }
@@ -134,7 +134,7 @@ test("whatever happens, a writer is refused exactly while the feed lacks what th
         } else if (step.kind === "poll") {
           // An answer that is late is of the server of before, in the epoch of then.
           const polled = step.isLate ? feeds.before : feeds.now;
-          feeds.heads.note("alpha", Feed.CDRS, polled);
+          feeds.heads.note("alpha", FeedId.CDRS, polled);
           if (polled.epoch === feeds.now.epoch) feeds.tell(polled);
         } else if (step.kind === "fail over") {
           feeds.failOver(BigInt(step.lost));
@@ -149,8 +149,8 @@ test("whatever happens, a writer is refused exactly while the feed lacks what th
 
 test("what is remembered has a limit: the feed that was seen first is forgotten", () => {
   const heads = new SeenHeads(2);
-  for (const carrierId of ["first", "second", "third"]) heads.note(carrierId, Feed.CDRS, head(1, 1, 5));
-  expect(["first", "second", "third"].map((id) => heads.find(id, Feed.CDRS)?.headSequence)).toEqual([
+  for (const carrierId of ["first", "second", "third"]) heads.note(carrierId, FeedId.CDRS, head(1, 1, 5));
+  expect(["first", "second", "third"].map((id) => heads.find(id, FeedId.CDRS)?.headSequence)).toEqual([
     undefined,
     5n,
     5n,

@@ -1,5 +1,5 @@
+import { ALL_FEEDS, type FeedId } from "../../domain/feed-id.ts";
 import type { Micros } from "../../domain/time/instant.ts";
-import { ALL_FEEDS, type Feed } from "./schema.ts";
 
 /** Where a feed stands, and on which timeline of the server. */
 export interface SeenHead {
@@ -12,7 +12,7 @@ export interface SeenHead {
 /** Where this process has seen a feed stand, committed. */
 export interface SeenFeed extends SeenHead {
   readonly carrierId: string;
-  readonly feed: Feed;
+  readonly feed: FeedId;
 }
 
 /** What a head that was found says of the history that was seen. */
@@ -64,12 +64,12 @@ export class SeenHeads {
   }
 
   /** Where the feed was last seen. */
-  find(carrierId: string, feed: Feed): SeenFeed | undefined {
+  find(carrierId: string, feed: FeedId): SeenFeed | undefined {
     return this.#feeds.get(keyOf(carrierId, feed));
   }
 
   /** Remembers a head that somebody polled, unless more is known: an answer may be late. */
-  note(carrierId: string, feed: Feed, head: SeenHead): void {
+  note(carrierId: string, feed: FeedId, head: SeenHead): void {
     const known = this.find(carrierId, feed);
     if (known && (head.timeline < known.timeline || isBefore(head, known))) return;
     this.believe(carrierId, feed, head);
@@ -79,7 +79,7 @@ export class SeenHeads {
    * Remembers what a transaction found that held the feed's row, though it may be less than was
    * seen.
    */
-  believe(carrierId: string, feed: Feed, { epoch, headSequence, lastIngestTime, timeline }: SeenHead): void {
+  believe(carrierId: string, feed: FeedId, { epoch, headSequence, lastIngestTime, timeline }: SeenHead): void {
     this.#feeds.set(keyOf(carrierId, feed), { carrierId, feed, epoch, headSequence, lastIngestTime, timeline });
     if (this.#feeds.size <= this.#maxFeeds) return;
     for (const oldest of this.#feeds.keys()) {
@@ -92,7 +92,7 @@ export class SeenHeads {
    * Remembers that a transaction which held the feed's row on a timeline has committed up to a
    * sequence.
    */
-  advance(carrierId: string, feed: Feed, timeline: bigint, headSequence: bigint): void {
+  advance(carrierId: string, feed: FeedId, timeline: bigint, headSequence: bigint): void {
     const known = this.find(carrierId, feed);
     if (known && known.timeline === timeline && headSequence > known.headSequence)
       this.#feeds.set(keyOf(carrierId, feed), { ...known, headSequence });
@@ -109,6 +109,6 @@ export class SeenHeads {
   }
 }
 
-function keyOf(carrierId: string, feed: Feed): string {
+function keyOf(carrierId: string, feed: FeedId): string {
   return `${feed}:${carrierId}`;
 }

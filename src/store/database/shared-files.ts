@@ -1,5 +1,5 @@
 import { sql } from "kysely";
-import { AuditOutcome } from "../../domain/privacy/audit.ts";
+import { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import { appendAuditEvent } from "../audit/audit-log.ts";
 import { type Database, ownerTransaction, run, type Tx } from "./database.ts";
 import { countServing } from "./serving-processes.ts";
@@ -46,7 +46,7 @@ export async function replaceSharedFiles(
     const serving = await countServing(tx);
     if (serving > 0) {
       throw new Error(
-        `${serving} processes still serve on this database: stop them first (one that was killed counts for half a minute)`,
+        `${serving} processes still serve on this database: stop them first (a killed process counts for half a minute)`,
       );
     }
     await run(tx, tx.deleteFrom("shared_file"));

@@ -1,9 +1,9 @@
 import { sql } from "kysely";
-import { AuditOutcome } from "../../domain/privacy/audit.ts";
+import type { FeedId } from "../../domain/feed-id.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import { appendAuditEvent } from "../audit/audit-log.ts";
 import { type Database, ownerTransaction, readClock, run, type Tx } from "../database/database.ts";
-import type { Feed } from "../database/schema.ts";
 import { MAX_CLOCK_STEP_BACK_S } from "./feed-head.ts";
 
 /**
@@ -11,7 +11,7 @@ import { MAX_CLOCK_STEP_BACK_S } from "./feed-head.ts";
  */
 export interface FeedAhead {
   readonly carrierId: string;
-  readonly feed: Feed;
+  readonly feed: FeedId;
   readonly lastIngestTime: Micros;
   /** How far ahead, whole seconds. */
   readonly aheadSeconds: number;

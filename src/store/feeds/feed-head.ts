@@ -1,9 +1,9 @@
 import { sql } from "kysely";
 import { TandemError } from "../../domain/errors.ts";
+import { ALL_FEEDS, type FeedId } from "../../domain/feed-id.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { clockFrom } from "../database/clock-from.ts";
 import { onCommit, run, seenHeadsOf, type Tx } from "../database/database.ts";
-import { ALL_FEEDS, type Feed } from "../database/schema.ts";
 import { judgeHead } from "../database/seen-heads.ts";
 
 /**
@@ -64,7 +64,7 @@ export async function createFeeds(tx: Tx, carrierId: string): Promise<void> {
  * the database's clock has stepped back by more than a minute, writes are refused rather than
  * stamped with a time that is far ahead, unless an operator has accepted that time.
  */
-export async function lockFeed(tx: Tx, carrierId: string, feed: Feed): Promise<FeedLock> {
+export async function lockFeed(tx: Tx, carrierId: string, feed: FeedId): Promise<FeedLock> {
   const query = tx
     .updateTable("feed_head")
     .set({ last_ingest_time: sql<string>`GREATEST(${clockFrom("last_ingest_time")}, last_ingest_time)` })
@@ -95,7 +95,7 @@ const REFUSALS = {
 // committed on an earlier timeline, a failover has lost entries: nothing may take their sequences
 // before a new epoch has begun, or whoever read the lost ones would take the new for them. What an
 // older server takes would be lost at once.
-function refuseSteppedBack(tx: Tx, carrierId: string, feed: Feed, lock: FeedLock): void {
+function refuseSteppedBack(tx: Tx, carrierId: string, feed: FeedId, lock: FeedLock): void {
   const { heads, timeline } = seenHeadsOf(tx) ?? {};
   if (!heads?.timeline || timeline === undefined) return;
   const found = {
@@ -116,7 +116,7 @@ function refuseSteppedBack(tx: Tx, carrierId: string, feed: Feed, lock: FeedLock
  * Remembers what a reader was shown of a feed, so that it is known to be lost when a failover has
  * lost it.
  */
-export function noteHead(tx: Tx, carrierId: string, feed: Feed, head: FeedHead): void {
+export function noteHead(tx: Tx, carrierId: string, feed: FeedId, head: FeedHead): void {
   const { heads, timeline } = seenHeadsOf(tx) ?? {};
   if (heads && timeline !== undefined) heads.note(carrierId, feed, { ...head, timeline });
 }
@@ -134,7 +134,7 @@ function feedLock(carrierId: string, row: LockRow | undefined): FeedLock {
   if (row.clockIsBehind) {
     throw new TandemError(
       "STORE_UNAVAILABLE",
-      "the database's clock has stepped back by more than 60 s behind the feed's newest entry: writes wait until it has caught up, or an operator lets them through (`tandem clock`)",
+      "the database's clock is more than 60 s behind the feed's newest entry: writes wait until it catches up or an operator accepts it (`tandem clock`)",
     );
   }
   return {
@@ -150,7 +150,7 @@ function noCarrier(carrierId: string): TandemError {
 }
 
 /** Moves the counter of a feed that this transaction has locked. */
-export async function advanceFeed(tx: Tx, carrierId: string, feed: Feed, nextSequence: bigint): Promise<void> {
+export async function advanceFeed(tx: Tx, carrierId: string, feed: FeedId, nextSequence: bigint): Promise<void> {
   const query = tx
     .updateTable("feed_head")
     .set({ next_sequence: nextSequence })
@@ -162,7 +162,7 @@ export async function advanceFeed(tx: Tx, carrierId: string, feed: Feed, nextSeq
 }
 
 /** Reads a feed's ends. */
-export async function readFeedHead(tx: Tx, carrierId: string, feed: Feed): Promise<FeedHead> {
+export async function readFeedHead(tx: Tx, carrierId: string, feed: FeedId): Promise<FeedHead> {
   const query = tx
     .selectFrom("feed_head")
     .select(["epoch", "earliest_sequence", "next_sequence", "last_ingest_time", "payload_generation", "lost_since"])
@@ -178,19 +178,15 @@ export async function readFeedHead(tx: Tx, carrierId: string, feed: Feed): Promi
  * has committed, no entry can be added before that instant, so that a window that ends there is
  * complete. Refuses an instant in the database's future.
  */
-export async function raiseIngestTime(tx: Tx, carrierId: string, feed: Feed, instant: Micros): Promise<void> {
+export async function raiseIngestTime(tx: Tx, carrierId: string, feed: FeedId, instant: Micros): Promise<void> {
   const { rows } = await run(tx)<{ isFuture: boolean; now: Micros }>`
     SELECT ${isoFromMicros(instant)}::timestamptz > clock_timestamp() AS is_future, clock_timestamp() AS now`;
   const clock = rows[0];
   if (clock?.isFuture) {
-    throw new TandemError(
-      "INGEST_TIME_IN_FUTURE",
-      "ingest_time is in the future: a feed position cannot be resolved for a time that has not come",
-      {
-        field: "ingest_time",
-        server_time: isoFromMicros(clock.now),
-      },
-    );
+    throw new TandemError("INGEST_TIME_IN_FUTURE", "ingest_time is in the future", {
+      field: "ingest_time",
+      server_time: isoFromMicros(clock.now),
+    });
   }
   const update = tx
     .updateTable("feed_head")

@@ -1,8 +1,9 @@
 import { type RawBuilder, sql } from "kysely";
+import type { FeedId } from "../../domain/feed-id.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import type { Tx } from "../database/database.ts";
 import { type FeedHead, noteHead } from "./feed-head.ts";
-import { ENTRY_TABLES, readEntryIngestTime, type StoredFeed } from "./feed-position.ts";
+import { ENTRY_TABLES, readEntryIngestTime } from "./feed-position.ts";
 
 /** Most entries that one page of a feed looks at, when a filter leaves out most of them. */
 export const SCAN_LIMIT = 20_000n;
@@ -46,7 +47,7 @@ export interface HeadColumns {
 }
 
 /** What a page's statement selects of the feed `h` beside its entries. */
-export function headColumns(carrierId: string, feed: StoredFeed, after: FeedPoint): RawBuilder<unknown> {
+export function headColumns(carrierId: string, feed: FeedId, after: FeedPoint): RawBuilder<unknown> {
   return sql`h.epoch, h.earliest_sequence, h.next_sequence - 1 AS head_sequence, h.last_ingest_time, h.payload_generation, h.lost_since,
     ${isSameHistory(carrierId, feed, after)} AS is_same_history`;
 }
@@ -55,7 +56,7 @@ export function headColumns(carrierId: string, feed: StoredFeed, after: FeedPoin
 // word. So the very statement that reads a page asks for the entry before it. The ingest time lets
 // PostgreSQL look into one partition. Below the floor, and of an entry that is not known, there is
 // nothing to prove.
-function isSameHistory(carrierId: string, feed: StoredFeed, { sequence, ingestTime }: FeedPoint): RawBuilder<boolean> {
+function isSameHistory(carrierId: string, feed: FeedId, { sequence, ingestTime }: FeedPoint): RawBuilder<boolean> {
   if (sequence === 0n || ingestTime === 0n) return sql`true`;
   return sql`(h.earliest_sequence > ${sequence} OR EXISTS (
     SELECT 1 FROM ${sql.table(ENTRY_TABLES[feed])} b
@@ -79,7 +80,7 @@ function headOfRow(row: HeadColumns): FeedHead {
  */
 export async function makePage<Entry extends { readonly sequence: bigint; readonly ingestTime: Micros }>(
   tx: Tx,
-  read: { carrierId: string; feed: StoredFeed; after: bigint; end: bigint; limit: number },
+  read: { carrierId: string; feed: FeedId; after: bigint; end: bigint; limit: number },
   found: { entries: Entry[]; first: HeadColumns; bytesOf: (entry: Entry) => number },
 ): Promise<StoredPage<Entry>> {
   const head = headOfRow(found.first);

@@ -1,18 +1,15 @@
 import { sql } from "kysely";
+import { FeedId } from "../../domain/feed-id.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { run, type Tx } from "../database/database.ts";
-import { Feed } from "../database/schema.ts";
 
 /** Where the entries of each feed are. */
 export const ENTRY_TABLES = {
-  [Feed.NUMBERS]: "number_entry",
-  [Feed.CDRS]: "cdr_record",
-  [Feed.DISCREPANCIES]: "discrepancy_entry",
-  [Feed.DURATIONS]: "duration_record",
+  [FeedId.NUMBERS]: "number_entry",
+  [FeedId.CDRS]: "cdr_record",
+  [FeedId.DISCREPANCIES]: "discrepancy_entry",
+  [FeedId.DURATIONS]: "duration_record",
 } as const;
-
-/** The feeds whose entries can be looked up. */
-export type StoredFeed = keyof typeof ENTRY_TABLES;
 
 // A range of one sequence, in order: so the key's index is the one that needs no sorting, whatever
 // the planner believes of the others.
@@ -21,7 +18,7 @@ export type StoredFeed = keyof typeof ENTRY_TABLES;
 export async function readEntryIngestTime(
   tx: Tx,
   carrierId: string,
-  feed: StoredFeed,
+  feed: FeedId,
   sequence: bigint,
 ): Promise<Micros | undefined> {
   const { rows } = await run(tx)<{ ingestTime: Micros }>`
@@ -38,7 +35,7 @@ export async function readEntryIngestTime(
 export async function findFirstEntrySince(
   tx: Tx,
   carrierId: string,
-  feed: StoredFeed,
+  feed: FeedId,
   instant: Micros,
 ): Promise<bigint | undefined> {
   const { rows } = await run(tx)<{ sequence: bigint }>`

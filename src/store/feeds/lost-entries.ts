@@ -1,8 +1,8 @@
-import { AuditOutcome } from "../../domain/privacy/audit.ts";
+import type { FeedId } from "../../domain/feed-id.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import { appendAuditEvent } from "../audit/audit-log.ts";
 import { type Database, run, systemTransaction, type Tx } from "../database/database.ts";
-import type { Feed } from "../database/schema.ts";
 import { judgeHead, type SeenFeed } from "../database/seen-heads.ts";
 import { readTimeline } from "../database/timeline.ts";
 import { type PolledHead, pollFeedHeads } from "./feed-head.ts";
@@ -11,7 +11,7 @@ import { readEntryIngestTime } from "./feed-position.ts";
 /** A feed that began a new epoch, because a failover has lost its newest entries. */
 export interface LostEntries {
   readonly carrierId: string;
-  readonly feed: Feed;
+  readonly feed: FeedId;
   /** The new one. */
   readonly epoch: bigint;
   /** What was acknowledged since then may be lost. */

@@ -1,7 +1,7 @@
+import type { FeedId } from "../../domain/feed-id.ts";
 import { asOwn } from "../database/callers.ts";
 import { type Database, ownerTransaction, systemTransaction } from "../database/database.ts";
 import { every, Wake } from "../database/every.ts";
-import type { Feed } from "../database/schema.ts";
 import { mayReadTimeline, readServerState, readTimeline, type ServerState } from "../database/timeline.ts";
 import { type PolledHead, pollFeedHeads } from "./feed-head.ts";
 import { beginLostEpochs, type LostEntries } from "./lost-entries.ts";
@@ -82,7 +82,7 @@ export class TimelineWatch implements AsyncDisposable {
     if (timeline === undefined) return heads;
     this.#take(timeline);
     // A head that has stepped back is not noted, but looked at by whoever holds its row.
-    for (const head of heads) db.heads.note(head.carrierId, head.feed as Feed, { ...head, timeline });
+    for (const head of heads) db.heads.note(head.carrierId, head.feed as FeedId, { ...head, timeline });
     return heads;
   }
 

@@ -12,7 +12,8 @@ CREATE INDEX duration_record_part ON duration_record (carrier_id, start_time) WH
 CREATE INDEX cdr_key_corrected ON cdr_key (carrier_id, record_date) WHERE revision > 1;
 CREATE INDEX duration_key_corrected ON duration_key (carrier_id, record_date) WHERE revision > 1;
 
--- One row a call. It is named by the platform's record (side 1) where there is one, else by the carrier's first (side 2).
+-- One row a call. It is named by the platform's record (side 1) where there is one, else by the
+-- carrier's first (side 2).
 CREATE TABLE call_result (
   carrier_id text NOT NULL,
   side smallint NOT NULL CHECK (side IN (1, 2)),
@@ -71,7 +72,8 @@ CREATE INDEX call_result_pending ON call_result (carrier_id, pending_reason, sta
 CREATE INDEX call_result_unresolved ON call_result (carrier_id) WHERE discrepancy_id IS NOT NULL AND resolved_time IS NULL;
 CREATE INDEX call_result_sequence ON call_result (carrier_id, sequence) WHERE sequence IS NOT NULL;
 
--- The discrepancy feed: every discrepancy, change of one and resolution, with what filters ask for before and after the change.
+-- The discrepancy feed: every discrepancy, change of one and resolution, with what filters ask for
+-- before and after the change.
 CREATE TABLE discrepancy_entry (
   carrier_id text NOT NULL,
   sequence bigint NOT NULL,
@@ -97,7 +99,8 @@ CREATE TABLE discrepancy_entry (
 );
 CREATE INDEX discrepancy_entry_ingest_time ON discrepancy_entry (carrier_id, ingest_time);
 
--- How far each carrier is reconciled: the feed positions up to which records are judged, and up to which they have marked the minutes that they touch.
+-- How far each carrier is reconciled: the feed positions up to which records are judged, and up to
+-- which they have marked the minutes that they touch.
 CREATE TABLE reconcile_position (
   carrier_id text PRIMARY KEY,
   cdr_sequence bigint NOT NULL,
@@ -138,7 +141,8 @@ CREATE TABLE rounding_vote (
   PRIMARY KEY (carrier_id, trunk_id, day)
 );
 
--- Closed periods of a customer's usage. Led by the customer, who may have numbers at several carriers: only the platform's work reaches these.
+-- Closed periods of a customer's usage. Led by the customer, who may have numbers at several
+-- carriers: only the platform's work reaches these.
 CREATE TABLE usage_period (
   period_id text PRIMARY KEY,
   customer_id text NOT NULL,

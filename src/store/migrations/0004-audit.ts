@@ -54,7 +54,8 @@ GRANT INSERT ON audit_chain TO tandem_system;
 GRANT INSERT ON audit_event TO tandem_carrier, tandem_system;
 GRANT SELECT ON audit_event TO tandem_system;
 
--- What a carrier's transactions never do. They append records, and write over one only what a VOID takes from the revision that it takes back.
+-- What a carrier's transactions never do. They append records, and write over one only what a VOID
+-- takes from the revision that it takes back.
 REVOKE UPDATE, DELETE ON cdr_record, duration_record, cdr_quality, cdr_network, cdr_key, duration_key, number_entry, upload_batch, upload_reject
   FROM tandem_carrier;
 GRANT UPDATE (call_id, invite_time, direction, phone_number, customer_id, trunk_id, dialog_call_id, correlation_id, quality_verdict)

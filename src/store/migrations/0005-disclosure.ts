@@ -33,7 +33,8 @@ CREATE TABLE disclosure (
   record_count integer NOT NULL CHECK (record_count BETWEEN 0 AND 10000),
   first_record_date date NOT NULL,
   last_record_date date NOT NULL CHECK (last_record_date >= first_record_date),
-  -- How wide the dates are: a row of class n that overlaps a day begins less than 8, 64, 512 days before it, so an index finds it.
+  -- How wide the dates are: a row of class n that overlaps a day begins less than 8, 64, 512 days
+  -- before it, so an index finds it.
   span_class smallint NOT NULL GENERATED ALWAYS AS (
     CASE WHEN last_record_date - first_record_date < 8 THEN 1
          WHEN last_record_date - first_record_date < 64 THEN 2
@@ -65,7 +66,8 @@ CREATE POLICY system_closes_open_blocks ON disclosure FOR UPDATE TO tandem_syste
 GRANT SELECT ON disclosure TO tandem_system;
 GRANT UPDATE (through_sequence, record_count, first_record_date, last_record_date) ON disclosure TO tandem_system;
 
--- Writing is one carrier's at a time, so only the carriers' role may. It reads no more of the log than names the row that it closes.
+-- Writing is one carrier's at a time, so only the carriers' role may. It reads no more of the log
+-- than names the row that it closes.
 CREATE POLICY carrier_adds_its_own ON disclosure FOR INSERT TO tandem_carrier
   WITH CHECK (carrier_id = current_setting('tandem.carrier_id', true));
 CREATE POLICY carrier_finds_its_own ON disclosure FOR SELECT TO tandem_carrier

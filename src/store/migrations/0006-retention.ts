@@ -19,8 +19,8 @@ CREATE TABLE retention_policy (
   PRIMARY KEY (country_code, carrier_id, record_part, purpose)
 );
 
--- Per carrier: before which arrival each part is gone. hold_generation counts holds: a hold that comes between the copying of held records and the
--- raising of a floor has the records copied anew.
+-- Per carrier: before which arrival each part is gone. hold_generation counts holds: a hold that
+-- comes between the copying of held records and the raising of a floor has the records copied anew.
 CREATE TABLE retention_state (
   carrier_id text PRIMARY KEY,
   hold_generation bigint NOT NULL DEFAULT 0,
@@ -37,7 +37,8 @@ CREATE TABLE retention_state (
 CREATE TABLE hold (
   carrier_id text NOT NULL,
   hold_id text NOT NULL,
-  -- Null: single records, in hold_item. The instants are those of the dates in the time zone agreed with the carrier when the hold was made.
+  -- Null: single records, in hold_item. The instants are those of the dates in the time zone agreed
+  -- with the carrier when the hold was made.
   start_date date,
   end_date date,
   start_time timestamptz,
@@ -69,7 +70,8 @@ CREATE TABLE hold_item (
 );
 CREATE INDEX hold_item_hold ON hold_item (carrier_id, hold_id);
 
--- Copies of held records, made before the first of their parts goes. Side 1 is the platform's record, 2 the carrier's.
+-- Copies of held records, made before the first of their parts goes. Side 1 is the platform's
+-- record, 2 the carrier's.
 CREATE TABLE held_record (
   carrier_id text NOT NULL,
   side smallint NOT NULL CHECK (side IN (1, 2)),

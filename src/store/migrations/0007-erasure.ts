@@ -17,14 +17,16 @@ CREATE TABLE erasure (
   -- The number, encrypted.
   journal bytea NOT NULL,
   create_time timestamptz NOT NULL,
-  -- When the last record was rewritten: what was read before it may still be on its way to a client.
+  -- When the last record was rewritten: what was read before it may still be on its way to a
+  -- client.
   drain_time timestamptz,
   complete_time timestamptz,
   receipt_time timestamptz
 );
 CREATE INDEX erasure_unfinished ON erasure (create_time) WHERE state < 4;
 
--- What an erasure came to at one carrier. A writer of records reads it, and finds here what it must erase as it arrives.
+-- What an erasure came to at one carrier. A writer of records reads it, and finds here what it must
+-- erase as it arrives.
 CREATE TABLE erasure_carrier (
   carrier_id text NOT NULL,
   erasure_id text NOT NULL,
@@ -43,14 +45,16 @@ CREATE TABLE erasure_carrier (
 );
 CREATE INDEX erasure_carrier_erasure ON erasure_carrier (erasure_id, carrier_id);
 
--- Which processes serve, and that nothing which one of them may still deliver was read before its clear_time.
+-- Which processes serve, and that nothing which one of them may still deliver was read before its
+-- clear_time.
 CREATE TABLE serving_process (
   process_id text PRIMARY KEY,
   beat_time timestamptz NOT NULL,
   clear_time timestamptz NOT NULL
 );
 
--- A call of which a party was erased: its records stay together whatever their numbers would say, and it counts for the customer that it counted for.
+-- A call of which a party was erased: its records stay together whatever their numbers would say,
+-- and it counts for the customer that it counted for.
 ALTER TABLE call_result ADD COLUMN is_erased boolean NOT NULL DEFAULT false;
 ALTER TABLE call_result ADD COLUMN usage_customer_id text;
 CREATE INDEX call_result_erased ON call_result (carrier_id, start_time) WHERE is_erased;

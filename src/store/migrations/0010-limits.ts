@@ -7,8 +7,8 @@ import { type Kysely, sql } from "kysely";
 const TABLES = `
 CREATE TABLE carrier_tally (
   carrier_id text NOT NULL,
-  -- 1: numbers held; at least as many as there are of 2: open uploads of durations, 3: of call detail records,
-  -- 4: named consumers.
+  -- 1: numbers held; at least as many as there are of 2: open uploads of durations, 3: of call
+  -- detail records, 4: named consumers.
   what smallint NOT NULL CHECK (what BETWEEN 1 AND 4),
   held bigint NOT NULL,
   PRIMARY KEY (carrier_id, what)

@@ -5,7 +5,8 @@ import { type Kysely, sql } from "kysely";
 // for.
 
 const TABLES = `
--- What the carrier's records of a minute of its clock say, as it stands, by trunk: buckets of votes.
+-- What the carrier's records of a minute of its clock say, as it stands, by trunk: buckets of
+-- votes.
 CREATE TABLE clock_minute (
   carrier_id text NOT NULL,
   minute timestamptz NOT NULL,
@@ -25,7 +26,8 @@ CREATE TABLE clock_lacking (
   trunk_id text NOT NULL,
   -- Of a carrier's: how far it is behind the only one that it can be, milliseconds.
   vote_ms bigint,
-  -- A record that is corrected to another time is there twice until both of its minutes were looked at.
+  -- A record that is corrected to another time is there twice until both of its minutes were looked
+  -- at.
   PRIMARY KEY (carrier_id, record_date, record_id, side, start_time)
 );
 CREATE INDEX clock_lacking_start ON clock_lacking (carrier_id, start_time);

@@ -1,10 +1,10 @@
+import { FeedId } from "../../domain/feed-id.ts";
 import { type NumberProblem, notHeld } from "../../domain/numbers/number-changes.ts";
 import {
   findDuePeriods,
   isSameTimeline,
   type NumberKey,
   type NumberRow,
-  NumberState,
   type NumberTimeline,
   rowAt,
   stampTimeline,
@@ -12,9 +12,9 @@ import {
   timeOfChange,
 } from "../../domain/numbers/number-state.ts";
 import type { Micros } from "../../domain/time/instant.ts";
+import { NumberState } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import { addToTally, readTally, Tally } from "../carriers/carrier-tally.ts";
 import type { Tx } from "../database/database.ts";
-import { Feed } from "../database/schema.ts";
 import { advanceFeed, type FeedLock } from "../feeds/feed-head.ts";
 import { PortStage, readUnfinishedPorts, type StoredPort, writePorts } from "./number-port-rows.ts";
 import { type EntryWrite, readRows, type StoredRow, writeEntries, writeRows } from "./number-rows.ts";
@@ -129,7 +129,7 @@ export async function changeNumbers(tx: Tx, lock: FeedLock, batch: NumberBatch):
   );
   await writeEntries(tx, carrierId, lock.ingestTime, log.entries);
   if (room.added !== 0n) await addToTally(tx, carrierId, Tally.NUMBERS, room.added);
-  if (log.entries.length > 0) await advanceFeed(tx, carrierId, Feed.NUMBERS, log.nextSequence);
+  if (log.entries.length > 0) await advanceFeed(tx, carrierId, FeedId.NUMBERS, log.nextSequence);
   return {
     results: new Map(changes.map(({ number, result }) => [number.key.phoneNumber, result])),
     changed: [...new Set(log.entries.map((entry) => entry.phoneNumber))],

@@ -1,10 +1,10 @@
+import { FeedId } from "../../domain/feed-id.ts";
 import type { AuditAct } from "../../domain/privacy/audit.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { appendAuditEvent } from "../audit/audit-log.ts";
 import { outlivingCall } from "../database/callers.ts";
 import { carrierTransaction, systemTransaction } from "../database/database.ts";
 import { findResponse, insertResponse, type RepeatableCall } from "../database/request-log.ts";
-import { Feed } from "../database/schema.ts";
 import { lockFeed } from "../feeds/feed-head.ts";
 import { changeNumbers, type NumberBatch, type NumberBatchOutcome, type NumberResult } from "./number-batch.ts";
 import { freeNumbers, type NumberClaim } from "./number-owners.ts";
@@ -54,7 +54,7 @@ export async function runOnce(
   claims: ReadonlyMap<string, Micros> = NO_CLAIMS,
 ): Promise<NumberAnswer> {
   const { response, outcome, refusal } = await carrierTransaction(writer.db, carrierId, async (tx) => {
-    const lock = await lockFeed(tx, carrierId, Feed.NUMBERS);
+    const lock = await lockFeed(tx, carrierId, FeedId.NUMBERS);
     const given = await findResponse(tx, carrierId, call);
     if (given) {
       // A repeat at the same moment was faster; what this one has claimed is then held by that

@@ -1,10 +1,10 @@
 import { type RawBuilder, sql } from "kysely";
+import { FeedId } from "../../domain/feed-id.ts";
 import type { NumberFilter } from "../../domain/numbers/number-filter.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { int2Array } from "../database/binary-array.ts";
 import { run, type Tx } from "../database/database.ts";
 import { LIST_SCAN, type Scanned } from "../database/list-scan.ts";
-import { Feed } from "../database/schema.ts";
 import {
   type FeedPoint,
   type HeadColumns,
@@ -50,19 +50,19 @@ export async function readNumberPage(
   const now = filter ? matches(filter, COLUMNS) : sql`true`;
   const before = filter ? sql`(e.previous_state IS NOT NULL AND ${matches(filter, PREVIOUS_COLUMNS)})` : sql`true`;
   const { rows } = await run(tx)<HeadColumns & EntryColumns>`
-    SELECT ${headColumns(carrierId, Feed.NUMBERS, request.after)}, p.*
+    SELECT ${headColumns(carrierId, FeedId.NUMBERS, request.after)}, p.*
     FROM feed_head h LEFT JOIN LATERAL (
       SELECT e.sequence, e.ingest_time, e.entry_kind, e.payload, NOT (${now}) AS left_filter
       FROM number_entry e
       WHERE e.carrier_id = ${carrierId} AND e.sequence > ${after} AND e.sequence <= ${end}
         AND (e.entry_kind = ${NumberEntryKind.ERASURE} OR ${now} OR ${before})
       ORDER BY e.sequence LIMIT ${limit}) p ON true
-    WHERE h.carrier_id = ${carrierId} AND h.feed = ${Feed.NUMBERS}
+    WHERE h.carrier_id = ${carrierId} AND h.feed = ${FeedId.NUMBERS}
     ORDER BY p.sequence`;
   const first = rows[0];
   if (!first) throw new Error(`carrier ${carrierId} has no feed of numbers`);
   const bytesOf = ({ payload }: NumberEntry) => payload.length;
-  const read = { carrierId, feed: Feed.NUMBERS, after, end, limit };
+  const read = { carrierId, feed: FeedId.NUMBERS, after, end, limit };
   return makePage(tx, read, { entries: rows.flatMap(entriesOf), first, bytesOf });
 }
 

@@ -1,14 +1,15 @@
 import { randomUUID } from "node:crypto";
+import { FeedId } from "../../domain/feed-id.ts";
 import { arrive, findPortProblem, type NumberProblem, periodsMoved } from "../../domain/numbers/number-changes.ts";
-import { endTimeline, NumberState } from "../../domain/numbers/number-state.ts";
+import { endTimeline } from "../../domain/numbers/number-state.ts";
 import { sipUriOfNumber } from "../../domain/numbers/sip-uri.ts";
-import { AuditOutcome } from "../../domain/privacy/audit.ts";
 import type { Micros } from "../../domain/time/instant.ts";
+import { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
+import { NumberState } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import { appendAuditEvent } from "../audit/audit-log.ts";
 import { readCarrier } from "../carriers/carriers.ts";
 import { outlivingCall } from "../database/callers.ts";
 import { carrierTransaction, systemTransaction, type Tx } from "../database/database.ts";
-import { Feed } from "../database/schema.ts";
 import { lockFeed } from "../feeds/feed-head.ts";
 import { changeNumbers, type NumberDecision, PortDue, type StoredNumber } from "./number-batch.ts";
 import { endTransit, moveClaims, readClaims, type StandingClaim } from "./number-owners.ts";
@@ -153,7 +154,7 @@ async function loseNumbers(
 ): Promise<StoredPort[]> {
   const found = new Map(ports.map((port) => [port.phoneNumber, port]));
   const { outcome, leaving } = await writeInCarrier(writer, carrierId, fence, async (tx) => {
-    const lock = await lockFeed(tx, carrierId, Feed.NUMBERS);
+    const lock = await lockFeed(tx, carrierId, FeedId.NUMBERS);
     const decide = ({ key, timeline, port }: StoredNumber): NumberDecision => {
       const isDue = port?.stage === PortStage.SCHEDULED && port.portId === found.get(key.phoneNumber)?.portId;
       return isDue ? leave(timeline, port) : {};
@@ -181,7 +182,7 @@ async function gainNumbers(
   claims: ReadonlyMap<string, Micros>,
 ): Promise<ReadonlySet<string>> {
   const { outcome, arrived } = await writeInCarrier(writer, toCarrierId, undefined, async (tx) => {
-    const lock = await lockFeed(tx, toCarrierId, Feed.NUMBERS);
+    const lock = await lockFeed(tx, toCarrierId, FeedId.NUMBERS);
     const arrived = await findArrivals(tx, toCarrierId, ports);
     const arriving = new Map<string, StoredPort>();
     for (const port of ports) {

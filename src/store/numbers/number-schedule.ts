@@ -1,8 +1,8 @@
 import { sql } from "kysely";
+import { FeedId } from "../../domain/feed-id.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { isOfRegion } from "../carriers/carriers.ts";
 import { run, type Tx } from "../database/database.ts";
-import { Feed } from "../database/schema.ts";
 import { lockFeed } from "../feeds/feed-head.ts";
 import { changeNumbers } from "./number-batch.ts";
 import { findDuePorts, PortStage } from "./number-port-rows.ts";
@@ -55,7 +55,7 @@ export async function takeEffect(
   const scheduled = numbers.filter((phoneNumber) => !ported.has(phoneNumber));
   if (scheduled.length > 0) {
     const outcome = await writeInCarrier(writer, carrierId, fence, async (tx) => {
-      const lock = await lockFeed(tx, carrierId, Feed.NUMBERS);
+      const lock = await lockFeed(tx, carrierId, FeedId.NUMBERS);
       const decide = () => ({});
       return changeNumbers(tx, lock, {
         carrierId,

@@ -1,9 +1,9 @@
 import { type RawBuilder, sql } from "kysely";
+import { FeedId } from "../../domain/feed-id.ts";
 import { BLOCK_SEQUENCES } from "../../domain/privacy/disclosure.ts";
 import { addDays, isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { int8Array, timestamptzArray } from "../database/binary-array.ts";
 import { run, type Tx } from "../database/database.ts";
-import { Feed } from "../database/schema.ts";
 
 // Reading the disclosure log, by a carrier and newest first. Every question goes through an index:
 // a block is found by the sequence that it covers, a row that names records by their keys, and a
@@ -11,7 +11,7 @@ import { Feed } from "../database/schema.ts";
 
 /** An entry of a feed, as blocks cover it. */
 export interface FeedEntry {
-  readonly feed: typeof Feed.CDRS | typeof Feed.DISCREPANCIES;
+  readonly feed: typeof FeedId.CDRS | typeof FeedId.DISCREPANCIES;
   readonly sequence: bigint;
   readonly ingestTime: Micros;
 }
@@ -83,7 +83,7 @@ export function disclosuresOfRecords(
   { entries, keys, only }: Extract<DisclosureSubject, { of: "records" }>,
   selection: DisclosureSelection,
 ): RawBuilder<FoundDisclosure> {
-  const covering = [Feed.CDRS, Feed.DISCREPANCIES].map((feed) => {
+  const covering = [FeedId.CDRS, FeedId.DISCREPANCIES].map((feed) => {
     const its = entries.filter((entry) => entry.feed === feed);
     const sequences = int8Array(its.map(({ sequence }) => sequence));
     const times = timestamptzArray(its.map(({ ingestTime }) => ingestTime));
@@ -154,12 +154,12 @@ function daysOfBlock(carrierId: string): RawBuilder<{ day: string }> {
   const within = (alias: string) => sql`${sql.ref(`${alias}.carrier_id`)} = ${carrierId}
     AND ${sql.ref(`${alias}.sequence`)} > d.after_sequence AND ${sql.ref(`${alias}.sequence`)} <= d.reserved_through`;
   return sql`
-    SELECT r.record_date AS day FROM cdr_record r WHERE d.feed = ${sql.lit(Feed.CDRS)} AND ${within("r")}
+    SELECT r.record_date AS day FROM cdr_record r WHERE d.feed = ${sql.lit(FeedId.CDRS)} AND ${within("r")}
     UNION ALL
-    SELECT (n.ingest_time AT TIME ZONE 'UTC')::date FROM number_entry n WHERE d.feed = ${sql.lit(Feed.NUMBERS)} AND ${within("n")}
+    SELECT (n.ingest_time AT TIME ZONE 'UTC')::date FROM number_entry n WHERE d.feed = ${sql.lit(FeedId.NUMBERS)} AND ${within("n")}
     UNION ALL
     SELECT c.call_date FROM (
-      SELECT e.discrepancy_id FROM discrepancy_entry e WHERE d.feed = ${sql.lit(Feed.DISCREPANCIES)} AND ${within("e")} OFFSET 0) e
+      SELECT e.discrepancy_id FROM discrepancy_entry e WHERE d.feed = ${sql.lit(FeedId.DISCREPANCIES)} AND ${within("e")} OFFSET 0) e
     CROSS JOIN LATERAL (
       SELECT c.call_date FROM call_result c WHERE c.carrier_id = ${carrierId} AND c.discrepancy_id = e.discrepancy_id OFFSET 0) c`;
 }

@@ -1,9 +1,10 @@
 import { sql } from "kysely";
-import { DisclosedSide, recordKey, usageName } from "../../domain/privacy/disclosure.ts";
+import { FeedId } from "../../domain/feed-id.ts";
+import { recordKey, usageName } from "../../domain/privacy/disclosure.ts";
+import { CARRIER_SIDE, kindOfSide, PLATFORM_SIDE, type RecordKind } from "../../domain/record-kind.ts";
 import { addDays, type Micros } from "../../domain/time/instant.ts";
 import { dateArray, int8Array, textArray, timestamptzArray } from "../database/binary-array.ts";
 import { run, type Tx } from "../database/database.ts";
-import { Feed, UploadKind } from "../database/schema.ts";
 import { recordAt } from "../records/record-at.ts";
 import type { FeedEntry } from "./disclosure-lists.ts";
 
@@ -13,7 +14,7 @@ import type { FeedEntry } from "./disclosure-lists.ts";
 
 /** A record, of all its revisions or of one. */
 export interface AskedRecord {
-  readonly side: DisclosedSide;
+  readonly side: RecordKind["side"];
   readonly recordId: string;
   readonly recordDate: string;
   readonly revision?: number | undefined;
@@ -34,12 +35,12 @@ const AROUND = [-1, 0, 1];
  */
 export async function isRecordKnown(tx: Tx, carrierId: string, record: AskedRecord): Promise<boolean> {
   const { side, recordId, recordDate, revision } = record;
-  const isPlatform = side === DisclosedSide.PLATFORM;
+  const kind = kindOfSide(side);
   const named = sql`carrier_id = ${carrierId} AND record_id = ${recordId} AND record_date = ${recordDate}::date
     ${revision === undefined ? sql`` : sql`AND revision = ${revision}`}`;
   const { rows } = await run(tx)<{ known: boolean }>`
-    SELECT EXISTS (SELECT FROM ${sql.table(isPlatform ? "cdr_key" : "duration_key")} WHERE ${named})
-      OR EXISTS (SELECT FROM quarantine WHERE ${named} AND kind = ${isPlatform ? UploadKind.CDRS : UploadKind.DURATIONS})
+    SELECT EXISTS (SELECT FROM ${sql.table(kind.keys)} WHERE ${named})
+      OR EXISTS (SELECT FROM quarantine WHERE ${named} AND kind = ${kind.upload})
       OR EXISTS (SELECT FROM held_record WHERE ${named} AND side = ${side}) AS known`;
   return rows[0]?.known ?? false;
 }
@@ -48,13 +49,13 @@ export async function isRecordKnown(tx: Tx, carrierId: string, record: AskedReco
 export async function readDisclosureTarget(
   tx: Tx,
   carrierId: string,
-  side: DisclosedSide,
+  side: RecordKind["side"],
   records: readonly AskedRecord[],
 ): Promise<DisclosureTarget> {
   if (records.length === 0) return { entries: [], keys: [] };
   const own = records.map(({ recordId, recordDate }) => recordKey(carrierId, side, recordId, recordDate));
   const told = await readDiscrepancyEntries(tx, carrierId, side, records);
-  if (side !== DisclosedSide.PLATFORM) return { entries: told, keys: own };
+  if (side !== PLATFORM_SIDE) return { entries: told, keys: own };
   const revisions = await readRevisions(tx, carrierId, records);
   const usage = new Set(
     revisions.flatMap(({ customerId, recordDate }) =>
@@ -80,12 +81,12 @@ async function readRevisions(tx: Tx, carrierId: string, records: readonly AskedR
     LEFT JOIN LATERAL (${recordAt(sql`cdr_record`, carrierId, "k")}) r ON true
     UNION
     SELECT h.sequence, h.ingest_time, h.record_date, h.record_id, h.revision, h.customer_id FROM ${askedRecords(records)}
-    CROSS JOIN LATERAL (SELECT * FROM held_record h WHERE h.carrier_id = ${carrierId} AND h.side = ${sql.lit(DisclosedSide.PLATFORM)}
+    CROSS JOIN LATERAL (SELECT * FROM held_record h WHERE h.carrier_id = ${carrierId} AND h.side = ${sql.lit(PLATFORM_SIDE)}
       AND h.record_id = a.record_id AND h.record_date = a.record_date OFFSET 0) h`;
   const only = new Map(records.map((record) => [`${record.recordId} ${record.recordDate}`, record.revision]));
   return rows
     .filter((row) => (only.get(`${row.recordId} ${row.recordDate}`) ?? row.revision) === row.revision)
-    .map((row) => ({ ...row, feed: Feed.CDRS }));
+    .map((row) => ({ ...row, feed: FeedId.CDRS }));
 }
 
 // A carrier's record is in the call that is named by it, or by the platform's record that it is
@@ -93,7 +94,7 @@ async function readRevisions(tx: Tx, carrierId: string, records: readonly AskedR
 async function readDiscrepancyEntries(
   tx: Tx,
   carrierId: string,
-  side: DisclosedSide,
+  side: RecordKind["side"],
   records: readonly AskedRecord[],
 ): Promise<FeedEntry[]> {
   const named = sql`SELECT c.discrepancy_id FROM ${askedRecords(records)}
@@ -108,10 +109,10 @@ async function readDiscrepancyEntries(
       AND a.record_id = ANY (c.carrier_record_ids) OFFSET 0) c`;
   const { rows } = await run(tx)<{ sequence: bigint; ingestTime: Micros }>`
     SELECT e.sequence, e.ingest_time
-    FROM (${side === DisclosedSide.CARRIER ? sql`${named} UNION ${paired}` : named}) f
+    FROM (${side === CARRIER_SIDE ? sql`${named} UNION ${paired}` : named}) f
     CROSS JOIN LATERAL (SELECT * FROM discrepancy_entry e WHERE e.carrier_id = ${carrierId} AND e.discrepancy_id = f.discrepancy_id OFFSET 0) e
     WHERE f.discrepancy_id IS NOT NULL`;
-  return rows.map((row) => ({ ...row, feed: Feed.DISCREPANCIES }));
+  return rows.map((row) => ({ ...row, feed: FeedId.DISCREPANCIES }));
 }
 
 function askedRecords(records: readonly AskedRecord[]) {
@@ -131,7 +132,7 @@ export interface HitRecord {
 export async function readHits(
   tx: Tx,
   carrierId: string,
-  kind: "cdr" | "duration",
+  kind: RecordKind,
   hits: readonly { readonly sequence: bigint; readonly ingestTime: Micros }[],
 ): Promise<HitRecord[]> {
   if (hits.length === 0) return [];
@@ -139,6 +140,6 @@ export async function readHits(
   const times = timestamptzArray(hits.map(({ ingestTime }) => ingestTime));
   const { rows } = await run(tx)<HitRecord>`
     SELECT r.record_id, r.record_date, r.payload FROM unnest(${sequences}::int8[], ${times}::timestamptz[]) AS h(sequence, ingest_time)
-    CROSS JOIN LATERAL (${recordAt(sql.table(`${kind}_record`), carrierId, "h")}) r`;
+    CROSS JOIN LATERAL (${recordAt(sql.table(kind.records), carrierId, "h")}) r`;
   return rows;
 }

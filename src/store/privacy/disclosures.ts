@@ -1,18 +1,19 @@
 import { randomUUID } from "node:crypto";
 import { sql } from "kysely";
+import type { FeedId } from "../../domain/feed-id.ts";
 import {
   BLOCK_SEQUENCES,
-  type DisclosedSide,
-  DisclosureKind,
   type DisclosureTerms,
   MAX_NAMED_RECORDS,
+  type NO_SIDE,
   type RecordName,
   recordKey,
 } from "../../domain/privacy/disclosure.ts";
-import type { RecordPart } from "../../domain/privacy/retention-parts.ts";
+import type { RecordKind } from "../../domain/record-kind.ts";
+import { DisclosureKind } from "../../gen/tandem/platform/v1/disclosure_pb.js";
+import type { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
 import { dateArray, int2Array, int4Array, int8Array, textArray } from "../database/binary-array.ts";
 import { run, type Tx, together } from "../database/database.ts";
-import type { StoredFeed } from "../feeds/feed-position.ts";
 
 // Writing the disclosure log: rows are added, and a block of a feed is closed; nothing else is ever
 // changed. In a transaction of the carrier whose records they are.
@@ -22,7 +23,11 @@ export async function insertNamedRecords(
   tx: Tx,
   carrierId: string,
   terms: DisclosureTerms,
-  named: { side: DisclosedSide; recordParts: readonly RecordPart[]; records: readonly RecordName[] },
+  named: {
+    side: RecordKind["side"] | typeof NO_SIDE;
+    recordParts: readonly RecordPart[];
+    records: readonly RecordName[];
+  },
 ): Promise<void> {
   const inserts: Promise<unknown>[] = [];
   for (let at = 0; at < named.records.length; at += MAX_NAMED_RECORDS) {
@@ -49,7 +54,7 @@ function namedRow(
 /** A run of a feed that a stream may be sent, before it is. */
 export interface ReservedBlock {
   readonly disclosureId: string;
-  readonly feed: StoredFeed;
+  readonly feed: FeedId;
   readonly epoch: bigint;
   readonly afterSequence: bigint;
   /** At most BLOCK_SEQUENCES after. */

@@ -1,5 +1,6 @@
 import { type RawBuilder, sql } from "kysely";
 import { ERASED_HASH } from "../../domain/privacy/erasure.ts";
+import { CDR, DURATION, type RecordKind } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import {
   boolArray,
@@ -12,16 +13,9 @@ import {
 } from "../database/binary-array.ts";
 import { readInOrder, run, type Tx } from "../database/database.ts";
 import { EntryKind } from "../records/record-rows.ts";
-import { covers, type HeldSide, isInForce } from "./holds.ts";
+import { covers, isInForce } from "./holds.ts";
 
 // The records of calls, as an erasure finds and rewrites them. In system transactions.
-
-/** A side's tables. */
-const TABLES = {
-  platform: { record: "cdr_record", key: "cdr_key", start: "invite_time" },
-  carrier: { record: "duration_record", key: "duration_key", start: "start_time" },
-} as const;
-export type RecordSide = keyof typeof TABLES;
 
 /** Names a record, in all its revisions. */
 export interface RecordName {
@@ -70,13 +64,13 @@ export interface RecordSearch {
  */
 export async function findNextStart(
   tx: Tx,
-  of: RecordSide | "result",
+  of: RecordKind | "result",
   carrierId: string,
   { start, end }: Pick<RecordSearch, "start" | "end">,
 ): Promise<Micros | undefined> {
-  const { record, start: column } = of === "result" ? { record: "call_result", start: "start_time" } : TABLES[of];
+  const { records, start: column } = of === "result" ? { records: "call_result", start: "start_time" } : of;
   const { rows } = await run(tx)<{ first: Micros | undefined }>`
-    SELECT min(${sql.ref(column)}) AS first FROM ${sql.table(record)}
+    SELECT min(${sql.ref(column)}) AS first FROM ${sql.table(records)}
     WHERE carrier_id = ${carrierId} AND ${inRange(sql.ref(column), { start, end })}`;
   return rows[0]?.first;
 }
@@ -87,20 +81,20 @@ export async function findNextStart(
  */
 export async function findRecordsOf(
   tx: Tx,
-  side: RecordSide,
+  kind: RecordKind,
   carrierId: string,
   search: RecordSearch,
   page: { after: bigint; limit: number },
 ): Promise<(RecordName & { sequence: bigint })[]> {
-  const { record, start } = TABLES[side];
+  const { records, start } = kind;
   // OFFSET 0: by the index of the starts. That few have the number the planner does not know, and
   // would rather read all there is by sequence.
   const { rows } = await run(tx)<RecordName & { sequence: bigint }>`
     SELECT r.record_id, r.record_date, r.sequence FROM (
-      SELECT * FROM ${sql.table(record)} r
+      SELECT * FROM ${sql.table(records)} r
       WHERE r.carrier_id = ${carrierId} AND ${inRange(sql.ref(`r.${start}`), search)} AND r.entry_kind <> ${EntryKind.ERASURE}
         AND r.sequence > ${page.after} OFFSET 0) r
-    WHERE ${mayHold(side, carrierId, search)}
+    WHERE ${mayHold(kind, carrierId, search)}
     ORDER BY r.sequence LIMIT ${page.limit}`;
   return rows;
 }
@@ -111,29 +105,29 @@ export async function findRecordsOf(
  */
 export async function findTimelessRecordsOf(
   tx: Tx,
-  side: RecordSide,
+  kind: RecordKind,
   carrierId: string,
   search: RecordSearch,
   page: { after: bigint; limit: number },
 ): Promise<(RecordName & { sequence: bigint })[]> {
-  const { record, start } = TABLES[side];
+  const { records, start } = kind;
   const { rows } = await run(tx)<RecordName & { sequence: bigint }>`
     SELECT r.record_id, r.record_date, r.sequence FROM (
-      SELECT * FROM ${sql.table(record)} r
+      SELECT * FROM ${sql.table(records)} r
       WHERE r.carrier_id = ${carrierId} AND ${sql.ref(`r.${start}`)} IS NULL AND r.entry_kind = ${EntryKind.VOID}
         AND r.record_date >= (${isoFromMicros(search.start)}::timestamptz AT TIME ZONE 'UTC')::date
         AND r.record_date <= ((${isoFromMicros(search.end)}::timestamptz - interval '1 microsecond') AT TIME ZONE 'UTC')::date
         AND r.sequence > ${page.after} OFFSET 0) r
-    WHERE ${mayHold(side, carrierId, search)}
+    WHERE ${mayHold(kind, carrierId, search)}
     ORDER BY r.sequence LIMIT ${page.limit}`;
   return rows;
 }
 
 // A number with separators in it is found as well; bytes that are no text come out as backslashes
 // and digits, which find too much and never too little.
-function mayHold(side: RecordSide, carrierId: string, { forms, pattern }: RecordSearch): RawBuilder<unknown> {
+function mayHold(kind: RecordKind, carrierId: string, { forms, pattern }: RecordSearch): RawBuilder<unknown> {
   const agent =
-    side === "carrier"
+    kind === DURATION
       ? sql``
       : sql`OR EXISTS (SELECT FROM cdr_network n WHERE n.carrier_id = ${carrierId} AND n.sequence = r.sequence AND n.ingest_time = r.ingest_time
           AND encode(n.payload, 'escape') ~ ${pattern} OFFSET 0)`;
@@ -143,37 +137,37 @@ function mayHold(side: RecordSide, carrierId: string, { forms, pattern }: Record
 /** Every revision of records, as it is stored. */
 export async function readRevisions(
   tx: Tx,
-  side: RecordSide,
+  kind: RecordKind,
   carrierId: string,
   names: readonly RecordName[],
   now: Micros,
 ): Promise<StoredRecord[]> {
   if (names.length === 0) return [];
-  const { record, key, start } = TABLES[side];
+  const { records, keys, start } = kind;
   const more =
-    side === "platform"
+    kind === CDR
       ? sql`r.partial AND r.revision = max(k.revision) OVER (PARTITION BY k.record_date, k.record_id) AS is_partial,
             r.call_id, r.dialog_call_id, r.correlation_id, n.payload AS network`
       : sql`false AS is_partial, NULL AS call_id, NULL AS dialog_call_id, NULL AS correlation_id, NULL::bytea AS network`;
   const network =
-    side === "platform"
+    kind === CDR
       ? sql`LEFT JOIN cdr_network n ON n.carrier_id = r.carrier_id AND n.sequence = r.sequence AND n.ingest_time = r.ingest_time`
       : sql``;
   const { rows } = await run(tx)<Omit<StoredRecord, "hold"> & HoldColumns>`
     SELECT k.record_id, k.record_date, k.revision, k.sequence, k.ingest_time, k.content_hash, ${sql.ref(`r.${start}`)} AS start_time,
       r.phone_number, r.payload, ${more}, held.hold_id, held.end_time AS hold_end
     FROM ${unnestNames(names)}
-    JOIN ${sql.table(key)} k ON k.carrier_id = ${carrierId} AND k.record_id = w.record_id AND k.record_date = w.record_date
-    JOIN ${sql.table(record)} r ON r.carrier_id = k.carrier_id AND r.sequence = k.sequence AND r.ingest_time = k.ingest_time
-    ${network} ${holdOn(carrierId, side === "platform" ? 1 : 2, start, now)}`;
+    JOIN ${sql.table(keys)} k ON k.carrier_id = ${carrierId} AND k.record_id = w.record_id AND k.record_date = w.record_date
+    JOIN ${sql.table(records)} r ON r.carrier_id = k.carrier_id AND r.sequence = k.sequence AND r.ingest_time = k.ingest_time
+    ${network} ${holdOn(carrierId, kind.side, start, now)}`;
   return rows.map(withHold);
 }
 
 /** Joins the last to end of the holds that are on a record `r` of a carrier, as `held`. */
 export function holdOn(
   carrierId: string,
-  side: HeldSide,
-  start: "invite_time" | "start_time",
+  side: RecordKind["side"],
+  start: RecordKind["start"],
   now: Micros,
 ): RawBuilder<unknown> {
   return sql`LEFT JOIN LATERAL (
@@ -206,7 +200,7 @@ export async function rewriteCdrs(tx: Tx, carrierId: string, records: readonly R
     network ? [{ sequence, ingestTime, payload: network }] : [],
   );
   if (networks.length > 0) await rewritePayloads(tx, "cdr_network", carrierId, networks);
-  await eraseHashes(tx, "platform", carrierId, records);
+  await eraseHashes(tx, CDR, carrierId, records);
 }
 
 /** Writes records of the carrier's without the number. */
@@ -219,7 +213,7 @@ export async function rewriteDurations(tx: Tx, carrierId: string, records: reado
       ${textArray(records.map((r) => r.phoneNumber))}::text[]) AS w(sequence, ingest_time, phone_number)
     WHERE r.carrier_id = ${carrierId} AND r.sequence = w.sequence AND r.ingest_time = w.ingest_time
       AND r.phone_number IS DISTINCT FROM w.phone_number`;
-  await eraseHashes(tx, "carrier", carrierId, records);
+  await eraseHashes(tx, DURATION, carrierId, records);
 }
 
 async function rewritePayloads(
@@ -237,12 +231,12 @@ async function rewritePayloads(
 
 async function eraseHashes(
   tx: Tx,
-  side: RecordSide,
+  kind: RecordKind,
   carrierId: string,
   records: readonly (RecordName & { revision: number })[],
 ): Promise<void> {
   await run(tx)`
-    UPDATE ${sql.table(TABLES[side].key)} k SET content_hash = ${ERASED_HASH}, party_hash = ${ERASED_HASH}
+    UPDATE ${sql.table(kind.keys)} k SET content_hash = ${ERASED_HASH}, party_hash = ${ERASED_HASH}
     FROM unnest(${textArray(records.map((r) => r.recordId))}::text[], ${dateArray(records.map((r) => r.recordDate))}::date[],
       ${int4Array(records.map((r) => r.revision))}::int4[]) AS w(record_id, record_date, revision)
     WHERE k.carrier_id = ${carrierId} AND k.record_id = w.record_id AND k.record_date = w.record_date AND k.revision = w.revision`;

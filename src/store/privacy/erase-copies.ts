@@ -1,5 +1,6 @@
 import { sql } from "kysely";
 import { ERASED_HASH } from "../../domain/privacy/erasure.ts";
+import { CARRIER_SIDE, kindOfUpload, PLATFORM_SIDE, type RecordKind } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { textArray } from "../database/binary-array.ts";
 import { readInOrder, run, type Tx } from "../database/database.ts";
@@ -10,7 +11,7 @@ import { type HoldColumns, type HoldOn, holdOn, type RecordSearch, withHold } fr
 
 /** A record in quarantine. */
 export interface QuarantinedRecord {
-  kind: number;
+  kind: RecordKind;
   recordId: string;
   recordDate: string;
   revision: number;
@@ -33,28 +34,28 @@ export async function findQuarantinedOf(
   page: { after: QuarantinePlace | undefined; limit: number },
 ): Promise<QuarantinedRecord[]> {
   await readInOrder(tx);
-  const after = page.after ?? { kind: 0, recordId: "", recordDate: "0001-01-01", revision: 0 };
-  const { rows } = await run(tx)<QuarantinedRecord>`
+  const after = page.after ?? { kind: undefined, recordId: "", recordDate: "0001-01-01", revision: 0 };
+  const { rows } = await run(tx)<Omit<QuarantinedRecord, "kind"> & { kind: number }>`
     SELECT kind, record_id, record_date, revision, upload_id, record_offset, start_time, payload, numbers FROM quarantine
     WHERE carrier_id = ${carrierId}
-      AND (kind, record_id, record_date, revision) > (${after.kind}::int2, ${after.recordId}::text, ${after.recordDate}::date, ${after.revision}::int4)
+      AND (kind, record_id, record_date, revision) > (${after.kind?.upload ?? 0}::int2, ${after.recordId}::text, ${after.recordDate}::date, ${after.revision}::int4)
       AND (numbers && ${textArray(forms)}::text[] OR encode(payload, 'escape') ~ ${pattern})
     ORDER BY kind, record_id, record_date, revision LIMIT ${page.limit}`;
-  return rows;
+  return rows.map((row) => ({ ...row, kind: kindOfUpload(row.kind) }));
 }
 
 /** Writes a record in quarantine without the number. */
 export async function rewriteQuarantined(tx: Tx, carrierId: string, record: QuarantinedRecord): Promise<void> {
   await run(tx)`
     UPDATE quarantine SET payload = ${record.payload}, numbers = ${textArray(record.numbers)}::text[], content_hash = ${ERASED_HASH}
-    WHERE carrier_id = ${carrierId} AND kind = ${record.kind} AND record_id = ${record.recordId} AND record_date = ${record.recordDate}::date
+    WHERE carrier_id = ${carrierId} AND kind = ${record.kind.upload} AND record_id = ${record.recordId} AND record_date = ${record.recordDate}::date
       AND revision = ${record.revision}`;
   await eraseUploadHash(tx, carrierId, record);
 }
 
 /** What is kept of a record that was refused or quarantined. */
 export interface StoredReject {
-  kind: number;
+  kind: RecordKind;
   uploadId: string;
   recordOffset: bigint;
   message: string;
@@ -73,20 +74,20 @@ export async function findRejectsOf(
   page: { after: RejectPlace | undefined; limit: number },
 ): Promise<StoredReject[]> {
   await readInOrder(tx);
-  const after = page.after ?? { kind: 0, uploadId: "", recordOffset: -1n };
-  const { rows } = await run(tx)<StoredReject>`
+  const after = page.after ?? { kind: undefined, uploadId: "", recordOffset: -1n };
+  const { rows } = await run(tx)<Omit<StoredReject, "kind"> & { kind: number }>`
     SELECT kind, upload_id, record_offset, message, record_json, create_time FROM upload_reject
-    WHERE carrier_id = ${carrierId} AND (kind, upload_id, record_offset) > (${after.kind}::int2, ${after.uploadId}::text, ${after.recordOffset}::int8)
+    WHERE carrier_id = ${carrierId} AND (kind, upload_id, record_offset) > (${after.kind?.upload ?? 0}::int2, ${after.uploadId}::text, ${after.recordOffset}::int8)
       AND (record_json ~ ${maskedPattern} OR message ~ ${maskedPattern})
     ORDER BY kind, upload_id, record_offset LIMIT ${page.limit}`;
-  return rows;
+  return rows.map((row) => ({ ...row, kind: kindOfUpload(row.kind) }));
 }
 
 /** Writes a reject without the number. */
 export async function rewriteReject(tx: Tx, carrierId: string, reject: StoredReject): Promise<void> {
   await run(tx)`
     UPDATE upload_reject SET message = ${reject.message}, record_json = ${reject.recordJson}
-    WHERE carrier_id = ${carrierId} AND kind = ${reject.kind} AND upload_id = ${reject.uploadId} AND record_offset = ${reject.recordOffset}`;
+    WHERE carrier_id = ${carrierId} AND kind = ${reject.kind.upload} AND upload_id = ${reject.uploadId} AND record_offset = ${reject.recordOffset}`;
   await eraseUploadHash(tx, carrierId, reject);
 }
 
@@ -95,7 +96,7 @@ async function eraseUploadHash(tx: Tx, carrierId: string, place: RejectPlace): P
   const at = sql`(${recordOffset}::int8 - first_offset)::int4 * 8`;
   await run(tx)`
     UPDATE upload_batch SET hashes = overlay(hashes PLACING '\\x0000000000000000'::bytea FROM ${at} + 1 FOR 8)
-    WHERE carrier_id = ${carrierId} AND kind = ${kind} AND upload_id = ${uploadId} AND first_offset <= ${recordOffset}
+    WHERE carrier_id = ${carrierId} AND kind = ${kind.upload} AND upload_id = ${uploadId} AND first_offset <= ${recordOffset}
       AND first_offset + record_count > ${recordOffset}`;
 }
 
@@ -131,14 +132,14 @@ export async function findHeldOf(
   const columns =
     sql.raw(`r.side, r.sequence, r.record_id, r.record_date, r.ingest_time, r.start_time, r.phone_number, r.payload, r.network,
     r.call_id, r.dialog_call_id, r.correlation_id, held.hold_id, held.end_time AS hold_end`);
-  const ofSide = (side: 1 | 2) => sql`
+  const ofSide = (side: RecordKind["side"]) => sql`
     SELECT ${columns} FROM held_record r ${holdOn(carrierId, side, "start_time", page.now)}
     WHERE r.carrier_id = ${carrierId} AND r.side = ${side} AND (r.side, r.sequence) > (${after.side}::int2, ${after.sequence}::int8)
       AND r.start_time >= ${isoFromMicros(start)}::timestamptz AND r.start_time < ${isoFromMicros(end)}::timestamptz
       AND (r.phone_number = ANY(${textArray(forms)}::text[]) OR encode(r.payload, 'escape') ~ ${pattern} OR encode(r.network, 'escape') ~ ${pattern}
         OR concat_ws(' ', r.call_id, r.dialog_call_id, r.correlation_id) ~ ${pattern})`;
   const { rows } = await run(tx)<Omit<HeldCopy, "hold"> & HoldColumns>`
-    ${ofSide(1)} UNION ALL ${ofSide(2)} ORDER BY side, sequence LIMIT ${page.limit}`;
+    ${ofSide(PLATFORM_SIDE)} UNION ALL ${ofSide(CARRIER_SIDE)} ORDER BY side, sequence LIMIT ${page.limit}`;
   return rows.map(withHold);
 }
 

@@ -1,4 +1,5 @@
 import { sql } from "kysely";
+import { CARRIER_SIDE, PLATFORM_SIDE } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { boolArray, byteaArray, dateArray, int2Array, int8Array, textArray } from "../database/binary-array.ts";
 import { run, type Tx } from "../database/database.ts";
@@ -36,8 +37,8 @@ export async function readResultsOf(
   range: { start: Micros; end: Micros },
 ): Promise<StoredResult[]> {
   const names = [
-    ...records.platform.map((name) => ({ ...name, side: 1 })),
-    ...records.carrier.map((name) => ({ ...name, side: 2 })),
+    ...records.platform.map((name) => ({ ...name, side: PLATFORM_SIDE })),
+    ...records.carrier.map((name) => ({ ...name, side: CARRIER_SIDE })),
   ];
   if (names.length === 0) return [];
   const ids = textArray(records.carrier.map(({ recordId }) => recordId));
@@ -169,7 +170,7 @@ export async function readErasedPairs(
   const { rows } = await run(tx)<RecordName & CarrierRecords & { matchedBy: number; isAlone: boolean }>`
     SELECT r.record_id, r.record_date, r.carrier_record_ids, r.carrier_record_dates, r.matched_by, r.vote_ms IS NOT NULL AS is_alone
     FROM call_result r
-    WHERE r.carrier_id = ${carrierId} AND ${inRange(sql.ref("r.start_time"), range)} AND r.is_erased AND r.side = 1 AND r.matched_by > 0
+    WHERE r.carrier_id = ${carrierId} AND ${inRange(sql.ref("r.start_time"), range)} AND r.is_erased AND r.side = ${sql.lit(PLATFORM_SIDE)} AND r.matched_by > 0
       AND NOT r.is_merged`;
   return rows.map((row) => ({
     platform: { recordId: row.recordId, recordDate: row.recordDate },

@@ -1,7 +1,7 @@
 import { sql } from "kysely";
+import { FeedId } from "../../domain/feed-id.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { run, type Tx } from "../database/database.ts";
-import { Feed } from "../database/schema.ts";
 
 /**
  * How many readers of a feed may have received what was erased, and of them how many have received
@@ -10,13 +10,13 @@ import { Feed } from "../database/schema.ts";
 export async function countRecipients(
   tx: Tx,
   carrierId: string,
-  feed: Feed,
+  feed: FeedId,
   entries: { first: bigint; last: bigint },
 ): Promise<{ informed: number; uninformed: number }> {
   // By credential, as disclosures were written down; and those who commit their position, which is
   // what they have stored.
   const consumers =
-    feed === Feed.CDRS
+    feed === FeedId.CDRS
       ? sql`UNION ALL SELECT 'consumer ' || consumer, committed_sequence, 0 FROM cdr_consumer WHERE carrier_id = ${carrierId}`
       : sql``;
   const { rows } = await run(tx)<{ informed: bigint; uninformed: bigint }>`

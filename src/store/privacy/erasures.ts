@@ -1,8 +1,8 @@
 import { sql } from "kysely";
+import { ALL_FEEDS } from "../../domain/feed-id.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { clockFrom } from "../database/clock-from.ts";
 import { readClock, run, type Tx } from "../database/database.ts";
-import { ALL_FEEDS } from "../database/schema.ts";
 
 /** An erasure as it stands. */
 export interface ErasureRow {

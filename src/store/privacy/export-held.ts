@@ -1,4 +1,5 @@
 import { type RawBuilder, sql } from "kysely";
+import { CARRIER_SIDE, CDR, DURATION, PLATFORM_SIDE, type RecordKind } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { int8Array } from "../database/binary-array.ts";
 import { run, type Tx } from "../database/database.ts";
@@ -19,7 +20,6 @@ import {
 
 /** How many records one statement looks through. */
 const SCANNED = 5_000;
-const [PLATFORM, CARRIER] = [1, 2];
 
 /** Looks through the platform's held records. One that is still where it was is not among them. */
 export async function findHeldCdrs(
@@ -29,8 +29,8 @@ export async function findHeldCdrs(
   withNetwork: boolean,
 ): Promise<{ found: FoundCdr[]; next: ScanPlace | undefined }> {
   const { carrierId } = search;
-  const { hits, next } = await scanHeld(tx, search, PLATFORM, after);
-  const rows = await readHeld(tx, carrierId, { side: PLATFORM, hits, counterparts: counterpartsOfCdr(carrierId) });
+  const { hits, next } = await scanHeld(tx, search, PLATFORM_SIDE, after);
+  const rows = await readHeld(tx, carrierId, { kind: CDR, hits, counterparts: counterpartsOfCdr(carrierId) });
   const found = rows.map((row) => {
     const network = withNetwork ? row.network : undefined;
     const reported = cdrOfRow(carrierId, { ...row, inviteTime: row.startTime, network });
@@ -47,8 +47,8 @@ export async function findHeldDurations(
   after: ScanPlace | undefined,
 ): Promise<{ found: FoundDuration[]; next: ScanPlace | undefined }> {
   const { carrierId } = search;
-  const { hits, next } = await scanHeld(tx, search, CARRIER, after);
-  const rows = await readHeld(tx, carrierId, { side: CARRIER, hits, counterparts: counterpartsOfDuration(carrierId) });
+  const { hits, next } = await scanHeld(tx, search, CARRIER_SIDE, after);
+  const rows = await readHeld(tx, carrierId, { kind: DURATION, hits, counterparts: counterpartsOfDuration(carrierId) });
   const found = rows.map((row) => {
     const reported = durationOfRow(row);
     return { reported, newest: reported, counterparts: row.counterparts ?? [] };
@@ -85,21 +85,20 @@ async function scanHeld(
 async function readHeld(
   tx: Tx,
   carrierId: string,
-  { side, hits, counterparts }: { side: number; hits: readonly bigint[]; counterparts: RawBuilder<unknown> },
+  { kind, hits, counterparts }: { kind: RecordKind; hits: readonly bigint[]; counterparts: RawBuilder<unknown> },
 ): Promise<HeldRow[]> {
   if (hits.length === 0) return [];
-  const kind = side === PLATFORM ? "cdr" : "duration";
   const { rows } = await run(tx)<HeldRow>`
     SELECT r.*, ${counterparts} AS counterparts
     FROM held_record r
-    WHERE r.carrier_id = ${carrierId} AND r.side = ${side} AND r.sequence = ANY(${int8Array(hits)}::int8[])
+    WHERE r.carrier_id = ${carrierId} AND r.side = ${kind.side} AND r.sequence = ANY(${int8Array(hits)}::int8[])
       AND NOT EXISTS (
         SELECT FROM held_record o
-        WHERE o.carrier_id = ${carrierId} AND o.side = ${side} AND o.record_id = r.record_id AND o.record_date = r.record_date
+        WHERE o.carrier_id = ${carrierId} AND o.side = ${kind.side} AND o.record_id = r.record_id AND o.record_date = r.record_date
           AND (o.entry_kind < r.entry_kind OR (o.entry_kind = r.entry_kind AND o.revision > r.revision)))
       AND NOT EXISTS (
-        SELECT FROM ${sql.table(`${kind}_key`)} k
-        JOIN ${sql.table(`${kind}_record`)} v ON v.carrier_id = ${carrierId} AND v.sequence = k.sequence AND v.ingest_time = k.ingest_time
+        SELECT FROM ${sql.table(kind.keys)} k
+        JOIN ${sql.table(kind.records)} v ON v.carrier_id = ${carrierId} AND v.sequence = k.sequence AND v.ingest_time = k.ingest_time
         WHERE k.carrier_id = ${carrierId} AND k.record_id = r.record_id AND k.record_date = r.record_date
           AND (v.entry_kind < r.entry_kind OR (v.entry_kind = r.entry_kind AND k.revision >= r.revision)))
     ORDER BY r.start_time, r.sequence`;

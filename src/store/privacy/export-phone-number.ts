@@ -1,8 +1,9 @@
 import { type RawBuilder, sql } from "kysely";
+import { FeedId } from "../../domain/feed-id.ts";
+import { CDR, DURATION, PLATFORM_SIDE, type RecordKind } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { int8Array, timestamptzArray } from "../database/binary-array.ts";
 import { run, type Tx } from "../database/database.ts";
-import { Feed } from "../database/schema.ts";
 import type { StoredCdr } from "../records/cdrs.ts";
 import type { StoredDuration } from "../records/durations.ts";
 import { recordAt } from "../records/record-at.ts";
@@ -85,10 +86,10 @@ export async function readRecordHeads(tx: Tx, carrierId: string): Promise<Record
     .selectFrom("feed_head")
     .select(["feed", sql<bigint>`next_sequence - 1`.as("head")])
     .where("carrier_id", "=", carrierId)
-    .where("feed", "in", [Feed.CDRS, Feed.DURATIONS]);
+    .where("feed", "in", [FeedId.CDRS, FeedId.DURATIONS]);
   const { rows } = await run(tx, query);
   const headOf = (feed: number) => rows.find((row) => row.feed === feed)?.head ?? 0n;
-  return { cdrs: headOf(Feed.CDRS), durations: headOf(Feed.DURATIONS) };
+  return { cdrs: headOf(FeedId.CDRS), durations: headOf(FeedId.DURATIONS) };
 }
 
 /** Looks through call detail records, by invite. */
@@ -149,7 +150,7 @@ export async function readFoundCdrs(
     SELECT r.sequence, r.ingest_time, r.entry_kind, r.invite_time, r.payload, q.payload AS quality, ${network} AS network, r.phone_number,
       newest.sequence AS newest_sequence, newest.ingest_time AS newest_ingest_time, newest.payload AS newest_payload,
       ${counterpartsOfCdr(carrierId)} AS counterparts
-    FROM ${found("cdr", carrierId, hits, head)}
+    FROM ${found(CDR, carrierId, hits, head)}
     LEFT JOIN LATERAL (SELECT p.payload FROM cdr_quality p
       WHERE p.carrier_id = ${carrierId} AND p.sequence = r.sequence AND p.ingest_time = r.ingest_time LIMIT 1) q ON true
     LEFT JOIN LATERAL (SELECT p.payload FROM cdr_network p
@@ -179,7 +180,7 @@ export async function readFoundDurations(
     SELECT r.record_id, r.sequence, r.ingest_time, r.start_time, r.customer_id, r.payload,
       newest.sequence AS newest_sequence, newest.ingest_time AS newest_ingest_time, newest.payload AS newest_payload,
       ${counterpartsOfDuration(carrierId)} AS counterparts
-    FROM ${found("duration", carrierId, hits, head)}
+    FROM ${found(DURATION, carrierId, hits, head)}
     ORDER BY r.start_time, r.sequence`;
   return rows.map((row) => {
     const reported = durationOfRow(row);
@@ -196,8 +197,8 @@ export function mayHold(payload: RawBuilder<unknown>, { pattern }: PhoneNumberSe
 
 // Of each record the newest revision that reports the call (or, when none does, the newest): an
 // older one may name whom a correction took out. With it the highest of all, which may be a VOID.
-function found(kind: "cdr" | "duration", carrierId: string, hits: readonly Hit[], head: bigint): RawBuilder<unknown> {
-  const [record, key] = [sql.table(`${kind}_record`), sql.table(`${kind}_key`)];
+function found(kind: RecordKind, carrierId: string, hits: readonly Hit[], head: bigint): RawBuilder<unknown> {
+  const [record, key] = [sql.table(kind.records), sql.table(kind.keys)];
   // OFFSET 0: each step looks up by key what the step before found, whatever the planner believes
   // of the carrier's rows.
   const revisions = sql`(SELECT * FROM ${key} k
@@ -215,8 +216,8 @@ export function counterpartsOfCdr(carrierId: string): RawBuilder<unknown> {
   return sql`(
     SELECT array_agg(d.payload) FROM call_result c
     CROSS JOIN LATERAL unnest(c.carrier_record_ids, c.carrier_record_dates, c.carrier_revisions) AS part(record_id, record_date, revision)
-    CROSS JOIN LATERAL (${payloadsOf("duration", carrierId, sql`part`)}) d
-    WHERE c.carrier_id = ${carrierId} AND c.record_date = r.record_date AND c.record_id = r.record_id AND c.side = 1)`;
+    CROSS JOIN LATERAL (${payloadsOf(DURATION, carrierId, sql`part`)}) d
+    WHERE c.carrier_id = ${carrierId} AND c.record_date = r.record_date AND c.record_id = r.record_id AND c.side = ${sql.lit(PLATFORM_SIDE)})`;
 }
 
 /** The platform's record of the call of a carrier's record `r`. */
@@ -232,24 +233,19 @@ export function counterpartsOfDuration(carrierId: string): RawBuilder<unknown> {
         AND c.start_time >= r.start_time - ${hours} AND c.start_time <= r.start_time + ${hours}
         AND (c.phone_number, c.start_time) >= (r.phone_number, r.start_time - ${hours})
         AND (c.phone_number, c.start_time) <= (r.phone_number, r.start_time + ${hours}) OFFSET 0) c
-    CROSS JOIN LATERAL (${payloadsOf("cdr", carrierId, sql`c`)}) p
-    WHERE c.side = 1 AND (r.record_id, r.record_date) IN (SELECT * FROM unnest(c.carrier_record_ids, c.carrier_record_dates)))`;
+    CROSS JOIN LATERAL (${payloadsOf(CDR, carrierId, sql`c`)}) p
+    WHERE c.side = ${sql.lit(PLATFORM_SIDE)} AND (r.record_id, r.record_date) IN (SELECT * FROM unnest(c.carrier_record_ids, c.carrier_record_dates)))`;
 }
 
 /** The bytes of one revision of a record, as it is or as it is held. */
-export function payloadsOf(
-  kind: "cdr" | "duration",
-  carrierId: string,
-  name: RawBuilder<unknown>,
-): RawBuilder<unknown> {
-  const side = kind === "cdr" ? 1 : 2;
+export function payloadsOf(kind: RecordKind, carrierId: string, name: RawBuilder<unknown>): RawBuilder<unknown> {
   return sql`
-    SELECT v.payload FROM (SELECT * FROM ${sql.table(`${kind}_key`)} k
+    SELECT v.payload FROM (SELECT * FROM ${sql.table(kind.keys)} k
       WHERE k.carrier_id = ${carrierId} AND k.record_id = ${name}.record_id AND k.record_date = ${name}.record_date
         AND k.revision = ${name}.revision OFFSET 0) k
-    CROSS JOIN LATERAL (${recordAt(sql.table(`${kind}_record`), carrierId, "k")}) v
+    CROSS JOIN LATERAL (${recordAt(sql.table(kind.records), carrierId, "k")}) v
     UNION ALL
-    SELECT h.payload FROM held_record h WHERE h.carrier_id = ${carrierId} AND h.side = ${sql.lit(side)}
+    SELECT h.payload FROM held_record h WHERE h.carrier_id = ${carrierId} AND h.side = ${sql.lit(kind.side)}
       AND h.record_id = ${name}.record_id AND h.record_date = ${name}.record_date AND h.revision = ${name}.revision`;
 }
 

@@ -1,15 +1,15 @@
 import { type RawBuilder, sql } from "kysely";
+import { CARRIER_SIDE, kindOfSide, type RecordKind } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { run, type Tx } from "../database/database.ts";
-import { Feed } from "../database/schema.ts";
-import { covers, HeldSide, isHeld, isInForce } from "./holds.ts";
+import { covers, isHeld, isInForce } from "./holds.ts";
 
 // Copies of held records, which stay when the records go. In system transactions.
 
 /** What is about to go of one side's records. */
 export interface Leaving {
   readonly carrierId: string;
-  readonly side: HeldSide;
+  readonly side: RecordKind["side"];
   /** Some part of what arrived before this goes. */
   readonly before: Micros;
   /** Holds that end later are in force. */
@@ -39,14 +39,14 @@ export async function copyHeldPeriod(
   holdId: string,
   page: { after: CopyPlace | undefined; limit: number },
 ): Promise<CopyPlace | undefined> {
-  const { table, start } = SOURCES[leaving.side];
+  const { records, start } = kindOfSide(leaving.side);
   const startTime = sql.ref(`r.${start}`);
   const behind = page.after
     ? sql` AND (${startTime}, r.sequence) > (${isoFromMicros(page.after.startTime)}::timestamptz, ${page.after.sequence}::int8)`
     : sql``;
   const { rows } = await run(tx)<{ start: Micros; sequence: bigint; position: bigint }>`
     WITH page AS MATERIALIZED (
-      SELECT r.sequence, r.ingest_time, ${startTime} AS start FROM hold o JOIN ${sql.table(table)} r ON r.carrier_id = ${leaving.carrierId}
+      SELECT r.sequence, r.ingest_time, ${startTime} AS start FROM hold o JOIN ${sql.table(records)} r ON r.carrier_id = ${leaving.carrierId}
         AND ${startTime} >= o.start_time AND ${startTime} < o.before_time
       WHERE o.carrier_id = ${leaving.carrierId} AND o.hold_id = ${holdId} AND ${covers(leaving.carrierId, leaving.side, start)} AND ${isLeaving(leaving)}${behind}
       ORDER BY ${startTime}, r.sequence LIMIT ${page.limit}
@@ -59,7 +59,7 @@ export async function copyHeldPeriod(
 
 /** Copies the single records that are held. */
 export async function copyHeldItems(tx: Tx, leaving: Leaving): Promise<void> {
-  const { keys } = SOURCES[leaving.side];
+  const { keys } = kindOfSide(leaving.side);
   const names = sql`WHERE r.carrier_id = ${leaving.carrierId} AND ${isLeaving(leaving)} AND (r.sequence, r.ingest_time) IN (
     SELECT k.sequence, k.ingest_time FROM hold o JOIN hold_item i ON i.carrier_id = o.carrier_id AND i.hold_id = o.hold_id
     JOIN ${sql.table(keys)} k ON k.carrier_id = ${leaving.carrierId} AND k.record_id = i.record_id AND k.record_date = i.record_date
@@ -73,7 +73,7 @@ export async function copyHeldItems(tx: Tx, leaving: Leaving): Promise<void> {
  */
 export async function dropUnheld(
   tx: Tx,
-  of: { carrierId: string; side: HeldSide; now: Micros },
+  of: { carrierId: string; side: RecordKind["side"]; now: Micros },
   page: { after: bigint; limit: number },
 ): Promise<bigint | undefined> {
   const { rows } = await run(tx)<{ sequence: bigint; position: bigint }>`
@@ -89,15 +89,10 @@ export async function dropUnheld(
   return last && last.position >= BigInt(page.limit) ? last.sequence : undefined;
 }
 
-const SOURCES = {
-  [HeldSide.PLATFORM]: { table: "cdr_record", keys: "cdr_key", start: "invite_time", feed: Feed.CDRS },
-  [HeldSide.CARRIER]: { table: "duration_record", keys: "duration_key", start: "start_time", feed: Feed.DURATIONS },
-} as const;
-
 // What is below the floor already is gone, also where it has not been deleted yet.
 function isLeaving({ carrierId, side, before }: Leaving): RawBuilder<boolean> {
   return sql<boolean>`r.ingest_time < ${isoFromMicros(before)}::timestamptz
-    AND r.sequence >= (SELECT earliest_sequence FROM feed_head WHERE carrier_id = ${carrierId} AND feed = ${SOURCES[side].feed})
+    AND r.sequence >= (SELECT earliest_sequence FROM feed_head WHERE carrier_id = ${carrierId} AND feed = ${kindOfSide(side).feed})
     AND NOT EXISTS (SELECT FROM held_record x WHERE x.carrier_id = ${carrierId} AND x.side = ${side} AND x.sequence = r.sequence)`;
 }
 
@@ -105,7 +100,7 @@ function copyFrom({ carrierId, side }: Leaving, rest: RawBuilder<unknown>): RawB
   const columns = sql`carrier_id, side, sequence, ingest_time, record_id, record_date, revision, entry_kind, start_time, direction, phone_number,
     customer_id, trunk_id, call_id, dialog_call_id, correlation_id, calling_number, called_number, quality_verdict, payload, quality, network`;
   const identity = sql`r.carrier_id, ${side}::int2, r.sequence, r.ingest_time, r.record_id, r.record_date, r.revision, r.entry_kind`;
-  if (side === HeldSide.CARRIER)
+  if (side === CARRIER_SIDE)
     return sql`
       INSERT INTO held_record (${columns})
       SELECT ${identity}, r.start_time, r.direction, r.phone_number, r.customer_id, r.trunk_id, NULL, NULL, NULL, NULL, NULL, 0::int2, r.payload,

@@ -1,20 +1,18 @@
 import { type RawBuilder, sql } from "kysely";
+import { FeedId } from "../../domain/feed-id.ts";
+import { CARRIER_SIDE, CDR, DURATION, PLATFORM_SIDE, type RecordKind } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import { HoldState } from "../../gen/tandem/platform/v1/hold_pb.js";
 import { dateArray, int2Array, textArray } from "../database/binary-array.ts";
 import { clockFrom } from "../database/clock-from.ts";
 import { run, type Tx } from "../database/database.ts";
-import { Feed } from "../database/schema.ts";
 import { readStartOfDay } from "../zone-days/zone-days.ts";
 
 // A hold is on single records or on a period. All of this file is for system transactions.
 
-/** Whose record one is. */
-export const HeldSide = { PLATFORM: 1, CARRIER: 2 } as const;
-export type HeldSide = (typeof HeldSide)[keyof typeof HeldSide];
-
 /** One held record; every revision of it. */
 export interface HeldName {
-  readonly side: HeldSide;
+  readonly side: RecordKind["side"];
   readonly recordId: string;
   readonly recordDate: string;
 }
@@ -40,10 +38,6 @@ export interface NewHold {
   readonly endTime: Micros;
   readonly createdBy: string;
 }
-
-/** Where a hold stands, as tandem.platform.v1.HoldState numbers it. */
-export const HoldState = { ACTIVE: 1, RELEASED: 2, EXPIRED: 3 } as const;
-export type HoldState = (typeof HoldState)[keyof typeof HoldState];
 
 /** A hold. */
 export interface StoredHold extends NewHold {
@@ -77,12 +71,12 @@ export async function findMissing(
   const { rows } = await run(tx)<HeldName>`
     SELECT n.side, n.record_id, n.record_date FROM ${unnested(names)}
     WHERE NOT EXISTS (
-        SELECT FROM cdr_key k JOIN feed_head h ON h.carrier_id = ${carrierId} AND h.feed = ${Feed.CDRS}
-        WHERE n.side = ${HeldSide.PLATFORM} AND k.carrier_id = ${carrierId} AND k.record_id = n.record_id AND k.record_date = n.record_date
+        SELECT FROM cdr_key k JOIN feed_head h ON h.carrier_id = ${carrierId} AND h.feed = ${FeedId.CDRS}
+        WHERE n.side = ${PLATFORM_SIDE} AND k.carrier_id = ${carrierId} AND k.record_id = n.record_id AND k.record_date = n.record_date
           AND k.sequence >= h.earliest_sequence)
       AND NOT EXISTS (
-        SELECT FROM duration_key k JOIN feed_head h ON h.carrier_id = ${carrierId} AND h.feed = ${Feed.DURATIONS}
-        WHERE n.side = ${HeldSide.CARRIER} AND k.carrier_id = ${carrierId} AND k.record_id = n.record_id AND k.record_date = n.record_date
+        SELECT FROM duration_key k JOIN feed_head h ON h.carrier_id = ${carrierId} AND h.feed = ${FeedId.DURATIONS}
+        WHERE n.side = ${CARRIER_SIDE} AND k.carrier_id = ${carrierId} AND k.record_id = n.record_id AND k.record_date = n.record_date
           AND k.sequence >= h.earliest_sequence)
       AND NOT EXISTS (
         SELECT FROM held_record r WHERE r.carrier_id = ${carrierId} AND r.side = n.side AND r.record_id = n.record_id
@@ -169,15 +163,15 @@ export async function listHolds(
  * retention.
  */
 export async function countHeld(tx: Tx, { carrierId, holdId }: HoldName): Promise<bigint> {
-  const isOf = (side: HeldSide, start: string) => sql`EXISTS (
+  const isOf = (side: RecordKind["side"], start: string) => sql`EXISTS (
     SELECT FROM hold o WHERE o.hold_id = ${holdId} AND o.carrier_id = ${carrierId} AND ${covers(carrierId, side, start)})`;
   const { rows } = await run(tx)<{ held: bigint }>`
-    SELECT (SELECT count(*) FROM cdr_record r WHERE ${within("cdr", carrierId, holdId)} AND ${isOf(HeldSide.PLATFORM, "invite_time")})
-      + (SELECT count(*) FROM duration_record r WHERE ${within("duration", carrierId, holdId)} AND ${isOf(HeldSide.CARRIER, "start_time")})
+    SELECT (SELECT count(*) FROM cdr_record r WHERE ${within(CDR, carrierId, holdId)} AND ${isOf(CDR.side, CDR.start)})
+      + (SELECT count(*) FROM duration_record r WHERE ${within(DURATION, carrierId, holdId)} AND ${isOf(DURATION.side, DURATION.start)})
       + (SELECT count(*) FROM held_record r JOIN feed_head h ON h.carrier_id = ${carrierId}
-          AND h.feed = CASE r.side WHEN 1 THEN ${Feed.CDRS}::int2 ELSE ${Feed.DURATIONS}::int2 END
+          AND h.feed = CASE r.side WHEN 1 THEN ${CDR.feed}::int2 ELSE ${DURATION.feed}::int2 END
         WHERE r.carrier_id = ${carrierId} AND r.sequence < h.earliest_sequence
-          AND (r.side = 1 AND ${isOf(HeldSide.PLATFORM, "start_time")} OR r.side = 2 AND ${isOf(HeldSide.CARRIER, "start_time")})) AS held`;
+          AND (r.side = ${sql.lit(PLATFORM_SIDE)} AND ${isOf(PLATFORM_SIDE, "start_time")} OR r.side = ${sql.lit(CARRIER_SIDE)} AND ${isOf(CARRIER_SIDE, "start_time")})) AS held`;
   return rows[0]?.held ?? 0n;
 }
 
@@ -188,8 +182,8 @@ export async function countHeld(tx: Tx, { carrierId, holdId }: HoldName): Promis
  */
 export function isHeld(
   carrierId: string,
-  side: HeldSide,
-  start: "invite_time" | "start_time",
+  side: RecordKind["side"],
+  start: RecordKind["start"],
   now: Micros,
 ): RawBuilder<boolean> {
   return sql<boolean>`EXISTS (
@@ -202,7 +196,7 @@ export function isInForce(now: Micros): RawBuilder<boolean> {
 }
 
 /** The condition that a hold `o` of a carrier is on a record `r` of it. */
-export function covers(carrierId: string, side: HeldSide, start: string): RawBuilder<boolean> {
+export function covers(carrierId: string, side: RecordKind["side"], start: string): RawBuilder<boolean> {
   const startTime = sql.ref(`r.${start}`);
   return sql<boolean>`CASE WHEN o.start_time IS NULL
     THEN EXISTS (SELECT FROM hold_item i WHERE i.carrier_id = ${carrierId} AND i.side = ${sql.lit(side)} AND i.record_id = r.record_id
@@ -213,18 +207,16 @@ export function covers(carrierId: string, side: HeldSide, start: string): RawBui
 
 // What of a table a hold can be on, so that it is found by an index: the period's calls, or the
 // records that are named.
-function within(of: "cdr" | "duration", carrierId: string, holdId: string): RawBuilder<boolean> {
-  const start = sql.ref(of === "cdr" ? "r.invite_time" : "r.start_time");
-  const feed = of === "cdr" ? Feed.CDRS : Feed.DURATIONS;
-  const side = of === "cdr" ? HeldSide.PLATFORM : HeldSide.CARRIER;
+function within(kind: RecordKind, carrierId: string, holdId: string): RawBuilder<boolean> {
+  const start = sql.ref(`r.${kind.start}`);
   const hold = (column: string) =>
     sql`(SELECT ${sql.ref(column)} FROM hold WHERE carrier_id = ${carrierId} AND hold_id = ${holdId})`;
   return sql<boolean>`r.carrier_id = ${carrierId}
-    AND r.sequence >= (SELECT earliest_sequence FROM feed_head WHERE carrier_id = ${carrierId} AND feed = ${feed})
+    AND r.sequence >= (SELECT earliest_sequence FROM feed_head WHERE carrier_id = ${carrierId} AND feed = ${kind.feed})
     AND (${start} >= ${hold("start_time")} AND ${start} < ${hold("before_time")} OR r.sequence = ANY(ARRAY(
-      SELECT k.sequence FROM hold_item i JOIN ${sql.table(`${of}_key`)} k ON k.carrier_id = ${carrierId} AND k.record_id = i.record_id
+      SELECT k.sequence FROM hold_item i JOIN ${sql.table(kind.keys)} k ON k.carrier_id = ${carrierId} AND k.record_id = i.record_id
         AND k.record_date = i.record_date
-      WHERE i.carrier_id = ${carrierId} AND i.hold_id = ${holdId} AND i.side = ${side})))`;
+      WHERE i.carrier_id = ${carrierId} AND i.hold_id = ${holdId} AND i.side = ${kind.side})))`;
 }
 
 const STATE = sql<HoldState>`(CASE WHEN o.release_time IS NOT NULL THEN 2 WHEN o.end_time <= clock_timestamp() THEN 3 ELSE 1 END)`;

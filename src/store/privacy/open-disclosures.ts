@@ -1,7 +1,7 @@
 import { sql } from "kysely";
+import { FeedId } from "../../domain/feed-id.ts";
 import { textArray } from "../database/binary-array.ts";
 import { run, type Tx } from "../database/database.ts";
-import { Feed } from "../database/schema.ts";
 import { firstDayOfBlock, lastDayOfBlock } from "./disclosure-lists.ts";
 
 // Blocks of feeds that nobody has closed: those of live streams, and those that a crash has left.
@@ -32,8 +32,8 @@ export async function closeLeftBlocks(tx: Tx, carrierId: string, limit: number):
   const newest = (table: string) => sql`
     SELECT max(e.sequence) FROM ${sql.table(table)} e WHERE e.carrier_id = ${carrierId} AND e.sequence > d.after_sequence
       AND e.sequence <= d.reserved_through AND e.ingest_time < d.commit_time + ${LEFT_AFTER}`;
-  const through = sql`COALESCE(CASE d.feed WHEN ${sql.lit(Feed.CDRS)} THEN (${newest("cdr_record")})
-      WHEN ${sql.lit(Feed.NUMBERS)} THEN (${newest("number_entry")}) ELSE (${newest("discrepancy_entry")}) END, d.reserved_through)`;
+  const through = sql`COALESCE(CASE d.feed WHEN ${sql.lit(FeedId.CDRS)} THEN (${newest("cdr_record")})
+      WHEN ${sql.lit(FeedId.NUMBERS)} THEN (${newest("number_entry")}) ELSE (${newest("discrepancy_entry")}) END, d.reserved_through)`;
   await run(tx)`
     UPDATE disclosure d SET through_sequence = ${through}, record_count = ${through} - d.after_sequence,
       first_record_date = LEAST(d.first_record_date, (${firstDayOfBlock(carrierId)})),

@@ -1,8 +1,8 @@
 import { sql } from "kysely";
 import { CLOSED_PERIOD_DAYS } from "../../domain/privacy/retention.ts";
+import { CDR, DURATION, type RecordKind } from "../../domain/record-kind.ts";
 import { addDays, isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { run, type Tx } from "../database/database.ts";
-import { UploadKind } from "../database/schema.ts";
 import type { RetentionState } from "./retention-state.ts";
 
 // What a carrier's retention has passed is deleted some rows at a time. Each function does one
@@ -15,7 +15,7 @@ export interface SequenceRun {
 }
 
 /** Tables of which entries go by their sequence. */
-export type EntryTable =
+export type SequencedTable =
   | "cdr_record"
   | "cdr_quality"
   | "cdr_network"
@@ -26,7 +26,7 @@ export type EntryTable =
 /** The next rows of a carrier below a sequence, at most `limit`; undefined when there are none. */
 export async function findRun(
   tx: Tx,
-  table: EntryTable,
+  table: SequencedTable,
   carrierId: string,
   range: { from: bigint; below: bigint },
   limit: number,
@@ -40,7 +40,12 @@ export async function findRun(
 }
 
 /** Deletes a run of entries. */
-export async function deleteRun(tx: Tx, table: EntryTable, carrierId: string, sequences: SequenceRun): Promise<void> {
+export async function deleteRun(
+  tx: Tx,
+  table: SequencedTable,
+  carrierId: string,
+  sequences: SequenceRun,
+): Promise<void> {
   await run(tx)`
     DELETE FROM ${sql.table(table)}
     WHERE carrier_id = ${carrierId} AND sequence >= ${sequences.first}::int8 AND sequence < ${sequences.past}::int8`;
@@ -150,24 +155,24 @@ export function otherDeletes(
   const oldestDay = addDays(isoFromMicros(now).slice(0, 10), -of.laterDays);
   let both = state.call;
   if (state.duration < both) both = state.duration;
-  const arrival = (kind: UploadKind) => (kind === UploadKind.CDRS ? state.call : state.duration);
-  const ofKind = (kind: UploadKind) => [
+  const arrival = (kind: RecordKind) => (kind === CDR ? state.call : state.duration);
+  const ofKind = (kind: RecordKind) => [
     // Not released any more either: what it would be compared with is gone.
     deleteSome(
       carrierId,
       "quarantine",
-      sql`r.kind = ${kind} AND (r.create_time < ${at(arrival(kind))} OR r.record_date < ${oldestDay}::date)`,
+      sql`r.kind = ${kind.upload} AND (r.create_time < ${at(arrival(kind))} OR r.record_date < ${oldestDay}::date)`,
     ),
     deleteSome(
       carrierId,
       "upload",
-      sql`r.kind = ${kind} AND r.sealed AND r.seal_time < ${at(arrival(kind))}
-        AND NOT EXISTS (SELECT FROM upload_batch b WHERE b.carrier_id = ${carrierId} AND b.kind = ${kind} AND b.upload_id = r.upload_id)`,
+      sql`r.kind = ${kind.upload} AND r.sealed AND r.seal_time < ${at(arrival(kind))}
+        AND NOT EXISTS (SELECT FROM upload_batch b WHERE b.carrier_id = ${carrierId} AND b.kind = ${kind.upload} AND b.upload_id = r.upload_id)`,
     ),
   ];
   return [
-    ...ofKind(UploadKind.CDRS),
-    ...ofKind(UploadKind.DURATIONS),
+    ...ofKind(CDR),
+    ...ofKind(DURATION),
     deleteSome(
       carrierId,
       "number_holding",

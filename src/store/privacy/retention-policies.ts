@@ -1,6 +1,8 @@
+import type { Stated } from "../../domain/enum-values.ts";
 import { policiesInForce, type RetentionDays, retentionDays, type SetPolicy } from "../../domain/privacy/retention.ts";
-import type { LegalBasis, Purpose, RecordPart } from "../../domain/privacy/retention-parts.ts";
 import type { Micros } from "../../domain/time/instant.ts";
+import type { LegalBasis, ProcessingPurpose } from "../../gen/tandem/platform/v1/retention_policy_pb.js";
+import type { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
 import { Believed } from "../database/believed.ts";
 import { type Database, run, systemTransaction, type Tx } from "../database/database.ts";
 
@@ -22,9 +24,9 @@ export async function readSetPolicies(
   return rows.map(({ recordPart, ...row }) => ({
     ...row,
     carrierId: row.carrierId === "" ? undefined : row.carrierId,
-    part: recordPart as RecordPart,
-    purpose: row.purpose as Purpose,
-    legalBasis: row.legalBasis as LegalBasis,
+    part: recordPart as Stated<RecordPart>,
+    purpose: row.purpose as Stated<ProcessingPurpose>,
+    legalBasis: row.legalBasis as Stated<LegalBasis>,
   }));
 }
 

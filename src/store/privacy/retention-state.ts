@@ -1,7 +1,8 @@
 import { sql } from "kysely";
+import { ALL_FEEDS, type FeedId } from "../../domain/feed-id.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { run, type Tx } from "../database/database.ts";
-import { ALL_FEEDS, Feed } from "../database/schema.ts";
+import { ENTRY_TABLES } from "../feeds/feed-position.ts";
 
 // How far retention has come with a carrier. In system transactions.
 
@@ -41,19 +42,12 @@ export async function readRetentionState(tx: Tx, carrierId: string): Promise<Ret
   };
 }
 
-const ENTRY_TABLES = {
-  [Feed.NUMBERS]: "number_entry",
-  [Feed.CDRS]: "cdr_record",
-  [Feed.DISCREPANCIES]: "discrepancy_entry",
-  [Feed.DURATIONS]: "duration_record",
-} as const;
-
 /**
  * The first sequence of a feed that arrived at or after an instant, not below the floor. Ingest
  * times never fall along a feed, so it is found by halving: durations have no index by time, which
  * every upload would have to pay for.
  */
-export async function findSequenceAt(tx: Tx, carrierId: string, feed: Feed, instant: Micros): Promise<bigint> {
+export async function findSequenceAt(tx: Tx, carrierId: string, feed: FeedId, instant: Micros): Promise<bigint> {
   const query = tx
     .selectFrom("feed_head")
     .select(["earliest_sequence", "next_sequence"])
@@ -86,7 +80,7 @@ export class HoldsChanged extends Error {
 }
 
 /** Each feed's new floor. */
-export type Floors = Readonly<Record<Feed, bigint>>;
+export type Floors = Readonly<Record<FeedId, bigint>>;
 
 /**
  * Raises a carrier's floors and writes down before when its parts go: from then on they are gone

@@ -1,4 +1,5 @@
 import { sql } from "kysely";
+import { PLATFORM_SIDE } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { dateArray, textArray, timestamptzArray } from "../database/binary-array.ts";
 import { run, type Tx } from "../database/database.ts";
@@ -91,7 +92,7 @@ export async function readRoundedMinutes(
     WHERE r.carrier_id = ${carrierId} AND r.clock_trunk = ${trunkId}
       AND r.clock_time >= ${day}::date::timestamp AT TIME ZONE 'UTC' AND r.clock_time < (${day}::date + 1)::timestamp AT TIME ZONE 'UTC'
       AND r.start_time >= (${day}::date - 1)::timestamp AT TIME ZONE 'UTC' AND r.start_time < (${day}::date + 2)::timestamp AT TIME ZONE 'UTC'
-      AND r.side = 1 AND (r.status IN (2, 4) OR (r.status = 1 AND r.carrier_ms IS NULL))`;
+      AND r.side = ${sql.lit(PLATFORM_SIDE)} AND (r.status IN (2, 4) OR (r.status = 1 AND r.carrier_ms IS NULL))`;
   return rows.map((row) => row.minute);
 }
 

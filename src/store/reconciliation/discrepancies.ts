@@ -1,8 +1,8 @@
 import { type RawBuilder, sql } from "kysely";
+import { FeedId } from "../../domain/feed-id.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { run, type Tx } from "../database/database.ts";
 import { LIST_SCAN, type Scanned } from "../database/list-scan.ts";
-import { Feed } from "../database/schema.ts";
 import {
   type FeedPoint,
   type HeadColumns,
@@ -64,18 +64,18 @@ export async function readDiscrepancyPage(
     ? sql`e.entry_kind = ${DiscrepancyEntryKind.ERASURE} OR ${allOf(conditions, AFTER)} OR ${allOf(conditions, BEFORE)}`
     : sql`true`;
   const { rows } = await run(tx)<HeadColumns & EntryColumns>`
-    SELECT ${headColumns(carrierId, Feed.DISCREPANCIES, request.after)}, p.*
+    SELECT ${headColumns(carrierId, FeedId.DISCREPANCIES, request.after)}, p.*
     FROM feed_head h LEFT JOIN LATERAL (
       SELECT e.carrier_id, e.sequence, e.ingest_time, e.entry_kind, e.payload FROM discrepancy_entry e
       WHERE e.carrier_id = ${carrierId} AND e.sequence > ${after} AND e.sequence <= ${end} AND (${matching})
       ORDER BY e.sequence LIMIT ${limit}) p ON true
-    WHERE h.carrier_id = ${carrierId} AND h.feed = ${Feed.DISCREPANCIES}
+    WHERE h.carrier_id = ${carrierId} AND h.feed = ${FeedId.DISCREPANCIES}
     ORDER BY p.sequence`;
   const first = rows[0];
   if (!first) throw new Error(`carrier ${carrierId} has no feed of discrepancies`);
   const entries = rows.filter((row) => row.sequence !== undefined).map(storedDiscrepancy);
   const bytesOf = ({ payload }: StoredDiscrepancy) => payload.length;
-  const read = { carrierId, feed: Feed.DISCREPANCIES, after, end, limit };
+  const read = { carrierId, feed: FeedId.DISCREPANCIES, after, end, limit };
   return makePage(tx, read, { entries, first, bytesOf });
 }
 

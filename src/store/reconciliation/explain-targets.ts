@@ -1,4 +1,5 @@
 import { type RawBuilder, sql } from "kysely";
+import { CDR, DURATION, PLATFORM_SIDE, type RecordKind } from "../../domain/record-kind.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { run, type Tx } from "../database/database.ts";
 import { recordAt } from "../records/record-at.ts";
@@ -32,15 +33,15 @@ export async function findExplainedRecords(
 function recordsNamed(carrierId: string, name: RecordName): RawBuilder<unknown> {
   switch (name.by) {
     case "callId":
-      return sql`SELECT DISTINCT ON (start_time, record_id) 1 AS side, r.record_id, r.record_date,
+      return sql`SELECT DISTINCT ON (start_time, record_id) ${sql.lit(PLATFORM_SIDE)} AS side, r.record_id, r.record_date,
           COALESCE(r.invite_time, r.record_date::timestamp AT TIME ZONE 'UTC') AS start_time
         FROM cdr_record r WHERE r.carrier_id = ${carrierId} AND r.call_id = ${name.callId}
           AND NOT EXISTS (SELECT FROM cdr_key k WHERE k.carrier_id = ${carrierId} AND k.record_id = r.record_id AND k.record_date = r.record_date
             AND k.revision > r.revision OFFSET 0)`;
     case "platformRecordId":
-      return sql`SELECT 1 AS side, ${highestRevision(carrierId, "cdr", sql`r.invite_time`, name)}`;
+      return sql`SELECT ${highestRevision(carrierId, CDR, name)}`;
     case "carrierRecordId":
-      return sql`SELECT 2 AS side, ${highestRevision(carrierId, "duration", sql`r.start_time`, name)}`;
+      return sql`SELECT ${highestRevision(carrierId, DURATION, name)}`;
     case "discrepancyId":
       return sql`SELECT r.side, r.record_id, r.record_date, r.start_time FROM call_result r
         WHERE r.carrier_id = ${carrierId} AND r.discrepancy_id = ${name.discrepancyId}`;
@@ -51,15 +52,14 @@ function recordsNamed(carrierId: string, name: RecordName): RawBuilder<unknown> 
 
 function highestRevision(
   carrierId: string,
-  kind: "cdr" | "duration",
-  start: RawBuilder<unknown>,
+  { side, keys, records, start }: RecordKind,
   { recordId, recordDate }: { recordId: string; recordDate: string | undefined },
 ): RawBuilder<unknown> {
   const onDay = recordDate === undefined ? sql`` : sql`AND k.record_date = ${recordDate}::date`;
-  return sql`t.record_id, t.record_date, t.start_time FROM (
-      SELECT DISTINCT ON (k.record_date) k.record_id, k.record_date, COALESCE(${start}, k.record_date::timestamp AT TIME ZONE 'UTC') AS start_time
-      FROM (SELECT * FROM ${sql.table(`${kind}_key`)} k WHERE k.carrier_id = ${carrierId} AND k.record_id = ${recordId} ${onDay} OFFSET 0) k
-      CROSS JOIN LATERAL (${recordAt(sql.table(`${kind}_record`), carrierId, "k")}) r
+  return sql`${sql.lit(side)} AS side, t.record_id, t.record_date, t.start_time FROM (
+      SELECT DISTINCT ON (k.record_date) k.record_id, k.record_date, COALESCE(${sql.ref(`r.${start}`)}, k.record_date::timestamp AT TIME ZONE 'UTC') AS start_time
+      FROM (SELECT * FROM ${sql.table(keys)} k WHERE k.carrier_id = ${carrierId} AND k.record_id = ${recordId} ${onDay} OFFSET 0) k
+      CROSS JOIN LATERAL (${recordAt(sql.table(records), carrierId, "k")}) r
       ORDER BY k.record_date, k.revision DESC) t`;
 }
 

@@ -1,6 +1,7 @@
 import { sql } from "kysely";
-import { MatchStatus } from "../../domain/matching/result.ts";
+import { CARRIER_SIDE, PLATFORM_SIDE } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import { DiscrepancyStatus } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { run, type Tx } from "../database/database.ts";
 
 /** A call that lacks its counterpart, or of which the carrier has too little. */
@@ -27,10 +28,10 @@ export interface OpenCallSearch {
 }
 
 const FREE = [
-  MatchStatus.MISSING_AT_CARRIER,
-  MatchStatus.MISSING_AT_PLATFORM,
-  MatchStatus.AMBIGUOUS,
-  MatchStatus.PENDING,
+  DiscrepancyStatus.MISSING_AT_CARRIER,
+  DiscrepancyStatus.MISSING_AT_PLATFORM,
+  DiscrepancyStatus.AMBIGUOUS,
+  DiscrepancyStatus.PENDING,
 ].map((status) => sql.lit(status));
 
 /** Reads the open calls of two parties that begin nearest to an instant, at most `limit`. */
@@ -40,16 +41,16 @@ export async function readOpenCalls(tx: Tx, carrierId: string, search: OpenCallS
   // OFFSET 0: by the index of the pair, and not by that of the start.
   const { rows } = await run(tx)<OpenCallRow>`
     SELECT r.record_id, r.record_date, r.revision, r.start_time,
-      COALESCE(CASE WHEN r.side = 1 THEN r.platform_answered ELSE r.carrier_answered END, false) AS answered,
-      CASE WHEN r.side = 1 THEN r.platform_ms ELSE r.carrier_ms END AS connected_ms,
-      CASE WHEN r.side = 2 THEN r.billed_s END AS billed_s,
-      CASE WHEN r.status = ${MatchStatus.DURATION_MISMATCH} THEN r.platform_ms - r.carrier_ms END AS lacks_ms
+      COALESCE(CASE WHEN r.side = ${sql.lit(PLATFORM_SIDE)} THEN r.platform_answered ELSE r.carrier_answered END, false) AS answered,
+      CASE WHEN r.side = ${sql.lit(PLATFORM_SIDE)} THEN r.platform_ms ELSE r.carrier_ms END AS connected_ms,
+      CASE WHEN r.side = ${sql.lit(CARRIER_SIDE)} THEN r.billed_s END AS billed_s,
+      CASE WHEN r.status = ${DiscrepancyStatus.DURATION_MISMATCH} THEN r.platform_ms - r.carrier_ms END AS lacks_ms
     FROM (SELECT * FROM call_result c
       WHERE c.carrier_id = ${carrierId} AND c.pair_key = ${pairKey}
         AND c.start_time BETWEEN ${from}::timestamptz AND ${to}::timestamptz OFFSET 0) r
     WHERE r.side = ${side} AND NOT r.is_merged
-      AND (r.status IN (${sql.join(FREE)}) AND (r.side = 2 OR cardinality(r.carrier_record_ids) = 0)
-        OR r.status = ${MatchStatus.DURATION_MISMATCH} AND r.platform_ms > r.carrier_ms)
+      AND (r.status IN (${sql.join(FREE)}) AND (r.side = ${sql.lit(CARRIER_SIDE)} OR cardinality(r.carrier_record_ids) = 0)
+        OR r.status = ${DiscrepancyStatus.DURATION_MISMATCH} AND r.platform_ms > r.carrier_ms)
     ORDER BY abs(extract(epoch FROM r.start_time - ${isoFromMicros(around)}::timestamptz)), r.record_date, r.record_id
     LIMIT ${limit}`;
   return rows;

@@ -1,4 +1,5 @@
 import { sql } from "kysely";
+import { DURATION, type RecordKind } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { dateArray, int4Array, textArray, timestamptzArray } from "../database/binary-array.ts";
 import { run, type Tx, together } from "../database/database.ts";
@@ -6,13 +7,6 @@ import { recordAt } from "../records/record-at.ts";
 import { EntryKind } from "../records/record-rows.ts";
 
 // What reconciliation reads of both sides' records.
-
-/** A side's tables. */
-const TABLES = {
-  platform: { record: "cdr_record", key: "cdr_key", start: "invite_time" },
-  carrier: { record: "duration_record", key: "duration_key", start: "start_time" },
-} as const;
-export type RecordTables = keyof typeof TABLES;
 
 /** `[start, end)`. */
 export interface TimeRange {
@@ -58,12 +52,12 @@ const TIP_COLUMNS = sql.raw(
  */
 export async function readTips(
   tx: Tx,
-  side: RecordTables,
+  kind: RecordKind,
   carrierId: string,
   ranges: readonly TimeRange[],
 ): Promise<StoredTip[]> {
   if (ranges.length === 0) return [];
-  const { record, start } = TABLES[side];
+  const { records, start } = kind;
   const starts = timestamptzArray(ranges.map((range) => range.start));
   const ends = timestamptzArray(ranges.map((range) => range.end));
   const column = sql.ref(`r.${start}`);
@@ -71,17 +65,17 @@ export async function readTips(
     run(tx)<TipRow>`
     SELECT ${TIP_COLUMNS}, ${column} AS start_time
     FROM unnest(${starts}::timestamptz[], ${ends}::timestamptz[]) AS w(range_start, range_end)
-    JOIN ${sql.table(record)} r ON r.carrier_id = ${carrierId} AND ${column} >= w.range_start AND ${column} < w.range_end
+    JOIN ${sql.table(records)} r ON r.carrier_id = ${carrierId} AND ${column} >= w.range_start AND ${column} < w.range_end
     WHERE r.entry_kind <> ${EntryKind.ERASURE}`,
     run(tx)<TipRow>`
     SELECT ${TIP_COLUMNS}, NULL::timestamptz AS start_time
     FROM unnest(${starts}::timestamptz[], ${ends}::timestamptz[]) AS w(range_start, range_end)
-    JOIN ${sql.table(record)} r ON r.carrier_id = ${carrierId} AND ${column} IS NULL
+    JOIN ${sql.table(records)} r ON r.carrier_id = ${carrierId} AND ${column} IS NULL
       AND r.record_date >= (w.range_start AT TIME ZONE 'UTC') AND r.record_date < (w.range_end AT TIME ZONE 'UTC')
     WHERE r.entry_kind = ${EntryKind.VOID}`,
   ]);
-  const found = await dropSuperseded(tx, side, carrierId, others.length === 0 ? rows : [...rows, ...others]);
-  return fillVoids(tx, side, carrierId, found);
+  const found = await dropSuperseded(tx, kind, carrierId, others.length === 0 ? rows : [...rows, ...others]);
+  return fillVoids(tx, kind, carrierId, found);
 }
 
 /** Reads the tips of numbered parts of split calls that begin within a range. */
@@ -90,21 +84,16 @@ export async function readPartTips(tx: Tx, carrierId: string, range: TimeRange):
     SELECT ${TIP_COLUMNS}, r.start_time FROM duration_record r
     WHERE r.carrier_id = ${carrierId} AND r.part_index IS NOT NULL
       AND r.start_time >= ${isoFromMicros(range.start)}::timestamptz AND r.start_time < ${isoFromMicros(range.end)}::timestamptz`;
-  return fillVoids(tx, "carrier", carrierId, await dropSuperseded(tx, "carrier", carrierId, rows));
+  return fillVoids(tx, DURATION, carrierId, await dropSuperseded(tx, DURATION, carrierId, rows));
 }
 
 // Most identities have one revision. Of many records the few others are found by their days, in one
 // look-up; of few records by themselves, so that the work for a new record does not grow with the
 // day's corrections.
-async function dropSuperseded(
-  tx: Tx,
-  side: RecordTables,
-  carrierId: string,
-  rows: readonly TipRow[],
-): Promise<TipRow[]> {
+async function dropSuperseded(tx: Tx, kind: RecordKind, carrierId: string, rows: readonly TipRow[]): Promise<TipRow[]> {
   if (rows.length === 0) return [];
-  const { key } = TABLES[side];
-  const query = rows.length > MOST_BY_THEMSELVES ? correctedOf(key, carrierId, rows) : newestOf(key, carrierId, rows);
+  const { keys } = kind;
+  const query = rows.length > MOST_BY_THEMSELVES ? correctedOf(keys, carrierId, rows) : newestOf(keys, carrierId, rows);
   const { rows: corrected } = await run(tx, query);
   if (corrected.length === 0) return [...rows];
   const newest = new Map(corrected.map((key) => [`${key.recordDate}/${key.recordId}`, key.revision]));
@@ -115,19 +104,19 @@ type Corrected = Pick<TipRow, "recordId" | "recordDate" | "revision">;
 
 const MOST_BY_THEMSELVES = 2_000;
 
-function correctedOf(key: string, carrierId: string, rows: readonly TipRow[]) {
+function correctedOf(keys: string, carrierId: string, rows: readonly TipRow[]) {
   return sql<Corrected>`
-    SELECT record_id, record_date, max(revision) AS revision FROM ${sql.table(key)}
+    SELECT record_id, record_date, max(revision) AS revision FROM ${sql.table(keys)}
     WHERE carrier_id = ${carrierId} AND record_date IN (${daysOf(rows)}) AND revision > 1
     GROUP BY record_id, record_date`;
 }
 
-function newestOf(key: string, carrierId: string, rows: readonly TipRow[]) {
+function newestOf(keys: string, carrierId: string, rows: readonly TipRow[]) {
   return sql<Corrected>`
     SELECT k.record_id, k.record_date, max(k.revision) AS revision
     FROM unnest(${textArray(rows.map((row) => row.recordId))}::text[], ${dateArray(rows.map((row) => row.recordDate))}::date[])
       AS n(record_id, record_date)
-    CROSS JOIN LATERAL (SELECT * FROM ${sql.table(key)} k
+    CROSS JOIN LATERAL (SELECT * FROM ${sql.table(keys)} k
       WHERE k.carrier_id = ${carrierId} AND k.record_id = n.record_id AND k.record_date = n.record_date AND k.record_date IN (${daysOf(rows)})
       OFFSET 0) k
     GROUP BY k.record_id, k.record_date`;
@@ -139,15 +128,15 @@ function daysOf(rows: readonly TipRow[]) {
   return sql.join(days.map((day) => sql`${sql.lit(day)}::date`));
 }
 
-async function fillVoids(tx: Tx, side: RecordTables, carrierId: string, rows: readonly TipRow[]): Promise<StoredTip[]> {
+async function fillVoids(tx: Tx, kind: RecordKind, carrierId: string, rows: readonly TipRow[]): Promise<StoredTip[]> {
   const first = await readFirstIngestTimes(
     tx,
-    side,
+    kind,
     carrierId,
     rows.filter((row) => row.revision > 1),
   );
   const voids = rows.filter((row) => row.entryKind === EntryKind.VOID);
-  const reported = voids.length === 0 ? new Map<string, Buffer>() : await readReported(tx, side, carrierId, voids);
+  const reported = voids.length === 0 ? new Map<string, Buffer>() : await readReported(tx, kind, carrierId, voids);
   return rows.map(({ entryKind, ...row }) => ({
     ...row,
     firstIngestTime: first.get(`${row.recordDate}/${row.recordId}`) ?? row.ingestTime,
@@ -158,7 +147,7 @@ async function fillVoids(tx: Tx, side: RecordTables, carrierId: string, rows: re
 
 async function readFirstIngestTimes(
   tx: Tx,
-  side: RecordTables,
+  kind: RecordKind,
   carrierId: string,
   later: readonly TipRow[],
 ): Promise<Map<string, Micros>> {
@@ -167,7 +156,7 @@ async function readFirstIngestTimes(
     SELECT l.record_date, l.record_id, min(k.ingest_time) AS ingest_time
     FROM unnest(${textArray(later.map((row) => row.recordId))}::text[], ${dateArray(later.map((row) => row.recordDate))}::date[])
       AS l(record_id, record_date)
-    CROSS JOIN LATERAL (SELECT * FROM ${sql.table(TABLES[side].key)} k
+    CROSS JOIN LATERAL (SELECT * FROM ${sql.table(kind.keys)} k
       WHERE k.carrier_id = ${carrierId} AND k.record_id = l.record_id AND k.record_date = l.record_date OFFSET 0) k
     GROUP BY l.record_date, l.record_id`;
   return new Map(rows.map((row) => [`${row.recordDate}/${row.recordId}`, row.ingestTime]));
@@ -175,18 +164,18 @@ async function readFirstIngestTimes(
 
 async function readReported(
   tx: Tx,
-  side: RecordTables,
+  kind: RecordKind,
   carrierId: string,
   voids: readonly TipRow[],
 ): Promise<Map<string, Buffer>> {
-  const { key, record } = TABLES[side];
+  const { keys, records } = kind;
   const { rows } = await run(tx)<{ recordDate: string; recordId: string; payload: Buffer }>`
     SELECT DISTINCT ON (k.record_date, k.record_id) k.record_date, k.record_id, p.payload
     FROM unnest(${textArray(voids.map((row) => row.recordId))}::text[], ${dateArray(voids.map((row) => row.recordDate))}::date[],
                 ${int4Array(voids.map((row) => row.revision))}::int4[]) AS v(record_id, record_date, revision)
-    CROSS JOIN LATERAL (SELECT * FROM ${sql.table(key)} k
+    CROSS JOIN LATERAL (SELECT * FROM ${sql.table(keys)} k
       WHERE k.carrier_id = ${carrierId} AND k.record_id = v.record_id AND k.record_date = v.record_date AND k.revision < v.revision OFFSET 0) k
-    CROSS JOIN LATERAL (${recordAt(sql.table(record), carrierId, "k")}) p
+    CROSS JOIN LATERAL (${recordAt(sql.table(records), carrierId, "k")}) p
     WHERE p.entry_kind = ${EntryKind.REPORT}
     ORDER BY k.record_date, k.record_id, k.revision DESC`;
   return new Map(rows.map((row) => [`${row.recordDate}/${row.recordId}`, row.payload]));
@@ -228,16 +217,16 @@ export interface Arrival {
  */
 export async function readArrivals(
   tx: Tx,
-  side: RecordTables,
+  kind: RecordKind,
   request: { carrierId: string; after: bigint; through: bigint; withPayload: boolean },
 ): Promise<Arrival[]> {
-  const { record, key, start } = TABLES[side];
+  const { records, keys, start } = kind;
   const { carrierId, after, through } = request;
   const payload = request.withPayload ? sql`r.payload` : sql`NULL::bytea`;
   const { rows } = await run(tx)<ArrivalRow>`
     SELECT r.sequence, r.record_id, r.record_date, r.revision, COALESCE(${sql.ref(`r.${start}`)}, r.record_date::timestamp AT TIME ZONE 'UTC') AS start_time,
       ${payload} AS payload
-    FROM ${sql.table(record)} r
+    FROM ${sql.table(records)} r
     WHERE r.carrier_id = ${carrierId} AND r.sequence > ${after} AND r.sequence <= ${through} AND r.entry_kind <> ${EntryKind.ERASURE}`;
   const later = rows.filter((row) => row.revision > 1);
   if (later.length === 0) return rows;
@@ -245,9 +234,9 @@ export async function readArrivals(
     SELECT r.sequence, COALESCE(${sql.ref(`r.${start}`)}, r.record_date::timestamp AT TIME ZONE 'UTC') AS start_time, ${payload} AS payload
     FROM unnest(${textArray(later.map((row) => row.recordId))}::text[], ${dateArray(later.map((row) => row.recordDate))}::date[])
       AS l(record_id, record_date)
-    CROSS JOIN LATERAL (SELECT * FROM ${sql.table(key)} k
+    CROSS JOIN LATERAL (SELECT * FROM ${sql.table(keys)} k
       WHERE k.carrier_id = ${carrierId} AND k.record_id = l.record_id AND k.record_date = l.record_date OFFSET 0) k
-    CROSS JOIN LATERAL (${recordAt(sql.table(record), carrierId, "k")}) r`;
+    CROSS JOIN LATERAL (${recordAt(sql.table(records), carrierId, "k")}) r`;
   return [...rows, ...revisions];
 }
 

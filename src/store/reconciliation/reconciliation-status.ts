@@ -1,8 +1,9 @@
 import { sql } from "kysely";
-import { MatchStatus } from "../../domain/matching/result.ts";
+import { FeedId } from "../../domain/feed-id.ts";
+import { DURATION } from "../../domain/record-kind.ts";
 import type { Micros } from "../../domain/time/instant.ts";
+import { DiscrepancyStatus } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { run, type Tx } from "../database/database.ts";
-import { Feed, UploadKind } from "../database/schema.ts";
 import { readDaysOf } from "../zone-days/zone-days.ts";
 import { MOST_ROUNDS } from "./reconcile-progress.ts";
 
@@ -43,17 +44,17 @@ export async function readReconciliationStatus(
   carrier: { carrierId: string; timeZone: string; graceMs: bigint },
 ): Promise<ReconciliationStatus | undefined> {
   const { carrierId, timeZone, graceMs } = carrier;
-  const head = (feed: Feed) =>
+  const head = (feed: FeedId) =>
     sql`(SELECT next_sequence - 1 FROM feed_head h WHERE h.carrier_id = ${carrierId} AND h.feed = ${feed})`;
   // The feed's own last ingest time is raised by readers too.
   const newest = (table: "cdr_record" | "duration_record") =>
     sql`(SELECT ingest_time FROM ${sql.table(table)} r WHERE r.carrier_id = ${carrierId} ORDER BY sequence DESC LIMIT 1)`;
   const { rows } = await run(tx)<StatusRow>`
-    SELECT COALESCE(p.cdr_sequence, 0) AS cdr_sequence, ${head(Feed.CDRS)} AS cdr_head, ${newest("cdr_record")} AS last_cdr_time,
-      COALESCE(p.duration_sequence, 0) AS duration_sequence, ${head(Feed.DURATIONS)} AS duration_head, ${newest("duration_record")} AS last_duration_time,
-      ${head(Feed.DISCREPANCIES)} AS discrepancy_head, ${RECONCILED_THROUGH} AS reconciled_through,
+    SELECT COALESCE(p.cdr_sequence, 0) AS cdr_sequence, ${head(FeedId.CDRS)} AS cdr_head, ${newest("cdr_record")} AS last_cdr_time,
+      COALESCE(p.duration_sequence, 0) AS duration_sequence, ${head(FeedId.DURATIONS)} AS duration_head, ${newest("duration_record")} AS last_duration_time,
+      ${head(FeedId.DISCREPANCIES)} AS discrepancy_head, ${RECONCILED_THROUGH} AS reconciled_through,
       (SELECT count(*) FROM call_result r WHERE r.carrier_id = ${carrierId} AND r.sequence IS NOT NULL AND r.resolved_time IS NULL) AS unresolved,
-      (SELECT count(*) FROM quarantine q WHERE q.carrier_id = ${carrierId} AND q.kind = ${UploadKind.DURATIONS}) AS quarantined,
+      (SELECT count(*) FROM quarantine q WHERE q.carrier_id = ${carrierId} AND q.kind = ${DURATION.upload}) AS quarantined,
       (SELECT min(m.minute) FROM reconcile_minute m WHERE m.carrier_id = ${carrierId}
         AND m.round <= ${MOST_ROUNDS}::int2
         AND m.minute < now() - interval '1 day' - ${`${graceMs} milliseconds`}::interval) AS rejudged_from,
@@ -93,7 +94,7 @@ const RECONCILED_THROUGH = sql`GREATEST(p.reconciled_through, c.create_time)`;
 async function readPending(tx: Tx, carrierId: string): Promise<ReconciliationStatus["pending"]> {
   const { rows } = await run(tx)<{ reason: number; calls: bigint; oldest: Micros }>`
     SELECT r.pending_reason AS reason, count(*) AS calls, min(r.start_time) AS oldest FROM call_result r
-    WHERE r.carrier_id = ${carrierId} AND r.status = ${MatchStatus.PENDING} AND NOT r.is_merged
+    WHERE r.carrier_id = ${carrierId} AND r.status = ${DiscrepancyStatus.PENDING} AND NOT r.is_merged
     GROUP BY r.pending_reason ORDER BY r.pending_reason`;
   return rows;
 }

@@ -1,7 +1,8 @@
 import { type RawBuilder, sql } from "kysely";
 import type { ReportingScope } from "../../domain/carriers/carrier.ts";
-import { MatchCause, MatchedBy, MatchStatus } from "../../domain/matching/result.ts";
+import { enumValues } from "../../domain/enum-values.ts";
 import { isoFromMicros } from "../../domain/time/instant.ts";
+import { DiscrepancyCause, DiscrepancyStatus, MatchedBy } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { run, type Tx } from "../database/database.ts";
 import { ABSOLUTE_DELTA_MS, IS_UNMEASURED } from "./discrepancies.ts";
 
@@ -77,14 +78,14 @@ export interface ReportingFigures {
 /** Longest that a summary may take, milliseconds. */
 export const SUMMARY_TIMEOUT_MS = 30_000;
 
-const LAST_COMPARED = MatchStatus.AMBIGUOUS;
+const LAST_COMPARED = DiscrepancyStatus.AMBIGUOUS;
 
 const UNMATCHED: readonly number[] = [
-  MatchStatus.MISSING_AT_CARRIER,
-  MatchStatus.MISSING_AT_PLATFORM,
-  MatchStatus.DUPLICATE_AT_CARRIER,
-  MatchStatus.DUPLICATE_AT_PLATFORM,
-  MatchStatus.AMBIGUOUS,
+  DiscrepancyStatus.MISSING_AT_CARRIER,
+  DiscrepancyStatus.MISSING_AT_PLATFORM,
+  DiscrepancyStatus.DUPLICATE_AT_CARRIER,
+  DiscrepancyStatus.DUPLICATE_AT_PLATFORM,
+  DiscrepancyStatus.AMBIGUOUS,
 ];
 
 /**
@@ -103,7 +104,7 @@ export async function summarizeReconciliation(
     WITH finest AS (${cells(request, page.after)}), cell AS MATERIALIZED (
       SELECT finest.*, status <= ${LAST_COMPARED} AND NOT is_spare AS is_compared, ${lacksLength()} AS is_unmeasured FROM finest
     ), part AS (
-      SELECT cell.*, CASE WHEN status = ${MatchStatus.AMBIGUOUS} THEN 0 ELSE call_delta_ms END AS compared_delta_ms FROM cell
+      SELECT cell.*, CASE WHEN status = ${DiscrepancyStatus.AMBIGUOUS} THEN 0 ELSE call_delta_ms END AS compared_delta_ms FROM cell
       UNION ALL ${ambiguousParts()}
     )
     SELECT ${sql.join([...keys, ...sums()])} FROM part GROUP BY ${grouping} ${order} LIMIT ${page.limit}`;
@@ -114,10 +115,10 @@ export async function summarizeReconciliation(
 function cells(request: SummaryRequest, after: SummaryKey | undefined): RawBuilder<unknown> {
   return sql`
     SELECT ${sql.join(SUMMARY_DIMENSIONS.map((dimension) => sql`${VALUE_OF[dimension]} AS ${sql.ref(dimension)}`))},
-      r.status, r.causes, r.matched_by, CASE WHEN r.status = ${MatchStatus.AMBIGUOUS} THEN r.pair_key END AS pair_key,
+      r.status, r.causes, r.matched_by, CASE WHEN r.status = ${DiscrepancyStatus.AMBIGUOUS} THEN r.pair_key END AS pair_key,
       date_trunc('hour', r.start_time) + ${`${request.graceMs} milliseconds`}::interval + interval '1 hour' <= now() AS is_due,
       ${isInScope(request.reportingScopes)} AS in_scope, ${IS_UNMEASURED} AS lacks_length,
-      r.status = ${MatchStatus.DUPLICATE_AT_PLATFORM} AND NOT ${isReported(request.reportingScopes)} AS is_spare,
+      r.status = ${DiscrepancyStatus.DUPLICATE_AT_PLATFORM} AND NOT ${isReported(request.reportingScopes)} AS is_spare,
       count(*) AS calls, count(r.platform_answered) AS platform_calls, count(r.carrier_answered) AS carrier_calls,
       sum(COALESCE(r.platform_ms, 0)) AS platform_ms, sum(COALESCE(r.carrier_ms, r.billed_s * 1000, 0)) AS carrier_ms,
       sum(${ABSOLUTE_DELTA_MS}) AS call_delta_ms
@@ -127,7 +128,7 @@ function cells(request: SummaryRequest, after: SummaryKey | undefined): RawBuild
 
 // Any of the AMBIGUOUS calls of a pair of numbers may be the one without a length.
 function lacksLength(): RawBuilder<unknown> {
-  return sql`CASE WHEN status = ${MatchStatus.AMBIGUOUS}
+  return sql`CASE WHEN status = ${DiscrepancyStatus.AMBIGUOUS}
     THEN bool_or(lacks_length) OVER (PARTITION BY status, ${sql.join(SUMMARY_DIMENSIONS.map((each) => sql.ref(each)))}, pair_key)
     ELSE lacks_length END`;
 }
@@ -187,14 +188,14 @@ function isInScope(scopes: readonly ReportingScope[]): RawBuilder<unknown> {
 // finest grouping whatever the request's, so that rows add up.
 function ambiguousParts(): RawBuilder<unknown> {
   return sql`
-    SELECT call_date, customer_id, trunk_id, direction, ${MatchStatus.AMBIGUOUS}::int2, 0::int2, 0::int2, pair_key, false, false, false, false, 0, 0, 0, 0, 0, 0,
+    SELECT call_date, customer_id, trunk_id, direction, ${DiscrepancyStatus.AMBIGUOUS}::int2, 0::int2, 0::int2, pair_key, false, false, false, false, 0, 0, 0, 0, 0, 0,
       true, false, abs(sum(carrier_ms) - sum(platform_ms))
-    FROM cell WHERE status = ${MatchStatus.AMBIGUOUS} AND NOT is_unmeasured GROUP BY call_date, customer_id, trunk_id, direction, pair_key`;
+    FROM cell WHERE status = ${DiscrepancyStatus.AMBIGUOUS} AND NOT is_unmeasured GROUP BY call_date, customer_id, trunk_id, direction, pair_key`;
 }
 
-const STATUSES = Object.values(MatchStatus);
-const CAUSES = Object.values(MatchCause);
-const MATCHES = Object.values(MatchedBy);
+const STATUSES = enumValues(DiscrepancyStatus);
+const CAUSES = enumValues(DiscrepancyCause);
+const MATCHES = enumValues(MatchedBy);
 
 function sums(): RawBuilder<unknown>[] {
   const isCompared = sql`is_compared`;
@@ -235,7 +236,7 @@ function sums(): RawBuilder<unknown>[] {
     sql`${sum(sql`platform_ms`, isUnmeasured)} AS unmeasured_platform_ms`,
     sql`${sum(sql`carrier_ms`, isUnmeasured)} AS unmeasured_carrier_ms`,
     sql`${sum(sql`calls`, sql`is_due AND NOT in_scope`)} AS outside`,
-    sql`${sum(sql`calls`, sql`is_due AND (NOT in_scope OR is_spare OR status = ${MatchStatus.NOT_REPORTED})`)} AS not_expected`,
+    sql`${sum(sql`calls`, sql`is_due AND (NOT in_scope OR is_spare OR status = ${DiscrepancyStatus.NOT_REPORTED})`)} AS not_expected`,
     sql`count(DISTINCT ${part}) FILTER (WHERE ${isExpected}) AS expected_parts`,
     sql`count(DISTINCT ${part}) FILTER (WHERE ${isExpected} AND carrier_calls > 0) AS reported_parts`,
   ];

@@ -1,8 +1,9 @@
 import { type RawBuilder, sql } from "kysely";
+import { FeedId } from "../../domain/feed-id.ts";
+import { PLATFORM_SIDE } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { run, type Tx } from "../database/database.ts";
 import { LIST_SCAN, type Scanned } from "../database/list-scan.ts";
-import { Feed } from "../database/schema.ts";
 import {
   type FeedPoint,
   type HeadColumns,
@@ -74,20 +75,20 @@ export async function readCdrPage(
   const end = request.until !== undefined && request.until < scanEnd ? request.until : scanEnd;
   const matches = conditions ? sql` AND (r.entry_kind = ${EntryKind.ERASURE} OR (${allOf(conditions)}))` : sql``;
   const { rows } = await run(tx)<PageRow>`
-    SELECT ${headColumns(carrierId, Feed.CDRS, request.after)}, e.*
+    SELECT ${headColumns(carrierId, FeedId.CDRS, request.after)}, e.*
     FROM feed_head h LEFT JOIN LATERAL (
       SELECT r.carrier_id, r.sequence, r.ingest_time, r.entry_kind, r.record_date, r.invite_time, r.payload, ${partsOf(request.withNetwork)}
       FROM (
         SELECT * FROM cdr_record r WHERE r.carrier_id = ${carrierId} AND r.sequence > ${after} AND r.sequence <= ${end}${matches}
         ORDER BY r.sequence LIMIT ${limit}) r
       ${joinParts(carrierId, request.withNetwork)}) e ON true
-    WHERE h.carrier_id = ${carrierId} AND h.feed = ${Feed.CDRS}
+    WHERE h.carrier_id = ${carrierId} AND h.feed = ${FeedId.CDRS}
     ORDER BY e.sequence`;
   const first = rows[0];
   if (!first) throw new Error(`carrier ${carrierId} has no feed of call detail records`);
   return makePage(
     tx,
-    { carrierId, feed: Feed.CDRS, after, end, limit },
+    { carrierId, feed: FeedId.CDRS, after, end, limit },
     { entries: rows.filter((row) => row.sequence !== undefined).map(feedCdr), first, bytesOf },
   );
 }
@@ -190,7 +191,7 @@ async function listKept(
       ORDER BY ${orderOf(page)} LIMIT ${page.limit}) r
     ${joinParts(carrierId, withNetwork)}
     LEFT JOIN LATERAL (
-      SELECT h.quality, h.network FROM held_record h WHERE h.carrier_id = ${carrierId} AND h.side = 1 AND h.sequence = r.sequence LIMIT 1) x ON true
+      SELECT h.quality, h.network FROM held_record h WHERE h.carrier_id = ${carrierId} AND h.side = ${sql.lit(PLATFORM_SIDE)} AND h.sequence = r.sequence LIMIT 1) x ON true
     ORDER BY ${orderOf(page)}`;
   const scannedTo = isById || rows.length >= page.limit ? undefined : await readScanEnd(tx, records, page);
   return { found: rows, scannedTo };
@@ -247,7 +248,7 @@ async function listHeldCdrs(
   page: CdrPageRequest,
   withNetwork: boolean,
 ): Promise<Scanned<ListedCdr, CdrPlace>> {
-  const copies = sql`(SELECT h.*, h.start_time AS invite_time FROM held_record h WHERE h.carrier_id = ${carrierId} AND h.side = 1) r`;
+  const copies = sql`(SELECT h.*, h.start_time AS invite_time FROM held_record h WHERE h.carrier_id = ${carrierId} AND h.side = ${sql.lit(PLATFORM_SIDE)}) r`;
   const isById = isNamed(search);
   const records = sql`${copies} WHERE r.carrier_id = ${carrierId}${inPeriod(search, page)}`;
   const wheres = searchConditions(carrierId, search, page);
@@ -290,7 +291,7 @@ function orderOf(page: CdrPageRequest): RawBuilder<unknown> {
 }
 
 function cdrFloor(carrierId: string): RawBuilder<bigint> {
-  return sql<bigint>`(SELECT f.earliest_sequence FROM feed_head f WHERE f.carrier_id = ${carrierId} AND f.feed = ${Feed.CDRS})`;
+  return sql<bigint>`(SELECT f.earliest_sequence FROM feed_head f WHERE f.carrier_id = ${carrierId} AND f.feed = ${FeedId.CDRS})`;
 }
 
 /** The condition that no higher revision of a held record `r` is held. */
@@ -348,7 +349,7 @@ export async function findCarriersOfCdr(
       name.recordId === undefined
         ? sql`SELECT FROM cdr_record r WHERE r.carrier_id = c.carrier_id AND r.call_id = ${name.callId ?? ""}`
         : sql`SELECT FROM cdr_key k WHERE k.carrier_id = c.carrier_id AND k.record_id = ${name.recordId}`
-    } OFFSET 0) OR EXISTS (SELECT FROM held_record x WHERE x.carrier_id = c.carrier_id AND x.side = 1
+    } OFFSET 0) OR EXISTS (SELECT FROM held_record x WHERE x.carrier_id = c.carrier_id AND x.side = ${sql.lit(PLATFORM_SIDE)}
       AND ${name.recordId === undefined ? sql`x.call_id = ${name.callId ?? ""}` : sql`x.record_id = ${name.recordId}`} OFFSET 0) ORDER BY c.carrier_id LIMIT ${limit}`;
   return rows.map((row) => row.carrierId);
 }

@@ -1,7 +1,8 @@
 import { type RawBuilder, sql } from "kysely";
+import { FeedId } from "../../domain/feed-id.ts";
+import { CARRIER_SIDE, DURATION } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { run, type Tx } from "../database/database.ts";
-import { Feed, UploadKind } from "../database/schema.ts";
 import { isHeldTip, isTip } from "./cdrs.ts";
 import { recordAt } from "./record-at.ts";
 import { EntryKind } from "./record-rows.ts";
@@ -33,7 +34,7 @@ export interface DurationSearch {
  * id: what is kept, and what is held beyond its retention.
  */
 export async function listDurations(tx: Tx, carrierId: string, search: DurationSearch): Promise<StoredDuration[]> {
-  const floor = sql<bigint>`(SELECT f.earliest_sequence FROM feed_head f WHERE f.carrier_id = ${carrierId} AND f.feed = ${Feed.DURATIONS})`;
+  const floor = sql<bigint>`(SELECT f.earliest_sequence FROM feed_head f WHERE f.carrier_id = ${carrierId} AND f.feed = ${FeedId.DURATIONS})`;
   const read = async (from: RawBuilder<unknown>, which: RawBuilder<unknown>) => {
     const { rows } = await run(tx)<Omit<StoredDuration, "quarantined">>`
       SELECT r.record_id, r.start_time, r.payload, r.sequence, r.ingest_time, r.customer_id FROM ${from}
@@ -45,7 +46,10 @@ export async function listDurations(tx: Tx, carrierId: string, search: DurationS
   // In this order: a record that retention takes between the two is in both, and never in neither.
   const records = search.recordId === undefined ? sql`duration_record r` : recordsOfId(carrierId, search.recordId);
   const kept = await read(records, sql`r.sequence >= ${floor}`);
-  const held = await read(sql`held_record r`, sql`r.side = 2 AND r.sequence < ${floor} AND ${isHeldTip(carrierId)}`);
+  const held = await read(
+    sql`held_record r`,
+    sql`r.side = ${sql.lit(CARRIER_SIDE)} AND r.sequence < ${floor} AND ${isHeldTip(carrierId)}`,
+  );
   return mergeDurations(kept, held, search.limit);
 }
 
@@ -76,7 +80,7 @@ export async function listQuarantinedDurations(
 ): Promise<StoredDuration[]> {
   const { rows } = await run(tx)<Omit<StoredDuration, "quarantined">>`
     SELECT r.record_id, r.start_time, r.payload, NULL::int8 AS sequence, r.create_time AS ingest_time, NULL::text AS customer_id FROM quarantine r
-    WHERE r.carrier_id = ${carrierId} AND r.kind = ${UploadKind.DURATIONS} AND ${inSearch(search)}
+    WHERE r.carrier_id = ${carrierId} AND r.kind = ${DURATION.upload} AND ${inSearch(search)}
     ORDER BY r.start_time, r.record_id LIMIT ${search.limit}`;
   return rows.map((row) => ({ ...row, quarantined: true }));
 }

@@ -1,9 +1,9 @@
 import { sql } from "kysely";
 import type { KnownRevision } from "../../domain/calls/judge.ts";
+import type { RecordKind } from "../../domain/record-kind.ts";
 import { addDays } from "../../domain/time/instant.ts";
 import { textArray } from "../database/binary-array.ts";
 import { run, type Tx, together } from "../database/database.ts";
-import { UploadKind } from "../database/schema.ts";
 
 /**
  * Finds every stored revision, applied or in quarantine, of the records' ids on their days and on
@@ -13,7 +13,7 @@ import { UploadKind } from "../database/schema.ts";
 export async function findKnownRevisions(
   tx: Tx,
   carrierId: string,
-  kind: UploadKind,
+  kind: RecordKind,
   records: readonly { recordId: string; recordDate: string }[],
 ): Promise<KnownRevision[]> {
   // Days far apart are looked up run by run: a batch that mixes today with last year must not open
@@ -27,10 +27,10 @@ export async function findKnownRevisions(
 async function lookUp(
   tx: Tx,
   carrierId: string,
-  kind: UploadKind,
+  kind: RecordKind,
   { ids, first, last }: { ids: readonly string[]; first: string; last: string },
 ): Promise<KnownRevision[]> {
-  const keys = sql.table(kind === UploadKind.CDRS ? "cdr_key" : "duration_key");
+  const keys = sql.table(kind.keys);
   const wanted = textArray(ids);
   return (
     await run(tx)<KnownRevision>`
@@ -39,7 +39,7 @@ async function lookUp(
       AND k.record_date BETWEEN ${sql.lit(first)}::date AND ${sql.lit(last)}::date
     UNION ALL
     SELECT q.record_id, q.record_date, q.revision, q.content_hash, 0, true FROM quarantine q
-    WHERE q.carrier_id = ${carrierId} AND q.kind = ${kind} AND q.record_id = ANY(${wanted}::text[])
+    WHERE q.carrier_id = ${carrierId} AND q.kind = ${kind.upload} AND q.record_id = ANY(${wanted}::text[])
       AND q.record_date BETWEEN ${sql.lit(first)}::date AND ${sql.lit(last)}::date`
   ).rows;
 }

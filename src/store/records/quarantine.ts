@@ -1,10 +1,10 @@
 import { sql } from "kysely";
-import { RecordIssue } from "../../domain/calls/verdict.ts";
+import { kindOfUpload, type RecordKind } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import { RecordIssue } from "../../gen/tandem/type/v1/upload_pb.js";
 import { isOfRegion } from "../carriers/carriers.ts";
 import { dateArray, int4Array, textArray } from "../database/binary-array.ts";
 import { run, type Tx, together } from "../database/database.ts";
-import type { UploadKind } from "../database/schema.ts";
 
 /** A record that is kept aside: it has a verdict and no sequence. */
 export interface QuarantineRow {
@@ -28,7 +28,7 @@ export interface QuarantineRow {
 export async function insertQuarantined(
   tx: Tx,
   carrierId: string,
-  kind: UploadKind,
+  kind: RecordKind,
   rows: readonly QuarantineRow[],
   now: Micros,
 ): Promise<void> {
@@ -36,7 +36,7 @@ export async function insertQuarantined(
   for (let start = 0; start < rows.length; start += 500) {
     const values = rows.slice(start, start + 500).map((row) => ({
       carrier_id: carrierId,
-      kind,
+      kind: kind.upload,
       record_id: row.recordId,
       record_date: row.recordDate,
       revision: row.revision,
@@ -59,7 +59,7 @@ export async function insertQuarantined(
 export async function dropQuarantined(
   tx: Tx,
   carrierId: string,
-  kind: UploadKind,
+  kind: RecordKind,
   identities: readonly { recordId: string; recordDate: string; revision: number }[],
 ): Promise<void> {
   if (identities.length === 0) return;
@@ -67,7 +67,7 @@ export async function dropQuarantined(
     DELETE FROM quarantine q
     USING unnest(${textArray(identities.map((i) => i.recordId))}::text[], ${dateArray(identities.map((i) => i.recordDate))}::date[],
                  ${int4Array(identities.map((i) => i.revision))}::int4[]) AS d(record_id, record_date, revision)
-    WHERE q.carrier_id = ${carrierId} AND q.kind = ${kind}
+    WHERE q.carrier_id = ${carrierId} AND q.kind = ${kind.upload}
       AND q.record_id = d.record_id AND q.record_date = d.record_date AND q.revision = d.revision`;
 }
 
@@ -78,14 +78,14 @@ export async function dropQuarantined(
 export async function readQuarantined(
   tx: Tx,
   carrierId: string,
-  kind: UploadKind,
+  kind: RecordKind,
   options: { numbersSequence: bigint; all: boolean; limit: number },
 ): Promise<QuarantineRow[]> {
   let query = tx
     .selectFrom("quarantine")
     .selectAll()
     .where("carrier_id", "=", carrierId)
-    .where("kind", "=", kind)
+    .where("kind", "=", kind.upload)
     .where("issue", "=", RecordIssue.NOT_ATTRIBUTABLE);
   if (!options.all) query = query.where("judged_numbers_sequence", "<", options.numbersSequence);
   const { rows } = await run(
@@ -99,7 +99,7 @@ export async function readQuarantined(
 export async function markQuarantineJudged(
   tx: Tx,
   carrierId: string,
-  kind: UploadKind,
+  kind: RecordKind,
   identities: readonly { recordId: string; recordDate: string; revision: number }[],
   numbersSequence: bigint,
 ): Promise<void> {
@@ -108,7 +108,7 @@ export async function markQuarantineJudged(
     UPDATE quarantine q SET judged_numbers_sequence = ${numbersSequence}
     FROM unnest(${textArray(identities.map((i) => i.recordId))}::text[], ${dateArray(identities.map((i) => i.recordDate))}::date[],
                 ${int4Array(identities.map((i) => i.revision))}::int4[]) AS d(record_id, record_date, revision)
-    WHERE q.carrier_id = ${carrierId} AND q.kind = ${kind}
+    WHERE q.carrier_id = ${carrierId} AND q.kind = ${kind.upload}
       AND q.record_id = d.record_id AND q.record_date = d.record_date AND q.revision = d.revision`;
 }
 
@@ -116,12 +116,12 @@ export async function markQuarantineJudged(
  * The carriers, of one region or of all, and kinds with records that wait for a number. For the
  * sweeper, in a system transaction.
  */
-export async function listWaitingCarriers(tx: Tx, region?: string): Promise<{ carrierId: string; kind: UploadKind }[]> {
-  const { rows } = await run(tx)<{ carrierId: string; kind: UploadKind }>`
+export async function listWaitingCarriers(tx: Tx, region?: string): Promise<{ carrierId: string; kind: RecordKind }[]> {
+  const { rows } = await run(tx)<{ carrierId: string; kind: number }>`
     SELECT DISTINCT q.carrier_id, q.kind FROM quarantine q
     JOIN feed_head h ON h.carrier_id = q.carrier_id AND h.feed = 1
     WHERE q.issue = ${RecordIssue.NOT_ATTRIBUTABLE} AND q.judged_numbers_sequence < h.next_sequence - 1
       AND ${isOfRegion(sql`q.carrier_id`, region)}
     LIMIT 1000`;
-  return rows;
+  return rows.map((row) => ({ carrierId: row.carrierId, kind: kindOfUpload(row.kind) }));
 }

@@ -1,9 +1,13 @@
 import { sql } from "kysely";
 import type { JudgedRecord } from "../../domain/calls/judge.ts";
+import { ERASED_HASH } from "../../domain/privacy/erasure.ts";
+import { CDR, DURATION, type RecordKind } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import type { Verdict } from "../../gen/tandem/type/v1/upload_pb.js";
 import {
   boolArray,
   byteaArray,
+  dateArray,
   float8Array,
   int2Array,
   int4Array,
@@ -13,6 +17,7 @@ import {
 } from "../database/binary-array.ts";
 import { run, type Tx, together } from "../database/database.ts";
 import { insertAll } from "../database/insert-all.ts";
+import type { RejectRow } from "./uploads.ts";
 
 /** What an entry of a feed of records is. */
 export const EntryKind = { REPORT: 1, VOID: 2, ERASURE: 3 } as const;
@@ -96,8 +101,23 @@ export interface AppendRecord extends Readonly<JudgedRecord> {
   readonly erasedBy?: readonly string[];
 }
 
+/** One batch of one upload, its records attributed. */
+export interface AppendBatch {
+  uploadId: string;
+  writerEpoch: bigint;
+  firstOffset: bigint;
+  records: readonly AppendRecord[];
+  /** What is to be kept of a record that is not plainly accepted. */
+  describe: (index: number, verdict: Verdict, issue: number) => RejectRow;
+}
+
+/** The hash to keep of a record: none of one that something was erased of. */
+export function keptHash(record: AppendRecord, hash: bigint): bigint {
+  return record.erasedBy === undefined ? hash : ERASED_HASH;
+}
+
 /** The identities of records as binary arrays, which more than one statement takes. */
-export interface IdentityColumns {
+interface IdentityColumns {
   recordIds: Buffer;
   recordDates: Buffer;
   revisions: Buffer;
@@ -109,10 +129,38 @@ interface Lock {
 }
 
 /**
+ * Inserts accepted records with the sequences from `lock.nextSequence` on, their keys first: the
+ * unique key is the backstop.
+ */
+export async function insertAccepted(
+  tx: Tx,
+  carrierId: string,
+  kind: RecordKind,
+  lock: { nextSequence: bigint; ingestTime: Micros },
+  records: readonly AppendRecord[],
+): Promise<void> {
+  if (records.length === 0) return;
+  const identity = {
+    recordIds: textArray(records.map((r) => r.recordId)),
+    recordDates: dateArray(records.map((r) => r.recordDate)),
+    revisions: int4Array(records.map((r) => r.revision)),
+  };
+  const keys = sql`
+    INSERT INTO ${sql.table(kind.keys)} (carrier_id, record_id, record_date, revision, content_hash, party_hash, sequence, ingest_time)
+    SELECT c.carrier_id, unnest(${identity.recordIds}::text[]), unnest(${identity.recordDates}::date[]), unnest(${identity.revisions}::int4[]),
+           unnest(${int8Array(records.map((r) => keptHash(r, r.contentHash)))}::int8[]), unnest(${int8Array(records.map((r) => keptHash(r, r.partyHash)))}::int8[]),
+           generate_series(${lock.nextSequence}::int8, ${lock.nextSequence + BigInt(records.length - 1)}::int8),
+           ${isoFromMicros(lock.ingestTime)}::timestamptz
+    FROM carrier c WHERE c.carrier_id = ${carrierId}`;
+  const insertRows = kind === CDR ? insertCdrRows : insertDurationRows;
+  await together([insertAll(tx, keys, records.length), insertRows(tx, carrierId, lock, records, identity)]);
+}
+
+/**
  * Inserts durations with the sequences from `lock.nextSequence` on. Columns go as binary arrays:
  * see bench/RESULTS.md for the strategies compared.
  */
-export async function insertDurationRows(
+async function insertDurationRows(
   tx: Tx,
   carrierId: string,
   lock: Lock,
@@ -143,7 +191,7 @@ export async function insertDurationRows(
 }
 
 /** Inserts call detail records and their parts with the sequences from `lock.nextSequence` on. */
-export async function insertCdrRows(
+async function insertCdrRows(
   tx: Tx,
   carrierId: string,
   lock: Lock,
@@ -223,17 +271,17 @@ async function inheritVoidedDuration(tx: Tx, carrierId: string, lock: Lock, coun
     UPDATE duration_record v SET start_time = COALESCE(p.start_time, v.start_time), direction = p.direction,
       phone_number = COALESCE(p.phone_number, v.phone_number), customer_id = COALESCE(p.customer_id, v.customer_id),
       trunk_id = COALESCE(p.trunk_id, v.trunk_id), part_index = p.part_index
-    FROM (${revisionsTakenBack("duration", carrierId, lock, count)}) p
+    FROM (${revisionsTakenBack(DURATION, carrierId, lock, count)}) p
     WHERE v.carrier_id = ${carrierId} AND v.sequence = p.void_sequence AND v.ingest_time = ${isoFromMicros(lock.ingestTime)}::timestamptz`;
 }
 
 // The newest revision below each VOID of this transaction.
-function revisionsTakenBack(kind: "cdr" | "duration", carrierId: string, lock: Lock, count: number) {
-  const record = sql.table(`${kind}_record`);
+function revisionsTakenBack(kind: RecordKind, carrierId: string, lock: Lock, count: number) {
+  const record = sql.table(kind.records);
   return sql`
     SELECT DISTINCT ON (void.sequence) void.sequence AS void_sequence, prior.*
     FROM ${record} void
-    JOIN ${sql.table(`${kind}_key`)} k ON k.carrier_id = void.carrier_id AND k.record_id = void.record_id AND k.record_date = void.record_date
+    JOIN ${sql.table(kind.keys)} k ON k.carrier_id = void.carrier_id AND k.record_id = void.record_id AND k.record_date = void.record_date
       AND k.revision < void.revision
     JOIN ${record} prior ON prior.carrier_id = k.carrier_id AND prior.sequence = k.sequence AND prior.ingest_time = k.ingest_time
     WHERE void.carrier_id = ${carrierId} AND void.entry_kind = ${EntryKind.VOID}
@@ -250,6 +298,6 @@ async function inheritVoided(tx: Tx, carrierId: string, lock: Lock, count: numbe
       direction = p.direction, phone_number = COALESCE(p.phone_number, v.phone_number), customer_id = COALESCE(p.customer_id, v.customer_id),
       trunk_id = COALESCE(p.trunk_id, v.trunk_id), dialog_call_id = COALESCE(p.dialog_call_id, v.dialog_call_id),
       correlation_id = COALESCE(p.correlation_id, v.correlation_id), quality_verdict = p.quality_verdict
-    FROM (${revisionsTakenBack("cdr", carrierId, lock, count)}) p
+    FROM (${revisionsTakenBack(CDR, carrierId, lock, count)}) p
     WHERE v.carrier_id = ${carrierId} AND v.sequence = p.void_sequence AND v.ingest_time = ${isoFromMicros(lock.ingestTime)}::timestamptz`;
 }

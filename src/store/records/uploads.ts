@@ -1,18 +1,20 @@
 import { type ExpressionBuilder, type Selectable, sql } from "kysely";
-import { UNREAD_ISSUES, Verdict, type VerdictCounts } from "../../domain/calls/verdict.ts";
+import { UNREAD_ISSUES, type VerdictCounts } from "../../domain/calls/verdict.ts";
 import { TandemError } from "../../domain/errors.ts";
+import { CDR, type RecordKind } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import { Verdict } from "../../gen/tandem/type/v1/upload_pb.js";
 import { Tally, takePlace } from "../carriers/carrier-tally.ts";
 import { boolArray, int2Array, int8Array, textArray } from "../database/binary-array.ts";
 import { clockFrom } from "../database/clock-from.ts";
 import { type Found, run, type Tx } from "../database/database.ts";
 import { insertAll } from "../database/insert-all.ts";
-import { type Schema, UploadKind } from "../database/schema.ts";
+import type { Schema } from "../database/schema.ts";
 
 /** Names an upload. */
 export interface UploadKey {
   carrierId: string;
-  kind: UploadKind;
+  kind: RecordKind;
   uploadId: string;
 }
 
@@ -81,7 +83,7 @@ async function takeUpload(tx: Tx, key: UploadKey, acknowledgedOffset: bigint): P
     .updateTable("upload")
     .set({ writer_epoch: sql`writer_epoch + 1`, update_time: clockFrom("update_time") })
     .where("carrier_id", "=", key.carrierId)
-    .where("kind", "=", key.kind)
+    .where("kind", "=", key.kind.upload)
     .where("upload_id", "=", key.uploadId)
     .where("sealed", "=", false)
     .where("next_offset", ">=", acknowledgedOffset)
@@ -93,7 +95,7 @@ async function takeUpload(tx: Tx, key: UploadKey, acknowledgedOffset: bigint): P
 }
 
 async function createUpload(tx: Tx, key: UploadKey, mostOpen: number): Promise<void> {
-  const what = key.kind === UploadKind.CDRS ? Tally.OPEN_CDR_UPLOADS : Tally.OPEN_DURATION_UPLOADS;
+  const what = key.kind === CDR ? Tally.OPEN_CDR_UPLOADS : Tally.OPEN_DURATION_UPLOADS;
   const place = { what, most: mostOpen, count: () => countOpenUploads(tx, key) };
   if (!(await takePlace(tx, key.carrierId, place))) throw tooManyOpen(mostOpen);
   const now = sql<string>`clock_timestamp()`;
@@ -101,7 +103,7 @@ async function createUpload(tx: Tx, key: UploadKey, mostOpen: number): Promise<v
     .insertInto("upload")
     .values({
       carrier_id: key.carrierId,
-      kind: key.kind,
+      kind: key.kind.upload,
       upload_id: key.uploadId,
       next_offset: 0n,
       writer_epoch: 0n,
@@ -124,7 +126,7 @@ async function createUpload(tx: Tx, key: UploadKey, mostOpen: number): Promise<v
 
 async function countOpenUploads(tx: Tx, { carrierId, kind }: UploadKey): Promise<number> {
   const { rows } = await run(tx)<{ open: bigint }>`
-    SELECT count(*) AS open FROM upload WHERE carrier_id = ${carrierId} AND kind = ${kind} AND NOT sealed`;
+    SELECT count(*) AS open FROM upload WHERE carrier_id = ${carrierId} AND kind = ${kind.upload} AND NOT sealed`;
   return Number(rows[0]?.open ?? 0n);
 }
 
@@ -139,7 +141,7 @@ export async function readUpload(tx: Tx, key: UploadKey): Promise<UploadRow | un
     .selectFrom("upload")
     .selectAll()
     .where("carrier_id", "=", key.carrierId)
-    .where("kind", "=", key.kind)
+    .where("kind", "=", key.kind.upload)
     .where("upload_id", "=", key.uploadId);
   const {
     rows: [row],
@@ -154,10 +156,10 @@ export async function readUpload(tx: Tx, key: UploadKey): Promise<UploadRow | un
 export async function listUploads(
   tx: Tx,
   carrierId: string,
-  kind: UploadKind,
+  kind: RecordKind,
   options: { sealed?: boolean; after?: { createTime: Micros; uploadId: string }; limit: number },
 ): Promise<UploadRow[]> {
-  let query = tx.selectFrom("upload").selectAll().where("carrier_id", "=", carrierId).where("kind", "=", kind);
+  let query = tx.selectFrom("upload").selectAll().where("carrier_id", "=", carrierId).where("kind", "=", kind.upload);
   if (options.sealed !== undefined) query = query.where("sealed", "=", options.sealed);
   if (options.after) {
     const { createTime, uploadId } = options.after;
@@ -184,7 +186,7 @@ export async function advanceUpload(
     .updateTable("upload")
     .set({ next_offset: batch.firstOffset + BigInt(batch.count) })
     .where("carrier_id", "=", batch.carrierId)
-    .where("kind", "=", batch.kind)
+    .where("kind", "=", batch.kind.upload)
     .where("upload_id", "=", batch.uploadId)
     .where("next_offset", "=", batch.firstOffset)
     .where("writer_epoch", "=", batch.writerEpoch)
@@ -207,7 +209,7 @@ export async function countUpload(
       conflict = conflict + ${counts.conflict}, superseded = superseded + ${counts.superseded}, rejected = rejected + ${counts.rejected},
       quarantined = quarantined + ${counts.quarantined}, stored_rejects = stored_rejects + ${added.storedRejects},
       connected_duration_ms = connected_duration_ms + ${String(added.connectedMs)}::numeric, update_time = ${isoFromMicros(now)}::timestamptz
-    WHERE carrier_id = ${key.carrierId} AND kind = ${key.kind} AND upload_id = ${key.uploadId}`;
+    WHERE carrier_id = ${key.carrierId} AND kind = ${key.kind.upload} AND upload_id = ${key.uploadId}`;
 }
 
 /** Stores the verdicts and content hashes of batches, of one upload or more. */
@@ -219,7 +221,7 @@ export async function insertUploadBatches(
 ): Promise<void> {
   const rows = batches.map(({ uploadId, firstOffset, verdicts, hashes }) => ({
     carrier_id: carrierId,
-    kind,
+    kind: kind.upload,
     upload_id: uploadId,
     first_offset: firstOffset,
     record_count: verdicts.length,
@@ -242,7 +244,7 @@ export async function readUploadBatches(
     .selectFrom("upload_batch")
     .select(["first_offset", "verdicts", "hashes"])
     .where("carrier_id", "=", key.carrierId)
-    .where("kind", "=", key.kind)
+    .where("kind", "=", key.kind.upload)
     .where("upload_id", "=", key.uploadId)
     .where("first_offset", "<", end)
     .where(sql<boolean>`first_offset + record_count > ${start}`)
@@ -257,7 +259,7 @@ export async function insertRejects(tx: Tx, key: UploadKey, rejects: readonly Re
   if (rejects.length === 0) return;
   const query = sql`
     INSERT INTO upload_reject (carrier_id, kind, upload_id, record_offset, record_id, verdict, issue, field_path, message, retryable, record_json, create_time)
-    SELECT c.carrier_id, ${key.kind}, ${key.uploadId}, r.*, ${isoFromMicros(now)}::timestamptz
+    SELECT c.carrier_id, ${key.kind.upload}, ${key.uploadId}, r.*, ${isoFromMicros(now)}::timestamptz
     FROM carrier c CROSS JOIN unnest(${int8Array(rejects.map((r) => r.recordOffset))}::int8[], ${textArray(rejects.map((r) => r.recordId))}::text[],
                 ${int2Array(rejects.map((r) => r.verdict))}::int2[], ${int2Array(rejects.map((r) => r.issue))}::int2[],
                 ${textArray(rejects.map((r) => r.fieldPath))}::text[], ${textArray(rejects.map((r) => r.message))}::text[],
@@ -276,7 +278,7 @@ export async function readRejects(
     .selectFrom("upload_reject")
     .selectAll()
     .where("carrier_id", "=", key.carrierId)
-    .where("kind", "=", key.kind)
+    .where("kind", "=", key.kind.upload)
     .where("upload_id", "=", key.uploadId)
     .where("record_offset", ">=", range.start);
   if (range.end !== undefined) query = query.where("record_offset", "<", range.end);
@@ -291,7 +293,7 @@ function unreadRejects(eb: ExpressionBuilder<Schema, "upload">, key: UploadKey) 
     .selectFrom("upload_reject")
     .select(sql<number>`1`.as("unread"))
     .where("carrier_id", "=", key.carrierId)
-    .where("kind", "=", key.kind)
+    .where("kind", "=", key.kind.upload)
     .where("upload_id", "=", key.uploadId)
     .where("verdict", "=", Verdict.REJECTED)
     .where("issue", "in", UNREAD_ISSUES);
@@ -315,7 +317,7 @@ export async function finishUpload(
       update_time: clockFrom("update_time"),
     })
     .where("carrier_id", "=", key.carrierId)
-    .where("kind", "=", key.kind)
+    .where("kind", "=", key.kind.upload)
     .where("upload_id", "=", key.uploadId)
     .where("writer_epoch", "=", expected.writerEpoch)
     .where("next_offset", "=", expected.finalOffset)

@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { addDays, isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import type { DatedPeriod, UsagePeriod } from "../../domain/usage/scope.ts";
 import { sumsOfTotals, totalsOfSums, type UsageTotals } from "../../domain/usage/totals.ts";
+import type { DatedPeriod, UsagePeriod } from "../../domain/usage/usage-scope.ts";
 import { int8Array, textArray } from "../database/binary-array.ts";
 import { run, type Tx } from "../database/database.ts";
 import { readZoneDays } from "../zone-days/zone-days.ts";

@@ -1,14 +1,10 @@
 import { type RawBuilder, sql } from "kysely";
+import { CARRIER_SIDE, PLATFORM_SIDE } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import type { ChangedCall, ChangedLine, RestatedRecord } from "../../domain/usage/restating.ts";
-import type { DatedPeriod } from "../../domain/usage/scope.ts";
-import {
-  type PartTotals,
-  sumsOfTotals,
-  totalsOfSums,
-  type UsagePart,
-  type UsageTotals,
-} from "../../domain/usage/totals.ts";
+import { type PartTotals, sumsOfTotals, totalsOfSums, type UsageTotals } from "../../domain/usage/totals.ts";
+import type { DatedPeriod } from "../../domain/usage/usage-scope.ts";
+import type { UsagePart } from "../../gen/tandem/platform/v1/usage_pb.js";
 import { dateArray, int2Array, textArray } from "../database/binary-array.ts";
 import { run, type Tx } from "../database/database.ts";
 import { insertAll } from "../database/insert-all.ts";
@@ -314,14 +310,14 @@ function changedCall(row: CallRow): ChangedCall & { updateTime: Micros } {
   const carrierId = row.carrierId;
   const records: RestatedRecord[] = row.carrierRecordIds.map((recordId, index) => ({
     carrierId,
-    side: 2,
+    side: CARRIER_SIDE,
     recordId,
     recordDate: row.carrierRecordDates[index] ?? "",
     revision: row.carrierRevisions[index] ?? 1,
   }));
-  if (row.side === 1) {
+  if (row.side === PLATFORM_SIDE) {
     const { recordId, recordDate, revision } = row;
-    records.unshift({ carrierId, side: 1, recordId, recordDate, revision });
+    records.unshift({ carrierId, side: PLATFORM_SIDE, recordId, recordDate, revision });
   }
   return { ...lineKey(row), status: row.status, records, arrivalTime: row.arrivalTime, updateTime: row.updateTime };
 }

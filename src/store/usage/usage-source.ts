@@ -1,7 +1,8 @@
 import { type RawBuilder, sql } from "kysely";
+import { PLATFORM_SIDE } from "../../domain/record-kind.ts";
 import { isoFromMicros } from "../../domain/time/instant.ts";
-import type { DatedPeriod, UsageFilter, UsagePeriod } from "../../domain/usage/scope.ts";
-import { UsagePart } from "../../domain/usage/totals.ts";
+import type { DatedPeriod, UsageFilter, UsagePeriod } from "../../domain/usage/usage-scope.ts";
+import { UsagePart } from "../../gen/tandem/platform/v1/usage_pb.js";
 import { dateArray, int4Array, textArray } from "../database/binary-array.ts";
 import { dayOf } from "../zone-days/zone-days.ts";
 
@@ -9,7 +10,8 @@ import { dayOf } from "../zone-days/zone-days.ts";
 // judged and attributed now, and of the lines of closed periods. Everything that tells or keeps
 // usage reads it from here, so that a query, an export and a closing never count differently.
 //
-//   usage_date, phone_number, direction, country_code, carrier_id   the finest grouping that is kept; '' where there is none
+//   usage_date, phone_number, direction, country_code, carrier_id
+//                    the finest grouping that is kept; '' where there is none
 //   other_number     null in closed lines, which are not kept by the other party
 //   part             a UsagePart
 //   attempts, answered, connected_ms, billed_count, billed_s, unmeasured
@@ -60,9 +62,9 @@ export const NO_FILTER: UsageFilter = { phoneNumbers: [], direction: 0, countryC
 const PART = sql`
   CASE WHEN r.status IN (1, 2, 3) THEN ${sql.lit(UsagePart.AGREED)}
        WHEN r.status IN (4, 5) THEN ${sql.lit(UsagePart.DISPUTED)}
-       WHEN r.status IN (6, 10) AND r.side = 1 THEN ${sql.lit(UsagePart.UNCONFIRMED)}
-       WHEN r.status = 11 AND r.side = 1 THEN ${sql.lit(UsagePart.PENDING)}
-       WHEN r.status = 13 AND r.side = 1 THEN ${sql.lit(UsagePart.NOT_REPORTED)}
+       WHEN r.status IN (6, 10) AND r.side = ${sql.lit(PLATFORM_SIDE)} THEN ${sql.lit(UsagePart.UNCONFIRMED)}
+       WHEN r.status = 11 AND r.side = ${sql.lit(PLATFORM_SIDE)} THEN ${sql.lit(UsagePart.PENDING)}
+       WHEN r.status = 13 AND r.side = ${sql.lit(PLATFORM_SIDE)} THEN ${sql.lit(UsagePart.NOT_REPORTED)}
        WHEN r.status = 7 THEN ${sql.lit(UsagePart.CARRIER_ONLY)} END`;
 
 /** Whether the call was answered: by the side whose duration counts. */

@@ -1,9 +1,11 @@
 import { createHash } from "node:crypto";
 import { type RawBuilder, sql } from "kysely";
+import type { Stated } from "../../domain/enum-values.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import type { ReportedCell } from "../../domain/usage/reporting.ts";
-import { type DatedPeriod, UsageDimension, type UsageFilter } from "../../domain/usage/scope.ts";
-import { addParts, type PartTotals, USAGE_PARTS, UsagePart, type UsageTotals } from "../../domain/usage/totals.ts";
+import { addParts, type PartTotals, USAGE_PARTS, type UsageTotals } from "../../domain/usage/totals.ts";
+import type { DatedPeriod, UsageFilter } from "../../domain/usage/usage-scope.ts";
+import { UsageDimension, UsagePart } from "../../gen/tandem/platform/v1/usage_pb.js";
 import { run, type Tx } from "../database/database.ts";
 import { type PeriodVersion, usageRelation } from "./usage-source.ts";
 
@@ -15,7 +17,7 @@ export interface UsageQuery {
   readonly period: DatedPeriod;
   readonly filter: UsageFilter;
   /** At least one. Not OTHER_PARTY with versions: closed lines do not have it. */
-  readonly groupBy: readonly UsageDimension[];
+  readonly groupBy: readonly Stated<UsageDimension>[];
   readonly versions: readonly PeriodVersion[];
   readonly otherParty: OtherPartyView;
 }
@@ -39,13 +41,13 @@ export interface UsageGroup {
 }
 
 /** What a column of a group's key holds. */
-export type KeyColumn = UsageDimension | "OTHER_PARTY_KEY";
+export type KeyColumn = Stated<UsageDimension> | "OTHER_PARTY_KEY";
 
 /**
  * The columns of a group's key, by which groups are ordered: the dimensions, and after OTHER_PARTY
  * what tells equal masked numbers apart.
  */
-export function keyColumns(groupBy: readonly UsageDimension[]): KeyColumn[] {
+export function keyColumns(groupBy: readonly Stated<UsageDimension>[]): KeyColumn[] {
   return groupBy.flatMap((dimension): KeyColumn[] =>
     dimension === UsageDimension.OTHER_PARTY ? [dimension, "OTHER_PARTY_KEY"] : [dimension],
   );
@@ -183,7 +185,7 @@ function groupsOf({ period, filter, groupBy, versions, otherParty }: UsageQuery)
       GROUP BY ${sql.join(names)}) k`;
 }
 
-const RAW_COLUMNS: Readonly<Record<UsageDimension, RawBuilder<unknown>>> = {
+const RAW_COLUMNS: Readonly<Record<Stated<UsageDimension>, RawBuilder<unknown>>> = {
   [UsageDimension.DAY]: sql`u.usage_date`,
   [UsageDimension.NUMBER]: sql`u.phone_number`,
   [UsageDimension.DIRECTION]: sql`u.direction`,

@@ -1,4 +1,6 @@
-import { type AuditBreak, AuditBreakKind, ChainCheck } from "../../domain/privacy/audit-chain.ts";
+import type { Stated } from "../../domain/enum-values.ts";
+import { type AuditBreak, ChainCheck } from "../../domain/privacy/audit-chain.ts";
+import { AuditBreakKind } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { type ChainEnds, listAuditEvents, listChains, readChainEnds } from "../audit/audit-events.ts";
 import { PLATFORM_CHAIN } from "../audit/audit-log.ts";
 import { type Database, systemTransaction } from "../database/database.ts";
@@ -72,11 +74,11 @@ export async function verifyAuditChains(db: Database, signal: AbortSignal): Prom
   return findings;
 }
 
-const BREAK_NAMES: Record<AuditBreakKind, string> = {
-  1: "changed content",
-  2: "a broken link",
-  3: "a gap",
-  4: "another hash than expected",
+const BREAK_NAMES: Record<Stated<AuditBreakKind>, string> = {
+  [AuditBreakKind.CONTENT]: "changed content",
+  [AuditBreakKind.LINK]: "a broken link",
+  [AuditBreakKind.GAP]: "a gap",
+  [AuditBreakKind.EXPECTED_HASH]: "another hash than expected",
 };
 
 async function verifyBetween(

@@ -1,7 +1,8 @@
 import { sql } from "kysely";
-import { addDays } from "../../domain/time/instant.ts";
+import { FeedId } from "../../domain/feed-id.ts";
+import { RECORD_KINDS, type RecordKind } from "../../domain/record-kind.ts";
 import { run, type Tx } from "../database/database.ts";
-import { Feed, UploadKind } from "../database/schema.ts";
+import { type Days, listPartitions } from "../database/partitions.ts";
 import { EntryKind } from "../records/record-rows.ts";
 import { readPage, readSystemPage, type Verification } from "./verification.ts";
 
@@ -15,15 +16,10 @@ const MAX_SEQUENCE = 2n ** 63n - 1n;
 const EXAMPLES = 10;
 
 const ENTRY_TABLES = [
-  { feed: Feed.NUMBERS, name: "numbers", table: "number_entry", keys: undefined },
-  { feed: Feed.CDRS, name: "cdrs", table: "cdr_record", keys: "cdr_key" },
-  { feed: Feed.DISCREPANCIES, name: "discrepancies", table: "discrepancy_entry", keys: undefined },
-  { feed: Feed.DURATIONS, name: "durations", table: "duration_record", keys: "duration_key" },
-] as const;
-
-const KEY_TABLES = [
-  { kind: UploadKind.CDRS, feed: Feed.CDRS, keys: "cdr_key", table: "cdr_record" },
-  { kind: UploadKind.DURATIONS, feed: Feed.DURATIONS, keys: "duration_key", table: "duration_record" },
+  { feed: FeedId.NUMBERS, name: "numbers", table: "number_entry", keys: undefined },
+  { feed: FeedId.CDRS, name: "cdrs", table: "cdr_record", keys: "cdr_key" },
+  { feed: FeedId.DISCREPANCIES, name: "discrepancies", table: "discrepancy_entry", keys: undefined },
+  { feed: FeedId.DURATIONS, name: "durations", table: "duration_record", keys: "duration_key" },
 ] as const;
 
 /** The ids of carriers, after one. */
@@ -79,7 +75,7 @@ interface EntryPage {
 async function readEntryPage(
   tx: Tx,
   carrierId: string,
-  { feed, table }: { feed: Feed; table: string },
+  { feed, table }: { feed: FeedId; table: string },
   from: bigint,
   until: bigint,
 ): Promise<EntryPage | undefined> {
@@ -119,7 +115,7 @@ async function verifyPageKeys(
   page: EntryPage,
 ): Promise<void> {
   const { carrierId, report } = verification;
-  const [oldestKeyDay] = await listKeyWeeks(verification, keys);
+  const oldestKeyDay = (await listKeyDays(verification, keys))[0]?.start;
   if (oldestKeyDay === undefined) return;
   const strays = await readPage(verification, async (tx) => {
     const { rows } = await run(tx)<{ sequence: bigint }>`
@@ -142,10 +138,10 @@ async function verifyPageKeys(
  * quarantine.
  */
 export async function verifyKeys(verification: Verification): Promise<void> {
-  for (const entries of KEY_TABLES) {
-    for (const week of await listKeyWeeks(verification, entries.keys)) {
+  for (const entries of RECORD_KINDS) {
+    for (const days of await listKeyDays(verification, entries.keys)) {
       let after: KeyPosition | undefined = { recordId: "", recordDate: "0001-01-01", revision: 0 };
-      while (after) after = await verifyKeyPage(verification, entries, week, after);
+      while (after) after = await verifyKeyPage(verification, entries, days, after);
     }
   }
 }
@@ -158,12 +154,12 @@ interface KeyPosition {
 
 async function verifyKeyPage(
   verification: Verification,
-  entries: (typeof KEY_TABLES)[number],
-  week: string,
+  entries: RecordKind,
+  days: Days,
   after: KeyPosition,
 ): Promise<KeyPosition | undefined> {
   const { carrierId, report } = verification;
-  const rows = await readPage(verification, (tx) => readKeyPage(tx, carrierId, entries, week, after));
+  const rows = await readPage(verification, (tx) => readKeyPage(tx, carrierId, entries, days, after));
   for (const row of rows) {
     const identity = `${entries.keys}: ${row.recordDate}/${row.recordId}#${row.revision}`;
     if (row.lost) report("KEY_WITHOUT_ROW", `${identity}, sequence ${row.sequence}`);
@@ -177,14 +173,14 @@ async function verifyKeyPage(
 async function readKeyPage(
   tx: Tx,
   carrierId: string,
-  { kind, feed, keys, table }: (typeof KEY_TABLES)[number],
-  week: string,
+  { upload, feed, keys, records }: RecordKind,
+  days: Days,
   after: KeyPosition,
 ) {
   const { rows } = await run(tx)<KeyPosition & { sequence: bigint; position: bigint; lost: boolean; aside: boolean }>`
     WITH page AS MATERIALIZED (
       SELECT record_id, record_date, revision, sequence, ingest_time FROM ${sql.table(keys)}
-      WHERE carrier_id = ${carrierId} AND record_date >= ${sql.lit(week)}::date AND record_date < ${sql.lit(addDays(week, 7))}::date
+      WHERE carrier_id = ${carrierId} AND record_date >= ${sql.lit(days.start)}::date AND record_date < ${sql.lit(days.end)}::date
         AND (record_id, record_date, revision) > (${after.recordId}, ${after.recordDate}::date, ${after.revision}::int4)
       ORDER BY record_id, record_date, revision LIMIT ${PAGE}
     ), checked AS (
@@ -193,11 +189,11 @@ async function readKeyPage(
       FROM page p
       JOIN feed_head h ON h.carrier_id = ${carrierId} AND h.feed = ${feed}
       LEFT JOIN LATERAL (
-        SELECT r.sequence FROM ${sql.table(table)} r
+        SELECT r.sequence FROM ${sql.table(records)} r
         WHERE r.carrier_id = ${carrierId} AND r.sequence = p.sequence AND r.ingest_time = p.ingest_time
           AND r.record_id = p.record_id AND r.record_date = p.record_date AND r.revision = p.revision LIMIT 1) r ON true
       LEFT JOIN LATERAL (
-        SELECT q.record_id FROM quarantine q WHERE q.carrier_id = ${carrierId} AND q.kind = ${kind}
+        SELECT q.record_id FROM quarantine q WHERE q.carrier_id = ${carrierId} AND q.kind = ${upload}
           AND q.record_id = p.record_id AND q.record_date = p.record_date AND q.revision = p.revision LIMIT 1) q ON true
     )
     SELECT record_id, record_date, revision, sequence, position, lost, aside FROM checked
@@ -205,17 +201,9 @@ async function readKeyPage(
   return rows;
 }
 
-/** The first days of the weeks that keys are kept of, by their partitions. */
-export async function listKeyWeeks(verification: Verification, keys: string): Promise<string[]> {
-  const { rows } = await readPage(
-    verification,
-    async (tx) =>
-      await run(tx)<{ week: string }>`
-        SELECT to_date(right(child.relname, 8), 'YYYYMMDD') AS week FROM pg_inherits i
-        JOIN pg_class child ON child.oid = i.inhrelid JOIN pg_class parent ON parent.oid = i.inhparent
-        WHERE parent.relname = ${keys} AND parent.relnamespace = current_schema()::regnamespace ORDER BY 1`,
-  );
-  return rows.map((row) => row.week);
+/** The days of each partition that keys are kept in, the oldest first. */
+export function listKeyDays(verification: Verification, keys: string): Promise<Days[]> {
+  return readPage(verification, (tx) => listPartitions(tx, [keys]));
 }
 
 /**
@@ -223,7 +211,7 @@ export async function listKeyWeeks(verification: Verification, keys: string): Pr
  * retention has come.
  */
 export async function findOldestKeyDay(verification: Verification, keys: string): Promise<string | undefined> {
-  const [week] = await listKeyWeeks(verification, keys);
+  const week = (await listKeyDays(verification, keys))[0]?.start;
   const { rows } = await readSystemPage(verification, (tx) =>
     run(tx, tx.selectFrom("retention_state").select("keys_from").where("carrier_id", "=", verification.carrierId)),
   );

@@ -1,7 +1,7 @@
 import { sql } from "kysely";
+import { FeedId } from "../../domain/feed-id.ts";
 import { maskLastDigits } from "../../domain/privacy/masking.ts";
 import { run, type Tx } from "../database/database.ts";
-import { Feed } from "../database/schema.ts";
 import { type FindingCheck, readPage, readSystemPage, type Verification } from "./verification.ts";
 
 const PAGE = 5_000;
@@ -57,7 +57,7 @@ async function readNumberPage(tx: Tx, carrierId: string, after: string) {
             WHERE n.carrier_id = ${carrierId} AND n.phone_number = p.phone_number AND n.sequence > p.revision OFFSET 0)
           AS wrong,
         count(*) OVER () = ${PAGE} AND row_number() OVER (ORDER BY p.phone_number) = ${PAGE} AS is_last
-      FROM page p JOIN feed_head h ON h.carrier_id = ${carrierId} AND h.feed = ${Feed.NUMBERS}
+      FROM page p JOIN feed_head h ON h.carrier_id = ${carrierId} AND h.feed = ${FeedId.NUMBERS}
       LEFT JOIN LATERAL (
         SELECT e.sequence FROM number_entry e
         WHERE e.carrier_id = ${carrierId} AND e.sequence = p.revision AND e.phone_number = p.phone_number LIMIT 1) e ON true

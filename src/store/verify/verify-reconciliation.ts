@@ -1,10 +1,12 @@
 import { sql } from "kysely";
+import { FeedId } from "../../domain/feed-id.ts";
+import { PLATFORM_SIDE, RECORD_KINDS, type RecordKind } from "../../domain/record-kind.ts";
 import { addDays } from "../../domain/time/instant.ts";
 import { run, type Tx } from "../database/database.ts";
-import { Feed } from "../database/schema.ts";
+import type { Days } from "../database/partitions.ts";
 import { readReconcilePosition } from "../reconciliation/reconcile-progress.ts";
 import { readPage, readSystemPage, type Verification } from "./verification.ts";
-import { findOldestKeyDay, listKeyWeeks } from "./verify-feeds.ts";
+import { findOldestKeyDay, listKeyDays } from "./verify-feeds.ts";
 
 const PAGE = 5_000n;
 /** How many examples of one day are told. */
@@ -46,7 +48,7 @@ async function verifyResultPage(
   const { carrierId, report } = verification;
   const rows = await readPage(verification, (tx) => readResultPage(tx, carrierId, oldest, after));
   for (const row of rows) {
-    const name = `${row.side === 1 ? "platform" : "carrier"} ${row.recordDate}/${row.recordId}`;
+    const name = `${row.side === PLATFORM_SIDE ? "platform" : "carrier"} ${row.recordDate}/${row.recordId}`;
     if (row.untold) report("RESULT_WITHOUT_ENTRY", `${name}, sequence ${row.sequence ?? null}`);
     if (row.groundless) report("RESULT_WITHOUT_RECORD", name);
   }
@@ -79,7 +81,7 @@ async function readResultPage(
         (p.discrepancy_id IS NULL) <> (p.sequence IS NULL) OR COALESCE(p.sequence >= h.earliest_sequence, false) AND NOT EXISTS (
           SELECT FROM discrepancy_entry e WHERE e.carrier_id = ${carrierId} AND e.sequence = p.sequence
             AND e.discrepancy_id = p.discrepancy_id AND e.ingest_time = p.update_time OFFSET 0) AS untold,
-        p.side = 1 AND p.record_date >= ${oldest.cdr}::date AND NOT EXISTS (
+        p.side = ${sql.lit(PLATFORM_SIDE)} AND p.record_date >= ${oldest.cdr}::date AND NOT EXISTS (
           SELECT FROM cdr_key k WHERE k.carrier_id = ${carrierId} AND k.record_id = p.record_id AND k.record_date = p.record_date
             AND k.revision = p.revision OFFSET 0)
         OR EXISTS (
@@ -87,17 +89,12 @@ async function readResultPage(
           WHERE n.record_date >= ${oldest.duration}::date AND NOT EXISTS (
             SELECT FROM duration_key k WHERE k.carrier_id = ${carrierId} AND k.record_id = n.record_id AND k.record_date = n.record_date
               AND k.revision = n.revision OFFSET 0)) AS groundless
-      FROM page p JOIN feed_head h ON h.carrier_id = ${carrierId} AND h.feed = ${Feed.DISCREPANCIES}
+      FROM page p JOIN feed_head h ON h.carrier_id = ${carrierId} AND h.feed = ${FeedId.DISCREPANCIES}
     )
     SELECT side, record_id, record_date, sequence, position, untold, groundless FROM checked
     WHERE untold OR groundless OR position = total ORDER BY position`;
   return rows;
 }
-
-const SIDES = [
-  { keys: "cdr_key", records: "cdr_record", start: "invite_time", feed: Feed.CDRS, of: "cdr" },
-  { keys: "duration_key", records: "duration_record", start: "start_time", feed: Feed.DURATIONS, of: "duration" },
-] as const;
 
 /**
  * Each record that was judged: its newest revision is in exactly one result, unless its minutes are
@@ -107,27 +104,27 @@ export async function verifyJudged(verification: Verification): Promise<void> {
   const { carrierId } = verification;
   const isReconciled = await readPage(verification, (tx) => readReconcilePosition(tx, carrierId));
   if (!isReconciled) return;
-  for (const side of SIDES) {
-    for (const week of await listKeyWeeks(verification, side.keys)) {
-      const days = await readPage(verification, (tx) => listDays(tx, carrierId, side.keys, week));
-      for (const day of days) await verifyJudgedDay(verification, side, day);
+  for (const kind of RECORD_KINDS) {
+    for (const span of await listKeyDays(verification, kind.keys)) {
+      const days = await readPage(verification, (tx) => listDays(tx, carrierId, kind.keys, span));
+      for (const day of days) await verifyJudgedDay(verification, kind, day);
     }
   }
 }
 
-async function listDays(tx: Tx, carrierId: string, keys: string, week: string): Promise<string[]> {
+async function listDays(tx: Tx, carrierId: string, keys: string, { start, end }: Days): Promise<string[]> {
   const { rows } = await run(tx)<{ day: string }>`
     SELECT DISTINCT record_date AS day FROM ${sql.table(keys)}
-    WHERE carrier_id = ${carrierId} AND record_date >= ${sql.lit(week)}::date AND record_date < ${sql.lit(addDays(week, 7))}::date
+    WHERE carrier_id = ${carrierId} AND record_date >= ${sql.lit(start)}::date AND record_date < ${sql.lit(end)}::date
     ORDER BY 1`;
   return rows.map(({ day }) => day);
 }
 
-async function verifyJudgedDay(verification: Verification, side: (typeof SIDES)[number], day: string): Promise<void> {
+async function verifyJudgedDay(verification: Verification, kind: RecordKind, day: string): Promise<void> {
   const { carrierId, report } = verification;
-  const rows = await readSystemPage(verification, (tx) => readMisplaced(tx, carrierId, side, day));
+  const rows = await readSystemPage(verification, (tx) => readMisplaced(tx, carrierId, kind, day));
   for (const { recordId, results } of rows)
-    report("RECORD_NOT_IN_ONE_RESULT", `${side.of} ${day}/${recordId}: in ${results}`);
+    report("RECORD_NOT_IN_ONE_RESULT", `${kind.name} ${day}/${recordId}: in ${results}`);
 }
 
 // Keys and names are counted together, and not joined: a join of what the planner takes for few
@@ -136,19 +133,19 @@ async function verifyJudgedDay(verification: Verification, side: (typeof SIDES)[
 async function readMisplaced(
   tx: Tx,
   carrierId: string,
-  { keys, records, start, feed, of }: (typeof SIDES)[number],
+  { name, side, keys, records, start, feed }: RecordKind,
   day: string,
 ): Promise<{ recordId: string; results: bigint }[]> {
   const named =
-    of === "cdr"
+    side === PLATFORM_SIDE
       ? sql`SELECT record_id, NULL::int8 AS sequence, 1 AS results FROM call_result
-          WHERE carrier_id = ${carrierId} AND record_date = ${day}::date AND side = 1 AND NOT is_merged`
+          WHERE carrier_id = ${carrierId} AND record_date = ${day}::date AND side = ${sql.lit(PLATFORM_SIDE)} AND NOT is_merged`
       : sql`SELECT n.record_id, NULL::int8 AS sequence, 1 AS results
           FROM call_result r CROSS JOIN LATERAL unnest(r.carrier_record_ids, r.carrier_record_dates) AS n(record_id, record_date)
           WHERE r.carrier_id = ${carrierId} AND NOT r.is_merged AND n.record_date = ${day}::date
             AND r.record_date BETWEEN ${addDays(day, -DAYS_APART)}::date AND ${addDays(day, DAYS_APART)}::date`;
-  const position = sql.ref(`p.${of}_sequence`);
-  const epoch = sql.ref(`p.${of}_epoch`);
+  const position = sql.ref(`p.${name}_sequence`);
+  const epoch = sql.ref(`p.${name}_epoch`);
   const { rows } = await run(tx)<{ recordId: string; results: bigint }>`
     WITH tip AS MATERIALIZED (
       SELECT DISTINCT ON (record_id) record_id, sequence FROM ${sql.table(keys)}

@@ -1,3 +1,5 @@
+import { sql } from "kysely";
+import { CDR, DURATION } from "../../domain/record-kind.ts";
 import { Tally } from "../carriers/carrier-tally.ts";
 import { run, type Tx } from "../database/database.ts";
 import { readPage, type Verification } from "./verification.ts";
@@ -27,9 +29,9 @@ async function readTallies(tx: Tx, carrierId: string) {
       SELECT ${Tally.NUMBERS}::int2 AS what, count(*) AS counted FROM phone_number
       WHERE carrier_id = ${carrierId} AND state IN (1, 2)
       UNION ALL SELECT ${Tally.OPEN_DURATION_UPLOADS}::int2, count(*) FROM upload
-      WHERE carrier_id = ${carrierId} AND kind = 1 AND NOT sealed
+      WHERE carrier_id = ${carrierId} AND kind = ${sql.lit(DURATION.upload)} AND NOT sealed
       UNION ALL SELECT ${Tally.OPEN_CDR_UPLOADS}::int2, count(*) FROM upload
-      WHERE carrier_id = ${carrierId} AND kind = 2 AND NOT sealed
+      WHERE carrier_id = ${carrierId} AND kind = ${sql.lit(CDR.upload)} AND NOT sealed
       UNION ALL SELECT ${Tally.CONSUMERS}::int2, count(*) FROM cdr_consumer WHERE carrier_id = ${carrierId}
     ) c
     LEFT JOIN carrier_tally t ON t.carrier_id = ${carrierId} AND t.what = c.what

@@ -1,6 +1,6 @@
 import { addCounts, countVerdicts, type VerdictCounts } from "../../domain/calls/verdict.ts";
+import { kindOfUpload, type RecordKind } from "../../domain/record-kind.ts";
 import { run, type Tx } from "../database/database.ts";
-import type { UploadKind } from "../database/schema.ts";
 import { MAX_STORED_REJECTS, type UploadKey } from "../records/uploads.ts";
 import { readPage, type Verification } from "./verification.ts";
 
@@ -10,7 +10,7 @@ const BATCH_PAGE = 500;
 const KEPT_DAYS = 30;
 
 interface VerifiedUpload extends VerdictCounts {
-  kind: UploadKind;
+  kind: RecordKind;
   uploadId: string;
   nextOffset: bigint;
   storedRejects: number;
@@ -18,9 +18,11 @@ interface VerifiedUpload extends VerdictCounts {
   forgotten: boolean;
 }
 
+type UploadPlace = { readonly kind: RecordKind | undefined; readonly uploadId: string };
+
 /** Every upload's totals and offsets, held against its stored verdicts and rejects. */
 export async function verifyUploads(verification: Verification): Promise<void> {
-  let after = { kind: 0, uploadId: "" };
+  let after: UploadPlace = { kind: undefined, uploadId: "" };
   while (true) {
     const uploads = await readPage(verification, (tx) => readUploads(tx, verification.carrierId, after));
     for (const upload of uploads) if (!upload.forgotten) await verifyUpload(verification, upload);
@@ -30,13 +32,9 @@ export async function verifyUploads(verification: Verification): Promise<void> {
   }
 }
 
-async function readUploads(
-  tx: Tx,
-  carrierId: string,
-  after: { kind: number; uploadId: string },
-): Promise<VerifiedUpload[]> {
+async function readUploads(tx: Tx, carrierId: string, after: UploadPlace): Promise<VerifiedUpload[]> {
   const { rows } = await run(tx)<{
-    kind: UploadKind;
+    kind: number;
     uploadId: string;
     nextOffset: bigint;
     accepted: bigint;
@@ -52,10 +50,10 @@ async function readUploads(
     SELECT u.kind, u.upload_id, u.next_offset, u.accepted, u.duplicate, u.conflict, u.superseded, u.rejected, u.quarantined, u.stored_rejects,
       u.sealed AND u.seal_time < clock_timestamp() - make_interval(days => ${KEPT_DAYS}) AS forgotten,
       (SELECT count(*) FROM upload_reject r WHERE r.carrier_id = ${carrierId} AND r.kind = u.kind AND r.upload_id = u.upload_id) AS reject_rows
-    FROM upload u WHERE u.carrier_id = ${carrierId} AND (u.kind, u.upload_id) > (${after.kind}::int2, ${after.uploadId})
+    FROM upload u WHERE u.carrier_id = ${carrierId} AND (u.kind, u.upload_id) > (${after.kind?.upload ?? 0}::int2, ${after.uploadId})
     ORDER BY u.kind, u.upload_id LIMIT ${UPLOAD_PAGE}`;
   return rows.map((row) => ({
-    kind: row.kind,
+    kind: kindOfUpload(row.kind),
     uploadId: row.uploadId,
     nextOffset: row.nextOffset,
     accepted: Number(row.accepted),
@@ -72,7 +70,7 @@ async function readUploads(
 
 async function verifyUpload(verification: Verification, upload: VerifiedUpload): Promise<void> {
   const { report } = verification;
-  const name = `upload ${upload.uploadId} of kind ${upload.kind}`;
+  const name = `upload ${upload.uploadId} of kind ${upload.kind.upload}`;
   const { counts, end } = await countBatches(verification, upload, name);
   if (end !== upload.nextOffset)
     report("UPLOAD_OFFSETS", `${name}: its verdicts end at ${end}, it is committed to ${upload.nextOffset}`);
@@ -98,7 +96,7 @@ async function readBatchesFrom(tx: Tx, { carrierId, kind, uploadId }: UploadKey,
     .selectFrom("upload_batch")
     .select(["first_offset", "verdicts", "hashes"])
     .where("carrier_id", "=", carrierId)
-    .where("kind", "=", kind)
+    .where("kind", "=", kind.upload)
     .where("upload_id", "=", uploadId)
     .where("first_offset", ">=", from)
     .where("first_offset", "<", end)

@@ -2,6 +2,8 @@ import { e164Of, isE164, type Party } from "../../domain/calls/party.ts";
 import { countryOfNumber } from "../../domain/carriers/country.ts";
 import { numbersOfParty } from "../../domain/matching/number-keys.ts";
 import { isHiddenCaller } from "../../domain/numbers/spelling.ts";
+import { AttributionBasis } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
+import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
 import type { AttributionCandidate } from "./prepared.ts";
 import type { WireWriter } from "./wire-writer.ts";
 
@@ -20,11 +22,11 @@ export type PartyFields = Readonly<Record<keyof Parties, number>>;
 /** The numbers that may decide whose call it is, by the contract's order. */
 export function attributionCandidates(direction: number, parties: Parties): AttributionCandidate[] {
   const candidates: AttributionCandidate[] = [];
-  if (direction === INBOUND) addCandidate(candidates, Basis.CALLED, parties.called);
-  if (direction !== OUTBOUND) return candidates;
-  addCandidate(candidates, Basis.REDIRECTING, parties.redirecting);
-  addCandidate(candidates, Basis.ASSERTED, parties.asserted);
-  addCandidate(candidates, Basis.CALLING, parties.calling);
+  if (direction === Direction.INBOUND) addCandidate(candidates, AttributionBasis.CALLED, parties.called);
+  if (direction !== Direction.OUTBOUND) return candidates;
+  addCandidate(candidates, AttributionBasis.REDIRECTING, parties.redirecting);
+  addCandidate(candidates, AttributionBasis.ASSERTED, parties.asserted);
+  addCandidate(candidates, AttributionBasis.CALLING, parties.calling);
   return candidates;
 }
 
@@ -72,10 +74,6 @@ export function writeDerivedCountries(writer: WireWriter, parties: Parties, fiel
   }
 }
 
-const OUTBOUND = 1;
-const INBOUND = 2;
-/** The numbers of tandem.type.v1.AttributionBasis. */
-const Basis = { REDIRECTING: 1, ASSERTED: 2, CALLING: 3, CALLED: 4 } as const;
 const LENGTH_DELIMITED = 2;
 /** tandem.type.v1.Party.country_code */
 const COUNTRY_CODE_FIELD = 3;

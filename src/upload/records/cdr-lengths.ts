@@ -1,43 +1,7 @@
 import { create } from "@bufbuild/protobuf";
-import { type CallMoments, lengthsOf, type PhaseLengths } from "../../domain/calls/call-rules.ts";
-import {
-  type CallDetailRecord,
-  type CallLengths,
-  CallLengthsSchema,
-} from "../../gen/tandem/type/v1/call_detail_record_pb.js";
-import { momentsOf } from "./cdr-checks.ts";
-
-/** What follows from a record's times and lengths. */
-export interface CallFacts {
-  moments: CallMoments;
-  sent: PhaseLengths;
-  derived: PhaseLengths;
-  answered: boolean;
-  /** As sent, else as derived. */
-  setupDurationMs: bigint | undefined;
-  connectedDurationMs: bigint | undefined;
-}
-
-/** Reads a record's times and lengths, and derives what was not sent. */
-export function factsOf(message: CallDetailRecord): CallFacts {
-  const moments = momentsOf(message.times);
-  const { lengths } = message;
-  const derived = lengthsOf(moments);
-  const sent = {
-    setupMs: optionalNumber(lengths?.setupDurationMs),
-    ringMs: optionalNumber(lengths?.ringDurationMs),
-    connectedMs: optionalNumber(lengths?.connectedDurationMs),
-    totalMs: optionalNumber(lengths?.totalDurationMs),
-  };
-  return {
-    moments,
-    sent,
-    derived,
-    answered: message.times?.answerTime !== undefined,
-    setupDurationMs: lengths?.setupDurationMs ?? optionalMs(derived.setupMs),
-    connectedDurationMs: lengths?.connectedDurationMs ?? optionalMs(derived.connectedMs),
-  };
-}
+import type { PhaseLengths } from "../../domain/calls/call-rules.ts";
+import { optionalMs } from "../../domain/calls/cdr-facts.ts";
+import { type CallLengths, CallLengthsSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 
 /**
  * The lengths that are content: those that were sent and differ from what the times give. Undefined
@@ -79,11 +43,3 @@ const PHASE_OF = {
 } as const;
 type LengthName = keyof typeof PHASE_OF;
 const LENGTH_NAMES = Object.keys(PHASE_OF) as LengthName[];
-
-function optionalNumber(value: bigint | undefined): number | undefined {
-  return value === undefined ? undefined : Number(value);
-}
-
-function optionalMs(ms: number | undefined): bigint | undefined {
-  return ms !== undefined && Number.isSafeInteger(ms) ? BigInt(ms) : undefined;
-}

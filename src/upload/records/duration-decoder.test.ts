@@ -5,7 +5,7 @@ import { arbitraryMessage } from "../../../test/support/arbitrary-message.ts";
 import { fullDuration } from "../../../test/support/record-samples.ts";
 import { type CallDuration, CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { decodeDuration, writeDecodedContent } from "./duration-decoder.ts";
-import { encodeDurationContent } from "./durations.ts";
+import { encodeDurationContent } from "./duration-preparation.ts";
 import { WireWriter } from "./wire-writer.ts";
 
 describe("the decoder of durations", () => {

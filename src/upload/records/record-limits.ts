@@ -1,7 +1,7 @@
-import { type DescEnum, type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import { type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import { dayNumber } from "../../domain/calls/call-rules.ts";
 import type { RecordProblem } from "../../domain/calls/field-checks.ts";
-import { RecordIssue } from "../../domain/calls/verdict.ts";
+import { RecordIssue } from "../../gen/tandem/type/v1/upload_pb.js";
 import type { PreparedRecord } from "./prepared.ts";
 
 /** Largest record, bytes encoded. */
@@ -60,14 +60,6 @@ export function toldWarnings(...found: (RecordProblem | undefined)[]): RecordPro
 
 function joined(messages: readonly string[]): string {
   return messages.join("; ").slice(0, MAX_MESSAGE_UNITS).toWellFormed();
-}
-
-/** The highest value of an enum of the contract, whose values have no gaps. */
-export function lastValue(schema: DescEnum): number {
-  const last = schema.values.length - 1;
-  if (schema.values.some((value) => value.number < 0 || value.number > last))
-    throw new Error(`${schema.typeName} has gaps`);
-  return last;
 }
 
 // Its field before it, cut to what an outcome may hold.

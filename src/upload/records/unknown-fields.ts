@@ -1,6 +1,6 @@
 import type { DescMessage, Message } from "@bufbuild/protobuf";
 import type { RecordProblem } from "../../domain/calls/field-checks.ts";
-import { RecordIssue } from "../../domain/calls/verdict.ts";
+import { RecordIssue } from "../../gen/tandem/type/v1/upload_pb.js";
 
 /**
  * The warning for fields that this server does not know: it names the first message that has some.

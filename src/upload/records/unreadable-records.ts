@@ -1,5 +1,5 @@
 import { HashedContent, hashContent } from "../../domain/calls/record-hash.ts";
-import type { RecordKindEdge } from "../kind.ts";
+import type { RecordCodec } from "../record-codec.ts";
 import type { PrepareContext, PreparedRecord } from "./prepared.ts";
 import { refusedRecord } from "./record-limits.ts";
 import type { UnreadableRecord } from "./record-list.ts";
@@ -9,14 +9,14 @@ import type { UnreadableRecord } from "./record-list.ts";
  * what could be.
  */
 export function prepareUnreadable<Message>(
-  edge: Pick<RecordKindEdge<Message>, "identity" | "connectedDurationMs">,
+  codec: Pick<RecordCodec<Message>, "identity" | "connectedDurationMs">,
   context: PrepareContext,
   { problem, salvaged, bytes }: UnreadableRecord<Message>,
 ): PreparedRecord<unknown> {
-  const { recordId, recordDate, revision = 1, isVoid } = edge.identity(salvaged);
+  const { recordId, recordDate, revision = 1, isVoid } = codec.identity(salvaged);
   // Of its bytes: there is no content that could be listed.
   const contentHash = hashContent(context.hashSecret, HashedContent.UNREADABLE, bytes);
-  const connectedDurationMs = edge.connectedDurationMs(salvaged) ?? 0n;
+  const connectedDurationMs = codec.connectedDurationMs(salvaged) ?? 0n;
   return refusedRecord(
     { recordId, recordDate, revision, isVoid, contentHash, connectedDurationMs },
     problem,

@@ -1,32 +1,29 @@
 import type { ClockOffset } from "../facts.ts";
 import { MAX_ZONE_S, type Vote, ZONE_STEP_S } from "./clock-votes.ts";
 
-/** An offset needs so many votes, and so large a share of them. */
+/** An offset needs this many votes, and this share of them. */
 export const MIN_VOTES = 20;
 export const MIN_SHARE = 0.8;
-/** Or so many of calls whose lengths agree as well, and none against. */
+/** Or this many votes of calls whose lengths agree, with none against. */
 export const MIN_ALIKE = 5;
-/** A skew of less than this is what any two clocks have; telling of it would say nothing. */
+/** Any two clocks differ by less than this, so it is not told. */
 export const LEAST_SKEW_MS = 2_000;
-/**
- * What a window holds: nearer offsets need no second look to be found, and are told apart by many
- * votes only.
- */
+/** Offsets closer than the window pair without help, and need many votes to be told apart. */
 const WINDOW_S = 60;
-/** Two offsets of an hour are so far apart: nearer, they are one whose calls scatter. */
+/** Closer than this, two offsets are one whose calls scatter. */
 const APART_S = 5;
-/** None: nothing has to be shown of it. */
+/** No offset; it needs no evidence. */
 export const AS_WRITTEN: ClockOffset = { kind: "NONE", offsetMs: 0, pairCount: 0, ratio: 1 };
-/** Buckets on either side of a band's middle: with its own they are 1.5 s wide either way. */
+/** Buckets on either side of a band's middle; a band is 1.5 s wide either way. */
 export const BAND_S = 1;
 
 /**
- * What votes say, by second and ascending: an offset when at least 20 votes are there and 80 % of
- * them are within a few seconds of each other, or 5 of calls whose lengths agree and none
- * elsewhere. It is a multiple of 15 minutes and a rest; a rest of less than 2 s is none. Else a
- * zone shift alone, when 80 % of at least 20 are within 60 s of one. Where a clock was set there
- * may be two, each by the votes that the other does not explain. Bands are so much wider on either
- * side, seconds. Undefined: votes too few to say anything.
+ * The offset that votes show, by second and ascending. It needs 20 votes of which 80 % are within a
+ * few seconds of each other, or 5 of calls whose lengths agree and none elsewhere. It consists of a
+ * multiple of 15 minutes and a rest; a rest under 2 s is dropped. Otherwise a zone shift alone is
+ * shown by 80 % of at least 20 votes within 60 s. Where a clock was set there may be two offsets,
+ * each by the votes that the other does not explain. `slackS` widens the bands on either side.
+ * Undefined: too few votes.
  */
 export function judgeVotes(votes: readonly Vote[], slackS = BAND_S): ClockOffset | undefined {
   const total = votes.reduce((sum, { count }) => sum + count, 0);
@@ -34,22 +31,20 @@ export function judgeVotes(votes: readonly Vote[], slackS = BAND_S): ClockOffset
   return judgeBands(votes, slackS) ?? judgeZones(votes);
 }
 
-/** Whether a vote is for an offset, or so near to it that the window holds both. */
+/** Whether a vote is within the window around an offset. */
 export function isNear(seconds: number, offsetMs: number): boolean {
   return Math.abs(seconds - offsetMs / 1_000) <= WINDOW_S;
 }
 
-/** Whether a vote is for an offset: further off, it is for another. */
+/** Whether a vote is for this offset. */
 export function isOne(seconds: number, offsetMs: number): boolean {
   return Math.abs(seconds - offsetMs / 1_000) < APART_S;
 }
 
-/** Whether a vote is for no offset. */
 export function isAsWritten({ seconds }: Vote): boolean {
   return isOne(seconds, 0);
 }
 
-/** Votes that agree. */
 interface Band {
   readonly fromS: number;
   readonly toS: number;
@@ -74,8 +69,8 @@ function judgeBands(votes: readonly Vote[], slackS: number): ClockOffset | undef
   return isEnough(first, others) ? bandOffset(first, others, slackS) : besideRight(first, others, slackS);
 }
 
-// That some calls agree as they were written is no evidence against what others show: of a right
-// clock nothing has to be shown.
+// Calls that agree as written do not speak against an offset of others: a right clock needs no
+// evidence.
 function besideRight(band: Band, others: readonly Vote[], slackS: number): ClockOffset | undefined {
   const [right, rest] = [others.filter(isAsWritten), others.filter((vote) => !isAsWritten(vote))];
   if (right.length === 0 || Math.abs(medianOf(band)) <= WINDOW_S || !isEnough(band, rest)) return undefined;
@@ -89,13 +84,13 @@ function isSecond(first: Band, second: Band, rest: readonly Vote[]): boolean {
   return apartS > WINDOW_S || second.count >= MIN_VOTES;
 }
 
-// What scatters around one offset is no evidence against another that is further off than a window.
+// Votes that scatter around one offset do not speak against another beyond the window.
 function beyondWindow(votes: readonly Vote[], band: Band): Vote[] {
   const medianS = medianOf(band);
   return votes.filter(({ seconds }) => Math.abs(seconds - medianS) > WINDOW_S);
 }
 
-/** Whether votes are enough; of two offsets each needs `least` of its own. */
+/** Whether votes suffice; each of two offsets needs `least` of its own. */
 function isEnough({ count, alike }: Band, others: readonly Vote[], least = 0): boolean {
   const against = others.reduce((sum, vote) => sum + vote.against, 0);
   if (alike >= MIN_ALIKE && against === 0) return true;
@@ -103,7 +98,7 @@ function isEnough({ count, alike }: Band, others: readonly Vote[], least = 0): b
   return total >= MIN_VOTES && count >= least && count >= total * MIN_SHARE;
 }
 
-// The most votes, then the most of calls whose lengths agree, then the nearest to 0.
+// The most votes, then the most with equal lengths, then the nearest to 0.
 function largestBand(votes: readonly Vote[], slackS: number): Band | undefined {
   let best: Band | undefined;
   let end = 0;
@@ -132,7 +127,7 @@ function outside(votes: readonly Vote[], { fromS, toS }: Band): Vote[] {
   return votes.filter(({ seconds }) => seconds < fromS || seconds > toS);
 }
 
-// Of hours around: to the second, so that it does not change with every vote that comes.
+// From several hours: whole seconds, so that single votes do not change it.
 function bandOffset(band: Band, others: readonly Vote[], slackS: number): ClockOffset {
   const against = others.reduce((sum, vote) => sum + vote.against, 0);
   const ms = slackS === BAND_S ? meanMs(band) : medianOf(band) * 1_000;
@@ -154,7 +149,7 @@ export function zonePartMs(offsetMs: number): number {
 
 function zoneOf(seconds: number): number {
   const zoneS = Math.round(seconds / ZONE_STEP_S) * ZONE_STEP_S;
-  // Not -0, which would be another key as text.
+  // Not -0, which has another text as a key.
   return Math.max(-MAX_ZONE_S, Math.min(MAX_ZONE_S, zoneS)) + 0;
 }
 
@@ -172,8 +167,7 @@ function medianOf({ votes, count }: Band): number {
   return median?.seconds ?? 0;
 }
 
-// Calls that scatter over a minute, as those of a switch that writes whole minutes do, still show a
-// zone.
+// Calls that scatter over a minute, as whole-minute times do, still show a zone.
 function judgeZones(votes: readonly Vote[]): ClockOffset | undefined {
   const pairCount = votes.reduce((sum, { against }) => sum + against, 0);
   if (pairCount < MIN_VOTES) return undefined;
@@ -190,7 +184,7 @@ function judgeZones(votes: readonly Vote[]): ClockOffset | undefined {
 }
 
 interface Zone {
-  /** A multiple of 15 minutes, seconds. */
+  /** A multiple of 15 minutes, in seconds. */
   readonly zoneS: number;
   readonly count: number;
 }
@@ -210,7 +204,7 @@ function largestZones(votes: readonly Vote[]): Zone[] {
     .sort((a, b) => b.count - a.count || Math.abs(a.zoneS) - Math.abs(b.zoneS) || a.zoneS - b.zoneS);
 }
 
-// The one nearer to 0 goes first, so that the order does not change with each vote.
+// The one nearer to 0 comes first, so that single votes do not change the order.
 function inOrder(a: ClockOffset, b: ClockOffset): ClockOffset {
   const isFirst = Math.abs(a.offsetMs) - Math.abs(b.offsetMs) || a.offsetMs - b.offsetMs;
   return isFirst < 0 ? { ...a, second: b } : { ...b, second: a };

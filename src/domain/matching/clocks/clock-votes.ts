@@ -1,20 +1,20 @@
-/** Votes on the clock offset of a trunk and hour: how many say what, by bucket. */
+/** Number of votes by bucket. */
 export type VoteCounts = Readonly<Record<string, number>>;
 
-/** What the records of a trunk and hour of the carrier's clock say. */
+/** The votes of a trunk and hour, by the carrier's clock. */
 export interface HourSays {
-  /** Of records with one counterpart alone within the window. */
+  /** Of records with exactly one possible counterpart within the window. */
   readonly near: VoteCounts;
-  /** Of records without any, that go with one call of the same parties that is further off. */
+  /** Of records with none there, paired with a single far call of the same parties. */
   readonly far: VoteCounts;
 }
 
-/** Lengths agree when they differ by no more. */
+/** Lengths agree within this. */
 export const ALIKE_MS = 1_000;
 /**
- * The bucket of a difference of like times, carrier minus platform as reported, milliseconds: its
- * whole seconds, up to 14 h and 7.5 minutes, and whether the lengths agree; one for all others. A
- * histogram stays small: nearly all votes of an hour fall into a few buckets.
+ * The bucket of a time difference, carrier minus platform as reported, in milliseconds: whole
+ * seconds up to 14 h 7.5 min, and whether lengths agree; one bucket for all others. Nearly all
+ * votes of an hour fall into a few buckets.
  */
 export function voteBucket(differenceMs: number, isAlike = false): string {
   const seconds = Math.round(differenceMs / 1_000);
@@ -22,15 +22,12 @@ export function voteBucket(differenceMs: number, isAlike = false): string {
   return isAlike ? `${seconds}${ALIKE}` : String(seconds);
 }
 
-/** Whether two lengths agree as those of one call do; false when either is not known. */
+/** Whether two lengths agree; false when one is unknown. */
 export function areAlike(oneMs: number | undefined, otherMs: number | undefined): boolean {
   return oneMs !== undefined && otherMs !== undefined && Math.abs(oneMs - otherMs) <= ALIKE_MS;
 }
 
-/**
- * Zones are multiples of this, and a clock is off by at most so much of them and half of one more;
- * seconds.
- */
+/** Time zones are multiples of this, in seconds. Half of it more is the largest offset. */
 export const ZONE_STEP_S = 900;
 export const MAX_ZONE_S = 14 * 3_600;
 const MAX_REST_S = ZONE_STEP_S / 2;
@@ -41,16 +38,16 @@ const ALIKE = "=";
 export interface Vote {
   readonly seconds: number;
   count: number;
-  /** Of calls whose lengths agree. */
+  /** Votes of calls whose lengths agree. */
   alike: number;
   /**
-   * Those that speak against any other second. Two calls far from each other may be two calls: they
-   * do not, unless their lengths agree.
+   * Votes that contradict every other second. Calls far apart may be two calls, so they count only
+   * if their lengths agree.
    */
   against: number;
 }
 
-/** Adds up votes of hours, by second. */
+/** Adds up votes by second. */
 export class Tally {
   readonly #votes = new Map<number, Vote>();
   count = 0;
@@ -65,7 +62,7 @@ export class Tally {
     for (const [bucket, count] of Object.entries(says.far)) this.#addBucket(bucket, count, false);
   }
 
-  /** By second, ascending: the same in whatever order they came. */
+  /** By second, ascending. */
   votes(): Vote[] {
     return [...this.#votes.values()].sort((a, b) => a.seconds - b.seconds);
   }

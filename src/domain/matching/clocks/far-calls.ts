@@ -1,28 +1,27 @@
 import { areAlike } from "./clock-votes.ts";
 
-/** A call without a counterpart near it, as far as its clock is asked about. */
+/** A call without a counterpart near it. */
 export interface FarCall {
-  /** As its side wrote it down, milliseconds since 1970. */
+  /** As written, milliseconds since 1970. */
   readonly startMs: number;
-  /** Undefined: not known. */
+  /** Undefined: unknown. */
   readonly lengthMs: number | undefined;
 }
 
-/** The call of the platform's that one of the carrier's goes with. */
+/** The platform's call that goes with the carrier's. */
 export interface FarMate<C> {
   readonly call: C;
   readonly isAlike: boolean;
 }
 
-/** A zone shift is at most 14 h, a skew less than the rest, and a window off it. */
+/** A zone shift of at most 14 h, its rest, and the window. */
 export const FAR_REACH_MS = 15 * 3_600_000;
-/** Calls of two parties of which more are within reach tell nothing apart. */
+/** With more calls within reach, two parties' calls cannot be told apart. */
 const MOST_WITHIN_REACH = 50;
 
 /**
- * Which calls of the platform's calls of the carrier's go with, by clocks that are apart: all of
- * the same two parties and without a counterpart near them. Each has to be the only one within 15 h
- * whose length agrees with the other's, or the only one at all, seen from either side.
+ * Pairs lacking calls of the same two parties whose clocks are hours apart. A pair must be each
+ * other's only candidate within 15 h whose length agrees, or the only candidate at all.
  */
 export function pairFarCalls<C extends FarCall>(platform: readonly C[], carrier: readonly C[]): Map<C, FarMate<C>> {
   const calls = platform.toSorted(byTime);
@@ -40,9 +39,9 @@ export function pairFarCalls<C extends FarCall>(platform: readonly C[], carrier:
 }
 
 interface Only<C> {
-  /** The only one within reach. */
+  /** The only candidate within reach. */
   readonly any?: C | undefined;
-  /** The only one of which the length agrees. */
+  /** The only one whose length agrees. */
   readonly alike?: C | undefined;
 }
 

@@ -1,29 +1,12 @@
+import type {
+  EvidenceOutcome,
+  EvidenceStage,
+} from "../../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
+import type { RecordKind } from "../../record-kind.ts";
 import type { CarrierUnit, PlatformUnit } from "../call-unit.ts";
 import type { MatchingInput, RecordRef } from "../facts.ts";
 import type { Pairing } from "../pairing/pairing.ts";
-import type { CallResult, Finding, Side } from "../result.ts";
-
-/** What a step of the judgement looked at; the numbers of tandem.platform.v1.EvidenceStage. */
-export const EvidenceStage = {
-  RECORD_STATE: 1,
-  REPORTING_SCOPE: 2,
-  CLOCK_OFFSET: 3,
-  CORRELATION: 4,
-  NUMBERS: 5,
-  TIME_WINDOW: 6,
-  ASSIGNMENT: 7,
-  SPLIT: 8,
-  DUPLICATE: 9,
-  ANSWER_STATE: 10,
-  DURATION: 11,
-  GRACE: 12,
-  CAUSE: 13,
-} as const;
-export type EvidenceStage = (typeof EvidenceStage)[keyof typeof EvidenceStage];
-
-/** What a step came to; the numbers of tandem.platform.v1.EvidenceOutcome. */
-export const EvidenceOutcome = { PASSED: 1, FAILED: 2, NOT_COMPARABLE: 3, SKIPPED: 4 } as const;
-export type EvidenceOutcome = (typeof EvidenceOutcome)[keyof typeof EvidenceOutcome];
+import type { CallResult, Finding } from "../result.ts";
 
 /** One comparison within a step, as text for reading. */
 export interface EvidenceValue {
@@ -49,7 +32,7 @@ export interface EvidenceStep {
 
 /** A record of the other side that was considered and not taken. */
 export interface RefusedCandidate {
-  readonly side: Side;
+  readonly side: RecordKind["side"];
   readonly record: RecordRef;
   readonly refusedAt: EvidenceStage;
   readonly explanation: string;

@@ -1,26 +1,25 @@
-import type { RoundingRule } from "../../carriers/carrier.ts";
-import type { CarrierUnit } from "../call-unit.ts";
-import { WHOLE_SECONDS } from "../compare-durations.ts";
-import type { KnownRounding } from "../facts.ts";
-import { Basis, type CallResult, type Finding, MatchCause, MatchStatus, PendingReason, Side } from "../result.ts";
-import { applyRule, ruleOf } from "../rounding.ts";
+import { EvidenceOutcome, EvidenceStage } from "../../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import {
-  EvidenceOutcome,
-  EvidenceStage,
-  type EvidenceStep,
-  type ExplainedCall,
-  evidenceValue,
-  tellCount,
-  tellLength,
-  tellTime,
-} from "./evidence.ts";
-import { tellMissingParts } from "./explain-parts.ts";
+  ComparisonBasis,
+  DiscrepancyCause,
+  DiscrepancyStatus,
+  PendingReason,
+} from "../../../gen/tandem/type/v1/discrepancy_pb.js";
+import type { RoundingRule } from "../../carriers/carrier.ts";
+import { PLATFORM_SIDE } from "../../record-kind.ts";
+import type { CarrierUnit, PlatformUnit } from "../call-unit.ts";
+import { WHOLE_SECONDS } from "../compare-durations.ts";
+import type { CarrierFacts, KnownRounding } from "../facts.ts";
+import type { Finding } from "../result.ts";
+import { applyRule, ruleOf } from "../rounding.ts";
+import { type EvidenceStep, type ExplainedCall, evidenceValue, tellCount, tellLength, tellTime } from "./evidence.ts";
+import { aroundMissing, tellMissingParts } from "./explain-parts.ts";
 
 const { PASSED, FAILED, NOT_COMPARABLE, SKIPPED } = EvidenceOutcome;
 
 /** Whether both sides say answered. */
 export function explainAnswer({ platform, carrier, result }: ExplainedCall): EvidenceStep | undefined {
-  if (platform === undefined || carrier === undefined || result.status === MatchStatus.VOIDED) return undefined;
+  if (platform === undefined || carrier === undefined || result.status === DiscrepancyStatus.VOIDED) return undefined;
   const isSame = platform.answered === carrier.answered;
   const told = (answered: boolean) => (answered ? "answered" : "unanswered");
   const both = `Both sides say that the call was ${told(platform.answered)}.`;
@@ -36,10 +35,10 @@ export function explainAnswer({ platform, carrier, result }: ExplainedCall): Evi
 /** The durations against the tolerance. */
 export function explainDuration(call: ExplainedCall): EvidenceStep | undefined {
   const { platform, carrier, result } = call;
-  if (platform === undefined || carrier === undefined || result.status === MatchStatus.VOIDED) return undefined;
+  if (platform === undefined || carrier === undefined || result.status === DiscrepancyStatus.VOIDED) return undefined;
   if (!platform.answered || !carrier.answered) return undefined;
   const stage = EvidenceStage.DURATION;
-  if (result.status === MatchStatus.PENDING) {
+  if (result.status === DiscrepancyStatus.PENDING) {
     return {
       stage,
       outcome: SKIPPED,
@@ -48,11 +47,11 @@ export function explainDuration(call: ExplainedCall): EvidenceStep | undefined {
     };
   }
   switch (result.basis) {
-    case Basis.CONNECTED:
+    case ComparisonBasis.CONNECTED_DURATION:
       return explainConnected(call);
-    case Basis.BILLED:
+    case ComparisonBasis.BILLED_DURATION:
       return explainBill(call);
-    case Basis.NONE:
+    case ComparisonBasis.UNSPECIFIED:
       return {
         stage,
         outcome: NOT_COMPARABLE,
@@ -88,10 +87,11 @@ export function explainGrace(call: ExplainedCall): EvidenceStep | undefined {
 export function explainCause(call: ExplainedCall): EvidenceStep | undefined {
   const { platform, carrier, result } = call;
   const { findings, status } = result;
-  if (platform === undefined || carrier === undefined || status === MatchStatus.VOIDED) return undefined;
-  const disagrees = status === MatchStatus.DURATION_MISMATCH || status === MatchStatus.ANSWER_STATE_MISMATCH;
+  if (platform === undefined || carrier === undefined || status === DiscrepancyStatus.VOIDED) return undefined;
+  const disagrees =
+    status === DiscrepancyStatus.DURATION_MISMATCH || status === DiscrepancyStatus.ANSWER_STATE_MISMATCH;
   if (findings.length === 0 && !disagrees) return undefined;
-  const isKnown = findings.length > 0 && findings.every(({ cause }) => cause !== MatchCause.UNKNOWN);
+  const isKnown = findings.length > 0 && findings.every(({ cause }) => cause !== DiscrepancyCause.UNKNOWN);
   return {
     stage: EvidenceStage.CAUSE,
     outcome: isKnown ? PASSED : FAILED,
@@ -104,7 +104,7 @@ export function explainCause(call: ExplainedCall): EvidenceStep | undefined {
 function explainConnected({ platform, carrier, result }: ExplainedCall): EvidenceStep {
   const mine = platform?.connectedMs ?? 0;
   const others = carrier?.connectedMs ?? 0;
-  const isWithin = result.status !== MatchStatus.DURATION_MISMATCH;
+  const isWithin = result.status !== DiscrepancyStatus.DURATION_MISMATCH;
   const delta = others - mine;
   const told = `The platform counts ${tellLength(mine)} connected, the carrier ${tellLength(others)}`;
   const limit = `the tolerance of ${tellLength(result.toleranceMs)}`;
@@ -125,7 +125,7 @@ function explainBill({ platform, carrier, result, input }: ExplainedCall): Evide
   const billedS = carrier?.billedS ?? 0;
   const rule = result.billedRule ?? WHOLE_SECONDS;
   const expectedS = applyRule(rule, mine);
-  const isWithin = result.status !== MatchStatus.DURATION_MISMATCH;
+  const isWithin = result.status !== DiscrepancyStatus.DURATION_MISMATCH;
   const outcome = isWithin ? PASSED : FAILED;
   const known = carrier && ruleOf(carrier.facts, input);
   const byRule = tellRuleSource(known, carrier?.facts.roundingRule !== undefined);
@@ -164,30 +164,31 @@ function tellRuleSource(known: KnownRounding | undefined, isOfRecord: boolean): 
 }
 
 /** A finding in one sentence. */
-function tellFinding(finding: Finding, { carrier, result }: ExplainedCall): string {
+function tellFinding(finding: Finding, call: ExplainedCall): string {
+  const { platform, carrier } = call;
   const { cause, suspectedSide, offsetMs = 0, timerMs = 0, lateByMs = 0, explainedDeltaMs } = finding;
-  const side = suspectedSide === Side.PLATFORM ? "platform" : "carrier";
+  const side = suspectedSide === PLATFORM_SIDE ? "platform" : "carrier";
   const explained = explainedDeltaMs === undefined ? "" : `, which explains ${tellLength(explainedDeltaMs)}`;
   switch (cause) {
-    case MatchCause.ZONE_SHIFT:
+    case DiscrepancyCause.ZONE_SHIFT:
       return `The carrier's times on this trunk are off by ${tellLength(offsetMs)} in this hour: a time zone error.`;
-    case MatchCause.CLOCK_SKEW:
+    case DiscrepancyCause.CLOCK_SKEW:
       return `The two sides' clocks differ by ${tellLength(offsetMs)} on this trunk in this hour.`;
-    case MatchCause.SPLIT:
+    case DiscrepancyCause.SPLIT:
       return carrier?.lacksParts
         ? tellLacking(carrier, explained)
         : "The carrier's switch split the call, and a part does not fit.";
-    case MatchCause.STUCK_CALL:
-      return tellStuck(side, timerMs);
-    case MatchCause.RING_TIME_INCLUDED:
-      return tellRinging(explainedDeltaMs ?? 0);
-    case MatchCause.ROUNDING:
+    case DiscrepancyCause.STUCK_CALL:
+      return tellStuck(side, timerMs, (side === "platform" ? carrier : platform)?.connectedMs);
+    case DiscrepancyCause.RING_TIME_INCLUDED:
+      return tellRinging(explainedDeltaMs ?? 0, carrier);
+    case DiscrepancyCause.ROUNDING:
       return `Rounding explains the difference. ${tellRounding(finding)}`;
-    case MatchCause.LATE:
+    case DiscrepancyCause.LATE:
       return `The ${side}'s record arrived ${tellLength(lateByMs)} after its deadline.`;
-    case MatchCause.UNKNOWN:
-      return tellUnknown(result);
-    case MatchCause.NUMBERS_DIFFER:
+    case DiscrepancyCause.UNKNOWN:
+      return tellUnknown(call);
+    case DiscrepancyCause.NUMBERS_DIFFER:
       return "The two sides name different numbers for this call.";
     default:
       return cause satisfies never;
@@ -196,18 +197,47 @@ function tellFinding(finding: Finding, { carrier, result }: ExplainedCall): stri
 
 function tellLacking({ records }: CarrierUnit, explained: string): string {
   const { parts, isOne } = tellMissingParts(records) ?? { parts: "a part", isOne: true };
-  return `${parts.replace(/^./, (letter) => letter.toUpperCase())} ${isOne ? "is" : "are"} missing${explained}.`;
+  const missing = `${parts.replace(/^./, (letter) => letter.toUpperCase())} ${isOne ? "is" : "are"} missing${explained}.`;
+  return `${missing}${tellGap(records)}`;
 }
 
-function tellRinging(ringMs: number): string {
-  return `The carrier's duration is about the platform's connected time plus the ringing (${tellLength(ringMs)}). It seems to count the ringing.`;
+/** Between which of the parts that are there the missing ones lie. */
+function tellGap(records: readonly CarrierFacts[]): string {
+  const [before, after] = aroundMissing(records) ?? [];
+  if (before?.endMs === undefined || after?.answerMs === undefined) return "";
+  return ` By its neighbours it lasted from ${tellTime(before.endMs)} to ${tellTime(after.answerMs)}.`;
 }
 
-function tellUnknown({ status, basis }: CallResult): string {
-  if (status === MatchStatus.ANSWER_STATE_MISMATCH)
+function tellRinging(ringMs: number, carrier: CarrierUnit | undefined): string {
+  const told = `The carrier's duration is about the platform's connected time plus the ringing (${tellLength(ringMs)}). It seems to count the ringing.`;
+  const { answerMs, endMs } = carrier?.facts ?? {};
+  if (answerMs === undefined || endMs === undefined) return told;
+  return `${told} From its own answer to its own end there are only ${tellLength(endMs - answerMs)}.`;
+}
+
+function tellUnknown({ platform, carrier, result: { status, basis } }: ExplainedCall): string {
+  if (status === DiscrepancyStatus.ANSWER_STATE_MISMATCH)
     return "No known cause explains why only one side says that the call was answered.";
-  if (basis === Basis.NONE) return "One length is not known, so Tandem cannot look for a cause.";
-  return "No known cause explains the difference. Tandem looked for rounding, ringing, a switch's timer and a missing part.";
+  if (basis === ComparisonBasis.UNSPECIFIED) return "One length is not known, so Tandem cannot look for a cause.";
+  const looked =
+    basis === ComparisonBasis.BILLED_DURATION
+      ? "Tandem looked for another billing rule, ringing, a switch's timer and a missing part."
+      : "Tandem looked for rounding, ringing, a switch's timer and a missing part.";
+  return `No known cause explains the difference. ${looked}${tellEnds(platform, carrier)}`;
+}
+
+/** Where the two sides' accounts of a call come apart. */
+function tellEnds(platform: PlatformUnit | undefined, carrier: CarrierUnit | undefined): string {
+  const [mine, others] = [platform?.facts, carrier?.facts];
+  if (mine?.answerMs === undefined || mine.endMs === undefined) return "";
+  if (others?.answerMs === undefined || others.endMs === undefined) return "";
+  const offsetMs = carrier?.offset?.offsetMs ?? 0;
+  const apart = (a: number, b: number) => (a === b ? "equal" : `${tellLength(a - b)} apart`);
+  const [answers, ends] = [
+    apart(mine.answerMs, others.answerMs - offsetMs),
+    apart(mine.endMs, others.endMs - offsetMs),
+  ];
+  return ` The answers are ${answers}, the ends ${ends}.`;
 }
 
 /** Whose length is not known. */
@@ -241,11 +271,15 @@ function tellAwaited({ platform, carrier, result }: ExplainedCall): { awaited: s
 
 function tellPassed({ platform, carrier }: ExplainedCall, isOver: boolean): string {
   if (platform !== undefined && carrier !== undefined && !carrier.lacksParts) return "The record arrived after that.";
-  return isOver ? "The deadline has passed." : "The deadline has not passed yet.";
+  return isOver
+    ? "The deadline has passed. A record that still comes is compared all the same."
+    : "The deadline has not passed yet.";
 }
 
-function tellStuck(side: "platform" | "carrier", timerMs: number): string {
+function tellStuck(side: "platform" | "carrier", timerMs: number, othersMs: number | undefined): string {
   const other = side === "platform" ? "carrier" : "platform";
   const timer = `The ${side}'s duration is ${tellLength(timerMs)}. Some switches have a timer that ends a call after that time.`;
-  return `${timer} The ${other}'s duration is at most half of it. The ${side}'s switch seems to have missed the end of the call.`;
+  const counts =
+    othersMs === undefined ? `The ${other}'s is far shorter` : `The ${other} counts only ${tellLength(othersMs)}`;
+  return `${timer} ${counts}. The ${side}'s switch seems to have missed the end of the call.`;
 }

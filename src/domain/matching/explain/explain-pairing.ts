@@ -1,4 +1,7 @@
-import { maskedValue, type Party, PartyKind } from "../../calls/party.ts";
+import { EvidenceOutcome, EvidenceStage } from "../../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
+import { DiscrepancyStatus, MatchedBy } from "../../../gen/tandem/type/v1/discrepancy_pb.js";
+import { PartyKind, Presentation } from "../../../gen/tandem/type/v1/party_pb.js";
+import { maskedValue, type Party } from "../../calls/party.ts";
 import { type CarrierUnit, type PlatformUnit, startDelta } from "../call-unit.ts";
 import { MIN_SHARE } from "../clocks/clock-judgement.ts";
 import type { CorrelationIds, RecordRef } from "../facts.ts";
@@ -6,12 +9,9 @@ import { areContradicting, areSameParties, isContradicting, isEqual } from "../n
 import { MAX_COMPONENT } from "../pairing/components.ts";
 import { idsOf, shareId } from "../pairing/correlation.ts";
 import { WINDOW_MS, windowOf } from "../pairing/time-window.ts";
-import { MatchedBy, MatchStatus } from "../result.ts";
 import { isCarrierInScope, isPlatformInScope } from "../scope.ts";
 import { isSameDialog } from "../signalling-ids.ts";
 import {
-  EvidenceOutcome,
-  EvidenceStage,
   type EvidenceStep,
   type EvidenceValue,
   type ExplainedCall,
@@ -54,7 +54,7 @@ export function explainState({ platform, carrier }: ExplainedCall): EvidenceStep
 
 /** Whether the carrier has to report the call. */
 export function explainScope({ platform, carrier, input, result }: ExplainedCall): EvidenceStep | undefined {
-  if (result.status === MatchStatus.VOIDED) return undefined;
+  if (result.status === DiscrepancyStatus.VOIDED) return undefined;
   const { agreement } = input;
   const isInScope =
     platform === undefined
@@ -174,8 +174,8 @@ export function explainNumbers({ platform, carrier }: ExplainedCall): EvidenceSt
     return { stage, outcome: NOT_COMPARABLE, explanation, values };
   }
   const explanation = isHidden
-    ? "Both records name the same called number. One of them does not show who called."
-    : "Both records name the same two parties, after Tandem put their numbers into one format.";
+    ? "Both sides name the same called number. One of them does not show who called."
+    : "Both sides name the same two parties, after Tandem put their numbers into one format.";
   return { stage, outcome: PASSED, explanation, values };
 }
 
@@ -193,11 +193,14 @@ export function explainTime({ platform, carrier, result }: ExplainedCall): Evide
   const outcome = isInside ? PASSED : FAILED;
   const rest = isInside || result.matchedBy === MatchedBy.NUMBERS_AND_TIME ? "" : " The ids join the records even so.";
   const apart = deltaMs === 0 ? "equal" : `${tellLength(deltaMs)} apart`;
-  const times = [tellTime(platformMs), tellTime(platformMs + deltaMs), `${windowMs} ms`];
+  const offsetMs = carrier.offset?.offsetMs ?? 0;
+  const corrected = offsetMs === 0 ? "" : `After the clock correction of ${tellLength(offsetMs)}, `;
+  const less = offsetMs === 0 ? "" : " (corrected)";
+  const times = [tellTime(platformMs), `${tellTime(platformMs + deltaMs)}${less}`, `${windowMs} ms`];
   return {
     stage,
     outcome,
-    explanation: `The ${title} are ${apart}, ${isInside ? "within" : "outside"} ${tellWindow(windowMs)}.${rest}`,
+    explanation: `${corrected}${corrected === "" ? "The" : "the"} ${title} are ${apart}, ${isInside ? "within" : "outside"} ${tellWindow(windowMs)}.${rest}`,
     values: [evidenceValue(name, outcome, times)],
   };
 }
@@ -217,10 +220,10 @@ export function explainAssignment({ platform, carrier, pairing, result }: Explai
   if (platform === undefined || carrier === undefined) {
     const other = platform === undefined ? "platform" : "carrier";
     const explanation =
-      result.status === MatchStatus.PART_OF_CALL
+      result.status === DiscrepancyStatus.PART_OF_CALL
         ? tellLaterPart(result.duplicateOf)
         : `No unpaired ${other} record has these numbers and a time within ${tellLength(WINDOW_MS)}.`;
-    const outcome = result.status === MatchStatus.PART_OF_CALL ? PASSED : FAILED;
+    const outcome = result.status === DiscrepancyStatus.PART_OF_CALL ? PASSED : FAILED;
     return { stage, outcome, explanation, values: [] };
   }
   const index = pairing.platform.findIndex(({ facts }) => facts === platform.facts);
@@ -249,9 +252,9 @@ function tellWindow(windowMs: number): string {
 }
 
 function tellResolution(resolutionMs: number): string {
-  const declares = "the carrier declares its times";
-  if (resolutionMs === 1_000) return `${declares} to the second`;
-  return resolutionMs === 60_000 ? `${declares} to the minute` : `${declares} in steps of ${tellLength(resolutionMs)}`;
+  const times = "the carrier's times are";
+  if (resolutionMs === 1_000) return `${times} in whole seconds`;
+  return resolutionMs === 60_000 ? `${times} in whole minutes` : `${times} in steps of ${tellLength(resolutionMs)}`;
 }
 
 function comparedTimes(platform: PlatformUnit, carrier: CarrierUnit) {
@@ -266,11 +269,10 @@ function comparedTimes(platform: PlatformUnit, carrier: CarrierUnit) {
 }
 
 const CORRELATIONS = [
-  { kind: MatchedBy.DIALOG, title: "SIP dialog", name: "correlation.interconnect_dialog.call_id" },
+  { kind: MatchedBy.INTERCONNECT_DIALOG, title: "SIP dialog", name: "correlation.interconnect_dialog.call_id" },
   { kind: MatchedBy.ICID, title: "ICID", name: "correlation.icid" },
   { kind: MatchedBy.SESSION_ID, title: "Session-ID", name: "correlation.session_id" },
 ] as const;
-const PRESENTATION_RESTRICTED = 2;
 const PARTIES = ["calling", "asserted", "redirecting", "called", "dialed"] as const;
 
 function correlationValues(platform: PlatformUnit, carrier: CarrierUnit): EvidenceValue[] {
@@ -289,13 +291,13 @@ function correlationValues(platform: PlatformUnit, carrier: CarrierUnit): Eviden
 
 function idOutcome(kind: (typeof CORRELATIONS)[number]["kind"], mine: CorrelationIds, others: CorrelationIds) {
   if (idsOf(mine, kind).length === 0 || idsOf(others, kind).length === 0) return NOT_COMPARABLE;
-  const isSame = kind === MatchedBy.DIALOG ? isSameDialog(mine, others) : shareId(mine, others, kind);
+  const isSame = kind === MatchedBy.INTERCONNECT_DIALOG ? isSameDialog(mine, others) : shareId(mine, others, kind);
   return isSame ? PASSED : FAILED;
 }
 
 // As its side wrote it.
 function writtenId(ids: CorrelationIds, kind: (typeof CORRELATIONS)[number]["kind"]): string | undefined {
-  if (kind === MatchedBy.DIALOG) return ids.dialogCallId;
+  if (kind === MatchedBy.INTERCONNECT_DIALOG) return ids.dialogCallId;
   return kind === MatchedBy.ICID ? ids.icid : ids.sessionId;
 }
 
@@ -317,9 +319,9 @@ function partyValue(
 /** A party for a person who is not concerned: its last digits hidden, or why it is not shown. */
 function tellParty(party: Party | undefined): string | undefined {
   if (party === undefined) return undefined;
-  const shown = party.presentation === PRESENTATION_RESTRICTED ? undefined : maskedValue(party);
+  const shown = party.presentation === Presentation.RESTRICTED ? undefined : maskedValue(party);
   if (shown !== undefined) return shown;
-  if (party.kind === PartyKind.RESTRICTED || party.presentation === PRESENTATION_RESTRICTED) return "restricted";
+  if (party.kind === PartyKind.RESTRICTED || party.presentation === Presentation.RESTRICTED) return "restricted";
   return party.kind === PartyKind.ERASED ? "erased" : "unavailable";
 }
 

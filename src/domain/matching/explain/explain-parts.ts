@@ -1,12 +1,12 @@
+import { EvidenceOutcome, EvidenceStage } from "../../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
+import { DiscrepancyStatus } from "../../../gen/tandem/type/v1/discrepancy_pb.js";
 import { type CallUnit, type CarrierUnit, lengthOf, startDelta } from "../call-unit.ts";
 import type { CarrierFacts, RecordRef } from "../facts.ts";
 import { COPY_WINDOW_MS } from "../pairing/duplicates.ts";
-import { MatchStatus } from "../result.ts";
 import { isSameDialog } from "../signalling-ids.ts";
 import {
-  EvidenceOutcome,
-  EvidenceStage,
   type EvidenceStep,
+  type EvidenceValue,
   type ExplainedCall,
   evidenceValue,
   tellLength,
@@ -56,25 +56,43 @@ export function explainDuplicate(call: ExplainedCall): EvidenceStep | undefined 
       duplicateOf === undefined
         ? `This record is not a copy. No other ${side} record has the same dialog, or the same parties, start and length.`
         : `This record is a copy of ${tellRecord(duplicateOf)}: ${tellLikeness(call, duplicateOf)}.`,
-    values: [evidenceValue("copy_window_ms", outcome, [undefined, undefined, String(COPY_WINDOW_MS)])],
+    values: copyValues(call, outcome),
   };
 }
 
 /** Of these it is not asked whether they are copies. */
 const UNDOUBLED: ReadonlySet<number> = new Set([
-  MatchStatus.AMBIGUOUS,
-  MatchStatus.VOIDED,
-  MatchStatus.NOT_REPORTED,
-  MatchStatus.PART_OF_CALL,
+  DiscrepancyStatus.AMBIGUOUS,
+  DiscrepancyStatus.VOIDED,
+  DiscrepancyStatus.NOT_REPORTED,
+  DiscrepancyStatus.PART_OF_CALL,
 ]);
 
-/** What a copy and its original have in common. */
-function tellLikeness({ platform, carrier, pairing }: ExplainedCall, original: RecordRef): string {
+/** The rule by which records without a dialog are copies, where it is what was asked. */
+function copyValues(call: ExplainedCall, outcome: EvidenceOutcome): EvidenceValue[] {
+  const { platform, carrier, result } = call;
   const copy: CallUnit | undefined = platform ?? carrier;
+  const first = result.duplicateOf && originalOf(call, result.duplicateOf);
+  if (copy === undefined || first === undefined)
+    return [evidenceValue("copy_window_ms", outcome, [undefined, undefined, String(COPY_WINDOW_MS)])];
+  if (isSameDialog(copy.facts.ids, first.facts.ids)) return [];
+  const apart = startDelta(copy, first);
+  const told = apart === undefined ? undefined : `${Math.abs(apart)} apart`;
+  const sides = platform === undefined ? [undefined, told] : [told, undefined];
+  return [evidenceValue("copy_window_ms", outcome, [...sides, String(COPY_WINDOW_MS)])];
+}
+
+function originalOf({ platform, pairing }: ExplainedCall, original: RecordRef): CallUnit | undefined {
   const units: readonly CallUnit[] = platform === undefined ? pairing.carrier : pairing.platform;
-  const first = units.find(({ records }) =>
+  return units.find(({ records }) =>
     records.some(({ recordId, recordDate }) => recordId === original.recordId && recordDate === original.recordDate),
   );
+}
+
+/** What a copy and its original have in common. */
+function tellLikeness(call: ExplainedCall, original: RecordRef): string {
+  const copy: CallUnit | undefined = call.platform ?? call.carrier;
+  const first = originalOf(call, original);
   const rule = `the same dialog, or the same parties with start and length at most ${tellLength(COPY_WINDOW_MS)} apart`;
   if (copy === undefined || first === undefined) return rule;
   if (isSameDialog(copy.facts.ids, first.facts.ids)) return "both records have the same SIP dialog";
@@ -110,6 +128,20 @@ export function tellMissingParts(records: readonly CarrierFacts[]): { parts: str
   if (missing.length === 0 || missing.length > MOST_TOLD) return undefined;
   const isOne = missing.length === 1;
   return { parts: `${isOne ? "part" : "parts"} ${tellList(missing.map(String))} of ${count}`, isOne };
+}
+
+/** The parts before and after the missing ones, when these are in one place. */
+export function aroundMissing(records: readonly CarrierFacts[]): readonly [CarrierFacts, CarrierFacts] | undefined {
+  const sorted = records.filter(({ part }) => part !== undefined).sort((a, b) => indexOf(a) - indexOf(b));
+  const gaps = sorted.flatMap((record, at) => {
+    const next = sorted[at + 1];
+    return next !== undefined && indexOf(next) > indexOf(record) + 1 ? [[record, next] as const] : [];
+  });
+  return gaps.length === 1 ? gaps[0] : undefined;
+}
+
+function indexOf({ part }: CarrierFacts): number {
+  return part?.index ?? 0;
 }
 
 /** More numbers of parts are none that anybody reads. */

@@ -1,3 +1,6 @@
+import { EvidenceStage } from "../../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
+import { DiscrepancyStatus, MatchedBy } from "../../../gen/tandem/type/v1/discrepancy_pb.js";
+import { CARRIER_SIDE, PLATFORM_SIDE, type RecordKind } from "../../record-kind.ts";
 import { type CallUnit, type CarrierUnit, type PlatformUnit, startDelta } from "../call-unit.ts";
 import type { MatchingAgreement, RecordRef } from "../facts.ts";
 import { areSameParties, isEqual } from "../number-keys.ts";
@@ -5,8 +8,7 @@ import { type Refusal, refusalOf, shareId } from "../pairing/correlation.ts";
 import { refOf } from "../pairing/duplicates.ts";
 import { areOtherCalls, areUnlike, fitOf } from "../pairing/pair-grade.ts";
 import { CORRELATED_WINDOW_MS, isInWindow, windowOf } from "../pairing/time-window.ts";
-import { MatchedBy, MatchStatus, Side } from "../result.ts";
-import { EvidenceStage, type ExplainedCall, type RefusedCandidate, tellLength } from "./evidence.ts";
+import { type ExplainedCall, type RefusedCandidate, tellLength } from "./evidence.ts";
 
 /** Most that are told. */
 const MAX_REFUSED = 20;
@@ -15,24 +17,24 @@ const MAX_REFUSED = 20;
  * there is.
  */
 const NEARBY_MS = 900_000;
-const KINDS = [MatchedBy.DIALOG, MatchedBy.ICID, MatchedBy.SESSION_ID] as const;
+const KINDS = [MatchedBy.INTERCONNECT_DIALOG, MatchedBy.ICID, MatchedBy.SESSION_ID] as const;
 
 /**
  * The other side's records that were considered for the call and not taken, the nearest in time
  * first.
  */
-export function findRefused(call: ExplainedCall, side: Side): RefusedCandidate[] {
+export function findRefused(call: ExplainedCall, side: RecordKind["side"]): RefusedCandidate[] {
   const { pairing, platform, carrier, result } = call;
   const { agreement } = call.input;
   const isCrowd = result.candidateCount !== undefined;
-  const first = result.status === MatchStatus.PART_OF_CALL ? result.duplicateOf : undefined;
-  const isPlatformTarget = side === Side.PLATFORM ? platform !== undefined : carrier === undefined;
+  const first = result.status === DiscrepancyStatus.PART_OF_CALL ? result.duplicateOf : undefined;
+  const isPlatformTarget = side === PLATFORM_SIDE ? platform !== undefined : carrier === undefined;
   const found = isPlatformTarget
     ? pairing.carrier.flatMap((unit, index): Considered[] => {
         if (platform === undefined || result.carrier.includes(unit.facts)) return [];
         return consider(
           { platform, carrier: unit, isCrowd, first, agreement },
-          Side.CARRIER,
+          CARRIER_SIDE,
           mateOf(pairing.platform, pairing.platformOf[index]),
         );
       })
@@ -40,7 +42,7 @@ export function findRefused(call: ExplainedCall, side: Side): RefusedCandidate[]
         if (carrier === undefined || unit.facts === platform?.facts) return [];
         return consider(
           { platform: unit, carrier, isCrowd, first, agreement },
-          Side.PLATFORM,
+          PLATFORM_SIDE,
           mateOf(pairing.carrier, pairing.carrierOf[index]),
         );
       });
@@ -65,11 +67,11 @@ interface Sides {
   readonly agreement: MatchingAgreement;
 }
 
-function consider(sides: Sides, side: Side, mate: RecordRef | undefined): Considered[] {
+function consider(sides: Sides, side: RecordKind["side"], mate: RecordRef | undefined): Considered[] {
   const deltaMs = startDelta(sides.platform, sides.carrier);
   const reason = reasonOf(sides, deltaMs, mate);
   if (reason === undefined) return [];
-  const { facts } = side === Side.CARRIER ? sides.carrier : sides.platform;
+  const { facts } = side === CARRIER_SIDE ? sides.carrier : sides.platform;
   const refused = {
     side,
     record: refOf(facts),
@@ -97,7 +99,7 @@ function reasonOf(
   const isInside = isInWindow(platform, carrier);
   if (areSameParties(platform.numbers, carrier.numbers)) {
     if (isInside) return otherCallReason(platform, carrier, agreement) ?? taken;
-    const explanation = `Its numbers fit, but it is ${tellLength(deltaMs)} away, outside the window of ${tellLength(windowOf(carrier))}.`;
+    const explanation = `Its numbers fit, but its start is ${tellLength(deltaMs)} away, outside the window of ${tellLength(windowOf(carrier))}.`;
     return { refusedAt: EvidenceStage.TIME_WINDOW, explanation };
   }
   if (!isInside || !isEqual(platform.numbers.called, carrier.numbers.called)) return undefined;
@@ -146,7 +148,7 @@ const REFUSALS: Readonly<Record<Refusal, string>> = {
 
 function tellTaken(mate: RecordRef | undefined, isCrowd: boolean, first: RecordRef | undefined): string {
   if (mate !== undefined && mate.recordId === first?.recordId && mate.recordDate === first.recordDate)
-    return "It belongs to the first part of this call.";
+    return "It covers all parts of this call.";
   if (mate === undefined && isCrowd)
     return "It could belong to this call, but so could too many others. Tandem does not guess.";
   return mate === undefined

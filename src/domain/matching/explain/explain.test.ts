@@ -12,10 +12,12 @@ import {
   SECOND_MS,
   TEN,
 } from "../../../../test/support/matching-calls.ts";
+import { EvidenceOutcome, EvidenceStage } from "../../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
+import { DiscrepancyStatus } from "../../../gen/tandem/type/v1/discrepancy_pb.js";
+import { CARRIER_SIDE, PLATFORM_SIDE } from "../../record-kind.ts";
 import type { CarrierFacts, MatchingInput, PlatformFacts } from "../facts.ts";
 import { matchCalls } from "../match-calls.ts";
-import { MatchStatus, Side } from "../result.ts";
-import { EvidenceOutcome, EvidenceStage, tellLength, tellList } from "./evidence.ts";
+import { tellLength, tellList } from "./evidence.ts";
 import { type CallEvidence, explainCall } from "./explain.ts";
 
 const DIALOG = { dialogCallId: "d", dialogFromTag: "a", dialogToTag: "b" };
@@ -25,7 +27,7 @@ function explain(
   carrier: CarrierFacts[],
   others: Partial<MatchingInput> = {},
 ): CallEvidence {
-  const target = { side: Side.PLATFORM, recordId: "p", recordDate: "2026-06-01" };
+  const target = { side: PLATFORM_SIDE, recordId: "p", recordDate: "2026-06-01" };
   const evidence = explainCall(matchingInput(platform, carrier, others), target);
   if (evidence === undefined) throw new Error("the call is among the records");
   return evidence;
@@ -41,8 +43,8 @@ test("an explanation has the result that matching has, for every record of eithe
       const input = matchingInput(platform, carrier);
       const results = canonical(matchCalls(input));
       for (const [side, records] of [
-        [Side.PLATFORM, platform],
-        [Side.CARRIER, carrier],
+        [PLATFORM_SIDE, platform],
+        [CARRIER_SIDE, carrier],
       ] as const) {
         for (const { recordId, recordDate } of records) {
           const evidence = explainCall(input, { side, recordId, recordDate });
@@ -61,7 +63,7 @@ test("a pair that agrees is explained from its records to its durations", () => 
   const evidence = explain([platformCall("p")], [carrierCall("c", { startMs: TEN + 800, connectedMs: 101_200 })]);
   expect(sentencesOf(evidence)).toMatchObject({
     [EvidenceStage.REPORTING_SCOPE]: "The call is outbound and answered, which the carrier has agreed to report.",
-    [EvidenceStage.NUMBERS]: "Both records name the same two parties, after Tandem put their numbers into one format.",
+    [EvidenceStage.NUMBERS]: "Both sides name the same two parties, after Tandem put their numbers into one format.",
     [EvidenceStage.TIME_WINDOW]: "The answer times are 800 ms apart, within the window of 1 min.",
     [EvidenceStage.ASSIGNMENT]: "Neither record could have been paired with any other.",
     [EvidenceStage.DURATION]:
@@ -85,11 +87,11 @@ test("a call whose carrier record is missing is explained with what is near and 
   const near = carrierCall("near", { startMs: TEN + 5 * MINUTE_MS });
   const wrong = carrierCall("wrong", {}, { called: CAROL, ids: { dialogCallId: "d" } });
   const evidence = explain([platformCall("p", {}, { ids: { dialogCallId: "d" } })], [near, wrong]);
-  expect(evidence.result.status).toBe(MatchStatus.MISSING_AT_CARRIER);
+  expect(evidence.result.status).toBe(DiscrepancyStatus.MISSING_AT_CARRIER);
   expect(sentencesOf(evidence)).toMatchObject({
     [EvidenceStage.CORRELATION]: "No unpaired carrier record has the same SIP dialog.",
     [EvidenceStage.GRACE]:
-      "The deadline for the carrier's record was 2026-06-02T10:01:50.000Z. That is 24 h after the call ended or the platform's record arrived, whichever was later. The deadline has passed.",
+      "The deadline for the carrier's record was 2026-06-02T10:01:50.000Z. That is 24 h after the call ended or the platform's record arrived, whichever was later. The deadline has passed. A record that still comes is compared all the same.",
   });
   expect(evidence.refused).toMatchObject([
     { record: { recordId: "wrong" }, refusedAt: EvidenceStage.NUMBERS, startDeltaMs: 0 },
@@ -105,7 +107,7 @@ test("a rival is told with what it was paired with instead", () => {
   );
   expect(evidence.refused).toMatchObject([
     {
-      side: Side.CARRIER,
+      side: CARRIER_SIDE,
       record: { recordId: "c2" },
       refusedAt: EvidenceStage.ASSIGNMENT,
       pairedWith: { recordId: "p2" },
@@ -129,7 +131,7 @@ test("each cause is told in a sentence, with its findings", () => {
     stage: EvidenceStage.CAUSE,
     outcome: EvidenceOutcome.PASSED,
     explanation:
-      "The carrier's duration is 12 h. Some switches have a timer that ends a call after that time. The platform's duration is at most half of it. The carrier's switch seems to have missed the end of the call.",
+      "The carrier's duration is 12 h. Some switches have a timer that ends a call after that time. The platform counts only 1 min 40 s. The carrier's switch seems to have missed the end of the call.",
     findings: [{ timerMs: 43_200_000 }],
   });
 });
@@ -149,7 +151,7 @@ test("of too many that could pair, none is said to have been chosen", () => {
     [platformCall("p"), ...many.map((id) => platformCall(`p${id}`))],
     many.map((id) => carrierCall(`c${id}`)),
   );
-  expect(evidence.result.status).toBe(MatchStatus.AMBIGUOUS);
+  expect(evidence.result.status).toBe(DiscrepancyStatus.AMBIGUOUS);
   expect(evidence.refused[0]?.explanation).toBe(
     "It could belong to this call, but so could too many others. Tandem does not guess.",
   );
@@ -162,7 +164,7 @@ test("the scope is told by the platform's record where the sides differ", () => 
     [platformCall("p", {}, { ids: DIALOG })],
     [carrierCall("c", { connectedMs: null }, { ids: DIALOG })],
   );
-  expect(evidence.result.status).toBe(MatchStatus.ANSWER_STATE_MISMATCH);
+  expect(evidence.result.status).toBe(DiscrepancyStatus.ANSWER_STATE_MISMATCH);
   expect(sentencesOf(evidence)[EvidenceStage.REPORTING_SCOPE]).toBe(
     "By the platform's record the call is outbound and answered, which the carrier has agreed to report.",
   );
@@ -170,9 +172,9 @@ test("the scope is told by the platform's record where the sides differ", () => 
 
 test("a window is widened by how the carrier declares its times", () => {
   for (const [resolutionMs, told] of [
-    [1_000, "plus 999 ms, because the carrier declares its times to the second"],
-    [60_000, "plus 59.999 s, because the carrier declares its times to the minute"],
-    [100, "plus 99 ms, because the carrier declares its times in steps of 100 ms"],
+    [1_000, "plus 999 ms, because the carrier's times are in whole seconds"],
+    [60_000, "plus 59.999 s, because the carrier's times are in whole minutes"],
+    [100, "plus 99 ms, because the carrier's times are in steps of 100 ms"],
   ] as const) {
     const evidence = explain([platformCall("p")], [carrierCall("c", {}, { resolutionMs })]);
     expect(sentencesOf(evidence)[EvidenceStage.TIME_WINDOW]).toContain(`(${told})`);
@@ -217,16 +219,16 @@ test("of a later part the carrier's record is said to belong to the first", () =
     [platformCall("p0", {}, { ids: DIALOG }), platformCall("p", later, { ids: DIALOG })],
     [carrierCall("c", { connectedMs: 200_000 }, { ids: DIALOG })],
   );
-  expect(evidence.result.status).toBe(MatchStatus.PART_OF_CALL);
+  expect(evidence.result.status).toBe(DiscrepancyStatus.PART_OF_CALL);
   expect(evidence.refused).toMatchObject([
-    { explanation: "It belongs to the first part of this call.", pairedWith: { recordId: "p0" } },
+    { explanation: "It covers all parts of this call.", pairedWith: { recordId: "p0" } },
   ]);
 });
 
 test("a record that is not among the input is not explained", () => {
   const input = matchingInput([platformCall("p")], []);
-  expect(explainCall(input, { side: Side.PLATFORM, recordId: "p", recordDate: "2026-06-02" })).toBeUndefined();
-  expect(explainCall(input, { side: Side.CARRIER, recordId: "p", recordDate: "2026-06-01" })).toBeUndefined();
+  expect(explainCall(input, { side: PLATFORM_SIDE, recordId: "p", recordDate: "2026-06-02" })).toBeUndefined();
+  expect(explainCall(input, { side: CARRIER_SIDE, recordId: "p", recordDate: "2026-06-01" })).toBeUndefined();
 });
 
 test("lengths and lists read like a sentence", () => {
@@ -239,4 +241,23 @@ test("lengths and lists read like a sentence", () => {
     "5 h 30 min",
   ]);
   expect([[], ["a"], ["a", "b"], ["a", "b", "c"]].map(tellList)).toEqual(["", "a", "a and b", "a, b and c"]);
+});
+
+test("a duration that nothing explains tells how far the answers and the ends are apart", () => {
+  const evidence = explain(
+    [platformCall("p", {}, { endMs: TEN + 110 * SECOND_MS })],
+    [carrierCall("c", { connectedMs: 177_700 }, { answerMs: TEN + 5 * SECOND_MS, endMs: TEN + 187_700 })],
+  );
+  expect(sentencesOf(evidence)[EvidenceStage.CAUSE]).toMatch(/The answers are equal, the ends 1 min 17\.7 s apart\.$/);
+});
+
+test("times are told with the correction that they have had", () => {
+  const offset = { offsetMs: HOUR_MS, kind: "ZONE_SHIFT", pairCount: 43, ratio: 1 } as const;
+  const call = explain([platformCall("p")], [carrierCall("c", { startMs: TEN + HOUR_MS })], { offsetOf: () => offset });
+  expect(sentencesOf(call)[EvidenceStage.TIME_WINDOW]).toMatch(
+    /^After the clock correction of 1 h, the answer times are/,
+  );
+  expect(call.steps.find(({ stage }) => stage === EvidenceStage.TIME_WINDOW)?.values[0]?.carrierValue).toMatch(
+    / \(corrected\)$/,
+  );
 });

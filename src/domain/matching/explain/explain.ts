@@ -1,10 +1,11 @@
+import { PLATFORM_SIDE, type RecordKind } from "../../record-kind.ts";
 import { carrierOf, judgePairing, judgeVoided } from "../call-results.ts";
 import type { CarrierUnit } from "../call-unit.ts";
 import type { CommonFacts, MatchingInput, RecordRef } from "../facts.ts";
 import { pairCalls } from "../match-calls.ts";
 import type { Pairing } from "../pairing/pairing.ts";
 import { platformOf } from "../pairing/platform-parts.ts";
-import { type CallResult, Side } from "../result.ts";
+import type { CallResult } from "../result.ts";
 import type { EvidenceStep, ExplainedCall, RefusedCandidate } from "./evidence.ts";
 import { explainAnswer, explainCause, explainDuration, explainGrace } from "./explain-judgement.ts";
 import {
@@ -21,7 +22,7 @@ import { findRefused } from "./explain-refused.ts";
 
 /** A record to explain. */
 export interface ExplainTarget extends Pick<RecordRef, "recordId" | "recordDate"> {
-  readonly side: Side;
+  readonly side: RecordKind["side"];
 }
 
 /** Why a call came out as it did. */
@@ -96,7 +97,7 @@ function findCall(
   const isTarget = (record: CommonFacts) =>
     record.recordId === target.recordId && record.recordDate === target.recordDate;
   const result = results.find(({ platform, carrier }) =>
-    target.side === Side.PLATFORM ? platform !== undefined && isTarget(platform) : carrier.some(isTarget),
+    target.side === PLATFORM_SIDE ? platform !== undefined && isTarget(platform) : carrier.some(isTarget),
   );
   if (result === undefined) return undefined;
   const index = pairing.platform.findIndex(({ facts }) => facts === result.platform);

@@ -1,10 +1,10 @@
+import { PLATFORM_SIDE, type RecordKind } from "../../record-kind.ts";
 import type { RecordRef } from "../facts.ts";
-import { Side } from "../result.ts";
 import { tellLength } from "./evidence.ts";
 
 /** A call as far as it can be held against one that lacks its counterpart. */
 export interface OpenCall {
-  readonly side: Side;
+  readonly side: RecordKind["side"];
   readonly record: RecordRef;
   /** The platform's invite, else the carrier's start with the offset taken off. */
   readonly startMs: number;
@@ -20,7 +20,7 @@ export interface OpenCall {
  * without a counterpart.
  */
 export interface NearMiss {
-  readonly side: Side;
+  readonly side: RecordKind["side"];
   readonly record: RecordRef;
   /** Carrier minus platform. */
   readonly startDeltaMs: number;
@@ -106,15 +106,15 @@ function tellBegan(sinceMs: number): string {
 
 // A part that was not joined, because another is missing.
 function tellPart(missing: OpenCall, call: OpenCall, mine: number, others: number): string | undefined {
-  const [whole, part] = missing.side === Side.PLATFORM ? [missing, call] : [call, missing];
-  const [wholeMs, partMs] = missing.side === Side.PLATFORM ? [mine, others] : [others, mine];
+  const [whole, part] = missing.side === PLATFORM_SIDE ? [missing, call] : [call, missing];
+  const [wholeMs, partMs] = missing.side === PLATFORM_SIDE ? [mine, others] : [others, mine];
   const sinceMs = part.startMs - whole.startMs;
   if (call.lacksMs !== undefined || sinceMs < -PART_SLACK_MS || sinceMs + partMs > wholeMs + PART_SLACK_MS)
     return undefined;
   const length = `${tellLength(partMs)} of ${tellLength(wholeMs)}`;
-  return missing.side === Side.PLATFORM
-    ? `The same two parties, within the time of this call, but shorter (${length}). It may be one part of this call. The other parts are missing.`
-    : `The same two parties. This call lies within the time of that one and is shorter (${length}). It may be one part of that call. The other parts are missing.`;
+  return missing.side === PLATFORM_SIDE
+    ? `The same two parties, while this call lasted, but shorter (${length}). It may be one part of this call. The other parts are missing.`
+    : `The same two parties. This call took place while that one lasted, and is shorter (${length}). It may be one part of that call. The other parts are missing.`;
 }
 
 function isAsLong(a: OpenCall, b: OpenCall): boolean {
@@ -146,7 +146,7 @@ function tellWhen(missing: OpenCall, call: OpenCall): string {
 
 function deltaOf(missing: OpenCall, call: OpenCall): number {
   const delta = call.startMs - missing.startMs;
-  return missing.side === Side.PLATFORM ? delta : -delta;
+  return missing.side === PLATFORM_SIDE ? delta : -delta;
 }
 
 function compare(a: RecordRef, b: RecordRef): number {

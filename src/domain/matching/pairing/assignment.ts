@@ -1,4 +1,4 @@
-/** A pair that could be, by position on either side, with what speaks against it. */
+/** A possible pair, by position on either side, and its distances. */
 export interface Edge {
   readonly row: number;
   readonly column: number;
@@ -6,19 +6,17 @@ export interface Edge {
   readonly timeMs: number;
   /** Difference of the durations, milliseconds, 0 or more. */
   readonly durationMs: number;
-  /** Equal in every figure: it outweighs the number of pairs. */
+  /** Equal in every figure; outweighs the number of pairs. */
   readonly isExact?: boolean;
 }
 
 /**
- * The one-to-one assignment with the most exact pairs; of those the one with the most pairs; of
- * those the one with the least total time difference; then with the least total duration
- * difference; then the one of the first rows and columns (in the order of start, then of id).
- * Returns each row's column, -1 for none.
+ * The one-to-one assignment with the most exact pairs, then the most pairs, then the least total
+ * time difference, then the least total duration difference, then the first rows and columns (in
+ * the order of start and id). Returns each row's column, -1 for none.
  *
- * The Hungarian method, O(rows² · columns), with costs of two numbers compared one after the other,
- * because their sums together do not fit in the 53 bits of one. At most 200 rows and columns
- * together.
+ * It is the Hungarian method, O(rows² · columns). Costs are two numbers compared one after the
+ * other, because their sum does not fit in 53 bits. At most 200 rows and columns together.
  */
 export function assignPairs(rowCount: number, columnCount: number, edges: readonly Edge[]): Int32Array {
   if (rowCount > columnCount) return turn(assignPairs(columnCount, rowCount, edges.map(turnEdge)), rowCount);
@@ -33,14 +31,11 @@ export function assignPairs(rowCount: number, columnCount: number, edges: readon
 }
 
 /**
- * What an exact pair is worth, in pairs. Two assignments differ along paths of pairs that are taken
- * in turns, on which one has at most one pair more than the other: so anything over two has the
- * most exact ones always go first.
+ * The weight of an exact pair, in pairs. Two assignments differ along alternating paths, on which
+ * one has at most one pair more than the other, so any weight over two puts exact pairs first.
  */
 const EXACT = 3;
-/**
- * Costs more than 200 pairs whose times are 24 hours apart, so that no such saving is worth a pair.
- */
+/** More than 200 pairs can cost whose times are 24 hours apart, so no saving is worth a pair. */
 const NO_PAIR = 2 ** 36;
 const LONGEST_MS = 86_400_000;
 /** More than the positions of 100 pairs together. */
@@ -71,8 +66,8 @@ function turn(columnOf: Int32Array, count: number): Int32Array {
   return rowOf;
 }
 
-// Positions count from 1; 0 is the row that is being placed. Names as in the usual presentation:
-// potentials, slack, way.
+// Positions count from 1; 0 is the row being placed. Names are the usual ones: potentials, slack,
+// way.
 function solve(rowCount: number, columnCount: number, costs: Costs): Int32Array {
   const state: Search = {
     columnCount,
@@ -119,8 +114,7 @@ interface Search {
   readonly isUsed: Uint8Array;
 }
 
-// One step of the search for an augmenting path: the nearest column that is not in the tree joins
-// it.
+// One step towards an augmenting path: adds the nearest column outside the tree.
 function widen(search: Search, from: number): number {
   const { columnCount, costs, rowOf, way, rowHigh, rowLow, columnHigh, columnLow, slackHigh, slackLow, isUsed } =
     search;

@@ -1,6 +1,6 @@
+import { MatchedBy } from "../../../gen/tandem/type/v1/discrepancy_pb.js";
 import { type CarrierUnit, type PlatformUnit, startDelta, withOffset } from "../call-unit.ts";
 import type { MatchingAgreement } from "../facts.ts";
-import { MatchedBy } from "../result.ts";
 import { CandidateSet } from "./components.ts";
 import { addCorrelated, addEchoed } from "./correlation.ts";
 import { markCrowded } from "./crowds.ts";
@@ -10,10 +10,9 @@ import { carrierMember, isOpenCarrier, isOpenPlatform, joinPair, type Pairing, s
 import { isInWindow, WINDOW_MS } from "./time-window.ts";
 
 /**
- * Pairs units one to one: those that were paired before a number was erased; by dialog, ICID and
- * Session-ID; what is left by numbers and time, with the hour's offset and then with its second
- * one; and what is still left by the platform's id that the carrier sent back, so that an echo
- * counts only where nothing else speaks for the pair. Both lists are in the order of start and id.
+ * Pairs units one to one, best evidence first: pairs made before a number was erased; dialog, ICID,
+ * Session-ID; numbers and time, with the hour's first offset and then its second; at last the
+ * platform's id that the carrier sent back. Both lists are ordered by start and id.
  */
 export function pairUnits(
   platform: readonly PlatformUnit[],
@@ -22,7 +21,7 @@ export function pairUnits(
 ): Pairing {
   const pairing = startPairing(platform, carrier);
   joinKnown(pairing);
-  for (const kind of [MatchedBy.DIALOG, MatchedBy.ICID, MatchedBy.SESSION_ID]) {
+  for (const kind of [MatchedBy.INTERCONNECT_DIALOG, MatchedBy.ICID, MatchedBy.SESSION_ID] as const) {
     const candidates = new CandidateSet(pairing, kind, agreement);
     addCorrelated(pairing, kind, candidates);
     candidates.assign();
@@ -61,8 +60,7 @@ function joinKnown(pairing: Pairing): void {
   }
 }
 
-// Which of an hour's two offsets a pair has shows once it is made: by an id, or by numbers where
-// both lie within the window.
+// Chooses between an hour's two offsets once the pair is made.
 function chooseOffsets({ platform, carrier, platformOf }: Pairing): void {
   for (let index = 0; index < carrier.length; index++) {
     const unit = carrier[index];

@@ -1,5 +1,5 @@
+import { MatchedBy } from "../../../gen/tandem/type/v1/discrepancy_pb.js";
 import type { MatchingAgreement } from "../facts.ts";
-import { MatchedBy } from "../result.ts";
 import { assignPairs, type Edge } from "./assignment.ts";
 import { areOtherCalls, type Fit, fitOf, GRADES, Grade } from "./pair-grade.ts";
 import { type Candidate, carrierMember, isOpenCarrier, isOpenPlatform, joinPair, type Pairing } from "./pairing.ts";
@@ -7,20 +7,18 @@ import { markCopies } from "./spare-copies.ts";
 import { UnionFind } from "./union-find.ts";
 
 /**
- * Most records that are assigned to each other exactly. Beyond it they are AMBIGUOUS: nothing is
- * paired by guessing.
+ * Most records that are assigned exactly. Larger groups are AMBIGUOUS: nothing is paired by
+ * guessing.
  */
 export const MAX_COMPONENT = 200;
 
-/** A pair that could be, and how well it fits. */
 interface Graded extends Candidate {
   readonly fit: Fit & { readonly grade: Grade };
 }
 
 /**
- * Pairs that could be, of one kind of evidence. They are made grade by grade: within a grade the
- * units that are tied together are assigned one to one, at most 200 at a time; what fits worse is
- * asked only of those that are left.
+ * Possible pairs of one kind of evidence. They are made grade by grade: within a grade, tied units
+ * are assigned one to one, at most 200 at a time; worse grades get what is left.
  */
 export class CandidateSet {
   readonly #pairing: Pairing;
@@ -35,10 +33,7 @@ export class CandidateSet {
     this.#agreement = agreement;
   }
 
-  /**
-   * Adds a candidate, unless its figures or its Call-IDs say that nothing but an id could make it a
-   * pair.
-   */
+  /** Adds a candidate, unless its figures or Call-IDs rule it out without an id. */
   add(candidate: Candidate): void {
     const fit = this.#fitOf(candidate);
     if (fit === undefined) return;
@@ -47,7 +42,7 @@ export class CandidateSet {
     this.#candidates.push({ ...candidate, fit });
   }
 
-  /** Pairs them one to one. Pairs without rivals are by far the most. */
+  /** Pairs one to one. Most pairs have no rivals. */
   assign(): void {
     const components = this.#components;
     if (components === undefined) return;
@@ -68,11 +63,11 @@ export class CandidateSet {
         pairing.isAlone[candidate.platform] = 1;
       }
     }
-    if (this.#by === MatchedBy.DIALOG) markSpare(pairing, contested);
+    if (this.#by === MatchedBy.INTERCONNECT_DIALOG) markSpare(pairing, contested);
     if (this.#isNumbers) noteRests(pairing, contested);
   }
 
-  // What begins elsewhere may be the copy of a record that has its pair.
+  // A record that begins elsewhere may be a copy of one that has its pair.
   #isCertain({ fit }: Graded): boolean {
     return !this.#isNumbers || fit.grade <= Grade.TIME;
   }
@@ -131,7 +126,7 @@ export class CandidateSet {
   }
 }
 
-// What is open and could go with one of a crowd is of it: nothing is paired by guessing.
+// An open record that could go with one of a crowd belongs to the crowd.
 function joinCrowd(pairing: Pairing, left: readonly Graded[]): void {
   const { crowd } = pairing;
   const added = left.filter(({ platform, carrier }) => {
@@ -150,7 +145,7 @@ function tie(pairing: Pairing, { platform, carrier }: Candidate): void {
 
 interface Component {
   readonly candidates: Graded[];
-  /** Of how many members. */
+  /** Number of members. */
   readonly size: number;
 }
 
@@ -180,8 +175,8 @@ function assignComponent(pairing: Pairing, component: readonly Graded[], by: Mat
   }
 }
 
-// A dialog is one call: what is left over of it is a copy, and goes with no other call that is
-// near. The failed leg of a re-routed call is no copy.
+// A dialog is one call, so what is left over of it is a copy and pairs with nothing else. The
+// failed leg of a re-routed call is no copy.
 function markSpare(pairing: Pairing, contested: readonly Graded[]): void {
   const { carrierOf, platformOf, isSpare } = pairing;
   for (const { platform, carrier } of contested) {
@@ -203,7 +198,8 @@ function markCrowd(pairing: Pairing, candidates: readonly Candidate[]): void {
   }
 }
 
-// Had the one that was decided first been open, the other could have gone with it.
+// The later pair rests on the earlier: had that one been open, the later record could have taken
+// its place.
 function noteRests(pairing: Pairing, contested: readonly Graded[]): void {
   const { decidedAt, rests } = pairing;
   for (const { platform, carrier } of contested) {
@@ -214,13 +210,12 @@ function noteRests(pairing: Pairing, contested: readonly Graded[]): void {
   }
 }
 
-/** Each unit's place among those of the component, in the order of start and id. */
 function positionsOf(units: readonly number[]): Map<number, number> {
   const sorted = [...new Set(units)].sort((a, b) => a - b);
   return new Map(sorted.map((unit, position) => [unit, position]));
 }
 
-/** How many members belong together, by the one that stands for them. */
+/** The size of each group, by its representative. */
 function sizesOf(components: UnionFind, { platform, carrier }: Pairing): Uint32Array {
   const sizes = new Uint32Array(platform.length + carrier.length);
   for (let member = 0; member < sizes.length; member++) {

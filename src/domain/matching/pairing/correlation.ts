@@ -1,7 +1,7 @@
+import { MatchedBy } from "../../../gen/tandem/type/v1/discrepancy_pb.js";
 import { type CarrierUnit, type PlatformUnit, startDelta } from "../call-unit.ts";
 import type { CorrelationIds } from "../facts.ts";
 import { areContradicting } from "../number-keys.ts";
-import { MatchedBy } from "../result.ts";
 import {
   dialogTexts,
   icidTexts,
@@ -14,15 +14,15 @@ import { type CandidateSet, MAX_COMPONENT } from "./components.ts";
 import { isOpenCarrier, isOpenPlatform, type Pairing } from "./pairing.ts";
 import { CORRELATED_WINDOW_MS } from "./time-window.ts";
 
-/** The ids of the signalling that can join a pair. */
-export type CorrelationKind = typeof MatchedBy.DIALOG | typeof MatchedBy.ICID | typeof MatchedBy.SESSION_ID;
+export type CorrelationKind =
+  | typeof MatchedBy.INTERCONNECT_DIALOG
+  | typeof MatchedBy.ICID
+  | typeof MatchedBy.SESSION_ID;
 
-/** Why ids that are equal do not join a pair. */
+/** Why equal ids do not join a pair. */
 export type Refusal = "TAGS" | "DIRECTION" | "NUMBERS" | "TIME";
 
-/**
- * Adds the open units of both sides that have an id of the kind in common, and nothing against it.
- */
+/** Adds pairs of open units that share an id of the kind, unless something refuses them. */
 export function addCorrelated(pairing: Pairing, kind: CorrelationKind, candidates: CandidateSet): void {
   const byId = new Map<string, number[]>();
   for (let index = 0; index < pairing.carrier.length; index++) {
@@ -37,7 +37,8 @@ export function addCorrelated(pairing: Pairing, kind: CorrelationKind, candidate
 }
 
 /**
- * Adds the open units of which the carrier names the platform's record, with nothing against it.
+ * Adds pairs of open units where the carrier names the platform's record, unless something refuses
+ * them.
  */
 export function addEchoed(pairing: Pairing, candidates: CandidateSet): void {
   const byId = new Map<string, number[]>();
@@ -49,10 +50,9 @@ export function addEchoed(pairing: Pairing, candidates: CandidateSet): void {
   addSharing(pairing, { by: MatchedBy.ECHOED, byId, idsOf: named }, candidates);
 }
 
-/** A record's ids of a kind, as they are compared; none when it has none. */
 export function idsOf(ids: CorrelationIds, kind: CorrelationKind): readonly string[] {
   switch (kind) {
-    case MatchedBy.DIALOG:
+    case MatchedBy.INTERCONNECT_DIALOG:
       return dialogTexts(ids);
     case MatchedBy.ICID:
       return icidTexts(ids);
@@ -63,20 +63,20 @@ export function idsOf(ids: CorrelationIds, kind: CorrelationKind): readonly stri
   }
 }
 
-/** Whether two records have an id of a kind in common; of a dialog the Call-ID. */
+/** Whether two records share an id of a kind; for a dialog, the Call-ID. */
 export function shareId(a: CorrelationIds, b: CorrelationIds, kind: CorrelationKind): boolean {
   if (kind === MatchedBy.SESSION_ID) return isSameSession(a, b);
   const [id] = idsOf(a, kind);
   return id !== undefined && id === idsOf(b, kind)[0];
 }
 
-/** What speaks against a pair that an id joins; undefined: nothing. */
+/** Undefined: nothing speaks against the pair. */
 export function refusalOf(
   platform: PlatformUnit,
   carrier: CarrierUnit,
   by: CorrelationKind | typeof MatchedBy.ECHOED,
 ): Refusal | undefined {
-  if (by === MatchedBy.DIALOG && !areAny(platform, carrier, isSameDialog)) return "TAGS";
+  if (by === MatchedBy.INTERCONNECT_DIALOG && !areAny(platform, carrier, isSameDialog)) return "TAGS";
   if (by === MatchedBy.SESSION_ID && !areAny(platform, carrier, isSameSession)) return "TAGS";
   const isOpposite = platform.facts.direction !== carrier.facts.direction;
   if (isOpposite && platform.facts.direction !== 0 && carrier.facts.direction !== 0) return "DIRECTION";
@@ -84,11 +84,10 @@ export function refusalOf(
   return Math.abs(distanceOf(platform, carrier)) > CORRELATED_WINDOW_MS ? "TIME" : undefined;
 }
 
-// Numbers are changed on the way, by translation, porting and emergency routing; Call-ID and both
-// tags name one dialog. Of a Call-ID alone that is not so:
-// switches have used one for two calls.
+// Translation, porting and emergency routing change numbers on the way, but Call-ID and both tags
+// prove one dialog. A Call-ID alone does not: switches have used one for two calls.
 function isProved(platform: PlatformUnit, carrier: CarrierUnit, by: CorrelationKind | typeof MatchedBy.ECHOED) {
-  return by === MatchedBy.DIALOG && areAny(platform, carrier, isProvenDialog);
+  return by === MatchedBy.INTERCONNECT_DIALOG && areAny(platform, carrier, isProvenDialog);
 }
 
 function areAny(
@@ -101,12 +100,11 @@ function areAny(
 
 interface Sharing {
   readonly by: CorrelationKind | typeof MatchedBy.ECHOED;
-  /** The carrier's units by id. */
   readonly byId: ReadonlyMap<string, readonly number[]>;
   readonly idsOf: (unit: PlatformUnit) => readonly string[];
 }
 
-// An id that more units share than can be assigned tells nothing apart.
+// An id shared by more units than can be assigned identifies nothing.
 function addSharing(pairing: Pairing, { by, byId, idsOf: idsOfUnit }: Sharing, candidates: CandidateSet): void {
   if (byId.size === 0) return;
   for (const [platform, unit] of pairing.platform.entries()) {
@@ -131,12 +129,11 @@ const NO_UNITS: readonly number[] = [];
 const NO_IDS: readonly string[] = [];
 
 function hasIdOf({ dialogCallId, icid, sessionId }: CorrelationIds, kind: CorrelationKind): boolean {
-  if (kind === MatchedBy.DIALOG) return dialogCallId !== undefined;
+  if (kind === MatchedBy.INTERCONNECT_DIALOG) return dialogCallId !== undefined;
   return (kind === MatchedBy.ICID ? icid : sessionId) !== undefined;
 }
 
-// As both sides wrote it down: what an id joins says which offset a clock has, and must not depend
-// on it.
+// Uncorrected: pairs joined by ids vote on the offset, so they must not depend on it.
 function distanceOf(platform: PlatformUnit, carrier: CarrierUnit): number {
   const correctedMs = startDelta(platform, carrier) ?? carrier.startMs - platform.startMs;
   return correctedMs + (carrier.offset?.offsetMs ?? 0);

@@ -10,10 +10,11 @@ import {
   TEN,
   tellResults,
 } from "../../../../test/support/matching-calls.ts";
+import { DiscrepancyStatus } from "../../../gen/tandem/type/v1/discrepancy_pb.js";
 import { carrierUnit, platformUnit } from "../call-unit.ts";
 import type { CarrierFacts, PlatformFacts } from "../facts.ts";
 import { matchCalls } from "../match-calls.ts";
-import { type CallResult, MatchStatus } from "../result.ts";
+import type { CallResult } from "../result.ts";
 import { MOST_TIMES, NumberIndex, rangesAround } from "./number-index.ts";
 
 /** Over 200 calls within each one's window. */
@@ -25,14 +26,14 @@ describe("a crowd of calls between the same two numbers", () => {
     const results = matchCalls(matchingInput(...crowd({ lengthOf: (index) => 10_000 + (index % 97) * 3_000 })));
 
     expect(results).toHaveLength(PER_SECOND * SECONDS);
-    expect(statuses(results)).toEqual([MatchStatus.MATCHED_EXACT]);
+    expect(statuses(results)).toEqual([DiscrepancyStatus.MATCHED_EXACT]);
   });
 
   test("says of a call that has no record left near it that it is missing", () => {
     const [platform, carrier] = crowd({ lengthOf: (index) => 10_000 + (index % 97) * 3_000 });
     const results = tellResults(matchCalls(matchingInput(platform, carrier.toSpliced(150, 1))), ({ status }) => status);
 
-    expect(results["p150"]).toBe(MatchStatus.MISSING_AT_CARRIER);
+    expect(results["p150"]).toBe(DiscrepancyStatus.MISSING_AT_CARRIER);
     expect(Object.keys(results)).toHaveLength(PER_SECOND * SECONDS);
   });
 
@@ -40,7 +41,7 @@ describe("a crowd of calls between the same two numbers", () => {
   test.each([4, 64])("is ambiguous on both sides where nothing tells its calls apart: %i a second", (perSecond) => {
     const results = matchCalls(matchingInput(...crowd({ perSecond, lengthOf: () => 60_000 })));
 
-    expect(statuses(results)).toEqual([MatchStatus.AMBIGUOUS]);
+    expect(statuses(results)).toEqual([DiscrepancyStatus.AMBIGUOUS]);
     expect(results).toHaveLength(2 * perSecond * SECONDS);
   });
 
@@ -51,12 +52,12 @@ describe("a crowd of calls between the same two numbers", () => {
     );
     const records = [...carrier.toSpliced(150, 1), ...strays];
     const results = tellResults(matchCalls(matchingInput(platform, records)), ({ status }) => status);
-    const left = Object.entries(results).filter(([, status]) => status !== MatchStatus.MATCHED_EXACT);
+    const left = Object.entries(results).filter(([, status]) => status !== DiscrepancyStatus.MATCHED_EXACT);
 
     expect(Object.fromEntries(left)).toEqual({
-      p150: MatchStatus.AMBIGUOUS,
-      stray0: MatchStatus.AMBIGUOUS,
-      stray1: MatchStatus.AMBIGUOUS,
+      p150: DiscrepancyStatus.AMBIGUOUS,
+      stray0: DiscrepancyStatus.AMBIGUOUS,
+      stray1: DiscrepancyStatus.AMBIGUOUS,
     });
   });
 
@@ -77,8 +78,8 @@ describe("a crowd of calls between the same two numbers", () => {
 
 describe("what is sought among the calls of the same parties", () => {
   test.each([
-    [4, MatchStatus.DUPLICATE_AT_PLATFORM],
-    [64, MatchStatus.MISSING_AT_CARRIER],
+    [4, DiscrepancyStatus.DUPLICATE_AT_PLATFORM],
+    [64, DiscrepancyStatus.MISSING_AT_CARRIER],
   ])("copies, of %i alike a second: status %i", (perSecond, status) => {
     const [platform] = crowd({ perSecond, lengthOf: () => 60_000 });
     const results = tellResults(matchCalls(matchingInput(platform, [])), (result) => result.status);
@@ -200,6 +201,6 @@ function workOf(options: Crowd): number {
   return asked;
 }
 
-function statuses(results: readonly CallResult[]): MatchStatus[] {
+function statuses(results: readonly CallResult[]): DiscrepancyStatus[] {
   return [...new Set(results.map(({ status }) => status))];
 }

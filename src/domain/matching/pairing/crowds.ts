@@ -4,11 +4,10 @@ import { carrierMember, type Pairing } from "./pairing.ts";
 import { isInWindow, WINDOW_MS } from "./time-window.ts";
 
 /**
- * Marks what of a crowd found no pair, on both sides, as long as there is something left that it
- * could be paired with: nothing is paired by guessing.
+ * Marks unpaired records of a crowd on both sides, while each still has a possible pair left.
  *
- * @param crowded Those of the platform's that were not held against all in their window.
- * @param asked Those of the carrier's that they were held against.
+ * @param crowded the platform's records that were not compared with all in their window.
+ * @param asked the carrier's records that they were compared with.
  */
 export function markCrowded(pairing: Pairing, crowded: readonly number[], asked: readonly number[]): void {
   if (crowded.length === 0) return;
@@ -45,7 +44,7 @@ interface Others<Seeker, Found> {
   readonly isNear: (seeker: Seeker, found: Found) => boolean;
 }
 
-// Of each the first of the others that could be its pair.
+// For each, the first possible pair.
 function firstNear<Seeker extends CallUnit, Found extends CallUnit>(
   seekers: readonly number[],
   seekerUnits: readonly Seeker[],

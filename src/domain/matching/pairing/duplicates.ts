@@ -6,31 +6,29 @@ import { dialogTexts, isOtherCallId, isProvenDialog, isSameDialog } from "../sig
 import { isSameCallParty, MOST_TIMES, NumberIndex, rangesAround } from "./number-index.ts";
 import { CORRELATED_WINDOW_MS } from "./time-window.ts";
 
-/** How far apart starts, and durations, of a record and its copy may be, milliseconds. */
+/** Starts and durations of a record and its copy differ by at most this, milliseconds. */
 export const COPY_WINDOW_MS = 2_000;
 
 /** A unit that is a copy of another of its side. */
 export interface Copy {
-  /** By position. */
+  /** The original's position. */
   readonly of: number;
   readonly ref: RecordRef;
-  /** Whether that one has a pair: then the copy is certain, for the other side has but one. */
+  /** Whether the original is paired: then the copy is certain. */
   readonly isOfMatched: boolean;
 }
 
-/** What is asked of one side. */
 export interface DuplicateSearch {
   readonly units: readonly CallUnit[];
   readonly isMatched: (index: number) => boolean;
-  /** Whether a unit is left over, and so may be a copy. */
+  /** Whether a unit is unpaired. */
   readonly isLeft: (index: number) => boolean;
 }
 
 /**
- * Which of the units that are left over are copies: of the same dialog as another unit of their
- * side within 24 h, or of the same parties with starts and durations at most 2 s apart, durations
- * 20 ms where a party is not shown. A matched unit is the original before one that is left over
- * too; of those the one with the lower identity is.
+ * Finds copies among unpaired units: units of the same dialog within 24 h, or of the same parties
+ * whose starts and durations differ by at most 2 s (durations by 20 ms if a party is hidden). A
+ * paired unit is the original before an unpaired one, then the lower identity.
  */
 export function findCopies(search: DuplicateSearch): Map<number, Copy> {
   const { units, isMatched, isLeft } = search;
@@ -55,18 +53,17 @@ export function findCopies(search: DuplicateSearch): Map<number, Copy> {
   return copies;
 }
 
-/** Whether a unit is a copy of the other, or the other of it. */
+/** Whether one unit is a copy of the other. */
 export function isCopy(a: CallUnit, b: CallUnit): boolean {
   return isDialogCopy(a, b) || (isSameCallParty(a, b) && isNear(a, b));
 }
 
-/** The identity and revision of a record. */
 export function refOf({ recordId, recordDate, revision }: CommonFacts): RecordRef {
   return { recordId, recordDate, revision };
 }
 
-// The failed leg of a re-routed call and the sequel of a call that was cut have its dialog too, and
-// are no copies.
+// The failed leg of a re-routed call and the sequel of a cut call share the dialog but are no
+// copies.
 function isDialogCopy(a: CallUnit, b: CallUnit): boolean {
   const [mine, others] = [a.facts, b.facts];
   if (mine.direction !== others.direction || !isSameDialog(mine.ids, others.ids)) return false;
@@ -75,7 +72,7 @@ function isDialogCopy(a: CallUnit, b: CallUnit): boolean {
   return !areContradicting(a.numbers, b.numbers) || isProvenDialog(mine.ids, others.ids);
 }
 
-/** How far from the end of one record another may begin to be its sequel. */
+/** A sequel begins within this of the end before it. */
 const SEQUEL_SLACK_MS = 2_000;
 
 function isSequel({ answerMs, startMs, endMs }: CallUnit, next: CallUnit): boolean {
@@ -85,16 +82,16 @@ function isSequel({ answerMs, startMs, endMs }: CallUnit, next: CallUnit): boole
   return isBehind && beginMs >= endMs - SEQUEL_SLACK_MS;
 }
 
-/** What one event differs by in two records of one moment. */
+/** Two records of one event differ by at most this. */
 const SAME_EVENT_MS = 20;
 
 function isNear(a: CallUnit, b: CallUnit): boolean {
   const deltaMs = startDelta(a, b);
   if (deltaMs === undefined || Math.abs(deltaMs) > COPY_WINDOW_MS) return false;
   if (a.answered !== b.answered || isOtherCallId(a.facts.ids, b.facts.ids)) return false;
-  // Tries that were not answered ring for different times.
+  // Unanswered tries ring for different times.
   const [mine, others] = a.answered ? [lengthOf(a), lengthOf(b)] : [ringOf(a), ringOf(b)];
-  // Nobody calls one number twice within 2 s, but two callers who hide theirs may.
+  // Nobody calls a number twice within 2 s, but two hidden callers may.
   const mostMs = showsBothParties(a) && showsBothParties(b) ? COPY_WINDOW_MS : SAME_EVENT_MS;
   return mine !== undefined && others !== undefined && Math.abs(mine - others) <= mostMs;
 }
@@ -126,7 +123,7 @@ function originalsOf(units: readonly CallUnit[], seekers: readonly CallUnit[]): 
   };
 }
 
-/** More records than this of one dialog are no copies: the id tells nothing. */
+/** With more records, the id identifies nothing. */
 const MAX_SAME_DIALOG = 200;
 
 function isBefore(other: CallUnit | undefined, unit: CallUnit): boolean {

@@ -1,24 +1,20 @@
 import { beginOf, type CarrierUnit, type PlatformUnit } from "../call-unit.ts";
 import { areOtherCalls } from "./pair-grade.ts";
 
-/** A unit of the carrier's that is left over after pairing, and its position. */
+/** An unpaired unit of the carrier's, and its position. */
 export interface LeftPart {
   readonly unit: CarrierUnit;
   readonly index: number;
 }
 
-/**
- * How far a part may begin from where the one before it ended, milliseconds: one switch cut the
- * call, by one clock.
- */
+/** Greatest gap between parts, milliseconds: one switch cut the call, by one clock. */
 export const CUT_SLACK_MS = 2_000;
-/** How far apart two clocks may see the end of one call, milliseconds. */
+/** Two clocks see the end of a call at most this far apart, milliseconds. */
 const END_SLACK_MS = 5_000;
 
 /**
- * The parts with which a call ends, in their order: the last ends as the call does, and each ends
- * where the next begins; none begins before the instant that is given. What lies between that and
- * the first of them is a part that is missing.
+ * The last parts of a call, in order: each ends where the next begins, and the last ends with the
+ * call. None begins before `fromMs`; a missing part fills the time until the first.
  */
 export function endingParts(platform: PlatformUnit, fromMs: number, left: readonly LeftPart[]): LeftPart[] {
   const parts: LeftPart[] = [];

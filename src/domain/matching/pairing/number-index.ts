@@ -3,16 +3,14 @@ import { areSameParties, type CallNumbers, type NumberKey } from "../number-keys
 import { PartyTimes, type TimeRange, type Times } from "./party-times.ts";
 
 /**
- * Most times, invites and answers, of the other side's records of the same parties within a
- * record's window that all of them are asked. With more it is in a crowd: only those of one time
- * with it are asked, and of these no more either.
+ * With more invites and answers of the same parties in its window, a record is in a crowd: it is
+ * compared only with those close in time, and with no more than this.
  */
 export const MOST_TIMES = 400;
 
 /**
- * Units by the last three digits of their numbers and by time, to find those of the same parties
- * near an instant without looking at the others. Every spelling of a number ends alike, so no pair
- * is missed; what only ends alike is refused by its numbers.
+ * An index of units by the last three digits of their numbers and by time. All spellings of a
+ * number end alike, so no pair is missed; false hits are refused by their numbers.
  */
 export class NumberIndex {
   readonly #units: readonly CallUnit[];
@@ -20,15 +18,12 @@ export class NumberIndex {
   readonly #seen: Int32Array;
   #round = 0;
 
-  /**
-   * Indexes units, in the order of their start, for being found by these seekers; what none of them
-   * looks for is left out.
-   */
+  /** Indexes units, in the order of their start, that these seekers may look for. */
   constructor(units: readonly CallUnit[], seekers: readonly CallUnit[]) {
     this.#units = units;
     this.#seen = new Int32Array(units.length);
     const hidden = hiddenIn(seekers);
-    // Where most are looked for, asking costs more than it saves.
+    // Filtering pays only if few units are looked for.
     const wanted = seekers.length * 4 < units.length ? wantedBy(seekers) : undefined;
     for (let index = 0; index < units.length; index++) {
       const unit = units[index];
@@ -38,8 +33,8 @@ export class NumberIndex {
   }
 
   /**
-   * Calls `visit` once with the position of each unit of the same parties and direction that has an
-   * invite or an answer in one of the ranges, until it answers `false`.
+   * Calls `visit` once for each unit of the same parties and direction with an invite or answer in
+   * one of the ranges, until it returns `false`.
    */
   visit(seeker: CallUnit, ranges: readonly TimeRange[], visit: (index: number) => unknown): void {
     this.#round++;
@@ -51,8 +46,8 @@ export class NumberIndex {
   }
 
   /**
-   * Whether more than `most` times, invites and answers, of the same parties and direction lie in
-   * the ranges, which do not overlap. It costs a few looks, however many there are.
+   * Whether the ranges, which do not overlap, hold more than `most` times of the same parties and
+   * direction. Cheap however many there are.
    */
   hasMore(seeker: CallUnit, ranges: readonly TimeRange[], most: number): boolean {
     const buckets = this.#bucketsOf(seeker);
@@ -83,8 +78,7 @@ export class NumberIndex {
     return buckets;
   }
 
-  // An unanswered call of the other side is compared by the invite, an answered one by the answer:
-  // a unit is found by both.
+  // A unit is found by its invite and by its answer.
   #add(key: number, { inviteMs, answerMs }: CallUnit, index: number): void {
     let bucket = this.#buckets.get(key);
     if (bucket === undefined) {
@@ -95,7 +89,7 @@ export class NumberIndex {
     if (answerMs !== undefined && answerMs !== inviteMs) bucket.add(answerMs, index);
   }
 
-  // False: `visit` wants no more.
+  // False: `visit` is done.
   #visitTimes(times: Times, range: TimeRange, seeker: CallUnit, visit: (index: number) => unknown): boolean {
     return times.each(range, (index) => {
       if (this.#seen[index] === this.#round) return true;
@@ -119,14 +113,13 @@ export class NumberIndex {
   }
 }
 
-/** The ranges around a unit's start and its answer: one, where they meet. */
+/** The ranges around a unit's start and answer, merged if they meet. */
 export function rangesAround({ startMs, answerMs = startMs }: CallUnit, reachMs: number): TimeRange[] {
   const [firstMs, lastMs] = startMs <= answerMs ? [startMs, answerMs] : [answerMs, startMs];
   if (lastMs - firstMs <= 2 * reachMs) return [{ fromMs: firstMs - reachMs, toMs: lastMs + reachMs }];
   return [firstMs, lastMs].map((ms) => ({ fromMs: ms - reachMs, toMs: ms + reachMs }));
 }
 
-/** Whether two units have the same direction and parties. */
 export function isSameCallParty(a: CallUnit, b: CallUnit): boolean {
   return a.facts.direction === b.facts.direction && areSameParties(a.numbers, b.numbers);
 }
@@ -138,9 +131,9 @@ interface Hidden {
 
 type Tail = Pick<NumberKey, "tail">;
 
-/** In the place of a tail: the record does not show the number. */
+/** Stands for a number that the record hides. */
 const HIDDEN = 1_000;
-/** In the place of a tail: whatever the record shows, for seekers that do not show theirs. */
+/** Stands for any number, for seekers that hide theirs. */
 const ANY: Tail = { tail: 1_001 };
 const ANYONE: readonly Tail[] = [ANY];
 const SHOWS_NOTHING: readonly Tail[] = [{ tail: HIDDEN }];

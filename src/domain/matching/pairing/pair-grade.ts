@@ -13,9 +13,8 @@ import { isCarrierInScope, isPlatformInScope } from "../scope.ts";
 import { haveUnlikeIds, isOtherCallId } from "../signalling-ids.ts";
 
 /**
- * How well the figures of two records fit each other, the best first. Pairs are made grade by
- * grade: what fits better never gives way to more pairs that fit worse. `docs/decisions/0004` has
- * the table.
+ * How well two records fit, best first. Better grades are paired first and never give way to more
+ * pairs of a worse grade. The table is in `docs/decisions/0004`.
  */
 export const Grade = {
   /** Like answer and scope, like times at most 1 s apart, durations alike. */
@@ -34,42 +33,38 @@ export const Grade = {
 export type Grade = (typeof Grade)[keyof typeof Grade];
 export const GRADES: readonly Grade[] = Object.values(Grade);
 
-/** How far apart a pair is, and how well it fits. */
 export interface Fit {
-  /** Undefined: nothing but an id could make a pair of them. */
+  /** Undefined: only an id could join them. */
   readonly grade: Grade | undefined;
   /**
-   * Difference of like times, milliseconds; what the resolution of the carrier's times explains is
-   * none. Where a party is not shown a second more: numbers that are equal say more than one that
-   * any number could be.
+   * Difference of like times beyond the carrier's resolution, milliseconds. A hidden party adds a
+   * second: equal numbers say more than one that could be any.
    */
   readonly timeMs: number;
-  /** Difference of the durations, as far as both are known. */
+  /** Difference of the durations, if both are known. */
   readonly durationMs: number;
-  /** Equal to the millisecond, but for what measuring makes. */
+  /** Equal, apart from measuring errors. */
   readonly isExact: boolean;
 }
 
-/** Like times of a call that two clocks saw without fault. */
+/** Two correct clocks differ by at most this. */
 const TOGETHER_MS = 1_000;
-/** A clock that is off by no more is not called skewed. */
+/** A smaller difference is no skew. */
 export const NEAR_MS = 2_000;
-/** Where times are further apart, one of the other figures has to be possible for one call. */
+/** If times differ by more, lengths or answers must be possible for one call. */
 const FAR_MS = 5_000;
-/** What one event differs by in two records of one moment. */
+/** Two records of one event differ by at most this. */
 const EXACT_MS = 20;
-/** Lengths of one call are mostly no further apart, those of two calls mostly are. */
+/** Lengths of one call mostly differ by less, lengths of two calls by more. */
 const SAME_LENGTH_MS = 100;
-/** By how much rounding lengthens a call at most, with a second for the clocks. */
+/** Most that rounding adds, plus a second for the clocks. */
 const ROUNDED_MS = 61_000;
-/** Of a bill whose rule is not known: a minute and a half at least, or a minute more. */
+/** The same for a bill of unknown rule. */
 const BILLED_MS = 91_000;
 
-/** How well the figures of a pair fit each other. */
 export function fitOf(platform: PlatformUnit, carrier: CarrierUnit, agreement: MatchingAgreement): Fit {
   const answerMs = distanceOf(platform, carrier);
-  // A network on the way may have answered while it rang: then the invites tell that it is one
-  // call.
+  // A network may answer while the phone rings; then the invites show that it is one call.
   const timeMs = Math.min(answerMs, inviteDistanceOf(platform, carrier) ?? answerMs);
   const length = compareLengths(platform, carrier, agreement);
   const durationMs = lengthDifference(platform, carrier);
@@ -84,29 +79,26 @@ export function fitOf(platform: PlatformUnit, carrier: CarrierUnit, agreement: M
   return { grade, timeMs: isShown ? timeMs : timeMs + TOGETHER_MS, durationMs, isExact };
 }
 
-/**
- * Whether two records could be a pair by their answers and lengths, as far as they are apart by
- * both clocks; whatever the carrier agreed on.
- */
+/** Whether answers and lengths allow a pair at this distance, whatever was agreed. */
 export function couldBePair(platform: PlatformUnit, carrier: CarrierUnit): boolean {
   if (!hasLikeTimes(platform, carrier) || distanceOf(platform, carrier) <= FAR_MS) return true;
   return isAnsweredAlike(platform, carrier) && compareLengths(platform, carrier) !== "OTHER";
 }
 
-/** Whether like times of two records say one moment: they are at most 2 s apart. */
+/** Whether like times are at most 2 s apart. */
 export function isAtOneTime(platform: PlatformUnit, carrier: CarrierUnit): boolean {
   return hasLikeTimes(platform, carrier) && distanceOf(platform, carrier) <= NEAR_MS;
 }
 
-/** Whether the records name two Call-IDs, which no call on one trunk has. */
+/** Whether the records name different Call-IDs; no call on a trunk has two. */
 export function areOtherCalls(platform: PlatformUnit, carrier: CarrierUnit): boolean {
   if (platform.facts.ids.dialogCallId === undefined) return false;
   return platform.records.every((mine) => carrier.records.every((others) => isOtherCallId(mine.ids, others.ids)));
 }
 
 /**
- * Whether the records name unlike ids, which networks on the way may have made so: then times or
- * lengths have to agree.
+ * Whether the records name different ids that networks may have replaced: then times or lengths
+ * must agree.
  */
 export function areUnlike(platform: PlatformUnit, carrier: CarrierUnit): boolean {
   return haveUnlikeIds(platform.facts.ids, carrier.facts.ids);
@@ -116,7 +108,7 @@ interface Figures {
   readonly platform: PlatformUnit;
   readonly carrier: CarrierUnit;
   readonly timeMs: number;
-  /** Difference of the times that are compared first: of the answers where both have one. */
+  /** Difference of the times compared first. */
   readonly answerMs: number;
   readonly durationMs: number;
   readonly length: LengthFit;
@@ -153,7 +145,7 @@ function inviteDistanceOf({ inviteMs }: PlatformUnit, carrier: CarrierUnit): num
   return distance(carrier.inviteMs - inviteMs, carrier);
 }
 
-// A time that is written in steps of n milliseconds is at most n - 1 earlier than it was.
+// A time written in steps of n milliseconds is up to n - 1 too early.
 function distance(deltaMs: number, carrier: CarrierUnit): number {
   return deltaMs >= 0 ? deltaMs : Math.max(0, -deltaMs - carrier.slackMs);
 }
@@ -162,7 +154,7 @@ function isAnsweredAlike(platform: PlatformUnit, carrier: CarrierUnit): boolean 
   return platform.answered === carrier.answered || isOpenEnded(platform);
 }
 
-// A call that is not over may yet be answered.
+// A call in progress may yet be answered.
 function isOpenEnded({ records, answered }: PlatformUnit): boolean {
   return !answered && records.some(({ isPartial }) => isPartial);
 }
@@ -172,8 +164,7 @@ function isInScopeAlike(platform: PlatformUnit, carrier: CarrierUnit, agreement:
 }
 
 /**
- * ALIKE as one call's two lengths are; POSSIBLE with a fault that is known; OTHER: no known fault
- * makes the one of the other.
+ * ALIKE: lengths of one call. POSSIBLE: a known fault explains the difference. OTHER: none does.
  */
 type LengthFit = "ALIKE" | "POSSIBLE" | "OTHER";
 
@@ -210,8 +201,7 @@ function isFaulty(platform: PlatformUnit, carrier: CarrierUnit, othersMs: number
   return lengthsWithRing(platform).some((lengthMs) => Math.abs(othersMs - lengthMs) <= NEAR_MS);
 }
 
-// Of unanswered calls how long they rang, for it tells tries apart; a carrier that writes none says
-// nothing.
+// For unanswered calls the ring time, which tells tries apart, if the carrier writes it.
 function lengthDifference(platform: PlatformUnit, carrier: CarrierUnit): number {
   if (!platform.answered && !carrier.answered) {
     const [mine, others] = [ringOf(platform), ringOf(carrier)];

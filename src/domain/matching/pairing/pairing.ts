@@ -1,71 +1,51 @@
+import type { MatchedBy } from "../../../gen/tandem/type/v1/discrepancy_pb.js";
 import type { CarrierUnit, PlatformUnit } from "../call-unit.ts";
-import type { MatchedBy } from "../result.ts";
 import { UnionFind } from "./union-find.ts";
 
-/** Which unit of one side goes with which of the other, by position. Filled step by step. */
+/** Which units go together, by position. Filled step by step. */
 export interface Pairing {
   readonly platform: readonly PlatformUnit[];
-  /**
-   * One whose hour has a second offset is replaced by itself with that taken off, when this is how
-   * it found its pair.
-   */
+  /** A unit that found its pair by its hour's second offset is replaced by one with that offset. */
   readonly carrier: CarrierUnit[];
-  /** Of each of the platform's units the carrier's, and the other way round; -1: none. */
+  /** The paired unit of each platform unit (or carrier unit); -1: none. */
   readonly carrierOf: Int32Array;
   readonly platformOf: Int32Array;
-  /** Of each of the platform's units: a MatchedBy, 0 for none. */
+  /** A MatchedBy for each platform unit; 0: none. */
   readonly matchedBy: Uint8Array;
-  /**
-   * Of each of the platform's units: 1 when nothing else could have been paired with either of
-   * both.
-   */
+  /** For each platform unit: 1 if the pair had no rival. */
   readonly isAlone: Uint8Array;
-  /**
-   * Of a unit of the platform's, further units of the carrier's that belong to the same call; by
-   * position.
-   */
+  /** Further carrier units of the same call, by the platform unit's position. */
   readonly furtherParts: Map<number, number[]>;
   /**
-   * Of a unit of the platform's, further units of its own side that belong to the same call; and of
-   * each of these that unit. By position.
+   * Further platform units of the same call by the first one's position, and the first one by each
+   * of theirs.
    */
   readonly platformParts: Map<number, number[]>;
   readonly partOf: Map<number, number>;
   /**
-   * By member: 1 for what has the dialog of a record that went with another. It is of that call,
-   * and is not sought elsewhere.
+   * By member: 1 if it shares the dialog of a paired record. It belongs to that call and is not
+   * paired.
    */
   readonly isSpare: Uint8Array;
-  /** Of which members too many could pair with each other. */
+  /** Members with too many possible pairs. */
   readonly crowd: Set<number>;
-  /**
-   * What was judged together, by member: the platform's units by position, then the carrier's
-   * behind them.
-   */
+  /** What was judged together. Members are the platform's units by position, then the carrier's. */
   readonly together: UnionFind;
-  /**
-   * By member at which step it found its pair, or was found to be a copy; the highest number while
-   * it is open.
-   */
+  /** The step at which a member was paired or found to be a copy; UNDECIDED while open. */
   readonly decidedAt: Uint8Array;
-  /**
-   * Of members whose result rests on another's pair, which does not rest on theirs: first the one,
-   * then the other.
-   */
+  /** Members whose result rests on another's pair, but not the other way round. */
   readonly rests: [member: number, on: number][];
   step: number;
 }
 
-/** Of `decidedAt`: open. */
 export const UNDECIDED = 255;
 
-/** A pair that could be, by position on either side. */
+/** A possible pair, by position. */
 export interface Candidate {
   readonly platform: number;
   readonly carrier: number;
 }
 
-/** Nothing is paired yet. */
 export function startPairing(platform: readonly PlatformUnit[], carrier: readonly CarrierUnit[]): Pairing {
   return {
     platform,
@@ -86,7 +66,6 @@ export function startPairing(platform: readonly PlatformUnit[], carrier: readonl
   };
 }
 
-/** Pairs two units. */
 export function joinPair(pairing: Pairing, { platform, carrier }: Candidate, by: MatchedBy): void {
   pairing.carrierOf[platform] = carrier;
   pairing.platformOf[carrier] = platform;
@@ -95,17 +74,15 @@ export function joinPair(pairing: Pairing, { platform, carrier }: Candidate, by:
   pairing.decidedAt[carrierMember(pairing, carrier)] = pairing.step;
 }
 
-/** The member that a unit of the carrier's is. */
+/** The member number of a carrier unit. */
 export function carrierMember({ platform }: Pairing, carrier: number): number {
   return platform.length + carrier;
 }
 
-/** Whether a unit of the platform's still has to find its pair. */
 export function isOpenPlatform({ carrierOf, isSpare, crowd }: Pairing, platform: number): boolean {
   return carrierOf[platform] === -1 && isSpare[platform] === 0 && !crowd.has(platform);
 }
 
-/** Whether a unit of the carrier's still has to find its pair. */
 export function isOpenCarrier({ platform, platformOf, isSpare, crowd }: Pairing, carrier: number): boolean {
   const member = platform.length + carrier;
   return platformOf[carrier] === -1 && isSpare[member] === 0 && !crowd.has(member);

@@ -1,16 +1,16 @@
 import type { CallUnit } from "../call-unit.ts";
 import { areSameParties, type CallNumbers, type NumberKey } from "../number-keys.ts";
 
-/** A span of time, both ends included, milliseconds. */
+/** Both ends included, milliseconds. */
 export interface TimeRange {
   readonly fromMs: number;
   readonly toMs: number;
 }
 
-/** So many times are looked through one by one; more, by parties. */
+/** Up to this many times are scanned; more are grouped by parties. */
 const FEW = 64;
 
-/** When units of numbers that end alike were invited and answered. */
+/** Invites and answers of units whose numbers end alike. */
 export class PartyTimes {
   #all = new Times();
   #groups: readonly Group[] | undefined;
@@ -24,9 +24,7 @@ export class PartyTimes {
     this.#groups = undefined;
   }
 
-  /**
-   * What there is of some parties. With few times there may be others among them: `areSame` tells.
-   */
+  /** The times of some parties. Unless `areSame`, others may be among them. */
   ofParties(numbers: CallNumbers, units: readonly CallUnit[]): readonly Times[] {
     if (this.size <= FEW) return [this.#all];
     this.#groups ??= groupsOf(this.#all, units);
@@ -34,9 +32,8 @@ export class PartyTimes {
   }
 }
 
-/** Times of units, by position. */
 export class Times {
-  /** Whether all are of the parties that were asked for; else each is to be asked. */
+  /** Whether all have the parties that were asked for. */
   readonly areSame: boolean;
   #timesMs: number[] = [];
   #indexes: number[] = [];
@@ -61,8 +58,8 @@ export class Times {
   }
 
   /**
-   * Calls `visit` with the position of each unit that has a time in the range, in the order of
-   * time, until it answers `false`; twice where both of its times do. Returns whether it never did.
+   * Calls `visit` for each time in the range, in order, until it returns `false`; twice for a unit
+   * with both times in it. Returns whether it never did.
    */
   each({ fromMs, toMs }: TimeRange, visit: (index: number) => unknown): boolean {
     const end = this.size;
@@ -101,7 +98,7 @@ interface Group {
   readonly times: Times;
 }
 
-// By the very same numbers: their keys are made once each.
+// Groups by identical numbers, so that each key is computed once.
 function groupsOf(all: Times, units: readonly CallUnit[]): Group[] {
   const ids = new Map<NumberKey, number>();
   const idOf = (key: NumberKey) => {

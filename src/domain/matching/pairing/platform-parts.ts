@@ -4,13 +4,13 @@ import { CUT_SLACK_MS } from "./ending-parts.ts";
 import type { Pairing } from "./pairing.ts";
 import { WINDOW_MS } from "./time-window.ts";
 
-// A transfer ends one record of the platform's and begins another, while the trunk carries one
+// A transfer ends one of the platform's records and begins another, while the trunk carries one
 // dialog and the carrier counts one call.
 
 /**
- * Ties the platform's records of one dialog that follow each other; and of a pair takes those that
- * follow and bring the sum nearer to the carrier's length, or leave it within 2 s of it, as further
- * parts of the same call. `whole` gives the carrier's call of a pair.
+ * Ties the platform's records of one dialog that follow each other. To a pair it adds those that
+ * bring the sum nearer to the carrier's length, or leave it within 2 s. `whole` gives the carrier's
+ * call of a pair.
  */
 export function mergePlatformParts(pairing: Pairing, whole: (platform: number) => CarrierUnit | undefined): void {
   for (const chain of chainsOf(pairing)) {
@@ -24,10 +24,7 @@ export function mergePlatformParts(pairing: Pairing, whole: (platform: number) =
   }
 }
 
-/**
- * The platform's call at a position, with its further parts: the last end, and the sum of the
- * durations.
- */
+/** The platform's call with its further parts: the last end and the sum of the durations. */
 export function platformOf({ platform, platformParts }: Pairing, index: number): PlatformUnit | undefined {
   const first = platform[index];
   const further = platformParts.get(index)?.flatMap((part) => platform[part] ?? []);
@@ -43,10 +40,7 @@ export function platformOf({ platform, platformParts }: Pairing, index: number):
   };
 }
 
-/**
- * Positions of the records of each dialog that has several, in their order. Those that follow each
- * other are tied.
- */
+/** The records of each dialog that has several, in order. */
 function chainsOf({ platform, together }: Pairing): number[][] {
   const chains = dialogsOf(platform).map((group) => group.sort((a, b) => compare(platform, a, b)));
   for (const chain of chains) {
@@ -71,7 +65,7 @@ function dialogsOf(platform: readonly PlatformUnit[]): number[][] {
   return [...byDialog.values()].filter(({ length }) => length > 1 && length <= MOST_OF_A_DIALOG);
 }
 
-/** An id that more records have tells nothing. */
+/** With more records, the id identifies nothing. */
 const MOST_OF_A_DIALOG = 200;
 
 function compare(platform: readonly PlatformUnit[], a: number, b: number): number {

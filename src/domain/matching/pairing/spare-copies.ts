@@ -4,26 +4,21 @@ import { findCopies } from "./duplicates.ts";
 import { type Fit, Grade } from "./pair-grade.ts";
 import { type Candidate, carrierMember, isOpenCarrier, isOpenPlatform, type Pairing } from "./pairing.ts";
 
-/**
- * As reported: one switch wrote a record and its copy by one clock, whatever offset each was found
- * to have.
- */
+/** Uncorrected: one switch wrote a record and its copy by one clock. */
 const AS_REPORTED: ClockOffset = { offsetMs: 0, kind: "NONE", pairCount: 0, ratio: 0 };
-/** Times in coarser steps do not tell a copy from the next call. */
+/** Coarser times cannot tell a copy from the next call. */
 const FINEST_MS = 1_000;
 
-/** The carrier's units by its own clock. */
 export function asReported({ carrier }: Pairing) {
   return carrier.map((unit) => (unit.offset?.offsetMs ? withOffset(unit, AS_REPORTED) : unit));
 }
 
-/** A pair that could be, and how well it fits. */
 type Fitting = Candidate & { readonly fit: Fit };
 
 /**
- * Takes copies of paired records out of what is left, so that none of them goes with the call
- * beside its own. What does not show its parties stays while its times fit an open record: it may
- * be of another caller, who hides his number too.
+ * Removes copies of paired records from what is left, so that they do not pair with neighbouring
+ * calls. A record with hidden parties stays while its times fit an open record: it may be another
+ * hidden caller's.
  */
 export function markCopies(pairing: Pairing, left: readonly Fitting[]): void {
   const open = left.filter(

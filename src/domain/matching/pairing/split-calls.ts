@@ -1,24 +1,20 @@
+import { MatchedBy } from "../../../gen/tandem/type/v1/discrepancy_pb.js";
 import { beginOf, byStart, type CarrierUnit, lengthOf, mergeUnits, type PlatformUnit } from "../call-unit.ts";
 import { areContradicting } from "../number-keys.ts";
-import { MatchedBy } from "../result.ts";
 import { dialogTexts, isOtherCallId, isProvenDialog, isSameDialog } from "../signalling-ids.ts";
 import { CUT_SLACK_MS, endingParts, type LeftPart } from "./ending-parts.ts";
 import { MOST_TIMES, NumberIndex } from "./number-index.ts";
 import { carrierMember, isOpenCarrier, isOpenPlatform, joinPair, type Pairing } from "./pairing.ts";
 import { WINDOW_MS } from "./time-window.ts";
 
-/** No call is split over more than so long between the starts of two parts that are known. */
+/** Greatest distance between the starts of two known parts. */
 const LONGEST_PART_MS = 86_400_000;
-/**
- * Most times of the same parties, invites and answers, in a day before a part among which its call
- * is sought.
- */
+/** Most times of the same parties in the day before a part that are searched. */
 const MOST_OF_A_DAY = 4_000;
 
 /**
- * Merges the parts of split calls that say so themselves: numbered ones of the same parties, the
- * next where the one before ended; and unnumbered ones of one dialog, one after the other. Takes
- * and gives units in the order of start and id.
+ * Merges parts that identify themselves: numbered parts of the same parties, each beginning where
+ * the one before ended; and unnumbered parts of one dialog. Keeps the order of start and id.
  */
 export function mergeKnownParts(units: readonly CarrierUnit[]): readonly CarrierUnit[] {
   const chains = [...chainNumbered(units), ...chainDialogs(units)].filter((chain) => chain.length > 1);
@@ -29,10 +25,10 @@ export function mergeKnownParts(units: readonly CarrierUnit[]): readonly Carrier
 }
 
 /**
- * Finds the parts that are left over after pairing: of a pair whose carrier's record is too short,
- * what follows it without a gap and makes the whole fit better than any part does; of such a pair,
- * and of a call without any, the parts with which it ends, though one before them is missing; and
- * of numbered parts without the first, the platform's call within which they lie.
+ * Finds unnumbered parts after pairing. If a pair's carrier record is too short: records that
+ * follow it without a gap and bring the sum nearer than any single part. For such pairs and for
+ * calls without a record: the last parts, if an earlier one is missing. For numbered parts without
+ * the first: the platform's call in which they lie.
  */
 export function mergeLeftParts(pairing: Pairing): void {
   appendLeftParts(pairing);
@@ -53,14 +49,14 @@ function chainNumbered(units: readonly CarrierUnit[]): CarrierUnit[][] {
   return [...chainsOf.values()].flat();
 }
 
-// One switch writes the parties of all parts alike.
+// A switch writes the parties of all parts alike.
 function partiesKey({ facts, numbers }: CarrierUnit): string {
   const [called] = numbers.called;
   const [caller] = numbers.callers;
   return `${facts.direction}/${facts.trunkId ?? ""}/${caller?.digits ?? ""}/${called?.digits ?? ""}`;
 }
 
-// The part between two that are known may be the one that is missing: then there is a gap.
+// A missing part in between leaves a gap.
 function isNextPart(last: CarrierUnit | undefined, next: CarrierUnit): boolean {
   const part = last?.facts.part;
   const nextPart = next.facts.part;
@@ -99,8 +95,7 @@ function chainDialogs(units: readonly CarrierUnit[]): CarrierUnit[][] {
   return shared.flatMap(chainSequence);
 }
 
-// Records of one dialog that overlap are copies of each other; only those that follow each other
-// are parts.
+// Records of one dialog that overlap are copies; those that follow each other are parts.
 function chainSequence(group: readonly CarrierUnit[]): CarrierUnit[][] {
   const chains: CarrierUnit[][] = [];
   for (const unit of group) {
@@ -116,7 +111,7 @@ function isSequel(last: CarrierUnit | undefined, next: CarrierUnit): boolean {
   if (last.facts.direction !== next.facts.direction) return false;
   if (areContradicting(last.numbers, next.numbers) && !isProvenDialog(last.facts.ids, next.facts.ids)) return false;
   const gapMs = beginOf(next) - last.endMs;
-  // The copy of a call that is shorter than the slack begins with it, and is no sequel.
+  // The copy of a very short call begins with it and is no sequel.
   const isBehind = (beginOf(next) - beginOf(last)) * 2 > last.endMs - beginOf(last);
   return isBehind && gapMs >= -CUT_SLACK_MS && gapMs <= LONGEST_PART_MS;
 }
@@ -173,7 +168,7 @@ function lastEndOf({ carrier, carrierOf, furtherParts }: Pairing, platform: numb
   return Math.max(...units.map((unit) => unit?.endMs ?? Number.POSITIVE_INFINITY));
 }
 
-// Of a call whose first part is missing what is left begins beyond the window.
+// If the first part is missing, the rest begins beyond the window.
 function isLongAlone(pairing: Pairing, index: number): boolean {
   const unit = pairing.platform[index];
   if (unit === undefined || !unit.answered || unit.endMs === undefined || !isOpenPlatform(pairing, index)) return false;
@@ -191,8 +186,7 @@ function isTooShort(carrier: CarrierUnit, platform: PlatformUnit): boolean {
   return lengthMs !== undefined && connectedMs !== undefined && lengthMs < connectedMs - CUT_SLACK_MS;
 }
 
-// What follows without a gap, as long as each further part brings the sum nearer, and the sum is
-// nearer than any part.
+// Records that follow without a gap, while each brings the sum nearer than any single part.
 function followingParts(platform: PlatformUnit, first: CarrierUnit, left: readonly LeftPart[]): LeftPart[] {
   const wholeMs = platform.connectedMs ?? 0;
   const parts: LeftPart[] = [];

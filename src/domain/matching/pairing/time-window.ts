@@ -1,20 +1,16 @@
 import { type CarrierUnit, type PlatformUnit, startDelta } from "../call-unit.ts";
 
-/**
- * How far apart like times of one call may be, milliseconds, when nothing but its numbers speaks
- * for it.
- */
+/** Greatest difference of like times of one call when only numbers join it, milliseconds. */
 export const WINDOW_MS = 60_000;
 
-/** How far apart the starts of a pair that correlation ids joined may be, milliseconds: 24 h. */
+/** Greatest difference of starts when ids join a pair, milliseconds. */
 export const CORRELATED_WINDOW_MS = 86_400_000;
 
-/** The window of a pair: the carrier's stated resolution widens it. */
+/** The carrier's resolution widens the window. */
 export function windowOf(carrier: CarrierUnit): number {
   return WINDOW_MS + carrier.slackMs;
 }
 
-/** Whether like times are near enough for the same numbers to be the same call. */
 export function isInWindow(platform: PlatformUnit, carrier: CarrierUnit): boolean {
   const deltaMs = startDelta(platform, carrier);
   return deltaMs !== undefined && Math.abs(deltaMs) <= windowOf(carrier);

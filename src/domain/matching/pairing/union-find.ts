@@ -1,4 +1,4 @@
-/** Which of the members 0 to count - 1 belong together. */
+/** Groups of the members 0 to count - 1. */
 export class UnionFind {
   readonly #parent: Int32Array;
 
@@ -7,7 +7,7 @@ export class UnionFind {
     for (let member = 1; member < count; member++) this.#parent[member] = member;
   }
 
-  /** The member that stands for all that belong with this one. */
+  /** The lowest member of the group. */
   find(member: number): number {
     const parent = this.#parent;
     let root = member;
@@ -20,10 +20,7 @@ export class UnionFind {
     return root;
   }
 
-  /**
-   * From now on these two, and all that belong with either, belong together. The lowest member
-   * stands for them.
-   */
+  /** Merges the groups of two members. */
   join(a: number, b: number): void {
     const rootA = this.find(a);
     const rootB = this.find(b);

@@ -89,7 +89,7 @@ export class CarrierAccess implements AsyncDisposable {
    */
   async assertServed(carrierId: string, evenSuspended: boolean): Promise<void> {
     const carrier = await this.#findCarrier(carrierId);
-    if (!carrier) throw new TandemError("UNAUTHENTICATED", "the credential's carrier does not exist here");
+    if (!carrier) throw new TandemError("UNAUTHENTICATED", "the credential names a carrier that does not exist here");
     if (this.#isElsewhere(carrier)) throw regionMismatch(carrier.region);
     if (carrier.suspended && !evenSuspended) {
       throw new TandemError("CARRIER_SUSPENDED", "the platform has suspended this carrier");

@@ -46,7 +46,8 @@ export class PrincipalLimits {
       throw new TandemError("TOO_MANY_STREAMS", message, { limit: String(this.#maxLiveCalls) });
     }
     const retryAfterMs = this.#bytes.waitMs(key, 0) || this.#calls.take(key);
-    if (retryAfterMs > 0) throw rateLimited("too many calls or bytes of late: call again later", retryAfterMs);
+    if (retryAfterMs > 0)
+      throw rateLimited("too many calls or bytes in the last seconds: call again later", retryAfterMs);
     if (context.signal.aborted) return;
     this.#live.set(key, live + 1);
     context.signal.addEventListener("abort", () => this.#release(key), { once: true });

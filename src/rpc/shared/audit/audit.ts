@@ -1,5 +1,6 @@
 import type { HandlerContext } from "@connectrpc/connect";
-import { type AuditAct, AuditOutcome } from "../../../domain/privacy/audit.ts";
+import type { AuditAct } from "../../../domain/privacy/audit.ts";
+import { AuditOutcome } from "../../../gen/tandem/platform/v1/audit_event_pb.js";
 import { principalOf } from "../access/auth.ts";
 
 /** Who an act is by, for the audit log: the identity of the call's credential. */

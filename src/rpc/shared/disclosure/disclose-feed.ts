@@ -1,9 +1,10 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
-import { DisclosureKind, type DisclosureTerms } from "../../../domain/privacy/disclosure.ts";
-import type { RecordPart } from "../../../domain/privacy/retention-parts.ts";
+import type { DisclosureTerms } from "../../../domain/privacy/disclosure.ts";
 import { DisclosedBlocks, type DisclosedEntry, type FeedDisclosure } from "../../../feed/disclosed-blocks.ts";
 import type { FeedPlace } from "../../../feed/position.ts";
+import { DisclosureKind } from "../../../gen/tandem/platform/v1/disclosure_pb.js";
+import type { RecordPart } from "../../../gen/tandem/type/v1/agreement_pb.js";
 import type { PhoneNumber } from "../../../gen/tandem/type/v1/phone_number_pb.js";
 import { carrierTransaction, type Tx } from "../../../store/database/database.ts";
 import { insertNamedRecords } from "../../../store/privacy/disclosures.ts";

@@ -4,14 +4,11 @@ import type { Principal } from "../../../domain/carriers/principal.ts";
 import { TandemError } from "../../../domain/errors.ts";
 import { numberHash } from "../../../domain/numbers/number-hash.ts";
 import { disclosedFilter } from "../../../domain/privacy/disclosed-filter.ts";
-import {
-  type DisclosedSide,
-  type DisclosureTerms,
-  RecipientKind,
-  type RecordName,
-} from "../../../domain/privacy/disclosure.ts";
+import type { DisclosureTerms, NO_SIDE, RecordName } from "../../../domain/privacy/disclosure.ts";
 import { PRIVACY_STATEMENT_VERSION } from "../../../domain/privacy/retention.ts";
-import type { RecordPart } from "../../../domain/privacy/retention-parts.ts";
+import type { RecordKind } from "../../../domain/record-kind.ts";
+import { RecipientKind } from "../../../gen/tandem/platform/v1/disclosure_pb.js";
+import type { RecordPart } from "../../../gen/tandem/type/v1/agreement_pb.js";
 import { carrierTransaction } from "../../../store/database/database.ts";
 import { insertNamedRecords } from "../../../store/privacy/disclosures.ts";
 import { principalOf } from "../access/auth.ts";
@@ -21,7 +18,7 @@ import { disclosureRuleOf } from "./disclosure-rules.ts";
 /** Records of one carrier and side that an answer is about to deliver. */
 export interface DisclosedRecords {
   readonly carrierId: string;
-  readonly side: DisclosedSide;
+  readonly side: RecordKind["side"] | typeof NO_SIDE;
   /** Those that the answer includes. */
   readonly recordParts: readonly RecordPart[];
   readonly records: readonly RecordName[];

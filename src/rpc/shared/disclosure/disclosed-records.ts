@@ -1,11 +1,12 @@
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { DisclosedSide } from "../../../domain/privacy/disclosure.ts";
-import { RecordPart } from "../../../domain/privacy/retention-parts.ts";
+import { NO_SIDE } from "../../../domain/privacy/disclosure.ts";
+import { CARRIER_SIDE, CDR, DURATION, PLATFORM_SIDE, type RecordKind } from "../../../domain/record-kind.ts";
 import { isDay, type Micros, microsFromTimestamp, utcDay } from "../../../domain/time/instant.ts";
 import type { CallExplanation } from "../../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
+import { RecordPart } from "../../../gen/tandem/type/v1/agreement_pb.js";
 import type { CallDetailRecord } from "../../../gen/tandem/type/v1/call_detail_record_pb.js";
 import type { CallDuration } from "../../../gen/tandem/type/v1/call_duration_pb.js";
-import { type Discrepancy, type RecordReference, RecordSide } from "../../../gen/tandem/type/v1/discrepancy_pb.js";
+import type { Discrepancy, RecordReference } from "../../../gen/tandem/type/v1/discrepancy_pb.js";
 import type { PhoneNumber } from "../../../gen/tandem/type/v1/phone_number_pb.js";
 import type { ListedCdr } from "../../../store/records/cdrs.ts";
 import type { DisclosedRecords } from "./disclose.ts";
@@ -17,7 +18,7 @@ export function disclosedCdrs(records: readonly CallDetailRecord[]): DisclosedRe
     const [first] = alike;
     if (!first) return [];
     const { carrierId } = first;
-    return [{ carrierId, side: DisclosedSide.PLATFORM, recordParts: partsOfCdr(first), records: alike.map(nameOf) }];
+    return [{ carrierId, side: PLATFORM_SIDE, recordParts: partsOfCdr(first), records: alike.map(nameOf) }];
   });
 }
 
@@ -30,7 +31,7 @@ export function disclosedStoredCdrs(carrierId: string, records: readonly ListedC
   ];
   return [...Map.groupBy(records, (record) => partsOf(record).join()).values()].map((alike) => ({
     carrierId,
-    side: DisclosedSide.PLATFORM,
+    side: PLATFORM_SIDE,
     recordParts: alike[0] ? partsOf(alike[0]) : [],
     records: alike,
   }));
@@ -40,7 +41,7 @@ export function disclosedStoredCdrs(carrierId: string, records: readonly ListedC
 export function disclosedDurations(carrierId: string, durations: readonly CallDuration[]): DisclosedRecords {
   return {
     carrierId,
-    side: DisclosedSide.CARRIER,
+    side: CARRIER_SIDE,
     recordParts: [RecordPart.DURATION],
     records: durations.map(nameOf),
   };
@@ -58,7 +59,7 @@ export function disclosedRejects(
     const sent = /"recordDate":"([^"]*)"/.exec(recordJson)?.[1] ?? "";
     return { recordId: recordId || "-", recordDate: isDay(sent) ? sent : utcDay(createTime), revision: 1 };
   });
-  return { carrierId, side: DisclosedSide.CARRIER, recordParts: [RecordPart.DURATION], records };
+  return { carrierId, side: CARRIER_SIDE, recordParts: [RecordPart.DURATION], records };
 }
 
 /**
@@ -68,7 +69,7 @@ export function disclosedRejects(
 export function disclosedNumbers(numbers: readonly PhoneNumber[]): DisclosedRecords[] {
   return [...Map.groupBy(numbers, ({ carrierId }) => carrierId)].map(([carrierId, its]) => ({
     carrierId,
-    side: DisclosedSide.NUMBERS,
+    side: NO_SIDE,
     recordParts: [RecordPart.NUMBER_HISTORY],
     records: its.map((number) => ({
       recordId: String(number.revision),
@@ -83,13 +84,13 @@ export function disclosedDiscrepancies(discrepancies: readonly Discrepancy[]): D
   return [...Map.groupBy(discrepancies, ({ carrierId }) => carrierId)].flatMap(([carrierId, its]) => [
     {
       carrierId,
-      side: DisclosedSide.PLATFORM,
+      side: PLATFORM_SIDE,
       recordParts: [RecordPart.CALL],
       records: its.flatMap(({ platformRecord }) => (platformRecord ? [nameOf(platformRecord)] : [])),
     },
     {
       carrierId,
-      side: DisclosedSide.CARRIER,
+      side: CARRIER_SIDE,
       recordParts: [RecordPart.DURATION],
       records: its.flatMap(({ carrierRecords }) => carrierRecords.map(nameOf)),
     },
@@ -109,15 +110,18 @@ export function disclosedExplanations(explanations: readonly CallExplanation[]):
           record ? [[`${side}/${record.recordDate}/${record.recordId}`, { side, record }]] : [],
         ),
       );
-      const named = (side: RecordSide) =>
-        [...beside.values()].flatMap((found) => (found.side === side ? [nameOf(found.record)] : []));
-      const { PLATFORM, CARRIER } = DisclosedSide;
+      const named = (kind: RecordKind) => ({
+        carrierId,
+        side: kind.side,
+        recordParts: [kind.part],
+        records: [...beside.values()].flatMap((found) => (found.side === kind.side ? [nameOf(found.record)] : [])),
+      });
       return [
         ...(platformRecord ? disclosedCdrs([platformRecord]) : []),
         ...(shown && !platformRecord ? [shown] : []),
         disclosedDurations(carrierId, carrierRecords),
-        { carrierId, side: PLATFORM, recordParts: [RecordPart.CALL], records: named(RecordSide.PLATFORM) },
-        { carrierId, side: CARRIER, recordParts: [RecordPart.DURATION], records: named(RecordSide.CARRIER) },
+        named(CDR),
+        named(DURATION),
       ];
     },
   );

@@ -1,6 +1,6 @@
 import type { DescMethod } from "@bufbuild/protobuf";
-import { DisclosureKind } from "../../../domain/privacy/disclosure.ts";
-import { LegalBasis, Purpose } from "../../../domain/privacy/retention-parts.ts";
+import { DisclosureKind } from "../../../gen/tandem/platform/v1/disclosure_pb.js";
+import { LegalBasis, ProcessingPurpose } from "../../../gen/tandem/platform/v1/retention_policy_pb.js";
 
 /**
  * What the disclosure log says of a method: what kind of reading it is, for what and on what
@@ -10,7 +10,7 @@ export type DisclosureRule =
   | {
       readonly discloses: true;
       readonly kind: DisclosureKind;
-      readonly purpose: Purpose;
+      readonly purpose: ProcessingPurpose;
       readonly legalBasis: LegalBasis;
     }
   | { readonly discloses: false; readonly why: string };
@@ -23,14 +23,15 @@ export function disclosureRuleOf(method: DescMethod): DisclosureRule | undefined
   return RULES[`${method.parent.typeName}/${method.name}`];
 }
 
-const reading = (kind: DisclosureKind, purpose: Purpose, legalBasis: LegalBasis) =>
+const reading = (kind: DisclosureKind, purpose: ProcessingPurpose, legalBasis: LegalBasis) =>
   ({ discloses: true, kind, purpose, legalBasis }) as const;
 const nothing = (why: string) => ({ discloses: false, why }) as const;
 
 const { FEED_BLOCK, GET, LIST, EXPORT } = DisclosureKind;
-const reconcile = (kind: DisclosureKind) => reading(kind, Purpose.RECONCILIATION, LegalBasis.CONTRACT);
-const service = (kind: DisclosureKind) => reading(kind, Purpose.USAGE_AND_BILLING, LegalBasis.CONTRACT);
-const troubleshoot = (kind: DisclosureKind) => reading(kind, Purpose.TROUBLESHOOTING, LegalBasis.LEGITIMATE_INTERESTS);
+const reconcile = (kind: DisclosureKind) => reading(kind, ProcessingPurpose.RECONCILIATION, LegalBasis.CONTRACT);
+const service = (kind: DisclosureKind) => reading(kind, ProcessingPurpose.USAGE_AND_BILLING, LegalBasis.CONTRACT);
+const troubleshoot = (kind: DisclosureKind) =>
+  reading(kind, ProcessingPurpose.TROUBLESHOOTING, LegalBasis.LEGITIMATE_INTERESTS);
 
 const SYSTEM = nothing("says nothing of carriers");
 const CARRIER = nothing("an agreement or a carrier, not its records");
@@ -107,7 +108,7 @@ const RULES: Readonly<Record<string, DisclosureRule>> = {
   "tandem.platform.v1.PrivacyService/GetErasure": ABOUT,
   "tandem.platform.v1.PrivacyService/ExportPhoneNumber": reading(
     EXPORT,
-    Purpose.LEGAL_OBLIGATION,
+    ProcessingPurpose.LEGAL_OBLIGATION,
     LegalBasis.LEGAL_OBLIGATION,
   ),
   "tandem.platform.v1.PrivacyService/ListDisclosures": ABOUT,

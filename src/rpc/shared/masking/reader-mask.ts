@@ -1,9 +1,9 @@
 import type { DescField, DescMessage, Message } from "@bufbuild/protobuf";
-import { maskedValue, PartyKind } from "../../../domain/calls/party.ts";
+import { maskedValue } from "../../../domain/calls/party.ts";
 import { numberKeyOf, numbersOfParty } from "../../../domain/matching/number-keys.ts";
 import { type MaskedNumber, maskText, plainDigits } from "../../../domain/privacy/masking.ts";
 import type { Attribution } from "../../../gen/tandem/type/v1/call_detail_record_pb.js";
-import { type Party, Presentation } from "../../../gen/tandem/type/v1/party_pb.js";
+import { type Party, PartyKind, Presentation } from "../../../gen/tandem/type/v1/party_pb.js";
 import { visitField } from "./message-fields.ts";
 import { type TextClass, textClassOf } from "./string-fields.ts";
 

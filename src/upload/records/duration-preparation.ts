@@ -1,0 +1,84 @@
+import { MAX_ID } from "../../domain/calls/call-fields.ts";
+import { checkDuration, checkDurationOptional } from "../../domain/calls/duration-checks.ts";
+import { partyHashOf } from "../../domain/calls/party-hash.ts";
+import { HashedContent, hashContent, hashText } from "../../domain/calls/record-hash.ts";
+import { microsFromTimestamp } from "../../domain/time/instant.ts";
+import { type CallDuration, CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
+import { RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
+import { EntryKind } from "../../store/records/record-rows.ts";
+import { attributionCandidates, hasDerivedCountry, partyText, writeDerivedCountries } from "./call-parties.ts";
+import { writeDecodedContent } from "./duration-decoder.ts";
+import { compileEncoder } from "./message-encoder.ts";
+import { dropWrongFields } from "./optional-fields.ts";
+import type { PrepareContext, PreparedRecord } from "./prepared.ts";
+import { type DurationColumns, PreparedDuration } from "./prepared-duration.ts";
+import { refusedRecord, sizeRefusal, toldWarnings } from "./record-limits.ts";
+import { unknownFieldsWarning } from "./unknown-fields.ts";
+import { WireWriter } from "./wire-writer.ts";
+
+/**
+ * Checks, normalises and encodes an uploaded duration. Never throws, and leaves the message as it
+ * is.
+ */
+export function prepareDuration(sent: CallDuration, context: PrepareContext): PreparedRecord<DurationColumns> {
+  const { message, dropped } = dropWrongFields(CallDurationSchema, sent, checkDurationOptional);
+  const { horizons } = context;
+  const { fault, warnings } = checkDuration(message, dropped, { nowMs: Number(context.now) / 1_000, horizons });
+
+  writer.reset();
+  const hasUnknown = writeContent(message);
+  const { recordId, recordDate, direction, connectedDurationMs } = message;
+  const revision = message.revision ?? 1;
+  const isVoid = message.kind === RecordKind.VOID;
+  const contentHash = hashContent(context.hashSecret, HashedContent.DURATION, writer.written());
+  const mayBeLarge =
+    fault !== undefined || hasUnknown || dropped.length > 0 || (message.customerId?.length ?? 0) > MAX_ID;
+  const refusal = (mayBeLarge ? sizeRefusal(CallDurationSchema, sent) : undefined) ?? fault;
+  if (refusal) {
+    const identity = { recordId, recordDate, revision, isVoid, contentHash };
+    return refusedRecord({ ...identity, connectedDurationMs: connectedDurationMs ?? 0n }, refusal, NO_COLUMNS);
+  }
+  writeDerivedCountries(writer, message, PARTY_FIELDS);
+  const start = message.inviteTime ?? message.answerTime;
+  const startTime = start === undefined ? undefined : microsFromTimestamp(start);
+  const parties = partyText(direction, connectedDurationMs, message);
+  const parts = {
+    recordId,
+    recordDate,
+    revision,
+    isVoid,
+    contentHash,
+    partyHash: partyHashOf(hashText(context.hashSecret, HashedContent.DURATION_PARTIES, parties), startTime),
+    direction,
+    trunkId: message.trunkId,
+    partIndex: message.part?.partIndex,
+    connectedDurationMs,
+    startTime,
+    warnings: toldWarnings(...warnings, hasUnknown ? unknownFieldsWarning(CallDurationSchema, message) : undefined),
+    candidates: attributionCandidates(direction, message),
+  };
+  return new PreparedDuration(parts, writer.written());
+}
+
+// Returns whether it, or a message within it, had fields that this server does not know.
+function writeContent(message: CallDuration): boolean {
+  return !writeDecodedContent(writer, message) && encodeDurationContent(writer, message);
+}
+
+// One for all: nothing is prepared while another record is.
+const writer = new WireWriter();
+/** Writes a duration's content, field by field. */
+export const encodeDurationContent = compileEncoder(CallDurationSchema, {
+  omit: ["sequence", "ingest_time", "state", "customer_id"],
+  defaults: { revision: 1, kind: RecordKind.REPORT },
+  omitWhen: { "tandem.type.v1.Party.country_code": hasDerivedCountry },
+});
+const PARTY_FIELDS = { calling: 8, asserted: 9, called: 10, dialed: 11, redirecting: 12 } as const;
+const NO_COLUMNS: DurationColumns = {
+  entryKind: EntryKind.REPORT,
+  startTime: null,
+  direction: 0,
+  connectedDurationMs: null,
+  trunkId: null,
+  partIndex: null,
+};
