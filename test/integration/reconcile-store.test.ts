@@ -9,7 +9,7 @@ import { readAllResults, reconcileFully } from "../support/reconcile.ts";
 import { addWorldCarrier, deliveriesOf, foundResult, recentWorld } from "../support/reconciliation-world.ts";
 
 const large = recentWorld({ seed: "store", callCount: 600, correlatedShare: 0.5 });
-/** What the order of arrival changes shows in few calls: `npm run soak` plays worlds in many orders. */
+/** What the order of arrival changes shows in few calls. `npm run soak` plays many orders. */
 const world = recentWorld({ seed: "orders", callCount: 200, correlatedShare: 0.5 });
 const store = await openTestStore();
 const { db } = store;

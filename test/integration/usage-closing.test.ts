@@ -116,7 +116,7 @@ describe("ClosePeriod", () => {
     expect(period).toMatchObject({
       ...days(customerId),
       restatementNumber: 0,
-      closedBy: expect.stringContaining("test"),
+      closedBy: "jwt:tandem:platform",
     });
     expect(sumsOf(period?.closedTotals)).toEqual([2n, 2n, 120_000n, 0n, 0n]);
     expect(sumsOf(period?.currentTotals)).toEqual(sumsOf(period?.closedTotals));

@@ -23,7 +23,7 @@ export interface CliResult {
 let last: Promise<unknown> = Promise.resolve();
 
 /**
- * Runs `tandem` to its end in this process, with nothing of TANDEM_* but what is given. That is many
+ * Runs `tandem` to its end in this process, with no TANDEM_* but what is given. That is many
  * times cheaper than `spawnCli`. Commands run one after the other: two that wait for each other
  * need processes of their own, and so does one that serves or that is to be killed.
  * @param input what it reads on standard input.

@@ -16,7 +16,7 @@ export function createTestDatabase(): Promise<TestDatabase> {
 /** What a migrated database is like. */
 export interface DatabaseOptions {
   /**
-   * "weekly": 150, as every server has them; for tests of plans, and of what happens to a partition.
+   * "weekly": 150, as every server has them; for tests of plans and of what partitions go through.
    * Default: "wide", three a table.
    */
   readonly partitions?: "wide" | "weekly";

@@ -27,8 +27,8 @@ export const TIMER_SLACK_MS = 2_000;
 const SHORTEST_TIMER_MS = Math.min(...SWITCH_TIMERS_MS) - TIMER_SLACK_MS;
 
 /**
- * Every cause that holds, in the order of DiscrepancyCause. Offsets, rounding, lateness and other numbers
- * are also told of pairs that agree. UNKNOWN is told only when nothing else explains a
+ * Every cause that holds, in the order of DiscrepancyCause. Offsets, rounding, lateness and other
+ * numbers are also told of pairs that agree. UNKNOWN is told only when nothing else explains a
  * disagreement. A PENDING pair gets its offset only.
  */
 export function findFindings(result: CallResult, sides: PairSides, input: MatchingInput): Finding[] {

@@ -218,7 +218,7 @@ function tellRinging(ringMs: number, carrier: CarrierUnit | undefined): string {
 function tellUnknown({ platform, carrier, result: { status, basis } }: ExplainedCall): string {
   if (status === DiscrepancyStatus.ANSWER_STATE_MISMATCH)
     return "No known cause explains why only one side says that the call was answered.";
-  if (basis === ComparisonBasis.UNSPECIFIED) return "One length is not known, so Tandem cannot look for a cause.";
+  if (basis === ComparisonBasis.UNSPECIFIED) return "One length is not known, so there is no difference to explain.";
   const looked =
     basis === ComparisonBasis.BILLED_DURATION
       ? "Tandem looked for another billing rule, ringing, a switch's timer and a missing part."
