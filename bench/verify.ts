@@ -1,6 +1,7 @@
 import { sql } from "kysely";
-import { type Database, ownerTransaction, type Tx } from "../src/store/database/database.ts";
+import { type Database, ownerTransaction } from "../src/store/database/database.ts";
 import { ensurePartitions } from "../src/store/database/partitions.ts";
+import type { Tx } from "../src/store/database/run.ts";
 import { verifyAll } from "../src/store/verify/verify.ts";
 import { addCarrier } from "../test/support/carriers.ts";
 import { openBenchWorld } from "./world.ts";

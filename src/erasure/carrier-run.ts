@@ -1,7 +1,7 @@
 import type { FeedId } from "../domain/feed-id.ts";
 import type { ErasureScope } from "../domain/privacy/erasure.ts";
 import type { Micros } from "../domain/time/instant.ts";
-import type { Tx } from "../store/database/database.ts";
+import type { Tx } from "../store/database/run.ts";
 import type { Exceptions } from "./erased-counts.ts";
 
 /** What an erasure at one carrier depends on. */

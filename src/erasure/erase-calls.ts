@@ -7,7 +7,7 @@ import { ErasureExceptionReason, SubjectRole } from "../gen/tandem/platform/v1/p
 import { RecordPart } from "../gen/tandem/type/v1/agreement_pb.js";
 import { DiscrepancyStatus } from "../gen/tandem/type/v1/discrepancy_pb.js";
 import { PartyKind } from "../gen/tandem/type/v1/party_pb.js";
-import type { Tx } from "../store/database/database.ts";
+import type { Tx } from "../store/database/run.ts";
 import { advanceFeed, type FeedLock, lockFeed } from "../store/feeds/feed-head.ts";
 import {
   insertCdrErasure,

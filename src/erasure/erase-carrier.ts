@@ -2,7 +2,7 @@ import type { FeedId } from "../domain/feed-id.ts";
 import { CDR, PLATFORM_SIDE, RECORD_KINDS, type RecordKind } from "../domain/record-kind.ts";
 import { type Micros, microsFromMs } from "../domain/time/instant.ts";
 import { RecordPart } from "../gen/tandem/type/v1/agreement_pb.js";
-import type { Tx } from "../store/database/database.ts";
+import type { Tx } from "../store/database/run.ts";
 import {
   type BatchPlace,
   eraseBatchHashes,

@@ -1,6 +1,6 @@
 import { type ErasureScope, isInScope } from "../domain/privacy/erasure.ts";
 import { CDR, kindOfSide, PLATFORM_SIDE, RECORD_KINDS } from "../domain/record-kind.ts";
-import type { Tx } from "../store/database/database.ts";
+import type { Tx } from "../store/database/run.ts";
 import {
   findHeldOf,
   findQuarantinedOf,

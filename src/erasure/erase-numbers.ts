@@ -3,7 +3,7 @@ import { reachesSubscriber } from "../domain/privacy/erasure.ts";
 import { utcDay } from "../domain/time/instant.ts";
 import { ErasureExceptionReason } from "../gen/tandem/platform/v1/privacy_service_pb.js";
 import { RecordPart } from "../gen/tandem/type/v1/agreement_pb.js";
-import type { Tx } from "../store/database/database.ts";
+import type { Tx } from "../store/database/run.ts";
 import { advanceFeed, type FeedLock, lockFeed } from "../store/feeds/feed-head.ts";
 import { deleteApproval } from "../store/numbers/number-ranges.ts";
 import {

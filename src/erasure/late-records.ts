@@ -2,7 +2,7 @@ import { type ErasureScope, isInScope, reachesSubscriber } from "../domain/priva
 import { CDR, type RecordKind } from "../domain/record-kind.ts";
 import type { Micros } from "../domain/time/instant.ts";
 import { Verdict } from "../gen/tandem/type/v1/upload_pb.js";
-import type { Tx } from "../store/database/database.ts";
+import type { Tx } from "../store/database/run.ts";
 import { readInForce } from "../store/privacy/erasures.ts";
 import type { AppendBatch, AppendRecord, CdrRow, DurationRow } from "../store/records/record-rows.ts";
 import type { ErasureJournal } from "./journal.ts";

@@ -7,8 +7,9 @@ import { AuditOutcome } from "../gen/tandem/platform/v1/audit_event_pb.js";
 import { ErasureState } from "../gen/tandem/platform/v1/privacy_service_pb.js";
 import { appendAuditEvent } from "../store/audit/audit-log.ts";
 import { readCarrier } from "../store/carriers/carriers.ts";
-import { type Database, ownerTransaction, readClock, systemTransaction, type Tx } from "../store/database/database.ts";
+import { type Database, ownerTransaction, systemTransaction } from "../store/database/database.ts";
 import { confirmLease, type JobLease, withLease } from "../store/database/job-lease.ts";
+import { readClock, type Tx } from "../store/database/run.ts";
 import { areAllClear } from "../store/database/serving-processes.ts";
 import {
   type ErasureRow,

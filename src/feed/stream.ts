@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { StallWatch, type StreamLife } from "../domain/stream-life.ts";
 import { outlivingCall } from "../store/database/callers.ts";
-import { carrierTransaction, LIST_PAGE, type Tx } from "../store/database/database.ts";
+import { carrierTransaction, LIST_PAGE } from "../store/database/database.ts";
+import type { Tx } from "../store/database/run.ts";
 import type { FeedHead } from "../store/feeds/feed-head.ts";
 import type { FeedPoint } from "../store/feeds/feed-page.ts";
 import type { Cursor } from "./cursor.ts";

@@ -1,6 +1,7 @@
 import { PINNED_ZONES, type ZoneData } from "../domain/time/time-zone.ts";
-import { type Database, readClock, systemTransaction } from "../store/database/database.ts";
+import { type Database, systemTransaction } from "../store/database/database.ts";
 import { every } from "../store/database/every.ts";
+import { readClock } from "../store/database/run.ts";
 import { takeNewerZoneData, type ZoneChange } from "../store/zone-days/newer-zone-data.ts";
 
 export interface KeepZoneDaysOptions {

@@ -2,9 +2,10 @@ import { randomUUID } from "node:crypto";
 import type { Micros } from "../domain/time/instant.ts";
 import { type ChangedLine, draftRestatements, type RestatementDraft } from "../domain/usage/restating.ts";
 import type { DatedPeriod } from "../domain/usage/usage-scope.ts";
-import { type Database, readClock, systemTransaction, type Tx } from "../store/database/database.ts";
+import { type Database, systemTransaction } from "../store/database/database.ts";
 import { every } from "../store/database/every.ts";
 import { confirmLease, type JobLease, withLease } from "../store/database/job-lease.ts";
+import { readClock, type Tx } from "../store/database/run.ts";
 import { readUsageCarriers } from "../store/usage/usage.ts";
 import { type JudgedCarrier, judgedOf, type StoredPeriod, withDays } from "../store/usage/usage-periods.ts";
 import {

@@ -3,7 +3,7 @@ import { EVIDENCE_DAYS_MS } from "../domain/matching/clocks/clock-offset.ts";
 import { RULE_VERSION } from "../domain/matching/result.ts";
 import { CDR, DURATION } from "../domain/record-kind.ts";
 import { microsFromMs, msFromMicros } from "../domain/time/instant.ts";
-import type { Tx } from "../store/database/database.ts";
+import type { Tx } from "../store/database/run.ts";
 import { readFeedHead } from "../store/feeds/feed-head.ts";
 import { readClockVotes } from "../store/reconciliation/clock-offsets.ts";
 import { type Arrival, readArrivals } from "../store/reconciliation/reconcile-input.ts";

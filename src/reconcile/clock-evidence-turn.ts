@@ -2,7 +2,7 @@ import { voteBucket } from "../domain/matching/clocks/clock-votes.ts";
 import { FAR_REACH_MS, type FarCall, pairFarCalls } from "../domain/matching/clocks/far-calls.ts";
 import { CARRIER_SIDE, PLATFORM_SIDE, type RecordKind } from "../domain/record-kind.ts";
 import { type Micros, microsFromMs, msFromMicros } from "../domain/time/instant.ts";
-import type { Tx } from "../store/database/database.ts";
+import type { Tx } from "../store/database/run.ts";
 import {
   deleteLacking,
   ERASED_PAIR,

@@ -5,7 +5,7 @@ import type { CallResult } from "../domain/matching/result.ts";
 import { CARRIER_SIDE, kindOfSide, PLATFORM_SIDE, type RecordKind } from "../domain/record-kind.ts";
 import { type Micros, microsFromMs, msFromMicros } from "../domain/time/instant.ts";
 import { DiscrepancyStatus } from "../gen/tandem/type/v1/discrepancy_pb.js";
-import type { Tx } from "../store/database/database.ts";
+import type { Tx } from "../store/database/run.ts";
 import {
   type CallResultRow,
   findCalls,

@@ -4,7 +4,7 @@ import type { CallResult } from "../domain/matching/result.ts";
 import { CARRIER_SIDE, PLATFORM_SIDE, type RecordKind } from "../domain/record-kind.ts";
 import { addDays, microsFromMs, msFromMicros } from "../domain/time/instant.ts";
 import { DiscrepancyStatus, MatchedBy } from "../gen/tandem/type/v1/discrepancy_pb.js";
-import { type Tx, together } from "../store/database/database.ts";
+import { type Tx, together } from "../store/database/run.ts";
 import {
   type CallResultRow,
   type FoundCall,

@@ -3,7 +3,7 @@ import { matchCalls } from "../domain/matching/match-calls.ts";
 import { MAX_COMPONENT } from "../domain/matching/pairing/components.ts";
 import type { CallResult } from "../domain/matching/result.ts";
 import { type Micros, msFromMicros } from "../domain/time/instant.ts";
-import type { Tx } from "../store/database/database.ts";
+import type { Tx } from "../store/database/run.ts";
 import type { Reconciled } from "./carrier.ts";
 import { farSpans } from "./far-counterparts.ts";
 import type { CarrierVotes } from "./votes.ts";

@@ -4,8 +4,9 @@ import { RULE_VERSION } from "../domain/matching/result.ts";
 import type { ErasureScope } from "../domain/privacy/erasure.ts";
 import type { Micros } from "../domain/time/instant.ts";
 import { readCarrier } from "../store/carriers/carriers.ts";
-import { type Database, readClock, systemTransaction, type Tx } from "../store/database/database.ts";
+import { type Database, systemTransaction } from "../store/database/database.ts";
 import { confirmLease, type JobLease, withLease } from "../store/database/job-lease.ts";
+import { readClock, type Tx } from "../store/database/run.ts";
 import { raiseIngestTime } from "../store/feeds/feed-head.ts";
 import {
   isAnyMinuteMarked,

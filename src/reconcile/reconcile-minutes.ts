@@ -4,7 +4,7 @@ import { FAR_REACH_MS } from "../domain/matching/clocks/far-calls.ts";
 import { type MatchedInput, matchToExplain } from "../domain/matching/explain/explain.ts";
 import type { CarrierFacts, KnownRounding, MatchingInput } from "../domain/matching/facts.ts";
 import { addDays, type Micros, microsFromMs, msFromMicros, utcDay } from "../domain/time/instant.ts";
-import type { Tx } from "../store/database/database.ts";
+import type { Tx } from "../store/database/run.ts";
 import { advanceFeed, lockFeed } from "../store/feeds/feed-head.ts";
 import {
   type CallResultRow,

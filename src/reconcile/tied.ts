@@ -2,7 +2,7 @@ import type { CallResult } from "../domain/matching/result.ts";
 import { CARRIER_SIDE } from "../domain/record-kind.ts";
 import { type Micros, msFromMicros } from "../domain/time/instant.ts";
 import { MatchedBy } from "../gen/tandem/type/v1/discrepancy_pb.js";
-import { type Tx, together } from "../store/database/database.ts";
+import { type Tx, together } from "../store/database/run.ts";
 import type { CallResultRow } from "../store/reconciliation/call-results.ts";
 import { readDurationStarts } from "../store/reconciliation/reconcile-input.ts";
 import { hasIds } from "./call-keys.ts";

@@ -2,7 +2,7 @@ import type { CarrierFacts, KnownJoin, PlatformFacts } from "../domain/matching/
 import type { ErasureScope } from "../domain/privacy/erasure.ts";
 import { CDR, DURATION, type RecordKind } from "../domain/record-kind.ts";
 import { type Micros, microsFromMs } from "../domain/time/instant.ts";
-import type { Tx } from "../store/database/database.ts";
+import type { Tx } from "../store/database/run.ts";
 import { readErasedPairs } from "../store/privacy/erase-results.ts";
 import { readPartTips, readTips, type StoredTip, type TimeRange } from "../store/reconciliation/reconcile-input.ts";
 import { withoutErased } from "./erased-facts.ts";

@@ -11,7 +11,7 @@ import { runScheduledNumbers } from "../jobs/scheduled-numbers.ts";
 import { numberWriter } from "../rpc/numbers/number-call.ts";
 import type { Services } from "../rpc/shared/context.ts";
 import { encodeRestatement } from "../rpc/usage/message.ts";
-import type { Tx } from "../store/database/database.ts";
+import type { Tx } from "../store/database/run.ts";
 import type { ZoneChange } from "../store/zone-days/newer-zone-data.ts";
 
 /** The loops that work beside the calls; disposing ends them. */

@@ -5,7 +5,7 @@ import { CDR, type RecordKind } from "../domain/record-kind.ts";
 import type { Micros } from "../domain/time/instant.ts";
 import { type ErasuresInForce, eraseLateBatches } from "../erasure/late-records.ts";
 import { Verdict } from "../gen/tandem/type/v1/upload_pb.js";
-import { type Tx, together } from "../store/database/database.ts";
+import { type Tx, together } from "../store/database/run.ts";
 import { advanceFeed, type FeedLock, lockFeed, readFeedHead } from "../store/feeds/feed-head.ts";
 import type { HoldingsCache } from "../store/numbers/holdings-cache.ts";
 import { countLate } from "../store/privacy/erasures.ts";

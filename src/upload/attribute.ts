@@ -1,4 +1,4 @@
-import type { Tx } from "../store/database/database.ts";
+import type { Tx } from "../store/database/run.ts";
 import { attribute, type HoldingsCache, type NumbersHead } from "../store/numbers/holdings-cache.ts";
 import type { AppendBatch, AppendRecord } from "../store/records/record-rows.ts";
 import type { PreparedBatch } from "./pending.ts";

@@ -1,5 +1,6 @@
 import { countVerdicts, UNREAD_ISSUES, type VerdictCounts } from "../domain/calls/verdict.ts";
-import { carrierTransaction, type Database, type Tx } from "../store/database/database.ts";
+import { carrierTransaction, type Database } from "../store/database/database.ts";
+import type { Tx } from "../store/database/run.ts";
 import type { HoldingsCache } from "../store/numbers/holdings-cache.ts";
 import type { UploadRow } from "../store/records/uploads.ts";
 import { judgeOnly } from "./append.ts";

@@ -1,14 +1,9 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { expect, test } from "vitest";
-import {
-  carrierTransaction,
-  isTransient,
-  openDatabase,
-  readClock,
-  systemTransaction,
-} from "../../src/store/database/database.ts";
+import { carrierTransaction, isTransient, openDatabase, systemTransaction } from "../../src/store/database/database.ts";
 import { migrate } from "../../src/store/database/migrate.ts";
+import { readClock } from "../../src/store/database/run.ts";
 import { createTestDatabase } from "../support/database.ts";
 
 /**

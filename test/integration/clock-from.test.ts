@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import { FeedId } from "../../src/domain/feed-id.ts";
 import type { Micros } from "../../src/domain/time/instant.ts";
-import { readClock, systemTransaction } from "../../src/store/database/database.ts";
+import { systemTransaction } from "../../src/store/database/database.ts";
+import { readClock } from "../../src/store/database/run.ts";
 import { lockFeed } from "../../src/store/feeds/feed-head.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { openTestStore } from "../support/database.ts";

@@ -6,7 +6,8 @@ import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_servic
 import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
 import { CdrService as PlatformCdrService } from "../../src/gen/tandem/platform/v1/platform_cdr_service_pb.js";
 import { asCaller, asOwn, type Caller, callerKey } from "../../src/store/database/callers.ts";
-import { carrierTransaction, openDatabase, readClock, systemTransaction } from "../../src/store/database/database.ts";
+import { carrierTransaction, openDatabase, systemTransaction } from "../../src/store/database/database.ts";
+import { readClock } from "../../src/store/database/run.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { call, ingest, LATEST, NUMBER, readFeed } from "../support/feed.ts";
 import { newRequestId, provisionItem, takeNumber } from "../support/numbers.ts";

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { microsFromMs } from "../../src/domain/time/instant.ts";
-import { LIST_PAGE, systemTransaction, type Tx } from "../../src/store/database/database.ts";
+import { LIST_PAGE, systemTransaction } from "../../src/store/database/database.ts";
 import type { Scanned } from "../../src/store/database/list-scan.ts";
+import type { Tx } from "../../src/store/database/run.ts";
 import { listNumbersOfAll, readNumberSnapshotPage } from "../../src/store/numbers/number-feed.ts";
 import { listDiscrepancies } from "../../src/store/reconciliation/discrepancies.ts";
 import { scanCdrs } from "../../src/store/records/cdrs.ts";

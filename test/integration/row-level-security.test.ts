@@ -10,10 +10,10 @@ import {
   openDatabase,
   ownerTransaction,
   systemTransaction,
-  type Tx,
 } from "../../src/store/database/database.ts";
 import { assertRolesBound, findExcessRights, proveIsolation } from "../../src/store/database/isolation.ts";
 import { migrate } from "../../src/store/database/migrate.ts";
+import type { Tx } from "../../src/store/database/run.ts";
 import { createMigratedDatabase, createTestDatabase } from "../support/database.ts";
 import { type CarrierTable, dropChecks, insertRow, listCarrierTables, selectRows } from "../support/generic-rows.ts";
 

@@ -3,13 +3,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { addDays, type Micros } from "../../src/domain/time/instant.ts";
 import { PINNED_ZONES, type ZoneData } from "../../src/domain/time/time-zone.ts";
 import { runKeepZoneDays } from "../../src/jobs/keep-zone-days.ts";
-import {
-  type Database,
-  isSqlState,
-  openDatabase,
-  readClock,
-  systemTransaction,
-} from "../../src/store/database/database.ts";
+import { type Database, isSqlState, openDatabase, systemTransaction } from "../../src/store/database/database.ts";
+import { readClock } from "../../src/store/database/run.ts";
 import { takeNewerZoneData, type ZoneChange } from "../../src/store/zone-days/newer-zone-data.ts";
 import { readZoneDays } from "../../src/store/zone-days/zone-days.ts";
 import { createMigratedDatabase } from "../support/database.ts";

@@ -191,7 +191,7 @@ function callersInStore(): string[] {
   Error.stackTraceLimit = before;
   return stack.split("\n").flatMap((line) => {
     const match = /at (?:async )?(?:\w+\.)?([\w#]+).*src\/store\/(?:[\w-]+\/)*([\w-]+\.ts)/.exec(line);
-    return match && match[2] !== "database.ts" ? [`${match[2]}/${match[1]}`] : [];
+    return match && match[2] !== "database.ts" && match[2] !== "run.ts" ? [`${match[2]}/${match[1]}`] : [];
   });
 }
 
@@ -199,11 +199,11 @@ function callersInStore(): string[] {
 export function listSenders(): Set<string> {
   const senders = new Set<string>();
   for (const path of readdirSync(STORE, { encoding: "utf8", recursive: true })) {
-    if (!path.endsWith(".ts") || path.endsWith(".test.ts")) continue;
+    if (!path.endsWith(".ts") || path.endsWith(".test.ts") || path.startsWith("migrations/")) continue;
     let within = "";
     for (const line of readFileSync(join(STORE, path), "utf8").split("\n")) {
       within = /^(?:export )?(?:async )?function\*? (\w+)/.exec(line)?.[1] ?? within;
-      if (/\brun\(tx[,)]|\.execute\(/.test(line) && within) senders.add(`${basename(path)}/${within}`);
+      if (/\brun\(tx[,)]/.test(line) && within) senders.add(`${basename(path)}/${within}`);
     }
   }
   return senders;

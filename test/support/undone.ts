@@ -1,4 +1,5 @@
-import { type Database, systemTransaction, type Tx } from "../../src/store/database/database.ts";
+import { type Database, systemTransaction } from "../../src/store/database/database.ts";
+import type { Tx } from "../../src/store/database/run.ts";
 
 /** Runs something in a system transaction of which nothing stays, and gives what it gave. */
 export async function undone<T>(db: Database, run: (tx: Tx) => Promise<T>): Promise<T> {

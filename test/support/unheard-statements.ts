@@ -3,6 +3,7 @@
  * rows.
  */
 export const OUT_OF_THE_WAY: readonly string[] = [
+  "epochs.ts",
   "feed-clock.ts",
   "installation.ts",
   "isolation.ts",
@@ -14,7 +15,7 @@ export const OUT_OF_THE_WAY: readonly string[] = [
   "shared-files.ts",
   "carrier-statistics.ts",
   "open-disclosures.ts",
-  "database.ts",
+  "run.ts",
   "number-schedule.ts",
   "timeline.ts",
   "retention-partitions.ts",

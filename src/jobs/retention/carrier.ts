@@ -5,7 +5,7 @@ import { KEY_DAYS, keptHorizons, type RetentionDays } from "../../domain/privacy
 import { CARRIER_SIDE, PLATFORM_SIDE, RECORD_KINDS, type RecordKind } from "../../domain/record-kind.ts";
 import { addDays, type Micros, utcDay } from "../../domain/time/instant.ts";
 import { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
-import type { Tx } from "../../store/database/database.ts";
+import type { Tx } from "../../store/database/run.ts";
 import {
   type CopyPlace,
   copyHeldItems,

@@ -1,6 +1,7 @@
 import type { Micros } from "../../domain/time/instant.ts";
 import { deleteAuditEvents } from "../../store/audit/audit-events.ts";
-import { ownerTransaction, type Tx } from "../../store/database/database.ts";
+import { ownerTransaction } from "../../store/database/database.ts";
+import type { Tx } from "../../store/database/run.ts";
 import { deleteDisclosures } from "../../store/privacy/disclosure-retention.ts";
 import { drain, type RetentionWork } from "./retention-work.ts";
 

@@ -1,7 +1,7 @@
 import type { Micros } from "../../domain/time/instant.ts";
 import { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
 import { listCarriers } from "../../store/carriers/carriers.ts";
-import type { Tx } from "../../store/database/database.ts";
+import type { Tx } from "../../store/database/run.ts";
 import { readRetentionDays } from "../../store/privacy/retention-policies.ts";
 import { deleteOldPeriod } from "../../store/privacy/usage-retention.ts";
 import { deleteLogs } from "./logs.ts";

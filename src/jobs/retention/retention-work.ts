@@ -1,5 +1,6 @@
 import type { Micros } from "../../domain/time/instant.ts";
-import type { Database, Tx } from "../../store/database/database.ts";
+import type { Database } from "../../store/database/database.ts";
+import type { Tx } from "../../store/database/run.ts";
 
 /** One carrier's, or the platform's, retention at work. */
 export interface RetentionWork {

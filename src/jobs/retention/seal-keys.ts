@@ -1,6 +1,6 @@
 import { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
 import { listCarriers } from "../../store/carriers/carriers.ts";
-import type { Tx } from "../../store/database/database.ts";
+import type { Tx } from "../../store/database/run.ts";
 import { deleteSealKeys } from "../../store/database/seal-keys.ts";
 import { readRetentionDays } from "../../store/privacy/retention-policies.ts";
 import type { RetentionWork } from "./retention-work.ts";

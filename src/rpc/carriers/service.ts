@@ -26,8 +26,9 @@ import {
   updateCarrier as updateStoredCarrier,
   writeCredentials,
 } from "../../store/carriers/carriers.ts";
-import { systemTransaction, type Tx } from "../../store/database/database.ts";
+import { systemTransaction } from "../../store/database/database.ts";
 import { findResponse, insertResponse } from "../../store/database/request-log.ts";
+import type { Tx } from "../../store/database/run.ts";
 import { readRetentionDays } from "../../store/privacy/retention-policies.ts";
 import { findPlatformViolations } from "../shared/access/platform-identities.ts";
 import { doneBy } from "../shared/audit/audit.ts";

@@ -13,7 +13,8 @@ import {
 } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
 import { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
 import { CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
-import { carrierTransaction, LIST_PAGE, type Tx } from "../../store/database/database.ts";
+import { carrierTransaction, LIST_PAGE } from "../../store/database/database.ts";
+import type { Tx } from "../../store/database/run.ts";
 import { type CdrSearch, type FeedCdr, listCdrs, readCdrPage, scanCdrs } from "../../store/records/cdrs.ts";
 import { carrierOf } from "../shared/access/auth.ts";
 import { requireCarrier, type Services } from "../shared/context.ts";

@@ -9,7 +9,8 @@ import type {
 } from "../../gen/tandem/platform/v1/platform_cdr_service_pb.js";
 import { CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
-import { carrierTransaction, LIST_PAGE, systemTransaction, type Tx } from "../../store/database/database.ts";
+import { carrierTransaction, LIST_PAGE, systemTransaction } from "../../store/database/database.ts";
+import type { Tx } from "../../store/database/run.ts";
 import { type CdrSearch, findCarriersOfCdr, listCdrs, type StoredCdr, scanCdrs } from "../../store/records/cdrs.ts";
 import { cdrCodec } from "../../upload/records/record-codecs.ts";
 import type { CdrFrame } from "../intake/record-requests.ts";

@@ -12,7 +12,8 @@ import type {
 import { CallDurationSchema, DurationState } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { ErrorReason } from "../../gen/tandem/type/v1/error_reason_pb.js";
 import { StoredRejectSchema, UploadSchema, UploadState, Verdict } from "../../gen/tandem/type/v1/upload_pb.js";
-import { carrierTransaction, LIST_PAGE, type Tx } from "../../store/database/database.ts";
+import { carrierTransaction, LIST_PAGE } from "../../store/database/database.ts";
+import type { Tx } from "../../store/database/run.ts";
 import { listDurations, listQuarantinedDurations } from "../../store/records/durations.ts";
 import { listUploads, type RejectRow, readRejects, readUpload, type UploadKey } from "../../store/records/uploads.ts";
 import { checkUploadId } from "../../upload/book.ts";

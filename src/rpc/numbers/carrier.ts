@@ -20,7 +20,8 @@ import {
   ReleaseNumbersResponseSchema,
 } from "../../gen/tandem/carrier/v1/number_service_pb.js";
 import { PhoneNumberSchema } from "../../gen/tandem/type/v1/phone_number_pb.js";
-import { carrierTransaction, LIST_PAGE, type Tx } from "../../store/database/database.ts";
+import { carrierTransaction, LIST_PAGE } from "../../store/database/database.ts";
+import type { Tx } from "../../store/database/run.ts";
 import { readFeedHead } from "../../store/feeds/feed-head.ts";
 import { readEntryIngestTime } from "../../store/feeds/feed-position.ts";
 import { type NumberSnapshotRow, readNumberSnapshotPage } from "../../store/numbers/number-feed.ts";

@@ -26,7 +26,8 @@ import {
   UnassignNumbersResponseSchema,
 } from "../../gen/tandem/platform/v1/platform_number_service_pb.js";
 import { type ActivationState, PhoneNumberSchema } from "../../gen/tandem/type/v1/phone_number_pb.js";
-import { LIST_PAGE, systemTransaction, type Tx } from "../../store/database/database.ts";
+import { LIST_PAGE, systemTransaction } from "../../store/database/database.ts";
+import type { Tx } from "../../store/database/run.ts";
 import { listNumbersOfAll, type NumberSnapshotRow, readNumberSnapshotPage } from "../../store/numbers/number-feed.ts";
 import { type HistoryPeriod, readHolderRow, readNumberHistory } from "../../store/numbers/number-history.ts";
 import { assignNumbers, portNumbers, unassignNumbers } from "../../store/numbers/number-inventory.ts";

@@ -14,7 +14,8 @@ import {
   ErasureState,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
-import { type Database, systemTransaction, type Tx } from "../../store/database/database.ts";
+import { type Database, systemTransaction } from "../../store/database/database.ts";
+import type { Tx } from "../../store/database/run.ts";
 import { countRecipients } from "../../store/privacy/erasure-recipients.ts";
 import { type ErasureAtCarrier, type ErasureRow, readErasureCarriers } from "../../store/privacy/erasures.ts";
 

@@ -14,7 +14,8 @@ import {
   type PrivacyService,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { appendAuditEvent } from "../../store/audit/audit-log.ts";
-import { readClock, systemTransaction } from "../../store/database/database.ts";
+import { systemTransaction } from "../../store/database/database.ts";
+import { readClock } from "../../store/database/run.ts";
 import { hasScope } from "../shared/access/auth.ts";
 import { actorOf, methodOf } from "../shared/audit/audit.ts";
 import type { Services } from "../shared/context.ts";

@@ -5,7 +5,8 @@ import { discrepancyMessage } from "../../feed/discrepancy-codec.ts";
 import type { PhoneNumberExportItem } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
-import { carrierTransaction, type Database, type Tx } from "../../store/database/database.ts";
+import { carrierTransaction, type Database } from "../../store/database/database.ts";
+import type { Tx } from "../../store/database/run.ts";
 import {
   type FoundDiscrepancy,
   type FoundQuarantined,

@@ -16,8 +16,9 @@ import {
   ReleaseHoldResponseSchema,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { appendAuditEvent } from "../../store/audit/audit-log.ts";
-import { systemTransaction, type Tx } from "../../store/database/database.ts";
+import { systemTransaction } from "../../store/database/database.ts";
 import { findResponse, insertResponse } from "../../store/database/request-log.ts";
+import type { Tx } from "../../store/database/run.ts";
 import {
   countHeld,
   endHold,

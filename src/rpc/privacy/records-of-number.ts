@@ -6,7 +6,8 @@ import { type CallOfParties, findParticipation, isInRole, partyMatcher } from ".
 import { CARRIER_SIDE, CDR, DURATION, PLATFORM_SIDE, type RecordKind } from "../../domain/record-kind.ts";
 import { CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
-import { type Database, systemTransaction, type Tx } from "../../store/database/database.ts";
+import { type Database, systemTransaction } from "../../store/database/database.ts";
+import type { Tx } from "../../store/database/run.ts";
 import {
   type AskedRecord,
   type DisclosureTarget,

@@ -26,8 +26,9 @@ import {
 import type { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
 import { appendAuditEvent } from "../../store/audit/audit-log.ts";
 import { listLegalCountries } from "../../store/carriers/carriers.ts";
-import { systemTransaction, type Tx } from "../../store/database/database.ts";
+import { systemTransaction } from "../../store/database/database.ts";
 import { findResponse, insertResponse } from "../../store/database/request-log.ts";
+import type { Tx } from "../../store/database/run.ts";
 import { readSetPolicies, type StoredPolicy, writePolicy } from "../../store/privacy/retention-policies.ts";
 import { actorOf, methodOf } from "../shared/audit/audit.ts";
 import { requireCarrier, type Services } from "../shared/context.ts";

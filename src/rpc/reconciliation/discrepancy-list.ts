@@ -5,8 +5,9 @@ import {
   type DiscrepancyFilter,
   DiscrepancySchema,
 } from "../../gen/tandem/type/v1/discrepancy_pb.js";
-import { carrierTransaction, LIST_PAGE, type Tx } from "../../store/database/database.ts";
+import { carrierTransaction, LIST_PAGE } from "../../store/database/database.ts";
 import type { Scanned } from "../../store/database/list-scan.ts";
+import type { Tx } from "../../store/database/run.ts";
 import {
   type DiscrepancyConditions,
   type ListedDiscrepancy,

@@ -27,7 +27,8 @@ import { RecordReferenceSchema } from "../../gen/tandem/type/v1/discrepancy_pb.j
 import { reconciled } from "../../reconcile/carrier.ts";
 import { type ExplainedCall, explainRecord } from "../../reconcile/explain-record.ts";
 import { findingMessage, resultMessage } from "../../reconcile/result-codec.ts";
-import { carrierTransaction, readClock, systemTransaction, type Tx } from "../../store/database/database.ts";
+import { carrierTransaction, systemTransaction } from "../../store/database/database.ts";
+import { readClock, type Tx } from "../../store/database/run.ts";
 import type { CallResultRow } from "../../store/reconciliation/call-results.ts";
 import {
   type ExplainedRecord,

@@ -1,7 +1,7 @@
 import type { Carrier } from "../../domain/carriers/carrier.ts";
 import { TandemError } from "../../domain/errors.ts";
 import { readCarrierAccess } from "../../store/carriers/carrier-access.ts";
-import type { Tx } from "../../store/database/database.ts";
+import type { Tx } from "../../store/database/run.ts";
 
 /** What decides where data may be served. */
 interface Serving {

@@ -11,7 +11,8 @@ import {
   ExportUsageResponseSchema,
   UsageExportBatchSchema,
 } from "../../gen/tandem/platform/v1/usage_service_pb.js";
-import { readClock, systemTransaction, type Tx } from "../../store/database/database.ts";
+import { systemTransaction } from "../../store/database/database.ts";
+import { readClock, type Tx } from "../../store/database/run.ts";
 import {
   keyColumns,
   readAllUsageGroups,

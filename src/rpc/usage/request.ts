@@ -13,7 +13,7 @@ import {
 } from "../../domain/usage/usage-scope.ts";
 import { UsageDimension } from "../../gen/tandem/platform/v1/usage_pb.js";
 import type { ExportUsageRequest, QueryUsageRequest } from "../../gen/tandem/platform/v1/usage_service_pb.js";
-import { readClock, type Tx } from "../../store/database/database.ts";
+import { readClock, type Tx } from "../../store/database/run.ts";
 import {
   findOverlappingPeriods,
   readPeriod,

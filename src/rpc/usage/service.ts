@@ -17,8 +17,9 @@ import {
   type UsageService,
 } from "../../gen/tandem/platform/v1/usage_service_pb.js";
 import { appendAuditEvent } from "../../store/audit/audit-log.ts";
-import { readClock, systemTransaction, type Tx } from "../../store/database/database.ts";
+import { systemTransaction } from "../../store/database/database.ts";
 import { findResponse, insertResponse } from "../../store/database/request-log.ts";
+import { readClock, type Tx } from "../../store/database/run.ts";
 import {
   keyColumns,
   readCarrierUsage,

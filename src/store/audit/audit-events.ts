@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import { type AuditEvent, NO_HASH } from "../../domain/privacy/audit.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import type { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
-import { run, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 import { PLATFORM_CHAIN } from "./audit-log.ts";
 
 /** Which events of a chain. */

@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import { TandemError } from "../../domain/errors.ts";
 import { type AuditAct, type AuditEvent, chainAct, NO_HASH } from "../../domain/privacy/audit.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { run, type Tx, together } from "../database/database.ts";
+import { run, type Tx, together } from "../database/run.ts";
 
 /** carrier_id of the platform's chain. */
 export const PLATFORM_CHAIN = "";

@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import type { Micros } from "../../domain/time/instant.ts";
-import { run, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 
 /** What decides whether a carrier is served here. */
 export interface CarrierAccessRow {

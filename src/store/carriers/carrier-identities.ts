@@ -1,4 +1,4 @@
-import { run, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 
 /** Keeps for ever that these identities were a carrier's. In a system transaction. */
 export async function keepIdentities(tx: Tx, carrierId: string, identities: readonly string[]): Promise<void> {

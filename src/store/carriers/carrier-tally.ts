@@ -1,4 +1,4 @@
-import { run, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 
 /** What a carrier has a most of. */
 export const Tally = { NUMBERS: 1, OPEN_DURATION_UPLOADS: 2, OPEN_CDR_UPLOADS: 3, CONSUMERS: 4 } as const;

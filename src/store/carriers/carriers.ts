@@ -4,7 +4,8 @@ import { identityText, parseIdentityText } from "../../domain/carriers/principal
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { createAuditChain } from "../audit/audit-log.ts";
 import { Believed } from "../database/believed.ts";
-import { carrierTransaction, type Database, run, type Tx } from "../database/database.ts";
+import { carrierTransaction, type Database } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 import { createFeeds } from "../feeds/feed-head.ts";
 import { keepIdentities } from "./carrier-identities.ts";
 

@@ -1,5 +1,6 @@
 import { outlivingCall } from "../database/callers.ts";
-import { carrierTransaction, type Database, run, type Tx } from "../database/database.ts";
+import { carrierTransaction, type Database } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 import { readTally, Tally } from "./carrier-tally.ts";
 
 // The tally of numbers is kept by the one place that changes them, and is right as long as nothing

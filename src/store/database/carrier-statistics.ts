@@ -1,5 +1,6 @@
 import { sql } from "kysely";
-import { type Database, ownerTransaction, run } from "./database.ts";
+import { type Database, ownerTransaction } from "./database.ts";
+import { run } from "./run.ts";
 
 /** How many columns are set in one transaction. */
 const BATCH = 64;

@@ -1,6 +1,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { asOwn } from "./callers.ts";
-import { type Database, readClock, systemTransaction } from "./database.ts";
+import { type Database, systemTransaction } from "./database.ts";
+import { readClock } from "./run.ts";
 
 export interface DatabaseWatchOptions {
   readonly db: Database;

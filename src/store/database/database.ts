@@ -1,13 +1,14 @@
 import type { Socket } from "node:net";
-import { type CompiledQuery, Kysely, PostgresDialect, sql } from "kysely";
+import { Kysely, PostgresDialect } from "kysely";
 import pg from "pg";
 import { TandemError } from "../../domain/errors.ts";
-import type { Micros } from "../../domain/time/instant.ts";
 import { type Caller, currentCaller, outsideCalls } from "./callers.ts";
 import { Lanes } from "./lanes.ts";
+import { type Tx, txOf } from "./run.ts";
 import type { Schema } from "./schema.ts";
 import { SeenHeads } from "./seen-heads.ts";
 import { TIMELINE_SQL } from "./timeline-sql.ts";
+import { getTypeParser } from "./type-parsers.ts";
 
 /** A connection pool to Tandem's database. Dispose it to close every connection. */
 export interface Database extends AsyncDisposable {
@@ -30,13 +31,6 @@ export interface Database extends AsyncDisposable {
   /** From the next connection on, another URL: the server moved to another port. */
   connectTo(url: string): void;
 }
-
-/**
- * Store functions that must run inside a transaction take one of these, and nothing else that could
- * reach the database.
- */
-export type Tx = Kysely<Schema> & { readonly [inTransaction]: true };
-declare const inTransaction: unique symbol;
 
 export interface TransactionOptions {
   /** Longest that one statement may take, milliseconds. Default 5,000. */
@@ -189,84 +183,6 @@ export async function withConnection<T>(db: Database, run: (client: pg.PoolClien
   }
 }
 
-/** A query: a raw one, or one of Kysely's builders. */
-export interface Query<Row> {
-  compile(executor: Tx): CompiledQuery<Row>;
-}
-
-/** A row as `run` gives it: names of columns in camelCase, undefined for NULL. */
-export type Found<Row> = {
-  [Column in keyof Row as CamelCase<Column>]: null extends Row[Column]
-    ? Exclude<Row[Column], null> | undefined
-    : Row[Column];
-};
-type CamelCase<Name> = Name extends `${infer Head}_${infer Tail}`
-  ? `${Head}${Capitalize<CamelCase<Tail> & string>}`
-  : Name;
-
-/** What a query found, and how many rows it returned or wrote. */
-export interface Answer<Row> {
-  readonly rows: Found<Row>[];
-  readonly count: number;
-}
-
-/**
- * Runs a query: SQL as `` run(tx)<Row>`SELECT ...` ``, or what a builder has built.
- *
- * It is sent in the very call: queries of one transaction that are sent before the first is
- * answered run in the order of their calls, each sees what the ones before it did, and the database
- * need not wait for us between them. Wait for them with `together`.
- */
-export function run(tx: Tx): <Row>(text: TemplateStringsArray, ...values: unknown[]) => Promise<Answer<Row>>;
-export function run<Row>(tx: Tx, query: Query<Row>): Promise<Answer<Row>>;
-export function run(tx: Tx, query?: Query<unknown>) {
-  if (query) return send(tx, query);
-  return (text: TemplateStringsArray, ...values: unknown[]) => send(tx, sql(text, ...values));
-}
-
-async function send(tx: Tx, query: Query<unknown>): Promise<Answer<unknown>> {
-  const client = clients.get(tx);
-  if (!client) throw new Error("run: expected a transaction of this store");
-  const { sql: text, parameters } = query.compile(tx);
-  const answer = await client.query<unknown[]>({ text, values: parameters as unknown[], rowMode: "array" });
-  // Several statements in one text are answered one by one: the last one counts.
-  const found = [answer].flat().at(-1) ?? answer;
-  const names = found.fields.map(({ name }) => camelCase(name));
-  return { rows: found.rows.map((values) => rowOf(names, values)), count: found.rowCount ?? 0 };
-}
-
-function rowOf(names: readonly string[], values: readonly unknown[]): Record<string, unknown> {
-  const row: Record<string, unknown> = {};
-  for (let index = 0; index < names.length; index++) row[names[index] as string] = values[index] ?? undefined;
-  return row;
-}
-
-function camelCase(name: string): string {
-  return name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
-}
-
-/**
- * Waits until all are answered, and only then throws what the first of them failed with: the others
- * failed because of it.
- */
-export async function together<const P extends readonly Promise<unknown>[]>(
-  answers: P,
-): Promise<{ -readonly [K in keyof P]: Awaited<P[K]> }> {
-  await Promise.allSettled(answers);
-  return Promise.all(answers) as Promise<{ -readonly [K in keyof P]: Awaited<P[K]> }>;
-}
-
-/** As the option `inOrder`, from here to the end of the transaction. */
-export async function readInOrder(tx: Tx): Promise<void> {
-  await run(tx)`SELECT set_config('enable_sort', 'off', true)`;
-}
-
-/** The database's clock, which all times of the store are by. */
-export async function readClock(tx: Tx): Promise<Micros> {
-  const { rows } = await run(tx)<{ now: Micros }>`SELECT clock_timestamp() AS now`;
-  return rows[0]?.now ?? 0n;
-}
-
 /**
  * Whether an error is the database's own, with this SQLSTATE (or one of this class, given two
  * characters).
@@ -404,21 +320,6 @@ export function onCommit(tx: Tx, act: () => void): void {
   contexts.get(tx)?.onCommit.push(act);
 }
 
-const transactions = new WeakMap<pg.PoolClient, Tx>();
-const clients = new WeakMap<Tx, pg.PoolClient>();
-
-// Kysely on this one connection, which it neither takes nor gives back.
-function txOf(client: pg.PoolClient): Tx {
-  const known = transactions.get(client);
-  if (known) return known;
-  const held = { query: client.query.bind(client), release: () => {} };
-  const pool = { connect: async () => held, end: async () => {}, options: {} };
-  const tx = new Kysely<Schema>({ dialect: new PostgresDialect({ pool: pool as unknown as pg.Pool }) }) as Tx;
-  transactions.set(client, tx);
-  clients.set(tx, client);
-  return tx;
-}
-
 const commitModes = new WeakMap<Kysely<Schema>, string>();
 
 // One round trip: everything is LOCAL, so that a pooled connection carries nothing over (PgBouncer
@@ -443,33 +344,4 @@ function beginStatement(db: Database, role: Role, carrierId: string, options: Tr
   const told = `current_setting('synchronous_standby_names') <> '' AS is_replicated${timeline}`;
   const mode = options.snapshot ? "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" : "BEGIN";
   return `${mode}; SELECT ${calls}, ${told}`;
-}
-
-const INFINITY_MICROS: Micros = 253_402_300_799_999_999n;
-
-// int8, its arrays and numeric without decimals as bigint; timestamptz as microseconds; date and
-// its arrays as text. All else as pg reads it.
-function getTypeParser(oid: number, format?: "text" | "binary") {
-  if (format !== "binary") {
-    if (oid === 20 || oid === 1700) return (text: string) => BigInt(text);
-    if (oid === 1184) return parseTimestamptz;
-    if (oid === 1082) return (text: string) => text;
-    if (oid === 1182) return parseTextArray;
-    if (oid === 1016) return (text: string) => parseTextArray(text).map(BigInt);
-  }
-  return pg.types.getTypeParser(oid, format as "text");
-}
-
-// Days and numbers need no quotes.
-function parseTextArray(text: string): string[] {
-  return text === "{}" ? [] : text.slice(1, -1).split(",");
-}
-
-function parseTimestamptz(text: string): Micros {
-  if (text === "infinity") return INFINITY_MICROS;
-  if (text === "-infinity") return -INFINITY_MICROS;
-  const dot = text.indexOf(".");
-  const seconds = dot < 0 ? text.slice(0, 19) : text.slice(0, dot);
-  const fraction = dot < 0 ? "0" : text.slice(dot + 1, text.length - 3);
-  return BigInt(Date.parse(`${seconds.replace(" ", "T")}Z`)) * 1000n + BigInt(fraction.padEnd(6, "0"));
 }

@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { sql } from "kysely";
-import { type Database, ownerTransaction, run, type Tx } from "./database.ts";
+import { type Database, ownerTransaction } from "./database.ts";
+import { run, type Tx } from "./run.ts";
 import { mayReadTimeline, readTimeline } from "./timeline.ts";
 
 const UNKNOWN = "unknown";

@@ -1,4 +1,5 @@
-import { carrierTransaction, type Database, ownerTransaction, run, type Tx } from "./database.ts";
+import { carrierTransaction, type Database, ownerTransaction } from "./database.ts";
+import { run, type Tx } from "./run.ts";
 
 const PROBE_CARRIERS = ["isolation-probe-a", "isolation-probe-b"] as const;
 

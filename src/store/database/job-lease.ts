@@ -1,5 +1,6 @@
 import { clockFrom } from "./clock-from.ts";
-import { type Database, run, systemTransaction, type Tx } from "./database.ts";
+import { type Database, systemTransaction } from "./database.ts";
+import { run, type Tx } from "./run.ts";
 
 // A job works on one carrier at a time under a lease, so that processes share the work instead of
 // doing it twice. The lease is confirmed in each of the job's write transactions, before any other

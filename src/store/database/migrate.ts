@@ -19,9 +19,10 @@ import * as clockLengths from "../migrations/0016-clock-lengths.ts";
 import * as zoneDays from "../migrations/0017-zone-days.ts";
 import * as statements from "../migrations/0018-statements.ts";
 import { leaveCarriersOut } from "./carrier-statistics.ts";
-import { type Database, isSqlState, ownerTransaction, run } from "./database.ts";
+import { type Database, isSqlState, ownerTransaction } from "./database.ts";
 import { ensureInstallation } from "./installation.ts";
 import { ensurePartitions } from "./partitions.ts";
+import { run } from "./run.ts";
 import { ensureSealKey } from "./seal-keys.ts";
 
 const MIGRATIONS: Record<string, Migration> = {

@@ -1,7 +1,8 @@
 import { sql } from "kysely";
 import { addDays, utcDay } from "../../domain/time/instant.ts";
 import { leaveCarriersOut } from "./carrier-statistics.ts";
-import { type Database, isSqlState, ownerTransaction, run, type Tx } from "./database.ts";
+import { type Database, isSqlState, ownerTransaction } from "./database.ts";
+import { run, type Tx } from "./run.ts";
 
 // Records age by the time at which they were ingested, keys by the day that is part of their
 // identity.

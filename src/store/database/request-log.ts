@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { TandemError } from "../../domain/errors.ts";
 import type { AuditedRequestId } from "../../domain/privacy/audited-request-id.ts";
-import { run, type Tx } from "./database.ts";
+import { run, type Tx } from "./run.ts";
 
 /**
  * A call that may be repeated: a repeat with the same content within 24 hours gets the first answer

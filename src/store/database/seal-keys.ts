@@ -4,7 +4,8 @@ import type { SealSecret } from "../../domain/seals.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import { appendAuditEvent } from "../audit/audit-log.ts";
-import { type Database, ownerTransaction, readClock, run, type Tx } from "./database.ts";
+import { type Database, ownerTransaction } from "./database.ts";
+import { readClock, run, type Tx } from "./run.ts";
 
 /** A key of seals as it is listed: without its secret. */
 export interface SealKeyInfo {

@@ -1,5 +1,5 @@
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { readClock, run, type Tx } from "./database.ts";
+import { readClock, run, type Tx } from "./run.ts";
 
 /** A process that has not said for so long that it lives is taken for dead, seconds. */
 const DEAD_AFTER_S = 30;

@@ -1,7 +1,8 @@
 import { sql } from "kysely";
 import { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import { appendAuditEvent } from "../audit/audit-log.ts";
-import { type Database, ownerTransaction, run, type Tx } from "./database.ts";
+import { type Database, ownerTransaction } from "./database.ts";
+import { run, type Tx } from "./run.ts";
 import { countServing } from "./serving-processes.ts";
 
 /** A file that lies beside the database, and has to be the same for every process on it. */

@@ -1,5 +1,5 @@
 import { type RawBuilder, sql } from "kysely";
-import { run, type Tx } from "./database.ts";
+import { run, type Tx } from "./run.ts";
 import { TIMELINE_SQL } from "./timeline-sql.ts";
 
 const TIMELINE: RawBuilder<bigint | null> = sql.raw(TIMELINE_SQL);

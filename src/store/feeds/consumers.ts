@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import type { Micros } from "../../domain/time/instant.ts";
 import { Tally, takePlace } from "../carriers/carrier-tally.ts";
 import { clockFrom } from "../database/clock-from.ts";
-import { run, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 
 /** How many named consumers a carrier may have. */
 export const MAX_CONSUMERS = 100;

@@ -2,8 +2,9 @@ import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import { appendAuditEvent } from "../audit/audit-log.ts";
-import { type Database, ownerTransaction, run } from "../database/database.ts";
+import { type Database, ownerTransaction } from "../database/database.ts";
 import { confirm } from "../database/installation.ts";
+import { run } from "../database/run.ts";
 
 /**
  * Starts a new epoch of every feed and confirms the server beneath: the last step of every restore,

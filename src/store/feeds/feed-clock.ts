@@ -3,7 +3,8 @@ import type { FeedId } from "../../domain/feed-id.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import { appendAuditEvent } from "../audit/audit-log.ts";
-import { type Database, ownerTransaction, readClock, run, type Tx } from "../database/database.ts";
+import { type Database, ownerTransaction } from "../database/database.ts";
+import { readClock, run, type Tx } from "../database/run.ts";
 import { MAX_CLOCK_STEP_BACK_S } from "./feed-head.ts";
 
 /**

@@ -3,7 +3,8 @@ import { TandemError } from "../../domain/errors.ts";
 import { ALL_FEEDS, type FeedId } from "../../domain/feed-id.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { clockFrom } from "../database/clock-from.ts";
-import { onCommit, run, seenHeadsOf, type Tx } from "../database/database.ts";
+import { onCommit, seenHeadsOf } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 import { judgeHead } from "../database/seen-heads.ts";
 
 /**

@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from "kysely";
 import type { FeedId } from "../../domain/feed-id.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import type { Tx } from "../database/database.ts";
+import type { Tx } from "../database/run.ts";
 import { type FeedHead, noteHead } from "./feed-head.ts";
 import { ENTRY_TABLES, readEntryIngestTime } from "./feed-position.ts";
 

@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { FeedId } from "../../domain/feed-id.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { run, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 
 /** Where the entries of each feed are. */
 export const ENTRY_TABLES = {

@@ -1,5 +1,5 @@
 import type { Micros } from "../../domain/time/instant.ts";
-import type { Tx } from "../database/database.ts";
+import type { Tx } from "../database/run.ts";
 import { type Holding, readHoldings } from "./numbers.ts";
 
 /**

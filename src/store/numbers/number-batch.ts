@@ -14,7 +14,7 @@ import {
 import type { Micros } from "../../domain/time/instant.ts";
 import { NumberState } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import { addToTally, readTally, Tally } from "../carriers/carrier-tally.ts";
-import type { Tx } from "../database/database.ts";
+import type { Tx } from "../database/run.ts";
 import { advanceFeed, type FeedLock } from "../feeds/feed-head.ts";
 import { PortStage, readUnfinishedPorts, type StoredPort, writePorts } from "./number-port-rows.ts";
 import { type EntryWrite, readRows, type StoredRow, writeEntries, writeRows } from "./number-rows.ts";

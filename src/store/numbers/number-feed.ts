@@ -3,8 +3,8 @@ import { FeedId } from "../../domain/feed-id.ts";
 import type { NumberFilter } from "../../domain/numbers/number-filter.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { int2Array } from "../database/binary-array.ts";
-import { run, type Tx } from "../database/database.ts";
 import { LIST_SCAN, type Scanned } from "../database/list-scan.ts";
+import { run, type Tx } from "../database/run.ts";
 import {
   type FeedPoint,
   type HeadColumns,

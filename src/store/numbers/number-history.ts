@@ -3,7 +3,7 @@ import { arrive, periodsMoved } from "../../domain/numbers/number-changes.ts";
 import { type NumberPeriod, type NumberTimeline, timelineUnderPort } from "../../domain/numbers/number-state.ts";
 import { sipUriOfNumber } from "../../domain/numbers/sip-uri.ts";
 import { textArray } from "../database/binary-array.ts";
-import { run, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 import { PortStage, readPortsOfNumber, type StoredPort } from "./number-port-rows.ts";
 import { type HoldingRow, periodOfRow } from "./number-timelines.ts";
 

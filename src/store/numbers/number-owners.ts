@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import type { Micros } from "../../domain/time/instant.ts";
 import { textArray, timestamptzArray } from "../database/binary-array.ts";
 import { clockFrom } from "../database/clock-from.ts";
-import { readInOrder, run, type Tx } from "../database/database.ts";
+import { readInOrder, run, type Tx } from "../database/run.ts";
 
 // number_owner decides between carriers, keyed by the number alone. A claim is committed before the
 // carrier's rows, and freed after them, so a crash leaves at worst a claim without a row, which the

@@ -2,8 +2,7 @@ import { sql } from "kysely";
 import type { NumberTimeline } from "../../domain/numbers/number-state.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { textArray, timestamptzArray } from "../database/binary-array.ts";
-import { run, type Tx } from "../database/database.ts";
-import { insertAll } from "../database/insert-all.ts";
+import { insertAll, run, type Tx } from "../database/run.ts";
 import { decodePeriods, encodePeriods } from "./number-timelines.ts";
 
 /** How far a port is; the losing carrier's row says it. */

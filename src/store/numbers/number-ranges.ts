@@ -1,8 +1,7 @@
 import { sql } from "kysely";
 import { prefixesOf, whoseRange } from "../../domain/numbers/number-ranges.ts";
 import { textArray } from "../database/binary-array.ts";
-import { run, type Tx } from "../database/database.ts";
-import { insertAll } from "../database/insert-all.ts";
+import { insertAll, run, type Tx } from "../database/run.ts";
 import { findPortedIn } from "./number-port-rows.ts";
 
 // number_range decides between carriers, keyed by the prefix: to ask whose range a number lies in

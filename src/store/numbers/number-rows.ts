@@ -1,8 +1,7 @@
 import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { byteaArray, int2Array, int8Array, textArray, timestamptzArray } from "../database/binary-array.ts";
-import { run, type Tx } from "../database/database.ts";
-import { insertAll } from "../database/insert-all.ts";
+import { insertAll, run, type Tx } from "../database/run.ts";
 
 /** A number's current row: what filters look for, and the row as readers get it. */
 export interface StoredRow {

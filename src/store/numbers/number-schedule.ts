@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import { FeedId } from "../../domain/feed-id.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { isOfRegion } from "../carriers/carriers.ts";
-import { run, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 import { lockFeed } from "../feeds/feed-head.ts";
 import { changeNumbers } from "./number-batch.ts";
 import { findDuePorts, PortStage } from "./number-port-rows.ts";

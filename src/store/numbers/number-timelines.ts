@@ -2,8 +2,7 @@ import { sql } from "kysely";
 import type { EndState, NumberPeriod, NumberTimeline } from "../../domain/numbers/number-state.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { int2Array, int8Array, textArray, timestamptzArray } from "../database/binary-array.ts";
-import { run, type Tx } from "../database/database.ts";
-import { insertAll } from "../database/insert-all.ts";
+import { insertAll, run, type Tx } from "../database/run.ts";
 
 // A timeline is kept as rows of number_holding: what queries look for in columns, what only the
 // domain reads as JSON.

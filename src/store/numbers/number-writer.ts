@@ -1,5 +1,6 @@
 import type { NumberRow } from "../../domain/numbers/number-state.ts";
-import { carrierTransaction, type Database, systemTransaction, type Tx } from "../database/database.ts";
+import { carrierTransaction, type Database, systemTransaction } from "../database/database.ts";
+import type { Tx } from "../database/run.ts";
 import type { NumberBatchOutcome } from "./number-batch.ts";
 
 /** What changing numbers needs besides the numbers. */
@@ -23,11 +24,11 @@ export function writeInCarrier<T>(
   writer: NumberWriter,
   carrierId: string,
   fence: ((tx: Tx) => Promise<void>) | undefined,
-  run: (tx: Tx) => Promise<T>,
+  write: (tx: Tx) => Promise<T>,
 ): Promise<T> {
-  if (!fence) return carrierTransaction(writer.db, carrierId, run);
+  if (!fence) return carrierTransaction(writer.db, carrierId, write);
   return systemTransaction(writer.db, async (tx) => {
     await fence(tx);
-    return run(tx);
+    return write(tx);
   });
 }

@@ -1,11 +1,11 @@
 import type { Micros } from "../../domain/time/instant.ts";
 import { textArray } from "../database/binary-array.ts";
-import { run, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 
 /** A period in which the carrier held a number, assigned to one customer or to nobody. */
 export interface Holding {
   phoneNumber: string;
-  /** The customer that the number was assigned to; undefined while the carrier held it unassigned. */
+  /** The customer that the number was assigned to; undefined while it was assigned to nobody. */
   customerId: string | undefined;
   startTime: Micros;
   /** Exclusive; the year 9999 while no end is known. */

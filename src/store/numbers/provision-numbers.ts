@@ -5,8 +5,9 @@ import type { Micros } from "../../domain/time/instant.ts";
 import { readTally, Tally } from "../carriers/carrier-tally.ts";
 import { recountNumbers } from "../carriers/tally-recount.ts";
 import { currentCaller, finishingCall } from "../database/callers.ts";
-import { carrierTransaction, readClock, systemTransaction, type Tx } from "../database/database.ts";
+import { carrierTransaction, systemTransaction } from "../database/database.ts";
 import { findResponse, type RepeatableCall } from "../database/request-log.ts";
+import { readClock, type Tx } from "../database/run.ts";
 import {
   isHeldRow,
   type NumberBatch,

@@ -3,7 +3,7 @@ import { FeedId } from "../../domain/feed-id.ts";
 import { BLOCK_SEQUENCES } from "../../domain/privacy/disclosure.ts";
 import { addDays, isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { int8Array, timestamptzArray } from "../database/binary-array.ts";
-import { run, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 
 // Reading the disclosure log, by a carrier and newest first. Every question goes through an index:
 // a block is found by the sequence that it covers, a row that names records by their keys, and a

@@ -1,5 +1,5 @@
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { run, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 
 /**
  * Deletes a carrier's disclosures before an instant, some at a time, and says how many. With the

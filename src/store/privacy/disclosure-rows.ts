@@ -2,7 +2,7 @@ import { type RawBuilder, sql } from "kysely";
 import type { RecordName } from "../../domain/privacy/disclosure.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { textArray } from "../database/binary-array.ts";
-import { run, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 import { firstDayOfBlock, lastDayOfBlock } from "./disclosure-lists.ts";
 
 /** A disclosure as it is stored; of a block that is open, as far as it may reach by now. */

@@ -4,7 +4,7 @@ import { recordKey, usageName } from "../../domain/privacy/disclosure.ts";
 import { CARRIER_SIDE, kindOfSide, PLATFORM_SIDE, type RecordKind } from "../../domain/record-kind.ts";
 import { addDays, type Micros } from "../../domain/time/instant.ts";
 import { dateArray, int8Array, textArray, timestamptzArray } from "../database/binary-array.ts";
-import { run, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 import { recordAt } from "../records/record-at.ts";
 import type { FeedEntry } from "./disclosure-lists.ts";
 

@@ -13,7 +13,7 @@ import type { RecordKind } from "../../domain/record-kind.ts";
 import { DisclosureKind } from "../../gen/tandem/platform/v1/disclosure_pb.js";
 import type { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
 import { dateArray, int2Array, int4Array, int8Array, textArray } from "../database/binary-array.ts";
-import { run, type Tx, together } from "../database/database.ts";
+import { run, type Tx, together } from "../database/run.ts";
 
 // Writing the disclosure log: rows are added, and a block of a feed is closed; nothing else is ever
 // changed. In a transaction of the carrier whose records they are.

@@ -11,7 +11,7 @@ import {
   textArray,
   timestamptzArray,
 } from "../database/binary-array.ts";
-import { readInOrder, run, type Tx } from "../database/database.ts";
+import { readInOrder, run, type Tx } from "../database/run.ts";
 import { EntryKind } from "../records/record-rows.ts";
 import { covers, isInForce } from "./holds.ts";
 

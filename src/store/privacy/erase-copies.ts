@@ -3,7 +3,7 @@ import { ERASED_HASH } from "../../domain/privacy/erasure.ts";
 import { CARRIER_SIDE, kindOfUpload, PLATFORM_SIDE, type RecordKind } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { textArray } from "../database/binary-array.ts";
-import { readInOrder, run, type Tx } from "../database/database.ts";
+import { readInOrder, run, type Tx } from "../database/run.ts";
 import { type HoldColumns, type HoldOn, holdOn, type RecordSearch, withHold } from "./erase-calls.ts";
 
 // What is kept of records besides the records: in quarantine, as rejects, and under holds. In

@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { run, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 import { inRange } from "./erase-calls.ts";
 
 // What a number's history at a carrier is, as an erasure finds and rewrites it.

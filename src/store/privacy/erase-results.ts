@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import { CARRIER_SIDE, PLATFORM_SIDE } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { boolArray, byteaArray, dateArray, int2Array, int8Array, textArray } from "../database/binary-array.ts";
-import { run, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 import { inRange, type RecordName, type RecordSearch } from "./erase-calls.ts";
 
 // What reconciliation made of calls, as an erasure finds and rewrites it. In system transactions.

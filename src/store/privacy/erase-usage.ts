@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { run, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 
 // Figures of closed periods, as an erasure finds and rewrites them: lines of an erased number
 // become lines of no number. In system transactions.

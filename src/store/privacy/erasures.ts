@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import { ALL_FEEDS } from "../../domain/feed-id.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { clockFrom } from "../database/clock-from.ts";
-import { readClock, run, type Tx } from "../database/database.ts";
+import { readClock, run, type Tx } from "../database/run.ts";
 
 /** An erasure as it stands. */
 export interface ErasureRow {

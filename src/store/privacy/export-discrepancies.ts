@@ -2,7 +2,7 @@ import { type RawBuilder, sql } from "kysely";
 import { CDR, DURATION, kindOfUpload, PLATFORM_SIDE, type RecordKind } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { textArray } from "../database/binary-array.ts";
-import { run, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 import { DiscrepancyEntryKind, type StoredDiscrepancy } from "../reconciliation/discrepancies.ts";
 import { mayHold, type PhoneNumberSearch, payloadsOf } from "./export-phone-number.ts";
 

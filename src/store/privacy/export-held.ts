@@ -2,7 +2,7 @@ import { type RawBuilder, sql } from "kysely";
 import { CARRIER_SIDE, CDR, DURATION, PLATFORM_SIDE, type RecordKind } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { int8Array } from "../database/binary-array.ts";
-import { run, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 import {
   cdrOfRow,
   counterpartsOfCdr,

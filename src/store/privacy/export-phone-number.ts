@@ -3,7 +3,7 @@ import { FeedId } from "../../domain/feed-id.ts";
 import { CDR, DURATION, PLATFORM_SIDE, type RecordKind } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { int8Array, timestamptzArray } from "../database/binary-array.ts";
-import { run, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 import type { StoredCdr } from "../records/cdrs.ts";
 import type { StoredDuration } from "../records/durations.ts";
 import { recordAt } from "../records/record-at.ts";

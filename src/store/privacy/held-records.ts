@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from "kysely";
 import { CARRIER_SIDE, kindOfSide, type RecordKind } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { run, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 import { covers, isHeld, isInForce } from "./holds.ts";
 
 // Copies of held records, which stay when the records go. In system transactions.

@@ -5,7 +5,7 @@ import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { HoldState } from "../../gen/tandem/platform/v1/hold_pb.js";
 import { dateArray, int2Array, textArray } from "../database/binary-array.ts";
 import { clockFrom } from "../database/clock-from.ts";
-import { run, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 import { readStartOfDay } from "../zone-days/zone-days.ts";
 
 // A hold is on single records or on a period. All of this file is for system transactions.

@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { FeedId } from "../../domain/feed-id.ts";
 import { textArray } from "../database/binary-array.ts";
-import { run, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 import { firstDayOfBlock, lastDayOfBlock } from "./disclosure-lists.ts";
 
 // Blocks of feeds that nobody has closed: those of live streams, and those that a crash has left.

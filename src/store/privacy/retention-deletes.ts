@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import { CLOSED_PERIOD_DAYS } from "../../domain/privacy/retention.ts";
 import { CDR, DURATION, type RecordKind } from "../../domain/record-kind.ts";
 import { addDays, isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { run, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 import type { RetentionState } from "./retention-state.ts";
 
 // What a carrier's retention has passed is deleted some rows at a time. Each function does one

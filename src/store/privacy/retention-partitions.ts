@@ -5,12 +5,11 @@ import {
   type Database,
   isSqlState,
   ownerTransaction,
-  readClock,
-  run,
   systemTransaction,
   withConnection,
 } from "../database/database.ts";
 import { AGING_TABLES, isWantedPartition } from "../database/partitions.ts";
+import { readClock, run } from "../database/run.ts";
 
 /** Longest that detaching waits for any one transaction that still reads, milliseconds. */
 const LOCK_TIMEOUT_MS = 2_000;

@@ -4,7 +4,8 @@ import type { Micros } from "../../domain/time/instant.ts";
 import type { LegalBasis, ProcessingPurpose } from "../../gen/tandem/platform/v1/retention_policy_pb.js";
 import type { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
 import { Believed } from "../database/believed.ts";
-import { type Database, run, systemTransaction, type Tx } from "../database/database.ts";
+import { type Database, systemTransaction } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 
 /** A policy that somebody has set, as it is stored. All of this file is for system transactions. */
 export interface StoredPolicy extends SetPolicy {

@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { ALL_FEEDS, type FeedId } from "../../domain/feed-id.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { run, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 import { ENTRY_TABLES } from "../feeds/feed-position.ts";
 
 // How far retention has come with a carrier. In system transactions.

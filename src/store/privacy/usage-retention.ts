@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { CLOSED_PERIOD_DAYS } from "../../domain/privacy/retention.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { run, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 
 /**
  * Deletes a closed period with its figures and restatements: one whose end every carrier in it has

@@ -10,8 +10,7 @@ import {
   textArray,
   timestamptzArray,
 } from "../database/binary-array.ts";
-import { run, type Tx } from "../database/database.ts";
-import { insertAll } from "../database/insert-all.ts";
+import { insertAll, run, type Tx } from "../database/run.ts";
 import type { TimeRange } from "./reconcile-input.ts";
 
 /**

@@ -1,8 +1,7 @@
 import { sql } from "kysely";
 import type { Micros } from "../../domain/time/instant.ts";
 import { boolArray, dateArray, int2Array, int8Array, textArray, timestamptzArray } from "../database/binary-array.ts";
-import { run, type Tx } from "../database/database.ts";
-import { insertAll } from "../database/insert-all.ts";
+import { insertAll, run, type Tx } from "../database/run.ts";
 import type { Votes } from "./clock-offsets.ts";
 import type { TimeRange } from "./reconcile-input.ts";
 

@@ -2,8 +2,7 @@ import { sql } from "kysely";
 import { PLATFORM_SIDE } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { dateArray, textArray, timestamptzArray } from "../database/binary-array.ts";
-import { run, type Tx } from "../database/database.ts";
-import { insertAll } from "../database/insert-all.ts";
+import { insertAll, run, type Tx } from "../database/run.ts";
 import type { TimeRange } from "./reconcile-input.ts";
 
 /** How many pairs say what, by bucket. */

@@ -1,8 +1,8 @@
 import { type RawBuilder, sql } from "kysely";
 import { FeedId } from "../../domain/feed-id.ts";
 import type { Micros } from "../../domain/time/instant.ts";
-import { run, type Tx } from "../database/database.ts";
 import { LIST_SCAN, type Scanned } from "../database/list-scan.ts";
+import { run, type Tx } from "../database/run.ts";
 import {
   type FeedPoint,
   type HeadColumns,

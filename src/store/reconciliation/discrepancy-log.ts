@@ -1,8 +1,8 @@
 import { sql } from "kysely";
 import { isoFromMicros } from "../../domain/time/instant.ts";
 import { boolArray, byteaArray, int2Array, int8Array, textArray } from "../database/binary-array.ts";
-import type { Tx } from "../database/database.ts";
-import { insertAll } from "../database/insert-all.ts";
+import type { Tx } from "../database/run.ts";
+import { insertAll } from "../database/run.ts";
 import type { FeedLock } from "../feeds/feed-head.ts";
 
 /** What filters of the discrepancy feed ask for. */

@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from "kysely";
 import { CDR, DURATION, PLATFORM_SIDE, type RecordKind } from "../../domain/record-kind.ts";
 import type { Micros } from "../../domain/time/instant.ts";
-import { run, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 import { recordAt } from "../records/record-at.ts";
 
 /** A record to be explained, and when it begins. */

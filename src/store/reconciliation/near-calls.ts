@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import { CARRIER_SIDE, PLATFORM_SIDE } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { DiscrepancyStatus } from "../../gen/tandem/type/v1/discrepancy_pb.js";
-import { run, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 
 /** A call that lacks its counterpart, or of which the carrier has too little. */
 export interface OpenCallRow {
@@ -13,7 +13,7 @@ export interface OpenCallRow {
   answered: boolean;
   connectedMs: bigint | undefined;
   billedS: bigint | undefined;
-  /** How much longer the platform's record is than the carrier's. Undefined: it has no counterpart. */
+  /** How much longer the platform's record is than the carrier's; undefined: no counterpart. */
   lacksMs: bigint | undefined;
 }
 

@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import { DURATION, type RecordKind } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { dateArray, int4Array, textArray, timestamptzArray } from "../database/binary-array.ts";
-import { run, type Tx, together } from "../database/database.ts";
+import { run, type Tx, together } from "../database/run.ts";
 import { recordAt } from "../records/record-at.ts";
 import { EntryKind } from "../records/record-rows.ts";
 

@@ -3,7 +3,7 @@ import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { isOfRegion } from "../carriers/carriers.ts";
 import { textArray, timestamptzArray } from "../database/binary-array.ts";
 import { clockFrom } from "../database/clock-from.ts";
-import { readInOrder, run, type Tx } from "../database/database.ts";
+import { readInOrder, run, type Tx } from "../database/run.ts";
 
 /** How far a carrier's feeds have been looked at. */
 export interface ReconcilePosition {

@@ -3,7 +3,7 @@ import { FeedId } from "../../domain/feed-id.ts";
 import { DURATION } from "../../domain/record-kind.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { DiscrepancyStatus } from "../../gen/tandem/type/v1/discrepancy_pb.js";
-import { run, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 import { readDaysOf } from "../zone-days/zone-days.ts";
 import { MOST_ROUNDS } from "./reconcile-progress.ts";
 

@@ -3,7 +3,7 @@ import type { ReportingScope } from "../../domain/carriers/carrier.ts";
 import { enumValues } from "../../domain/enum-values.ts";
 import { isoFromMicros } from "../../domain/time/instant.ts";
 import { DiscrepancyCause, DiscrepancyStatus, MatchedBy } from "../../gen/tandem/type/v1/discrepancy_pb.js";
-import { run, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 import { ABSOLUTE_DELTA_MS, IS_UNMEASURED } from "./discrepancies.ts";
 
 /** By what calls are summed up, in the order of the rows. */

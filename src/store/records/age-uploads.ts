@@ -1,7 +1,7 @@
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { int2Array, textArray } from "../database/binary-array.ts";
 import { clockFrom } from "../database/clock-from.ts";
-import { run, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 
 /**
  * Seals uploads that were idle for 30 days, and forgets the verdicts of those sealed 30 days ago;

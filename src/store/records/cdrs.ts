@@ -2,8 +2,8 @@ import { type RawBuilder, sql } from "kysely";
 import { FeedId } from "../../domain/feed-id.ts";
 import { PLATFORM_SIDE } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { run, type Tx } from "../database/database.ts";
 import { LIST_SCAN, type Scanned } from "../database/list-scan.ts";
+import { run, type Tx } from "../database/run.ts";
 import {
   type FeedPoint,
   type HeadColumns,

@@ -2,7 +2,7 @@ import { type RawBuilder, sql } from "kysely";
 import { FeedId } from "../../domain/feed-id.ts";
 import { CARRIER_SIDE, DURATION } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { run, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 import { isHeldTip, isTip } from "./cdrs.ts";
 import { recordAt } from "./record-at.ts";
 import { EntryKind } from "./record-rows.ts";

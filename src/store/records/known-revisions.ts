@@ -3,7 +3,7 @@ import type { KnownRevision } from "../../domain/calls/judge.ts";
 import type { RecordKind } from "../../domain/record-kind.ts";
 import { addDays } from "../../domain/time/instant.ts";
 import { textArray } from "../database/binary-array.ts";
-import { run, type Tx, together } from "../database/database.ts";
+import { run, type Tx, together } from "../database/run.ts";
 
 /**
  * Finds every stored revision, applied or in quarantine, of the records' ids on their days and on

@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import type { ZoneDays } from "../../domain/time/zone-days.ts";
-import { run, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 import { startOfDayOf } from "../zone-days/zone-days.ts";
 import { allOf, type CdrConditions, isTip } from "./cdrs.ts";
 import { EntryKind } from "./record-rows.ts";

@@ -4,7 +4,7 @@ import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { RecordIssue } from "../../gen/tandem/type/v1/upload_pb.js";
 import { isOfRegion } from "../carriers/carriers.ts";
 import { dateArray, int4Array, textArray } from "../database/binary-array.ts";
-import { run, type Tx, together } from "../database/database.ts";
+import { run, type Tx, together } from "../database/run.ts";
 
 /** A record that is kept aside: it has a verdict and no sequence. */
 export interface QuarantineRow {

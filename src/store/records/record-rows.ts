@@ -15,8 +15,7 @@ import {
   textArray,
   timestamptzArray,
 } from "../database/binary-array.ts";
-import { run, type Tx, together } from "../database/database.ts";
-import { insertAll } from "../database/insert-all.ts";
+import { insertAll, run, type Tx, together } from "../database/run.ts";
 import type { RejectRow } from "./uploads.ts";
 
 /** What an entry of a feed of records is. */

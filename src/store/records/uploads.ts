@@ -7,8 +7,7 @@ import { Verdict } from "../../gen/tandem/type/v1/upload_pb.js";
 import { Tally, takePlace } from "../carriers/carrier-tally.ts";
 import { boolArray, int2Array, int8Array, textArray } from "../database/binary-array.ts";
 import { clockFrom } from "../database/clock-from.ts";
-import { type Found, run, type Tx } from "../database/database.ts";
-import { insertAll } from "../database/insert-all.ts";
+import { type Found, insertAll, run, type Tx } from "../database/run.ts";
 import type { Schema } from "../database/schema.ts";
 
 /** Names an upload. */

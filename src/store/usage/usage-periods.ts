@@ -3,7 +3,7 @@ import { addDays, isoFromMicros, type Micros } from "../../domain/time/instant.t
 import { sumsOfTotals, totalsOfSums, type UsageTotals } from "../../domain/usage/totals.ts";
 import type { DatedPeriod, UsagePeriod } from "../../domain/usage/usage-scope.ts";
 import { int8Array, textArray } from "../database/binary-array.ts";
-import { run, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 import { readZoneDays } from "../zone-days/zone-days.ts";
 import type { UsageCarrier } from "./usage.ts";
 import { NO_FILTER, usageLines, usageRelation } from "./usage-source.ts";

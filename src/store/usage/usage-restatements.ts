@@ -6,8 +6,7 @@ import { type PartTotals, sumsOfTotals, totalsOfSums, type UsageTotals } from ".
 import type { DatedPeriod } from "../../domain/usage/usage-scope.ts";
 import type { UsagePart } from "../../gen/tandem/platform/v1/usage_pb.js";
 import { dateArray, int2Array, textArray } from "../database/binary-array.ts";
-import { run, type Tx } from "../database/database.ts";
-import { insertAll } from "../database/insert-all.ts";
+import { insertAll, run, type Tx } from "../database/run.ts";
 import { dayOf } from "../zone-days/zone-days.ts";
 import {
   type Judged,

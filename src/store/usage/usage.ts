@@ -6,7 +6,7 @@ import type { ReportedCell } from "../../domain/usage/reporting.ts";
 import { addParts, type PartTotals, USAGE_PARTS, type UsageTotals } from "../../domain/usage/totals.ts";
 import type { DatedPeriod, UsageFilter } from "../../domain/usage/usage-scope.ts";
 import { UsageDimension, UsagePart } from "../../gen/tandem/platform/v1/usage_pb.js";
-import { run, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 import { type PeriodVersion, usageRelation } from "./usage-source.ts";
 
 /** Longest that one statement over usage may take, milliseconds. */

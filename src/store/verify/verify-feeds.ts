@@ -1,8 +1,8 @@
 import { sql } from "kysely";
 import { FeedId } from "../../domain/feed-id.ts";
 import { RECORD_KINDS, type RecordKind } from "../../domain/record-kind.ts";
-import { run, type Tx } from "../database/database.ts";
 import { type Days, listPartitions } from "../database/partitions.ts";
+import { run, type Tx } from "../database/run.ts";
 import { EntryKind } from "../records/record-rows.ts";
 import { readPage, readSystemPage, type Verification } from "./verification.ts";
 

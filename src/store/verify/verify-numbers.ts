@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { FeedId } from "../../domain/feed-id.ts";
 import { maskLastDigits } from "../../domain/privacy/masking.ts";
-import { run, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 import { type FindingCheck, readPage, readSystemPage, type Verification } from "./verification.ts";
 
 const PAGE = 5_000;

@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { CDR, DURATION } from "../../domain/record-kind.ts";
 import { Tally } from "../carriers/carrier-tally.ts";
-import { run, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 import { readPage, type Verification } from "./verification.ts";
 
 /** What a carrier has a most of: as many numbers as its tally says, and of all else no more. */

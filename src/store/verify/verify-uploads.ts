@@ -1,6 +1,6 @@
 import { addCounts, countVerdicts, type VerdictCounts } from "../../domain/calls/verdict.ts";
 import { kindOfUpload, type RecordKind } from "../../domain/record-kind.ts";
-import { run, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 import { MAX_STORED_REJECTS, type UploadKey } from "../records/uploads.ts";
 import { readPage, type Verification } from "./verification.ts";
 

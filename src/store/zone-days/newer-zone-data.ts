@@ -1,7 +1,7 @@
 import type { Micros } from "../../domain/time/instant.ts";
 import { daysOfYear, type ZoneData } from "../../domain/time/time-zone.ts";
 import { dateArray, timestamptzArray } from "../database/binary-array.ts";
-import { run, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 
 /**
  * Days that begin sooner than this stay as they are, whatever newer data says: calls may be in them

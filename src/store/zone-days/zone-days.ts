@@ -9,7 +9,7 @@ import {
 } from "../../domain/time/time-zone.ts";
 import { ZoneDays } from "../../domain/time/zone-days.ts";
 import { dateArray, timestamptzArray } from "../database/binary-array.ts";
-import { run, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/run.ts";
 
 // Where days begin is kept in rows, and read from nowhere else: neither Node's nor PostgreSQL's
 // zones are asked, which differ from each other and from one process to the next. In system

@@ -1,0 +1,119 @@
+import type { RawBuilder } from "kysely";
+import { type CompiledQuery, Kysely, PostgresDialect, sql } from "kysely";
+import type pg from "pg";
+import type { Micros } from "../../domain/time/instant.ts";
+import type { Schema } from "./schema.ts";
+
+/**
+ * Store functions that must run inside a transaction take one of these, and nothing else that could
+ * reach the database.
+ */
+export type Tx = Kysely<Schema> & { readonly [inTransaction]: true };
+declare const inTransaction: unique symbol;
+
+const transactions = new WeakMap<pg.PoolClient, Tx>();
+const clients = new WeakMap<Tx, pg.PoolClient>();
+
+/** The transaction on a connection: Kysely on this one, which it neither takes nor gives back. */
+export function txOf(client: pg.PoolClient): Tx {
+  const known = transactions.get(client);
+  if (known) return known;
+  const held = { query: client.query.bind(client), release: () => {} };
+  const pool = { connect: async () => held, end: async () => {}, options: {} };
+  const tx = new Kysely<Schema>({ dialect: new PostgresDialect({ pool: pool as unknown as pg.Pool }) }) as Tx;
+  transactions.set(client, tx);
+  clients.set(tx, client);
+  return tx;
+}
+
+/** A query: a raw one, or one of Kysely's builders. */
+export interface Query<Row> {
+  compile(executor: Tx): CompiledQuery<Row>;
+}
+
+/** A row as `run` gives it: names of columns in camelCase, undefined for NULL. */
+export type Found<Row> = {
+  [Column in keyof Row as CamelCase<Column>]: null extends Row[Column]
+    ? Exclude<Row[Column], null> | undefined
+    : Row[Column];
+};
+type CamelCase<Name> = Name extends `${infer Head}_${infer Tail}`
+  ? `${Head}${Capitalize<CamelCase<Tail> & string>}`
+  : Name;
+
+/** What a query found, and how many rows it returned or wrote. */
+export interface Answer<Row> {
+  readonly rows: Found<Row>[];
+  readonly count: number;
+}
+
+/**
+ * Runs a query: SQL as `` run(tx)<Row>`SELECT ...` ``, or what a builder has built.
+ *
+ * It is sent in the very call: queries of one transaction that are sent before the first is
+ * answered run in the order of their calls, each sees what the ones before it did, and the database
+ * need not wait for us between them. Wait for them with `together`.
+ */
+export function run(tx: Tx): <Row>(text: TemplateStringsArray, ...values: unknown[]) => Promise<Answer<Row>>;
+export function run<Row>(tx: Tx, query: Query<Row>): Promise<Answer<Row>>;
+export function run(tx: Tx, query?: Query<unknown>) {
+  if (query) return send(tx, query);
+  return (text: TemplateStringsArray, ...values: unknown[]) => send(tx, sql(text, ...values));
+}
+
+async function send(tx: Tx, query: Query<unknown>): Promise<Answer<unknown>> {
+  const client = clients.get(tx);
+  if (!client) throw new Error("run: expected a transaction of this store");
+  const { sql: text, parameters } = query.compile(tx);
+  const answer = await client.query<unknown[]>({ text, values: parameters as unknown[], rowMode: "array" });
+  // Several statements in one text are answered one by one: the last one counts.
+  const found = [answer].flat().at(-1) ?? answer;
+  const names = found.fields.map(({ name }) => camelCase(name));
+  return { rows: found.rows.map((values) => rowOf(names, values)), count: found.rowCount ?? 0 };
+}
+
+function rowOf(names: readonly string[], values: readonly unknown[]): Record<string, unknown> {
+  const row: Record<string, unknown> = {};
+  for (let index = 0; index < names.length; index++) row[names[index] as string] = values[index] ?? undefined;
+  return row;
+}
+
+function camelCase(name: string): string {
+  return name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/**
+ * Waits until all are answered, and only then throws what the first of them failed with: the others
+ * failed because of it.
+ */
+export async function together<const P extends readonly Promise<unknown>[]>(
+  answers: P,
+): Promise<{ -readonly [K in keyof P]: Awaited<P[K]> }> {
+  await Promise.allSettled(answers);
+  return Promise.all(answers) as Promise<{ -readonly [K in keyof P]: Awaited<P[K]> }>;
+}
+
+/** As the option `inOrder`, from here to the end of the transaction. */
+export async function readInOrder(tx: Tx): Promise<void> {
+  await run(tx)`SELECT set_config('enable_sort', 'off', true)`;
+}
+
+/** The database's clock, which all times of the store are by. */
+export async function readClock(tx: Tx): Promise<Micros> {
+  const { rows } = await run(tx)<{ now: Micros }>`SELECT clock_timestamp() AS now`;
+  return rows[0]?.now ?? 0n;
+}
+
+/**
+ * Sends an INSERT that is to write so many rows. Rows of arrays are selected with the row of whom
+ * they are of: `FROM carrier c CROSS JOIN unnest(...) WHERE c.carrier_id = $1`. What comes of
+ * arrays alone goes by COPY on a cluster, which row-level security refuses; the row that is read
+ * beside them lies where they go. Nobody may delete a carrier; where it is not there all the same,
+ * nothing would be written.
+ * @throws Error when it wrote fewer.
+ */
+export async function insertAll(tx: Tx, query: RawBuilder<unknown>, count: number): Promise<void> {
+  const written = await run(tx, query);
+  if (written.count !== count)
+    throw new Error(`an INSERT of ${count} rows wrote ${written.count}: the carrier does not exist`);
+}
