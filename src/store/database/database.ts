@@ -143,37 +143,37 @@ function socketOf(client: pg.PoolClient): Socket {
 export function carrierTransaction<T>(
   db: Database,
   carrierId: string,
-  run: (tx: Tx) => Promise<T>,
+  work: (tx: Tx) => Promise<T>,
   options: TransactionOptions = {},
 ): Promise<T> {
-  return transaction(db, "tandem_carrier", carrierId, run, options);
+  return transaction(db, "tandem_carrier", carrierId, work, options);
 }
 
 /** Runs a transaction that sees every carrier's rows, for the platform's methods and the jobs. */
 export function systemTransaction<T>(
   db: Database,
-  run: (tx: Tx) => Promise<T>,
+  work: (tx: Tx) => Promise<T>,
   options: TransactionOptions = {},
 ): Promise<T> {
-  return transaction(db, "tandem_system", "", run, options);
+  return transaction(db, "tandem_system", "", work, options);
 }
 
 /** Runs a transaction with the connection's own rights: migrations, partitions, start-up checks. */
 export function ownerTransaction<T>(
   db: Database,
-  run: (tx: Tx) => Promise<T>,
+  work: (tx: Tx) => Promise<T>,
   options: TransactionOptions = {},
 ): Promise<T> {
-  return transaction(db, "none", "", run, options);
+  return transaction(db, "none", "", work, options);
 }
 
 /** Lends a connection outside any transaction, for the few statements that allow none. */
-export async function withConnection<T>(db: Database, run: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+export async function withConnection<T>(db: Database, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
   using _place = await db.lanes.take(currentCaller() ?? NOBODY);
   const client = await connect(db);
   let broken: Error | undefined;
   try {
-    return await run(client);
+    return await work(client);
   } catch (error) {
     // What it set for the session may still be set.
     broken = error as Error;
@@ -221,14 +221,14 @@ async function transaction<T>(
   db: Database,
   role: Role,
   carrierId: string,
-  run: (tx: Tx) => Promise<T>,
+  work: (tx: Tx) => Promise<T>,
   options: TransactionOptions,
 ): Promise<T> {
   const begin = beginStatement(db, role, carrierId, options);
   const caller = currentCaller() ?? (role === "tandem_carrier" ? { kind: "carrier" as const, carrierId } : NOBODY);
   for (let attempt = 0; ; attempt++) {
     try {
-      return await runOnce(db, caller, begin, run);
+      return await runOnce(db, caller, begin, work);
     } catch (error) {
       if (attempt >= (options.retries ?? 5) || !isSqlState(error, "40001", "40P01")) throw error;
     }
@@ -237,7 +237,7 @@ async function transaction<T>(
 
 const NOBODY: Caller = { kind: "jobs" };
 
-async function runOnce<T>(db: Database, caller: Caller, begin: string, run: (tx: Tx) => Promise<T>): Promise<T> {
+async function runOnce<T>(db: Database, caller: Caller, begin: string, work: (tx: Tx) => Promise<T>): Promise<T> {
   using _place = await db.lanes.take(caller);
   const client = await connect(db);
   let broken: Error | undefined;
@@ -245,7 +245,7 @@ async function runOnce<T>(db: Database, caller: Caller, begin: string, run: (tx:
   try {
     const context = contextOf(db, await client.query(begin));
     contexts.set(tx, context);
-    const result = await run(tx);
+    const result = await work(tx);
     await commit(db, client);
     for (const act of context.onCommit) act();
     return result;
