@@ -262,7 +262,7 @@ test("counts an upload's batches page by page, each from where the one before en
     exchange,
     `INSERT INTO upload_batch (carrier_id, kind, upload_id, first_offset, record_count, verdicts, hashes, create_time)
      SELECT $1, $2, 'u', g, 1, '\\x02', '\\x0000000000000000', now() FROM generate_series(5, 1204) g`,
-    [carrierId, upload.kind],
+    [carrierId, upload.kind.upload],
   );
   await query(exchange, "UPDATE upload SET next_offset = 1205, duplicate = 1200 WHERE carrier_id = $1", [carrierId]);
   expect(await verifyCarrier(db, carrierId, never())).toEqual([]);

@@ -3,6 +3,7 @@
  * rows.
  */
 export const OUT_OF_THE_WAY: readonly string[] = [
+  "epochs.ts",
   "feed-clock.ts",
   "installation.ts",
   "isolation.ts",
