@@ -143,7 +143,7 @@ const DAMAGES: [string, (copy: string) => Promise<void>, string][] = [
   [
     "has a file with another byte",
     (copy) => changeByte(join(copy, "postgres/cluster/backup_label")),
-    "backup_label has other",
+    "backup_label has changed",
   ],
   ["has half a manifest", (copy) => truncate(join(copy, "manifest.json"), 1_000), "its manifest.json is damaged"],
   [

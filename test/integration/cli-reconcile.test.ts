@@ -203,7 +203,7 @@ test("explain puts both records side by side, tells the steps as sentences and w
     { carrierId: CARRIER, target: { case: "platformRecordId", value: "r-1" }, recordDate: "2026-06-01" },
   ]);
   expect(stdout).toContain(
-    "nordlys-tele  duration-mismatch, because of ring-time-included, carrier +6.0 s, matched by interconnect-dialog\n",
+    "nordlys-tele  duration-mismatch, because of ring-time-included, carrier's duration +6.0 s, matched by interconnect-dialog\n",
   );
   expect(stdout).toMatch(/^ +platform +carrier$/m);
   expect(stdout).toMatch(/^record +2026-06-01\/r-1 #1 +2026-06-01\/d-1 #2$/m);

@@ -293,7 +293,7 @@ let exchange: Exchange;
 const tokens = { carrier: "", platform: "" };
 
 beforeAll(async () => {
-  exchange = await startExchange();
+  exchange = await startExchange({ synchronousCommit: "on" });
   await exchange.addCarrier("alpha");
   await exchange.assignNumbers("alpha", [NUMBER]);
   await ingest(exchange, "alpha", calls("r", 3));

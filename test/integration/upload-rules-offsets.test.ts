@@ -10,7 +10,7 @@ import { endingOf, UploadStream } from "../support/upload-stream.ts";
 
 let exchange: Exchange;
 beforeAll(async () => {
-  exchange = await startExchange();
+  exchange = await startExchange({ synchronousCommit: "on" });
 });
 afterAll(() => exchange[Symbol.asyncDispose]());
 

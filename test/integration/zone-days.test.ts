@@ -214,7 +214,7 @@ test("nothing else in the source tells days or zones: not PostgreSQL, not Node",
       found.push(name);
   }
   // It asks Node what a name of before meant.
-  expect(found).toEqual([join("domain", "time-zone.ts")]);
+  expect(found).toEqual([join("domain", "time", "time-zone.ts")]);
 });
 
 test("the days of a zone are read from rows alone: whoever moves them moves all", async () => {
