@@ -7,7 +7,8 @@ import {
   ownerTransaction,
   type TransactionOptions,
 } from "../src/store/database/database.ts";
-import { readCdrPage, scanCdrs } from "../src/store/records/cdrs.ts";
+import { scanCdrs } from "../src/store/records/cdr-lists.ts";
+import { readCdrPage } from "../src/store/records/cdrs.ts";
 import { addCarrier } from "../test/support/carriers.ts";
 import { PlanRecorder, type StatementCost } from "../test/support/plans.ts";
 import { openBenchWorld } from "./world.ts";

@@ -7,18 +7,8 @@ import { findBreaches, type LongFile } from "./house-rules.ts";
 const LONG_FILES: Readonly<Record<string, LongFile>> = {
   "src/store/database/schema.ts": { maxLines: 720, reason: "one table: the columns of every table" },
   "src/config/config.ts": { maxLines: 490, reason: "one table: every setting" },
-  "src/client/follow-feed.ts": { maxLines: 355, reason: "to be split" },
-  "src/erasure/erase-calls.ts": { maxLines: 400, reason: "to be split" },
-  "src/rpc/intake/count-elements.ts": { maxLines: 355, reason: "to be split" },
-  "src/rpc/server.ts": { maxLines: 375, reason: "to be split" },
-  "src/rpc/shared/access/auth.ts": { maxLines: 425, reason: "to be split" },
-  "src/store/privacy/erase-calls.ts": { maxLines: 375, reason: "to be split" },
-  "src/store/reconciliation/call-results.ts": { maxLines: 410, reason: "to be split" },
-  "src/store/records/cdrs.ts": { maxLines: 410, reason: "to be split" },
-  "src/store/records/uploads.ts": { maxLines: 380, reason: "to be split" },
-  "src/store/usage/usage-restatements.ts": { maxLines: 370, reason: "to be split" },
-  "src/upload/records/duration-decoder.ts": { maxLines: 405, reason: "to be split" },
-  "src/upload/session.ts": { maxLines: 460, reason: "to be split" },
+  "src/rpc/shared/access/auth.ts": { maxLines: 355, reason: "one judgement, from the header to the principal" },
+  "src/upload/records/duration-decoder.ts": { maxLines: 405, reason: "one table: a case for each field" },
 };
 
 const root = new URL("../", import.meta.url);

@@ -6,7 +6,8 @@ import type {
   CdrService,
   StreamCdrsResponse,
 } from "../gen/tandem/carrier/v1/cdr_service_pb.js";
-import { type FeedRun, type FollowEntriesOptions, type FollowResult, followEntries } from "./follow-feed.ts";
+import { type FeedRun, type FollowEntriesOptions, followEntries } from "./follow-entries.ts";
+import type { FollowResult } from "./follow-feed.ts";
 
 /** A run of the CDR feed. */
 export type CdrRun = FeedRun<CdrFeedEntry>;

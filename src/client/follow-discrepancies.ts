@@ -6,7 +6,8 @@ import type {
   WatchDiscrepanciesResponse,
 } from "../gen/tandem/carrier/v1/reconciliation_service_pb.js";
 import type { DiscrepancyFilterSchema } from "../gen/tandem/type/v1/discrepancy_pb.js";
-import { type FeedRun, type FollowEntriesOptions, type FollowResult, followEntries } from "./follow-feed.ts";
+import { type FeedRun, type FollowEntriesOptions, followEntries } from "./follow-entries.ts";
+import type { FollowResult } from "./follow-feed.ts";
 
 /** A run of the discrepancy feed: to be applied as an upsert by discrepancy_id and revision. */
 export type DiscrepancyRun = FeedRun<DiscrepancyFeedEntry>;

@@ -1,13 +1,5 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
-import {
-  type FeedClosing,
-  FeedClosingReason,
-  type FeedEndSchema,
-  type FeedOpened,
-  type FeedStart,
-  type FeedStartSchema,
-} from "../gen/tandem/type/v1/feed_pb.js";
+import { type FeedClosing, FeedClosingReason, type FeedOpened, type FeedStart } from "../gen/tandem/type/v1/feed_pb.js";
 import type { CursorStore, FeedPosition } from "./cursor-store.ts";
 import { CallerFault, msFromDuration, RangeBroken, StreamBroken, TandemClientError } from "./errors.ts";
 import { receive } from "./receive.ts";
@@ -68,7 +60,7 @@ export interface FollowOptions {
 }
 
 /** One feed: how to open it, and what its messages mean. */
-export interface FollowedFeed<Message extends FeedMessage> {
+interface FollowedFeed<Message extends FeedMessage> {
   /**
    * Calls the server, from the cursor, or from where the caller wants to begin when there is none.
    */
@@ -91,87 +83,6 @@ export interface FollowResult {
   readonly entryCount: number;
   /** How often the stream was opened again. */
   readonly resumes: number;
-}
-
-/** What feeds of entries carry: a record of whatever kind, or an erasure. */
-export interface FeedEntry {
-  readonly entry: {
-    readonly case: string | undefined;
-    readonly value?: { readonly sequence: bigint } | undefined;
-  };
-}
-
-/**
- * A run of a feed: all its entries in (`afterSequence`, `position.sequence`] that match the filter.
- */
-export interface FeedRun<Entry extends FeedEntry> {
-  readonly entries: readonly Entry[];
-  readonly afterSequence: bigint;
-  /** Where the client stands once the run is applied. */
-  readonly position: FeedPosition;
-}
-
-/** What followers of entries can be told. */
-export interface FollowEntriesOptions<Entry extends FeedEntry, Filter> extends FollowOptions {
-  /**
-   * Where to begin when the store holds no position. Required: a silent default would lose data.
-   */
-  readonly start: NonNullable<MessageInitShape<typeof FeedStartSchema>["position"]>;
-  /**
-   * Where to end. Absent: follow live. With `head`, a resume reads the head again: it may bring
-   * more, never less.
-   */
-  readonly end?: NonNullable<MessageInitShape<typeof FeedEndSchema>["position"]>;
-  /** Which entries. A stored position is good only with the filter that it was made with. */
-  readonly filter?: Filter;
-  /**
-   * Applies a run. It must be idempotent by identity and revision, or store the position together
-   * with the entries.
-   */
-  readonly apply: (run: FeedRun<Entry>, signal: AbortSignal) => Promise<void>;
-}
-
-/** One feed of entries. */
-export interface EntryFeed<Message extends FeedMessage, Entry extends FeedEntry, Filter> {
-  /** Calls the server. */
-  readonly open: (
-    request: Pick<FollowEntriesOptions<Entry, Filter>, "filter"> & {
-      start: { position: FollowEntriesOptions<Entry, Filter>["start"] };
-      end?: { position: NonNullable<FollowEntriesOptions<Entry, Filter>["end"]> };
-    },
-    options: { signal: AbortSignal },
-  ) => AsyncIterable<Message>;
-  /** The entries of a batch; undefined for every other message. */
-  readonly entriesOf: (message: Message) => readonly Entry[] | undefined;
-}
-
-/** Follows a feed of entries, as `followFeed` does. */
-export function followEntries<Message extends FeedMessage, Entry extends FeedEntry, Filter>(
-  { open, entriesOf }: EntryFeed<Message, Entry, Filter>,
-  options: FollowEntriesOptions<Entry, Filter>,
-): Promise<FollowResult> {
-  const { start, end, filter } = options;
-  return followFeed<Message>(
-    {
-      open: (resumeFrom, signal) =>
-        open(
-          {
-            start: { position: resumeFrom ?? start },
-            ...(end === undefined ? {} : { end: { position: end } }),
-            ...(filter === undefined ? {} : { filter }),
-          },
-          { signal },
-        ),
-      sequencesOf: (message) => entriesOf(message)?.map(({ entry }) => entry.value?.sequence ?? 0n),
-      filtered: filter !== undefined,
-      apply: async (message, position, signal) => {
-        const entries = entriesOf(message) ?? [];
-        if (entries.length > 0)
-          await options.apply({ entries, afterSequence: message.afterSequence, position }, signal);
-      },
-    },
-    options,
-  );
 }
 
 /**

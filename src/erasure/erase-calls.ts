@@ -1,18 +1,15 @@
-import type { Stated } from "../domain/enum-values.ts";
 import { FeedId } from "../domain/feed-id.ts";
 import { type ErasureScope, reachesSubscriber } from "../domain/privacy/erasure.ts";
 import { CARRIER_SIDE, CDR, DURATION, PLATFORM_SIDE, type RecordKind } from "../domain/record-kind.ts";
 import type { Micros } from "../domain/time/instant.ts";
-import { ErasureExceptionReason, SubjectRole } from "../gen/tandem/platform/v1/privacy_service_pb.js";
+import { SubjectRole } from "../gen/tandem/platform/v1/privacy_service_pb.js";
 import { RecordPart } from "../gen/tandem/type/v1/agreement_pb.js";
-import { DiscrepancyStatus } from "../gen/tandem/type/v1/discrepancy_pb.js";
 import { PartyKind } from "../gen/tandem/type/v1/party_pb.js";
 import type { Tx } from "../store/database/run.ts";
 import { advanceFeed, type FeedLock, lockFeed } from "../store/feeds/feed-head.ts";
 import {
   insertCdrErasure,
   type RecordName,
-  type RewrittenCdr,
   readRevisions,
   rewriteCdrs,
   rewriteDurations,
@@ -22,7 +19,6 @@ import {
   insertDiscrepancyErasure,
   type RewrittenResult,
   readDiscrepancyEntries,
-  readJudgedThrough,
   readResultsOf,
   rewriteDiscrepancyEntries,
   rewriteResults,
@@ -31,16 +27,10 @@ import {
 import { type ErasureAtCarrier, raiseGeneration } from "../store/privacy/erasures.ts";
 import { forgetPairs } from "../store/reconciliation/clock-evidence.ts";
 import type { CarrierErasure } from "./carrier-run.ts";
-import { addCounts, addNotice, type HeldBack } from "./erased-counts.ts";
-import { legalMinimum } from "./legal-minimum.ts";
-import {
-  changedIdKeys,
-  encodeErasureEntry,
-  eraseCdr,
-  eraseDiscrepancy,
-  eraseDuration,
-  isInCdr,
-} from "./messages-codec.ts";
+import { addCounts, addNotice } from "./erased-counts.ts";
+import { cdrWithout, DAY, durationWithout } from "./erased-record.ts";
+import { type FoundCalls, findKept, isKept, membersOf, nameOf, sidesOf, unique } from "./kept-calls.ts";
+import { changedIdKeys, encodeErasureEntry, eraseDiscrepancy } from "./messages-codec.ts";
 
 /** Records that may hold the number, and the span in which they begin. */
 export interface Seeds {
@@ -50,22 +40,8 @@ export interface Seeds {
   readonly end: Micros;
 }
 
-/** Calls with both sides' records. */
-export interface FoundCalls {
-  readonly platform: readonly RewrittenCdr[];
-  readonly carrier: readonly StoredRecord[];
-  readonly results: readonly StoredResult[];
-  /** Hashes of masked ids, each with that of its replacement. */
-  readonly idKeys: ReadonlyMap<bigint, bigint>;
-  /** Names of stored records. */
-  readonly stored: ReadonlySet<string>;
-}
-
-const DAY: Micros = 86_400_000_000n;
 /** Counterparts begin at most this far apart: a zone shift and the window. */
 const REACH: Micros = (16n * DAY) / 24n;
-/** A call lasts at most 30 days, and its last revision arrives within a day. */
-const LONGEST_CALL: Micros = 31n * DAY;
 
 /**
  * Finds the calls of records that hold the number, with their counterparts, and notes as exceptions
@@ -198,54 +174,6 @@ async function eraseEntries(
   return changed;
 }
 
-type ErasableCdr = Pick<
-  StoredRecord,
-  "payload" | "network" | "phoneNumber" | "callId" | "dialogCallId" | "correlationId"
->;
-
-/**
- * A platform record, or a copy, without the number; undefined if the number has no such role in it.
- */
-export function cdrWithout<Cdr extends ErasableCdr>({ scope }: CarrierErasure, record: Cdr) {
-  const { number, role } = scope;
-  const erased = eraseCdr(record.payload, record.network, { number, role });
-  const isHolder = reachesSubscriber(role) && number.isNumber(record.phoneNumber);
-  // A VOID has inherited values in columns only. Texts stay if the number also has another role.
-  const ids = [record.callId, record.dialogCallId, record.correlationId];
-  const hasId =
-    ids.some((id) => id !== undefined && number.isIn(id)) &&
-    !number.isNumber(record.phoneNumber) &&
-    !isInCdr(record.payload, number);
-  if (!erased && !isHolder && !hasId) return undefined;
-  const masked = (id: string | undefined) => (id === undefined ? undefined : number.mask(id));
-  return {
-    ...record,
-    payload: erased?.payload ?? record.payload,
-    network: erased?.network,
-    phoneNumber: isHolder ? undefined : record.phoneNumber,
-    callId: masked(record.callId),
-    dialogCallId: masked(record.dialogCallId),
-    correlationId: masked(record.correlationId),
-    callingErased: erased?.parties.has("calling") ?? false,
-    calledErased: erased?.parties.has("called") ?? false,
-  };
-}
-
-/** The same for a carrier's record. */
-export function durationWithout<Duration extends Pick<StoredRecord, "payload" | "phoneNumber">>(
-  { scope }: CarrierErasure,
-  record: Duration,
-): Duration | undefined {
-  const erased = eraseDuration(record.payload, scope);
-  const isHolder = reachesSubscriber(scope.role) && scope.number.isNumber(record.phoneNumber);
-  if (!erased && !isHolder) return undefined;
-  return {
-    ...record,
-    payload: erased?.payload ?? record.payload,
-    phoneNumber: isHolder ? undefined : record.phoneNumber,
-  };
-}
-
 /** Whether a result shows the number in the role, whatever happened to its records. */
 function shows(scope: ErasureScope, result: StoredResult): boolean {
   return isHolderOf(scope, result) || isOtherOf(scope, result);
@@ -280,113 +208,4 @@ function resultWithout(scope: ErasureScope, result: StoredResult): Omit<Rewritte
     callId: result.callId === undefined ? undefined : number.mask(result.callId),
     payload: (result.payload && eraseDiscrepancy(result.payload, number)) ?? result.payload,
   };
-}
-
-// A call is erased whole or not at all: what keeps one record keeps its counterpart and result.
-async function findKept(
-  tx: Tx,
-  run: CarrierErasure,
-  stored: { platform: readonly StoredRecord[]; carrier: readonly StoredRecord[] },
-  results: readonly StoredResult[],
-): Promise<Set<string>> {
-  const judged = await readJudgedThrough(tx, run.carrierId);
-  const reasons = new Map<string, HeldBack>();
-  const withResult = new Set(results.flatMap(membersOf));
-  const note = ({ side, part }: RecordKind, record: StoredRecord, through: bigint) => {
-    const name = nameOf(side, record);
-    // After a restore everything is judged again; what has a result was judged before.
-    const isJudged = record.sequence <= through || (through === 0n && withResult.has(name));
-    const held = keeps(run, part, record) ?? pendingOf(run, record, !isJudged);
-    if (held) reasons.set(name, held);
-  };
-  for (const record of stored.platform) note(CDR, record, judged.cdrs);
-  for (const record of stored.carrier) note(DURATION, record, judged.durations);
-  for (const result of results) {
-    const members = membersOf(result);
-    const held =
-      members.map((name) => reasons.get(name)).find((reason) => reason !== undefined) ?? graceOf(run, result);
-    if (held) for (const name of members) if (!reasons.has(name)) reasons.set(name, held);
-  }
-  reportKept(run, stored, reasons);
-  return new Set(reasons.keys());
-}
-
-function reportKept(
-  run: CarrierErasure,
-  stored: { platform: readonly StoredRecord[]; carrier: readonly StoredRecord[] },
-  reasons: ReadonlyMap<string, HeldBack>,
-): void {
-  const sides = [
-    {
-      kind: CDR,
-      records: stored.platform,
-      isIn: (record: StoredRecord) => cdrWithout(run, record) !== undefined,
-    },
-    {
-      kind: DURATION,
-      records: stored.carrier,
-      isIn: (record: StoredRecord) => durationWithout(run, record) !== undefined,
-    },
-  ];
-  for (const { kind, records, isIn } of sides) {
-    for (const record of records) {
-      const name = nameOf(kind.side, record);
-      const held = reasons.get(name);
-      if (held && isIn(record)) run.exceptions.add(kind.part, held, name);
-    }
-  }
-}
-
-export function keeps(
-  { legalCountry, now }: CarrierErasure,
-  part: Stated<RecordPart>,
-  record: Pick<StoredRecord, "hold" | "startTime" | "ingestTime">,
-): HeldBack | undefined {
-  const { hold, startTime, ingestTime } = record;
-  if (hold) return { reason: ErasureExceptionReason.HELD, due: hold.endTime, source: hold.holdId };
-  return legalMinimum(legalCountry, part, startTime ?? ingestTime, now);
-}
-
-// Calls that wait for records or for a judgement, for as long as that can take.
-function pendingOf(run: CarrierErasure, record: StoredRecord, isUnjudged: boolean): HeldBack | undefined {
-  const openUntil = record.isPartial ? (record.startTime ?? record.ingestTime) + LONGEST_CALL : 0n;
-  const judgedUntil = isUnjudged ? run.acceptTime + DAY : 0n;
-  const due = openUntil > judgedUntil ? openUntil : judgedUntil;
-  return due > run.now ? { reason: ErasureExceptionReason.PENDING, due } : undefined;
-}
-
-function graceOf(run: CarrierErasure, { status, dueTime }: StoredResult): HeldBack | undefined {
-  if (status !== DiscrepancyStatus.PENDING) return undefined;
-  const due = dueTime === undefined || dueTime < run.now ? run.acceptTime + DAY : dueTime;
-  return due > run.now ? { reason: ErasureExceptionReason.PENDING, due } : undefined;
-}
-
-function isKept(kept: ReadonlySet<string>, result: StoredResult): boolean {
-  return membersOf(result).some((name) => kept.has(name));
-}
-
-function membersOf(result: StoredResult): string[] {
-  const carrier = result.carrierRecords.map((record) => nameOf(CARRIER_SIDE, record));
-  return [nameOf(result.side, result), ...carrier];
-}
-
-// Both sides, as stored and as named by results.
-function sidesOf({ platform, carrier, results }: FoundCalls): (RecordName & { side: number })[] {
-  return [
-    ...platform.map(({ recordId, recordDate }) => ({ side: PLATFORM_SIDE, recordId, recordDate })),
-    ...[...carrier, ...results.flatMap(({ carrierRecords }) => carrierRecords)].map(({ recordId, recordDate }) => ({
-      side: CARRIER_SIDE,
-      recordId,
-      recordDate,
-    })),
-    ...results.map(({ side, recordId, recordDate }) => ({ side, recordId, recordDate })),
-  ];
-}
-
-function nameOf(side: number, { recordId, recordDate }: RecordName): string {
-  return `${side}/${recordDate}/${recordId}`;
-}
-
-function unique<Name extends RecordName>(names: readonly Name[]): Name[] {
-  return [...new Map(names.map((name) => [`${name.recordDate}/${name.recordId}`, name])).values()];
 }

@@ -19,8 +19,9 @@ import {
   writeErasureCarrier,
 } from "../store/privacy/erasures.ts";
 import type { CarrierRun } from "./carrier-run.ts";
-import { cdrWithout, durationWithout, keeps } from "./erase-calls.ts";
 import { addCounts } from "./erased-counts.ts";
+import { cdrWithout, durationWithout } from "./erased-record.ts";
+import { keeps } from "./kept-calls.ts";
 import { eraseCdr, eraseDuration } from "./messages-codec.ts";
 import { withoutNumber } from "./rejects.ts";
 

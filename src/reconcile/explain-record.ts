@@ -6,13 +6,8 @@ import { CARRIER_SIDE, kindOfSide, PLATFORM_SIDE, type RecordKind } from "../dom
 import { type Micros, microsFromMs, msFromMicros } from "../domain/time/instant.ts";
 import { DiscrepancyStatus } from "../gen/tandem/type/v1/discrepancy_pb.js";
 import type { Tx } from "../store/database/run.ts";
-import {
-  type CallResultRow,
-  findCalls,
-  findSplitCalls,
-  readResultsIn,
-  readResultsNamed,
-} from "../store/reconciliation/call-results.ts";
+import type { CallResultRow } from "../store/reconciliation/call-result-columns.ts";
+import { findCalls, findSplitCalls, readResultsIn, readResultsNamed } from "../store/reconciliation/call-results.ts";
 import type { ExplainedRecord } from "../store/reconciliation/explain-targets.ts";
 import { type OpenCallRow, readOpenCalls } from "../store/reconciliation/near-calls.ts";
 import { durationKeyOf, pairKeyOf } from "./call-keys.ts";

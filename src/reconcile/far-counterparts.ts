@@ -5,8 +5,8 @@ import { CARRIER_SIDE, PLATFORM_SIDE, type RecordKind } from "../domain/record-k
 import { addDays, microsFromMs, msFromMicros } from "../domain/time/instant.ts";
 import { DiscrepancyStatus, MatchedBy } from "../gen/tandem/type/v1/discrepancy_pb.js";
 import { type Tx, together } from "../store/database/run.ts";
+import type { CallResultRow } from "../store/reconciliation/call-result-columns.ts";
 import {
-  type CallResultRow,
   type FoundCall,
   findByIds,
   findCalls,

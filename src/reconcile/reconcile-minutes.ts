@@ -6,8 +6,8 @@ import type { CarrierFacts, KnownRounding, MatchingInput } from "../domain/match
 import { addDays, type Micros, microsFromMs, msFromMicros, utcDay } from "../domain/time/instant.ts";
 import type { Tx } from "../store/database/run.ts";
 import { advanceFeed, lockFeed } from "../store/feeds/feed-head.ts";
+import type { CallResultRow } from "../store/reconciliation/call-result-columns.ts";
 import {
-  type CallResultRow,
   clearDueTimes,
   deleteResults,
   readResultsIn,

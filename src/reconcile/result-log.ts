@@ -6,7 +6,7 @@ import type { Micros } from "../domain/time/instant.ts";
 import type { ZoneDays } from "../domain/time/zone-days.ts";
 import { DiscrepancyStatus } from "../gen/tandem/type/v1/discrepancy_pb.js";
 import type { FeedLock } from "../store/feeds/feed-head.ts";
-import type { CallResultRow, ResultName } from "../store/reconciliation/call-results.ts";
+import type { CallResultRow, ResultName } from "../store/reconciliation/call-result-columns.ts";
 import type { DiscrepancyEntry, DiscrepancyTraits } from "../store/reconciliation/discrepancy-log.ts";
 import { encodeDiscrepancy, encodeMerged } from "./result-codec.ts";
 import { disagrees, type JudgedRow, judgedRow, nameOf, nameText } from "./result-row.ts";

@@ -7,7 +7,7 @@ import { CARRIER_SIDE, PLATFORM_SIDE } from "../domain/record-kind.ts";
 import { microsFromMs } from "../domain/time/instant.ts";
 import type { ZoneDays } from "../domain/time/zone-days.ts";
 import { DiscrepancyStatus, MatchedBy, PendingReason } from "../gen/tandem/type/v1/discrepancy_pb.js";
-import type { CallResultRow, ResultName } from "../store/reconciliation/call-results.ts";
+import type { CallResultRow, ResultName } from "../store/reconciliation/call-result-columns.ts";
 import { durationKeyOf, echoKeyOf, idKeysOf, pairKeyOf } from "./call-keys.ts";
 
 const HOUR_MS = 3_600_000;

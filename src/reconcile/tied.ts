@@ -3,7 +3,7 @@ import { CARRIER_SIDE } from "../domain/record-kind.ts";
 import { type Micros, msFromMicros } from "../domain/time/instant.ts";
 import { MatchedBy } from "../gen/tandem/type/v1/discrepancy_pb.js";
 import { type Tx, together } from "../store/database/run.ts";
-import type { CallResultRow } from "../store/reconciliation/call-results.ts";
+import type { CallResultRow } from "../store/reconciliation/call-result-columns.ts";
 import { readDurationStarts } from "../store/reconciliation/reconcile-input.ts";
 import { hasIds } from "./call-keys.ts";
 import { findHolders, identityOf, isFresh } from "./far-counterparts.ts";

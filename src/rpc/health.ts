@@ -1,7 +1,7 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { TandemError } from "../domain/errors.ts";
 import { type Health, HealthCheckResponse_ServingStatus as Status } from "../gen/grpc/health/v1/health_pb.js";
-import { callerAddressKey } from "./shared/access/auth.ts";
+import { callerAddressKey } from "./shared/access/caller.ts";
 import { serviceUnknown } from "./shared/errors.ts";
 
 /** The name under which health tells whether the database is on the timeline that was confirmed. */

@@ -19,7 +19,7 @@ import type {
 import type { ServerReflection as V1Alpha } from "../gen/grpc/reflection/v1alpha/reflection_pb.js";
 import type { AnonymousLimits } from "../port/anonymous-limits.ts";
 import { untilAborted } from "../port/until-aborted.ts";
-import { callerAddressKey } from "./shared/access/auth.ts";
+import { callerAddressKey } from "./shared/access/caller.ts";
 
 type Request = MessageShape<typeof ServerReflectionRequestSchema>;
 type Response = MessageInitShape<typeof ServerReflectionResponseSchema>;

@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import type { ServerResponse } from "node:http";
 import { constants, type Http2ServerRequest, type ServerHttp2Stream } from "node:http2";
 import type { DescMethod } from "@bufbuild/protobuf";
@@ -22,7 +21,6 @@ import {
   type ConnectionLimits,
   DEFAULT_CONNECTION_LIMITS,
   openPort,
-  type Port,
   type PortOptions,
   type PortRequest,
   type PortResponse,
@@ -31,6 +29,7 @@ import {
 import { dropRestOnceAnswered } from "../port/rest-of-request.ts";
 import { inCall, nameCaller } from "../store/database/callers.ts";
 import { readClientCertificate } from "../trust/client-certificate.ts";
+import { drainServer, SENT_POLL_MS } from "./drain.ts";
 import { createHealth, type Footing, type HealthState } from "./health.ts";
 import { guardMessages } from "./intake/message-guard.ts";
 import { DROP_UNKNOWN_FIELDS } from "./intake/unknown-fields.ts";
@@ -39,15 +38,14 @@ import { type Route, route } from "./routes.ts";
 import { accessRuleOf } from "./shared/access/access.ts";
 import { unknownSpender } from "./shared/access/address-standing.ts";
 import { admitAnonymous } from "./shared/access/admit-anonymous.ts";
+import { type AuthOptions, authorize } from "./shared/access/auth.ts";
 import {
-  type AuthOptions,
   authorizationCountKey,
-  authorize,
   callerAddressKey,
   clientCertificateKey,
   findPrincipal,
   judgedOf,
-} from "./shared/access/auth.ts";
+} from "./shared/access/caller.ts";
 import { callerOf } from "./shared/access/principal-caller.ts";
 import { callerKeyOf, PrincipalLimits } from "./shared/access/principal-limits.ts";
 import { judgeAgainInterceptor } from "./shared/access/second-judgement.ts";
@@ -60,18 +58,13 @@ import { errorInterceptor, type FaultReporter, toConnectError } from "./shared/e
 import { maskInterceptor } from "./shared/masking/mask-interceptor.ts";
 import type { Metrics } from "./shared/metrics.ts";
 
-/** How much of the drain's time a call has to end by itself before its signal is aborted. */
-const PATIENT_SHARE = 0.75;
-/** How long connections without calls have to close in order. */
-const GOODBYE_MS = 1_500;
-const SENT_POLL_MS = 5;
 /**
  * As many calls of one may wait for room to decode, however few may live at once: of an address
  * those are not counted.
  */
 const MIN_LINE = 1_000;
 
-export interface ServerOptions extends Pick<PortOptions, "host" | "port" | "tls"> {
+interface ServerOptions extends Pick<PortOptions, "host" | "port" | "tls"> {
   readonly limits: Limits;
   readonly reflection: boolean;
   readonly routes: readonly Route[];
@@ -93,7 +86,7 @@ export interface ServerOptions extends Pick<PortOptions, "host" | "port" | "tls"
 }
 
 /** A server that listens. Dispose it to drain it. */
-export interface TandemServer extends AsyncDisposable {
+interface TandemServer extends AsyncDisposable {
   readonly port: number;
   /** How clients reach it, such as `http://127.0.0.1:7443`. */
   readonly url: string;
@@ -336,37 +329,5 @@ function createOwnRoutes(options: ServerOptions, health: HealthState, anonymous:
 function assertOpen(context: HandlerContext, draining: AbortSignal): void {
   if (draining.aborted && accessRuleOf(context.method)?.principal !== "anyone") {
     throw new TandemError("DRAINING", "the server is shutting down: call again");
-  }
-}
-
-interface Drain {
-  readonly port: Port;
-  readonly health: HealthState;
-  readonly calls: ReadonlySet<PortResponse>;
-  readonly shutdown: AbortController;
-  readonly draining: AbortController;
-  readonly limitMs: number;
-}
-
-async function drainServer({ port, health, calls, shutdown, draining, limitMs }: Drain): Promise<void> {
-  health.stopServing();
-  const reason = toConnectError(
-    new TandemError("DRAINING", "the server is shutting down: call again"),
-    undefined,
-    () => {},
-  );
-  draining.abort(reason);
-  port.stopAccepting();
-  await untilEmpty(calls, limitMs * PATIENT_SHARE);
-  shutdown.abort(reason);
-  await untilEmpty(calls, limitMs * (1 - PATIENT_SHARE));
-  if (calls.size === 0) await port.untilQuiet(GOODBYE_MS);
-  await port.destroy();
-}
-
-async function untilEmpty(calls: ReadonlySet<PortResponse>, limitMs: number): Promise<void> {
-  const deadline = AbortSignal.timeout(Math.round(limitMs));
-  for (let [call] = calls; call && !deadline.aborted; [call] = calls) {
-    await once(call, "close", { signal: deadline }).catch(() => {});
   }
 }

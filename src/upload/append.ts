@@ -12,14 +12,8 @@ import { countLate } from "../store/privacy/erasures.ts";
 import { findKnownRevisions } from "../store/records/known-revisions.ts";
 import { dropQuarantined, insertQuarantined, type QuarantineRow } from "../store/records/quarantine.ts";
 import { type AppendBatch, type AppendRecord, insertAccepted, keptHash } from "../store/records/record-rows.ts";
-import {
-  advanceUpload,
-  countUpload,
-  insertRejects,
-  insertUploadBatches,
-  MAX_STORED_REJECTS,
-  type RejectRow,
-} from "../store/records/uploads.ts";
+import { insertRejects, MAX_STORED_REJECTS, type RejectRow } from "../store/records/rejects.ts";
+import { advanceUpload, countUpload, insertUploadBatches } from "../store/records/uploads.ts";
 import { attributeBatches } from "./attribute.ts";
 import type { AppendResult, PreparedBatch } from "./pending.ts";
 

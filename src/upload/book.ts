@@ -5,14 +5,14 @@ import type { Micros } from "../domain/time/instant.ts";
 import { Verdict } from "../gen/tandem/type/v1/upload_pb.js";
 import { carrierTransaction, type Database } from "../store/database/database.ts";
 import { readFeedHead } from "../store/feeds/feed-head.ts";
+import { readRejects } from "../store/records/rejects.ts";
+import type { UploadKey } from "../store/records/upload-key.ts";
 import {
   finishUpload,
   openUpload,
-  readRejects,
   readUpload,
   readUploadBatches,
   type StoredBatch,
-  type UploadKey,
   type UploadRow,
 } from "../store/records/uploads.ts";
 import type { Committer } from "./committer.ts";

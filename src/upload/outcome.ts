@@ -1,6 +1,6 @@
 import { maskLastDigits } from "../domain/privacy/masking.ts";
 import { RecordIssue, Verdict } from "../gen/tandem/type/v1/upload_pb.js";
-import type { RejectRow } from "../store/records/uploads.ts";
+import type { RejectRow } from "../store/records/rejects.ts";
 import type { PreparedBatch } from "./pending.ts";
 import type { AttributionCandidate } from "./records/prepared.ts";
 

@@ -1,6 +1,6 @@
 import type { Verdict } from "../gen/tandem/type/v1/upload_pb.js";
 import type { Caller } from "../store/database/callers.ts";
-import type { RejectRow } from "../store/records/uploads.ts";
+import type { RejectRow } from "../store/records/rejects.ts";
 import type { RecordCodec } from "./record-codec.ts";
 import type { PreparedRecord } from "./records/prepared.ts";
 

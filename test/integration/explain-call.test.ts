@@ -15,7 +15,7 @@ import {
   ExplainCallResponseSchema,
   ReconciliationService,
 } from "../../src/gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
-import type { CallResultRow } from "../../src/store/reconciliation/call-results.ts";
+import type { CallResultRow } from "../../src/store/reconciliation/call-result-columns.ts";
 import { addCarrier, assignNumbers } from "../support/carriers.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { NUMBER, runSql, timestamp } from "../support/feed.ts";

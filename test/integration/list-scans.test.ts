@@ -5,7 +5,7 @@ import type { Scanned } from "../../src/store/database/list-scan.ts";
 import type { Tx } from "../../src/store/database/run.ts";
 import { listNumbersOfAll, readNumberSnapshotPage } from "../../src/store/numbers/number-feed.ts";
 import { listDiscrepancies } from "../../src/store/reconciliation/discrepancies.ts";
-import { scanCdrs } from "../../src/store/records/cdrs.ts";
+import { scanCdrs } from "../../src/store/records/cdr-lists.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { call, ingest, NUMBER } from "../support/feed.ts";
 import { reconcileFully } from "../support/reconcile.ts";

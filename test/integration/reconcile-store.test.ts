@@ -3,7 +3,7 @@ import { PLATFORM_SIDE } from "../../src/domain/record-kind.ts";
 import { microsFromMs } from "../../src/domain/time/instant.ts";
 import { reconcileCarrier } from "../../src/reconcile/reconcile-carrier.ts";
 import { findShortfalls, scoreResults } from "../../src/simulator/reconciliation/score.ts";
-import type { CallResultRow } from "../../src/store/reconciliation/call-results.ts";
+import type { CallResultRow } from "../../src/store/reconciliation/call-result-columns.ts";
 import { openTestStore } from "../support/database.ts";
 import { readAllResults, reconcileFully } from "../support/reconcile.ts";
 import { addWorldCarrier, deliveriesOf, foundResult, recentWorld } from "../support/reconciliation-world.ts";

@@ -13,7 +13,8 @@ import {
   listSetAside,
   settleIdleCarriers,
 } from "../../src/store/reconciliation/reconcile-progress.ts";
-import { readCdrPage, scanCdrs } from "../../src/store/records/cdrs.ts";
+import { scanCdrs } from "../../src/store/records/cdr-lists.ts";
+import { readCdrPage } from "../../src/store/records/cdrs.ts";
 import { listDurations } from "../../src/store/records/durations.ts";
 import { verifyCarrier } from "../../src/store/verify/verify.ts";
 import { CLUSTER_DEBTS } from "../support/cluster-debts.ts";

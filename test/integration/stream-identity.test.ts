@@ -10,14 +10,8 @@ import { microsFromMs } from "../../src/domain/time/instant.ts";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { CdrService as PlatformCdrService } from "../../src/gen/tandem/platform/v1/platform_cdr_service_pb.js";
-import {
-  type AuthOptions,
-  authorize,
-  clientCertificateKey,
-  judgeAgain,
-  principalOf,
-  watchCredential,
-} from "../../src/rpc/shared/access/auth.ts";
+import { type AuthOptions, authorize } from "../../src/rpc/shared/access/auth.ts";
+import { clientCertificateKey, judgeAgain, principalOf, watchCredential } from "../../src/rpc/shared/access/caller.ts";
 import { CarrierAccess } from "../../src/rpc/shared/access/carrier-access.ts";
 import { systemTransaction } from "../../src/store/database/database.ts";
 import { createTokenVerifier } from "../../src/trust/tokens.ts";

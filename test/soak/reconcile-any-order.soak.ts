@@ -3,7 +3,7 @@ import { PLATFORM_SIDE } from "../../src/domain/record-kind.ts";
 import { DiscrepancyStatus } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
 import { reconcileCarrier } from "../../src/reconcile/reconcile-carrier.ts";
 import { createRandom } from "../../src/simulator/random.ts";
-import type { CallResultRow } from "../../src/store/reconciliation/call-results.ts";
+import type { CallResultRow } from "../../src/store/reconciliation/call-result-columns.ts";
 import { verifyCarrier } from "../../src/store/verify/verify.ts";
 import { addCarrier, assignNumbers } from "../support/carriers.ts";
 import { openTestStore } from "../support/database.ts";

@@ -13,7 +13,7 @@ export const CLUSTER_DEBTS: { readonly [Rule in ClusterRule]: Readonly<Record<st
       "carriers.ts/listCarrierIds",
       "carriers.ts/listCarriers",
       "carriers.ts/listLegalCountries",
-      "cdrs.ts/findCarriersOfCdr",
+      "cdr-lists.ts/findCarriersOfCdr",
       "explain-targets.ts/findCarriersOfCall",
       "holds.ts/findCarrierOfHold",
       "holds.ts/listHolds",

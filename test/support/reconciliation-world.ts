@@ -7,7 +7,7 @@ import type { FoundResult } from "../../src/simulator/reconciliation/score.ts";
 import { createReconciliationWorld, type ReconciliationWorld } from "../../src/simulator/reconciliation/world.ts";
 import { createWorld } from "../../src/simulator/world.ts";
 import type { Database } from "../../src/store/database/database.ts";
-import type { CallResultRow } from "../../src/store/reconciliation/call-results.ts";
+import type { CallResultRow } from "../../src/store/reconciliation/call-result-columns.ts";
 import { addCarrier, assignNumbers } from "./carriers.ts";
 import { appendCdrs, appendDurations } from "./reconcile.ts";
 

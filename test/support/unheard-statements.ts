@@ -40,7 +40,7 @@ export const SORTED: Readonly<Record<string, string>> = {
   "number-port-rows.ts/findDuePorts": "the ports of the numbers that are asked for, or those that are due",
   "number-schedule.ts/findDueNumbers": "what is due at one carrier",
   "number-schedule.ts/readSchedule": "what is scheduled next",
-  "cdrs.ts/listKept": "the records of one id; a list of a period is in order",
+  "cdr-lists.ts/listKept": "the records of one id; a list of a period is in order",
   "durations.ts/read": "the records of one id; a list of a period is in order",
   "explain-targets.ts/findExplainedRecords": "the records of one id",
   "call-results.ts/findCalls": "the calls of one key",

@@ -1,7 +1,7 @@
 import { connect, type Socket } from "node:net";
 import type { DescService } from "@bufbuild/protobuf";
 import { type Client, createClient } from "@connectrpc/connect";
-import { retryUnary } from "../../client/retry-unary.ts";
+import { retryUnary } from "../shared/retry-unary.ts";
 import { createTandemTransport } from "../../client/transport.ts";
 
 /** How the demo follows and uploads: who was cut off comes back soon. */

@@ -2,7 +2,7 @@ import type { DescService } from "@bufbuild/protobuf";
 import { type Client, createClient } from "@connectrpc/connect";
 import { Command, Option } from "commander";
 import { decodeJwt } from "jose";
-import { retryUnary } from "../../client/retry-unary.ts";
+import { retryUnary } from "./retry-unary.ts";
 import { createTandemTransport, type TandemTransport } from "../../client/transport.ts";
 import { type ClientConfig, loadClientConfig, loadConfig } from "../../config/config.ts";
 import { PLATFORM_SCOPES } from "../../domain/carriers/scopes.ts";

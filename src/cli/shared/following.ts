@@ -2,7 +2,8 @@ import { create, type DescMessage, type MessageShape, toJson } from "@bufbuild/p
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { type Command, InvalidArgumentError } from "commander";
 import { fileCursorStore, memoryCursorStore } from "../../client/cursor-store.ts";
-import type { FeedEvent, FollowEntriesOptions, FollowOptions, FollowResult } from "../../client/follow-feed.ts";
+import type { FollowEntriesOptions } from "../../client/follow-entries.ts";
+import type { FeedEvent, FollowOptions, FollowResult } from "../../client/follow-feed.ts";
 import { type ErasureEntry, ErasureEntrySchema } from "../../gen/tandem/type/v1/erasure_pb.js";
 import {
   FeedClosingReason,

@@ -6,7 +6,7 @@ import { systemTransaction } from "../../store/database/database.ts";
 import { readLostSince } from "../../store/feeds/feed-head.ts";
 import { readPrefixes } from "../../store/numbers/number-ranges.ts";
 import { readCarrierPolicies } from "../../store/privacy/retention-policies.ts";
-import { carrierOf } from "../shared/access/auth.ts";
+import { carrierOf } from "../shared/access/caller.ts";
 import { requireCarrier, type Services } from "../shared/context.ts";
 import { limitsMessage } from "../shared/upload-frames.ts";
 import { agreedFields } from "./message.ts";

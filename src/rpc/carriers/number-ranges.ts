@@ -18,7 +18,7 @@ import {
   type TakenRange,
   writeRanges,
 } from "../../store/numbers/number-ranges.ts";
-import { hasScope } from "../shared/access/auth.ts";
+import { hasScope } from "../shared/access/caller.ts";
 import { doneBy } from "../shared/audit/audit.ts";
 import { requireCarrier, type Services } from "../shared/context.ts";
 import { repeatableCall } from "../shared/repeatable-call.ts";

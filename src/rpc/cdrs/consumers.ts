@@ -20,7 +20,7 @@ import {
   readConsumer,
 } from "../../store/feeds/consumers.ts";
 import { readFeedHead } from "../../store/feeds/feed-head.ts";
-import { carrierOf } from "../shared/access/auth.ts";
+import { carrierOf } from "../shared/access/caller.ts";
 import { requireCarrier, type Services } from "../shared/context.ts";
 import { ListPage } from "../shared/list-page.ts";
 import { filterBytes } from "./filter.ts";

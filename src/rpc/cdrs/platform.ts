@@ -11,7 +11,8 @@ import { CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_rec
 import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
 import { carrierTransaction, LIST_PAGE, systemTransaction } from "../../store/database/database.ts";
 import type { Tx } from "../../store/database/run.ts";
-import { type CdrSearch, findCarriersOfCdr, listCdrs, type StoredCdr, scanCdrs } from "../../store/records/cdrs.ts";
+import { type CdrSearch, findCarriersOfCdr, listCdrs, scanCdrs } from "../../store/records/cdr-lists.ts";
+import type { StoredCdr } from "../../store/records/cdrs.ts";
 import { cdrCodec } from "../../upload/records/record-codecs.ts";
 import type { CdrFrame } from "../intake/record-requests.ts";
 import { horizonsOf, requireCarrier, type Services } from "../shared/context.ts";

@@ -5,7 +5,8 @@ import { isDay } from "../../domain/time/instant.ts";
 import { cdrMessage } from "../../feed/cdr-codec.ts";
 import type { GetCdrRequest } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
 import { CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
-import type { CdrPlace, CdrSearch, StoredCdr } from "../../store/records/cdrs.ts";
+import type { CdrPlace, CdrSearch } from "../../store/records/cdr-lists.ts";
+import type { StoredCdr } from "../../store/records/cdrs.ts";
 import { cutPage } from "../shared/cut-page.ts";
 import { idText } from "../shared/lists.ts";
 

@@ -15,11 +15,13 @@ import { StoredRejectSchema, UploadSchema, UploadState, Verdict } from "../../ge
 import { carrierTransaction, LIST_PAGE } from "../../store/database/database.ts";
 import type { Tx } from "../../store/database/run.ts";
 import { listDurations, listQuarantinedDurations } from "../../store/records/durations.ts";
-import { listUploads, type RejectRow, readRejects, readUpload, type UploadKey } from "../../store/records/uploads.ts";
+import { type RejectRow, readRejects } from "../../store/records/rejects.ts";
+import type { UploadKey } from "../../store/records/upload-key.ts";
+import { listUploads, readUpload } from "../../store/records/uploads.ts";
 import { checkUploadId } from "../../upload/book.ts";
 import { durationCodec } from "../../upload/records/record-codecs.ts";
 import type { AppendedDurations, DurationFrame } from "../intake/record-requests.ts";
-import { carrierOf } from "../shared/access/auth.ts";
+import { carrierOf } from "../shared/access/caller.ts";
 import { horizonsOf, type Services } from "../shared/context.ts";
 import { discloseRecords } from "../shared/disclosure/disclose.ts";
 import { disclosedDurations, disclosedRejects } from "../shared/disclosure/disclosed-records.ts";

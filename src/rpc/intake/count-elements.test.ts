@@ -9,7 +9,8 @@ import { TandemError } from "../../domain/errors.ts";
 import { HealthListResponseSchema } from "../../gen/grpc/health/v1/health_pb.js";
 import { ListCdrsRequestSchema } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
 import { AppendDurationsRequestSchema } from "../../gen/tandem/carrier/v1/duration_service_pb.js";
-import { countBinary, countJson, MAX_DEPTH } from "./count-elements.ts";
+import { countBinary, MAX_DEPTH } from "./count-elements.ts";
+import { countJson } from "./count-json.ts";
 import { shapeOf } from "./wire-shape.ts";
 
 const NO_BOUNDS = { maxElements: Number.MAX_SAFE_INTEGER, maxObjects: Number.MAX_SAFE_INTEGER };

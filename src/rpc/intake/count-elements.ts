@@ -30,8 +30,6 @@ export interface CountedRecords {
 
 /** The most levels of messages within messages. The contract needs six. */
 export const MAX_DEPTH = 32;
-/** The same of JSON, where a list is a level of its own. */
-const MAX_JSON_DEPTH = 2 * MAX_DEPTH;
 
 /**
  * Counts the elements of a message in its binary form, before anything is made of it. One pass,
@@ -228,121 +226,12 @@ export function countIfSound(count: () => ElementCount): ElementCount {
 
 const MAX_VARINT_BYTES = 10;
 
-const QUOTE = 0x22;
-const COMMA = 0x2c;
-const COLON = 0x3a;
-const BACKSLASH = 0x5c;
-const OPEN = new Set([0x5b, 0x7b]);
-const CLOSE = new Set([0x5d, 0x7d]);
-const SPACE = new Set([0x20, 0x09, 0x0a, 0x0d]);
-
-/** What each byte is, outside a text. */
-const KIND = Uint8Array.from({ length: 256 }, (_, byte) => {
-  if (byte === QUOTE) return 1;
-  if (OPEN.has(byte)) return 2;
-  if (CLOSE.has(byte)) return 3;
-  if (byte === COLON) return 4;
-  return byte === COMMA || SPACE.has(byte) ? 5 : 0;
-});
-
-/**
- * Counts the values of a message in JSON, before it is parsed. Of what is not JSON, it counts at
- * least as many as a parser makes before it sees that.
- * @param countCommas whether commas within texts count, escaped ones too: the text of a field mask
- *   becomes as many paths.
- * @throws TandemError MESSAGE_TOO_LARGE
- */
-export function countJson(bytes: Uint8Array, bounds: ElementBounds, countCommas = false): ElementCount {
-  const counter = new JsonCounter(bounds, countCommas);
-  counter.read(bytes);
-  return counter;
-}
-
-class JsonCounter implements ElementCount {
-  elements = 0;
-  objects = 0;
-  readonly #bounds: ElementBounds;
-  readonly #countCommas: boolean;
-  #depth = 0;
-
-  constructor(bounds: ElementBounds, countCommas: boolean) {
-    this.#bounds = bounds;
-    this.#countCommas = countCommas;
-  }
-
-  read(bytes: Uint8Array): void {
-    let isInWord = false;
-    for (let position = 0; position < bytes.length; position++) {
-      const kind = KIND[bytes[position] as number];
-      if (kind === 0) {
-        // A number or a word is one value, however long.
-        if (!isInWord) this.#count(1);
-        isInWord = true;
-        continue;
-      }
-      isInWord = false;
-      if (kind === 1) position = this.#text(bytes, position + 1);
-      else if (kind === 2) this.#open();
-      else if (kind === 3) this.#depth -= 1;
-      // What came before was a name, and no value.
-      else if (kind === 4) this.elements -= 1;
-    }
-    if (this.elements > this.#bounds.maxElements) throw tooMany(this.#bounds.maxElements, "elements");
-  }
-
-  #text(bytes: Uint8Array, start: number): number {
-    const end = endOfText(bytes, start);
-    this.#count(1 + (this.#countCommas ? commasIn(bytes, start, end) : 0));
-    return end;
-  }
-
-  #open(): void {
-    this.#count(1);
-    this.#depth += 1;
-    this.objects += 1;
-    if (this.#depth > MAX_JSON_DEPTH) throw tooDeep(MAX_JSON_DEPTH);
-    if (this.objects > this.#bounds.maxObjects) throw tooMany(this.#bounds.maxObjects, "objects");
-  }
-
-  #count(elements: number): void {
-    this.elements += elements;
-    // A name that its colon has not yet taken back is one too many.
-    if (this.elements > this.#bounds.maxElements + 1) throw tooMany(this.#bounds.maxElements, "elements");
-  }
-}
-
-/** Where the quote is that ends a text; the end of all, if there is none. */
-function endOfText(bytes: Uint8Array, start: number): number {
-  let position = start;
-  while (position < bytes.length && bytes[position] !== QUOTE) position += bytes[position] === BACKSLASH ? 2 : 1;
-  return position;
-}
-
-function commasIn(bytes: Uint8Array, start: number, end: number): number {
-  // No further than the text: behind it, each of many short ones would look through all of the
-  // message.
-  const text = bytes.subarray(start, end);
-  let count = 0;
-  for (let at = text.indexOf(COMMA); at >= 0; at = text.indexOf(COMMA, at + 1)) count++;
-  for (let at = text.indexOf(BACKSLASH); at >= 0; at = text.indexOf(BACKSLASH, at + 2))
-    if (isEscapedComma(text, at)) count++;
-  return count;
-}
-
-/** Whether `\u002c` stands there, its last letter in either case. */
-function isEscapedComma(text: Uint8Array, at: number): boolean {
-  const last = text[at + ESCAPED_COMMA.length] ?? 0;
-  return ESCAPED_COMMA.every((byte, index) => byte === text[at + index]) && (last | 0x20) === 0x63;
-}
-
-const ESCAPED_COMMA = Buffer.from("\\u002");
-
-function tooMany(limit: number, unit: "elements" | "objects"): TandemError {
+export function tooMany(limit: number, unit: "elements" | "objects"): TandemError {
   const what = unit === "elements" ? "fields, items and values" : "messages, objects and lists";
   return new TandemError("MESSAGE_TOO_LARGE", `the message has over ${limit} ${what}`, { limit: String(limit), unit });
 }
 
-function tooDeep(limit: number): TandemError {
+export function tooDeep(limit: number): TandemError {
   const message = `the message is nested over ${limit} levels deep`;
   return new TandemError("MESSAGE_TOO_LARGE", message, { limit: String(limit), unit: "levels" });
 }

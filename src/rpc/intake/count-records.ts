@@ -1,11 +1,6 @@
 import { TandemError } from "../../domain/errors.ts";
-import {
-  type CountedRecords,
-  countIfSound,
-  countJson,
-  type ElementBounds,
-  type ElementCount,
-} from "./count-elements.ts";
+import { type CountedRecords, countIfSound, type ElementBounds, type ElementCount } from "./count-elements.ts";
+import { countJson } from "./count-json.ts";
 import type { RawMessage } from "./raw-messages.ts";
 import type { RecordPath } from "./record-paths.ts";
 import { splitJson } from "./split-json.ts";

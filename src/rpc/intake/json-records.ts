@@ -4,7 +4,7 @@ import { maskNumbers } from "../../domain/privacy/masking.ts";
 import { RecordIssue } from "../../gen/tandem/type/v1/upload_pb.js";
 import { type RecordList, UnreadableRecord } from "../../upload/records/record-list.ts";
 import { type RecordReader, tooMuchInside } from "./binary-records.ts";
-import { countJson } from "./count-elements.ts";
+import { countJson } from "./count-json.ts";
 import { findJsonFault, findJsonTypeFault, STRICT_JSON, salvageJson } from "./json-faults.ts";
 
 /** Records in JSON that are read each time they are asked for. */

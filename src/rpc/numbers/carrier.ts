@@ -28,7 +28,7 @@ import { type NumberSnapshotRow, readNumberSnapshotPage } from "../../store/numb
 import { releaseNumbers } from "../../store/numbers/number-inventory.ts";
 import { readRows } from "../../store/numbers/number-rows.ts";
 import { type NumberOffer, provisionNumbers, TooManyUnavailable } from "../../store/numbers/provision-numbers.ts";
-import { carrierOf, principalOf } from "../shared/access/auth.ts";
+import { carrierOf, principalOf } from "../shared/access/caller.ts";
 import type { Services } from "../shared/context.ts";
 import { discloseRecords } from "../shared/disclosure/disclose.ts";
 import { disclosedNumbers } from "../shared/disclosure/disclosed-records.ts";

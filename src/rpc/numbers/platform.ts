@@ -31,7 +31,7 @@ import type { Tx } from "../../store/database/run.ts";
 import { listNumbersOfAll, type NumberSnapshotRow, readNumberSnapshotPage } from "../../store/numbers/number-feed.ts";
 import { type HistoryPeriod, readHolderRow, readNumberHistory } from "../../store/numbers/number-history.ts";
 import { assignNumbers, portNumbers, unassignNumbers } from "../../store/numbers/number-inventory.ts";
-import { hasScope, principalOf } from "../shared/access/auth.ts";
+import { hasScope, principalOf } from "../shared/access/caller.ts";
 import { actorOf } from "../shared/audit/audit.ts";
 import { requireCarrier, type Services } from "../shared/context.ts";
 import { discloseRecords } from "../shared/disclosure/disclose.ts";

@@ -17,7 +17,7 @@ import { ErasureEntrySchema } from "../../gen/tandem/type/v1/erasure_pb.js";
 import type { PhoneNumber } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import { type NumberEntry, readNumberPage, readNumberSnapshotPage } from "../../store/numbers/number-feed.ts";
 import { NumberEntryKind } from "../../store/numbers/number-rows.ts";
-import { carrierOf } from "../shared/access/auth.ts";
+import { carrierOf } from "../shared/access/caller.ts";
 import type { Services } from "../shared/context.ts";
 import { feedDisclosure } from "../shared/disclosure/disclose-feed.ts";
 import { feedEnd, feedStart, rangeOf, sharedFrame } from "../shared/feed-frames.ts";

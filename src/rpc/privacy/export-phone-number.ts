@@ -16,7 +16,7 @@ import {
 import { appendAuditEvent } from "../../store/audit/audit-log.ts";
 import { systemTransaction } from "../../store/database/database.ts";
 import { readClock } from "../../store/database/run.ts";
-import { hasScope } from "../shared/access/auth.ts";
+import { hasScope } from "../shared/access/caller.ts";
 import { actorOf, methodOf } from "../shared/audit/audit.ts";
 import type { Services } from "../shared/context.ts";
 import { discloseRecords } from "../shared/disclosure/disclose.ts";

@@ -1,6 +1,6 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { ReconciliationService } from "../../gen/tandem/carrier/v1/reconciliation_service_pb.js";
-import { carrierOf } from "../shared/access/auth.ts";
+import { carrierOf } from "../shared/access/caller.ts";
 import type { Services } from "../shared/context.ts";
 import { discloseRecords } from "../shared/disclosure/disclose.ts";
 import { disclosedDiscrepancies } from "../shared/disclosure/disclosed-records.ts";

@@ -29,17 +29,17 @@ import { type ExplainedCall, explainRecord } from "../../reconcile/explain-recor
 import { findingMessage, resultMessage } from "../../reconcile/result-codec.ts";
 import { carrierTransaction, systemTransaction } from "../../store/database/database.ts";
 import { readClock, type Tx } from "../../store/database/run.ts";
-import type { CallResultRow } from "../../store/reconciliation/call-results.ts";
+import type { CallResultRow } from "../../store/reconciliation/call-result-columns.ts";
 import {
   type ExplainedRecord,
   findCarriersOfCall,
   findExplainedRecords,
   type RecordName,
 } from "../../store/reconciliation/explain-targets.ts";
-import { listCdrs } from "../../store/records/cdrs.ts";
+import { listCdrs } from "../../store/records/cdr-lists.ts";
 import { listDurations } from "../../store/records/durations.ts";
 import { readDaysOf } from "../../store/zone-days/zone-days.ts";
-import { carrierOf } from "../shared/access/auth.ts";
+import { carrierOf } from "../shared/access/caller.ts";
 import { requireCarrier, type Services } from "../shared/context.ts";
 import { discloseRecords } from "../shared/disclosure/disclose.ts";
 import { disclosedExplanations } from "../shared/disclosure/disclosed-records.ts";

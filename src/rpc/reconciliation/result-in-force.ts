@@ -4,7 +4,7 @@ import { RULE_VERSION } from "../../domain/matching/result.ts";
 import { PLATFORM_SIDE } from "../../domain/record-kind.ts";
 import { EvidenceOutcome, EvidenceStage } from "../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import { type Discrepancy, DiscrepancySchema, DiscrepancyStatus } from "../../gen/tandem/type/v1/discrepancy_pb.js";
-import type { CallResultRow } from "../../store/reconciliation/call-results.ts";
+import type { CallResultRow } from "../../store/reconciliation/call-result-columns.ts";
 
 /**
  * A result as it stands: as it was told, and of one that was never told, for it never disagreed,

@@ -7,7 +7,7 @@ import { type FeedSource, streamFeed } from "../../feed/stream.ts";
 import type { WatchDiscrepanciesRequest } from "../../gen/tandem/carrier/v1/reconciliation_service_pb.js";
 import { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
 import { readDiscrepancyPage, type StoredDiscrepancy } from "../../store/reconciliation/discrepancies.ts";
-import { carrierOf } from "../shared/access/auth.ts";
+import { carrierOf } from "../shared/access/caller.ts";
 import type { Services } from "../shared/context.ts";
 import { feedDisclosure } from "../shared/disclosure/disclose-feed.ts";
 import { batchFormat, feedEnd, feedStart, rangeOf, sharedFrame } from "../shared/feed-frames.ts";

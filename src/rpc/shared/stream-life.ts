@@ -4,7 +4,7 @@ import type { Limits } from "../../domain/limits.ts";
 import type { StreamEnd, StreamLife } from "../../domain/stream-life.ts";
 import { type StallWatch, streamEndError } from "../../domain/stream-life.ts";
 import { wallMs } from "../../domain/time/wall-clock.ts";
-import { principalOf, shownIdentities, watchCredential } from "./access/auth.ts";
+import { principalOf, shownIdentities, watchCredential } from "./access/caller.ts";
 import type { CarrierAccess } from "./access/carrier-access.ts";
 import { resetKey } from "./calls.ts";
 

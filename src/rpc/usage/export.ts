@@ -21,7 +21,7 @@ import {
   type UsageQuery,
 } from "../../store/usage/usage.ts";
 import { withDays } from "../../store/usage/usage-periods.ts";
-import { hasScope } from "../shared/access/auth.ts";
+import { hasScope } from "../shared/access/caller.ts";
 import type { Services } from "../shared/context.ts";
 import { discloseRecords } from "../shared/disclosure/disclose.ts";
 import { assertServedHere } from "../shared/residency.ts";

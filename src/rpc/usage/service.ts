@@ -41,7 +41,7 @@ import {
 } from "../../store/usage/usage-periods.ts";
 import { listRestatements as readRestatements } from "../../store/usage/usage-restatements.ts";
 import { NO_FILTER } from "../../store/usage/usage-source.ts";
-import { hasScope, principalOf } from "../shared/access/auth.ts";
+import { hasScope, principalOf } from "../shared/access/caller.ts";
 import { doneBy } from "../shared/audit/audit.ts";
 import type { Services } from "../shared/context.ts";
 import { discloseRecords } from "../shared/disclosure/disclose.ts";

@@ -1,8 +1,6 @@
 import { type RawBuilder, sql } from "kysely";
 import { FeedId } from "../../domain/feed-id.ts";
-import { PLATFORM_SIDE } from "../../domain/record-kind.ts";
-import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { LIST_SCAN, type Scanned } from "../database/list-scan.ts";
+import type { Micros } from "../../domain/time/instant.ts";
 import { run, type Tx } from "../database/run.ts";
 import {
   type FeedPoint,
@@ -42,13 +40,6 @@ export interface StoredCdr {
 export interface FeedCdr extends StoredCdr {
   /** Of an erasure: the day on which it was made. */
   recordDate: string;
-}
-
-/** A record as a list has it: with its name. */
-export interface ListedCdr extends StoredCdr {
-  recordId: string;
-  recordDate: string;
-  revision: number;
 }
 
 type PageRow = HeadColumns & Omit<FeedCdr, "sequence"> & { sequence: bigint | undefined };
@@ -99,7 +90,7 @@ function partsOf(withNetwork: boolean): RawBuilder<unknown> {
 
 // Behind the LIMIT of the records `r`, and one by one: what the planner believes of a carrier's
 // rows may be of a day on which it had none, and then it would read all of them for each record.
-function joinParts(carrierId: string, withNetwork: boolean): RawBuilder<unknown> {
+export function joinParts(carrierId: string, withNetwork: boolean): RawBuilder<unknown> {
   const join = (table: "cdr_quality" | "cdr_network", name: "q" | "n") => sql`LEFT JOIN LATERAL (
       SELECT p.payload FROM ${sql.table(table)} p
       WHERE p.carrier_id = ${carrierId} AND p.sequence = r.sequence AND p.ingest_time = r.ingest_time LIMIT 1) ${sql.ref(name)} ON true`;
@@ -110,187 +101,7 @@ function bytesOf({ payload, quality, network }: StoredCdr): number {
   return payload.length + (quality?.length ?? 0) + (network?.length ?? 0);
 }
 
-/** What a list looks for: a period of invite times, or an id. */
-export interface CdrSearch {
-  period?: { start: Micros; end: Micros } | undefined;
-  dialogCallId?: string | undefined;
-  correlationId?: string | undefined;
-  callId?: string | undefined;
-  recordId?: string | undefined;
-  recordDate?: string | undefined;
-  conditions?: CdrConditions | undefined;
-}
-
-/**
- * Where a page of a list ended. Records without an invite time, VOIDs of what never came, are
- * behind all others.
- */
-export interface CdrPlace {
-  inviteTime: Micros | undefined;
-  sequence: bigint;
-}
-
-/**
- * Lists the latest revision of each record, by invite time and sequence, after the one that a page
- * ended with: what is kept, and what is held beyond its retention.
- */
-export async function listCdrs(
-  tx: Tx,
-  carrierId: string,
-  search: CdrSearch,
-  page: CdrPageRequest,
-  withNetwork: boolean,
-): Promise<ListedCdr[]> {
-  return (await scanCdrs(tx, carrierId, search, page, withNetwork)).found;
-}
-
-/** The same, and how far it looked: a list of a period. In a transaction as `LIST_PAGE`. */
-export async function scanCdrs(
-  tx: Tx,
-  carrierId: string,
-  search: CdrSearch,
-  page: CdrPageRequest,
-  withNetwork: boolean,
-): Promise<Scanned<ListedCdr, CdrPlace>> {
-  // In this order: a record that retention takes between the two is in both, and never in neither.
-  const kept = await listKept(tx, carrierId, search, page, withNetwork);
-  const held = await listHeldCdrs(tx, carrierId, search, page, withNetwork);
-  const [first, second] = [kept.scannedTo, held.scannedTo];
-  const scannedTo = first && second && comparePlaces(second, first) < 0 ? second : (first ?? second);
-  const found = mergeCdrs(kept.found, held.found, page);
-  return { found: scannedTo ? found.filter((cdr) => comparePlaces(cdr, scannedTo) <= 0) : found, scannedTo };
-}
-
-/** Which page of a list. */
-export interface CdrPageRequest {
-  readonly after?: CdrPlace | undefined;
-  readonly limit: number;
-  readonly newestFirst?: boolean;
-  /** Most rows to look at. Default `LIST_SCAN`. */
-  readonly scan?: number;
-}
-
-async function listKept(
-  tx: Tx,
-  carrierId: string,
-  search: CdrSearch,
-  page: CdrPageRequest,
-  withNetwork: boolean,
-): Promise<Scanned<ListedCdr, CdrPlace>> {
-  const isById = isNamed(search);
-  const records = sql`cdr_record r WHERE r.carrier_id = ${carrierId}${inPeriod(search, page)}`;
-  const from = isById ? recordsNamed(carrierId, search) : scanned(records, page);
-  const wheres = searchConditions(carrierId, search, page);
-  // Of held records, parts that are past their retention are with the copy.
-  const { rows } = await run(tx)<ListedCdr>`
-    SELECT r.carrier_id, r.sequence, r.ingest_time, r.entry_kind, r.record_id, r.record_date, r.revision, r.invite_time, r.payload, COALESCE(q.payload, x.quality) AS quality,
-      ${withNetwork ? sql`COALESCE(n.payload, x.network)` : sql`NULL::bytea`} AS network
-    FROM (
-      SELECT r.* FROM ${from}
-      WHERE ${sql.join(wheres, sql` AND `)} AND r.sequence >= ${cdrFloor(carrierId)} AND ${isTip("cdr_key", carrierId)}
-      ORDER BY ${orderOf(page)} LIMIT ${page.limit}) r
-    ${joinParts(carrierId, withNetwork)}
-    LEFT JOIN LATERAL (
-      SELECT h.quality, h.network FROM held_record h WHERE h.carrier_id = ${carrierId} AND h.side = ${sql.lit(PLATFORM_SIDE)} AND h.sequence = r.sequence LIMIT 1) x ON true
-    ORDER BY ${orderOf(page)}`;
-  const scannedTo = isById || rows.length >= page.limit ? undefined : await readScanEnd(tx, records, page);
-  return { found: rows, scannedTo };
-}
-
-// The first rows of the order, of which those are taken that are asked for.
-function scanned(records: RawBuilder<unknown>, page: CdrPageRequest): RawBuilder<unknown> {
-  return sql`(SELECT * FROM ${records} ORDER BY ${orderOf(page)} LIMIT ${page.scan ?? LIST_SCAN}) r`;
-}
-
-// The last of them, when there are as many.
-async function readScanEnd(tx: Tx, records: RawBuilder<unknown>, page: CdrPageRequest): Promise<CdrPlace | undefined> {
-  const { rows } = await run(tx)<{ inviteTime: Micros | undefined; sequence: bigint }>`
-    SELECT r.invite_time, r.sequence FROM ${records} ORDER BY ${orderOf(page)} OFFSET ${(page.scan ?? LIST_SCAN) - 1} LIMIT 1`;
-  return rows[0];
-}
-
-function isNamed({ recordId, callId, dialogCallId, correlationId }: CdrSearch): boolean {
-  return [recordId, callId, dialogCallId, correlationId].some((id) => id !== undefined);
-}
-
-function recordsNamed(carrierId: string, search: CdrSearch): RawBuilder<unknown> {
-  return search.recordId === undefined
-    ? recordsOfCall(carrierId, search)
-    : recordsOfId(carrierId, search.recordId, search);
-}
-
-// An id first, and then the period: by the index of the order all records of the period would be
-// looked through for the few that have the id.
-function recordsOfCall(carrierId: string, search: CdrSearch): RawBuilder<unknown> {
-  const { callId, dialogCallId, correlationId } = search;
-  const named = [
-    [sql`i.call_id`, callId],
-    [sql`i.dialog_call_id`, dialogCallId],
-    [sql`i.correlation_id`, correlationId],
-  ] as const;
-  const [column, value] = named.find(([, id]) => id !== undefined) ?? [];
-  if (!column) return sql`cdr_record r`;
-  return sql`(SELECT * FROM cdr_record i WHERE i.carrier_id = ${carrierId} AND ${column} = ${value} OFFSET 0) r`;
-}
-
-function recordsOfId(carrierId: string, recordId: string, { recordDate }: CdrSearch): RawBuilder<unknown> {
-  const day = recordDate === undefined ? sql`` : sql` AND s.record_date = ${recordDate}::date`;
-  return sql`
-    (SELECT s.sequence, s.ingest_time FROM cdr_key s WHERE s.carrier_id = ${carrierId} AND s.record_id = ${recordId}${day} OFFSET 0) s
-    CROSS JOIN LATERAL (
-      SELECT * FROM cdr_record f WHERE f.carrier_id = ${carrierId} AND f.sequence = s.sequence AND f.ingest_time = s.ingest_time OFFSET 0) r`;
-}
-
-async function listHeldCdrs(
-  tx: Tx,
-  carrierId: string,
-  search: CdrSearch,
-  page: CdrPageRequest,
-  withNetwork: boolean,
-): Promise<Scanned<ListedCdr, CdrPlace>> {
-  const copies = sql`(SELECT h.*, h.start_time AS invite_time FROM held_record h WHERE h.carrier_id = ${carrierId} AND h.side = ${sql.lit(PLATFORM_SIDE)}) r`;
-  const isById = isNamed(search);
-  const records = sql`${copies} WHERE r.carrier_id = ${carrierId}${inPeriod(search, page)}`;
-  const wheres = searchConditions(carrierId, search, page);
-  if (search.recordId !== undefined) wheres.push(sql`r.record_id = ${search.recordId}`);
-  if (search.recordDate !== undefined) wheres.push(sql`r.record_date = ${search.recordDate}::date`);
-  const { rows } = await run(tx)<ListedCdr>`
-    SELECT r.carrier_id, r.sequence, r.ingest_time, r.entry_kind, r.record_id, r.record_date, r.revision, r.invite_time, r.payload, r.quality,
-      ${withNetwork ? sql`r.network` : sql`NULL::bytea`} AS network
-    FROM ${isById ? copies : scanned(records, page)}
-    WHERE ${sql.join(wheres, sql` AND `)} AND r.sequence < ${cdrFloor(carrierId)} AND ${isTip("cdr_key", carrierId)} AND ${isHeldTip(carrierId)}
-    ORDER BY ${orderOf(page)} LIMIT ${page.limit}`;
-  const scannedTo = isById || rows.length >= page.limit ? undefined : await readScanEnd(tx, records, page);
-  return { found: rows, scannedTo };
-}
-
-function searchConditions(carrierId: string, search: CdrSearch, page: CdrPageRequest): RawBuilder<unknown>[] {
-  const wheres: RawBuilder<unknown>[] = [
-    sql`r.carrier_id = ${carrierId}${inPeriod(search, page)}`,
-    sql`r.entry_kind <> ${EntryKind.ERASURE}`,
-  ];
-  if (search.dialogCallId !== undefined) wheres.push(sql`r.dialog_call_id = ${search.dialogCallId}`);
-  if (search.correlationId !== undefined) wheres.push(sql`r.correlation_id = ${search.correlationId}`);
-  if (search.callId !== undefined) wheres.push(sql`r.call_id = ${search.callId}`);
-  if (search.conditions) wheres.push(allOf(search.conditions));
-  return wheres;
-}
-
-function inPeriod({ period }: CdrSearch, { after }: CdrPageRequest): RawBuilder<unknown> {
-  const wheres: RawBuilder<unknown>[] = [];
-  if (period)
-    wheres.push(
-      sql`r.invite_time >= ${isoFromMicros(period.start)}::timestamptz AND r.invite_time < ${isoFromMicros(period.end)}::timestamptz`,
-    );
-  if (after) wheres.push(isBehind(after, period !== undefined));
-  return wheres.length === 0 ? sql`` : sql` AND ${sql.join(wheres, sql` AND `)}`;
-}
-
-function orderOf(page: CdrPageRequest): RawBuilder<unknown> {
-  return page.newestFirst ? sql`r.invite_time DESC, r.sequence DESC` : sql`r.invite_time, r.sequence`;
-}
-
-function cdrFloor(carrierId: string): RawBuilder<bigint> {
+export function cdrFloor(carrierId: string): RawBuilder<bigint> {
   return sql<bigint>`(SELECT f.earliest_sequence FROM feed_head f WHERE f.carrier_id = ${carrierId} AND f.feed = ${FeedId.CDRS})`;
 }
 
@@ -298,29 +109,6 @@ function cdrFloor(carrierId: string): RawBuilder<bigint> {
 export function isHeldTip(carrierId: string): RawBuilder<boolean> {
   return sql<boolean>`NOT EXISTS (SELECT FROM held_record k WHERE k.carrier_id = ${carrierId} AND k.side = r.side
     AND k.record_id = r.record_id AND k.record_date = r.record_date AND k.revision > r.revision OFFSET 0)`;
-}
-
-// As PostgreSQL orders them: without an invite time behind all others, and before them when
-// descending.
-function mergeCdrs(kept: ListedCdr[], held: readonly ListedCdr[], page: CdrPageRequest): ListedCdr[] {
-  if (held.length === 0) return kept;
-  const known = new Set(kept.map(({ sequence }) => sequence));
-  const direction = page.newestFirst ? -1 : 1;
-  return [...kept, ...held.filter(({ sequence }) => !known.has(sequence))]
-    .sort((a, b) => direction * comparePlaces(a, b))
-    .slice(0, page.limit);
-}
-
-function comparePlaces(left: CdrPlace, right: CdrPlace): number {
-  const timeOf = ({ inviteTime }: CdrPlace) => inviteTime ?? 2n ** 63n;
-  const compare = (a: bigint, b: bigint) => (a < b ? -1 : Number(a > b));
-  return compare(timeOf(left), timeOf(right)) || compare(left.sequence, right.sequence);
-}
-
-function isBehind({ inviteTime, sequence }: CdrPlace, allHaveTimes: boolean): RawBuilder<boolean> {
-  if (inviteTime === undefined) return sql<boolean>`r.invite_time IS NULL AND r.sequence > ${sequence}::int8`;
-  const later = sql<boolean>`(r.invite_time, r.sequence) > (${isoFromMicros(inviteTime)}::timestamptz, ${sequence}::int8)`;
-  return allHaveTimes ? later : sql<boolean>`(${later} OR r.invite_time IS NULL)`;
 }
 
 /**
@@ -331,27 +119,6 @@ function isBehind({ inviteTime, sequence }: CdrPlace, allHaveTimes: boolean): Ra
 export function isTip(keyTable: "cdr_key" | "duration_key", carrierId: string): RawBuilder<boolean> {
   return sql<boolean>`NOT EXISTS (SELECT FROM ${sql.table(keyTable)} k WHERE k.carrier_id = ${carrierId} AND k.record_id = r.record_id
     AND k.record_date = r.record_date AND k.revision > r.revision OFFSET 0)`;
-}
-
-/**
- * The carriers that hold a record id or a call id: for the platform, in a system transaction. At
- * most `limit`. OFFSET 0: asked carrier by carrier, and never by reading who holds such an id at
- * all.
- */
-export async function findCarriersOfCdr(
-  tx: Tx,
-  name: { recordId?: string; callId?: string },
-  limit: number,
-): Promise<string[]> {
-  const { rows } = await run(tx)<{ carrierId: string }>`
-    SELECT c.carrier_id FROM carrier c
-    WHERE EXISTS (${
-      name.recordId === undefined
-        ? sql`SELECT FROM cdr_record r WHERE r.carrier_id = c.carrier_id AND r.call_id = ${name.callId ?? ""}`
-        : sql`SELECT FROM cdr_key k WHERE k.carrier_id = c.carrier_id AND k.record_id = ${name.recordId}`
-    } OFFSET 0) OR EXISTS (SELECT FROM held_record x WHERE x.carrier_id = c.carrier_id AND x.side = ${sql.lit(PLATFORM_SIDE)}
-      AND ${name.recordId === undefined ? sql`x.call_id = ${name.callId ?? ""}` : sql`x.record_id = ${name.recordId}`} OFFSET 0) ORDER BY c.carrier_id LIMIT ${limit}`;
-  return rows.map((row) => row.carrierId);
 }
 
 /** The conditions as SQL over the record `r`. */

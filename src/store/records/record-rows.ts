@@ -16,7 +16,7 @@ import {
   timestamptzArray,
 } from "../database/binary-array.ts";
 import { insertAll, run, type Tx, together } from "../database/run.ts";
-import type { RejectRow } from "./uploads.ts";
+import type { RejectRow } from "./rejects.ts";
 
 /** What an entry of a feed of records is. */
 export const EntryKind = { REPORT: 1, VOID: 2, ERASURE: 3 } as const;

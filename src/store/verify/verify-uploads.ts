@@ -1,7 +1,8 @@
 import { addCounts, countVerdicts, type VerdictCounts } from "../../domain/calls/verdict.ts";
 import { kindOfUpload, type RecordKind } from "../../domain/record-kind.ts";
 import { run, type Tx } from "../database/run.ts";
-import { MAX_STORED_REJECTS, type UploadKey } from "../records/uploads.ts";
+import { MAX_STORED_REJECTS } from "../records/rejects.ts";
+import type { UploadKey } from "../records/upload-key.ts";
 import { readPage, type Verification } from "./verification.ts";
 
 const UPLOAD_PAGE = 50;

@@ -3,7 +3,7 @@ import type { Limits } from "../../../domain/limits.ts";
 import type { AnonymousLimits } from "../../../port/anonymous-limits.ts";
 import type { CallMeter } from "../../../port/call-meter.ts";
 import { addressSpender } from "../../../port/memory-budget.ts";
-import { callerAddressKey } from "./auth.ts";
+import { callerAddressKey } from "./caller.ts";
 
 /**
  * Lets in a call to what anyone may call. Whatever credential it shows, nobody judges it: its

@@ -1,11 +1,10 @@
-import { createContextKey, type HandlerContext } from "@connectrpc/connect";
+import type { HandlerContext } from "@connectrpc/connect";
 import { type CarrierPrincipal, isSamePrincipal, type Principal } from "../../../domain/carriers/principal.ts";
 import type { PlatformScope } from "../../../domain/carriers/scopes.ts";
 import { type ErrorReason, isNoLongerServed, TandemError } from "../../../domain/errors.ts";
 import type { Micros } from "../../../domain/time/instant.ts";
 import { wallMicros } from "../../../domain/time/wall-clock.ts";
 import type { CredentialRow } from "../../../store/carriers/carrier-access.ts";
-import type { Judged } from "../../../store/database/callers.ts";
 import type { ClientCertificate } from "../../../trust/client-certificate.ts";
 import { assertBound } from "../../../trust/token-binding.ts";
 import {
@@ -18,89 +17,23 @@ import {
 import type { Trust } from "../../../trust/trust.ts";
 import type { VerifiedTokens } from "../../../trust/verified-tokens.ts";
 import { type AccessRule, accessRuleOf } from "./access.ts";
+import {
+  againKey,
+  authorizationCountKey,
+  callerAddressKey,
+  clientCertificateKey,
+  denied,
+  findPrincipal,
+  judgedKey,
+  principalKey,
+  principalOf,
+  watchKey,
+} from "./caller.ts";
 import type { CarrierAccess } from "./carrier-access.ts";
 import { credentialKey, expiredCertificateKey, expiredTokenKey, tokenIdentity, unboundKey } from "./credential-key.ts";
 import type { DenialAttempt, DenialLimit } from "./denial-limit.ts";
 import { platformScopes } from "./platform-identities.ts";
 import type { FailureLimit } from "./principal-limits.ts";
-
-/** The certificate of the call's connection, set by the port. */
-export const clientCertificateKey = createContextKey<ClientCertificate | undefined>(undefined, {
-  description: "client certificate",
-});
-/** The group of the caller's address, set by the port; empty when it is not known. */
-export const callerAddressKey = createContextKey("", { description: "caller's address" });
-/** How many authorization headers the call came with, set by the port. */
-export const authorizationCountKey = createContextKey(0, { description: "authorization headers" });
-const principalKey = createContextKey<Principal | undefined>(undefined, { description: "principal" });
-const watchKey = createContextKey<(end: () => void) => Disposable>(() => ({ [Symbol.dispose]: () => {} }), {
-  description: "watch of the credential",
-});
-const judgedKey = createContextKey<Judged | undefined>(undefined, { description: "how the call was judged" });
-const againKey = createContextKey<() => Promise<void>>(async () => {}, { description: "second judgement" });
-
-/** Who calls; undefined for methods that anyone may call. */
-export function findPrincipal(context: Pick<HandlerContext, "values">): Principal | undefined {
-  return context.values.get(principalKey);
-}
-
-/** Who calls. Every method but health and reflection has a principal. */
-export function principalOf(context: Pick<HandlerContext, "values">): Principal {
-  const principal = findPrincipal(context);
-  if (!principal) throw unauthenticated("the call has no credential");
-  return principal;
-}
-
-/** The carrier that calls. */
-export function carrierOf(context: Pick<HandlerContext, "values">): CarrierPrincipal {
-  const principal = principalOf(context);
-  if (principal.kind !== "carrier") throw denied("only a carrier's credential reaches this method");
-  return principal;
-}
-
-/**
- * Whether the call's principal has a scope that a method asks for besides its own, such as
- * `locations.read`.
- */
-export function hasScope(context: Pick<HandlerContext, "values">, scope: PlatformScope): boolean {
-  const principal = principalOf(context);
-  return principal.kind === "platform" && principal.scopes.has(scope);
-}
-
-/**
- * Calls `end`, once, when the call's credential is no longer believed: its key, its authority or it
- * itself was withdrawn. Dispose it when the call ends.
- */
-export function watchCredential(context: Pick<HandlerContext, "values">, end: () => void): Disposable {
-  return context.values.get(watchKey)(end);
-}
-
-/** Every name that the call's credentials show, the principal's own first. */
-export function shownIdentities(context: Pick<HandlerContext, "values">): string[] {
-  const { identity } = principalOf(context);
-  const certificate = context.values.get(clientCertificateKey);
-  return [...new Set([identity, ...(certificate?.isTrusted ? certificate.identities : [])])];
-}
-
-/**
- * Judges a call again whose message has come, perhaps long after its headers, and gives it the
- * principal of now. It is no new call, and no attempt to get in: nothing is counted. Does nothing
- * for methods that anyone may call.
- * @throws TandemError as {@link authorize}; UNAUTHENTICATED also when the credential shows another
- *   principal than before.
- */
-export function judgeAgain({ values }: Pick<HandlerContext, "values">): Promise<void> {
-  return values.get(againKey)();
-}
-
-/**
- * How a call was judged, for what it waits for later: to judge it once more counts nothing, and
- * leaves its principal. That rejects with UNAUTHENTICATED, CREDENTIAL_EXPIRED, CARRIER_SUSPENDED or
- * REGION_MISMATCH.
- */
-export function judgedOf({ values }: Pick<HandlerContext, "values">): Judged | undefined {
-  return values.get(judgedKey);
-}
 
 export interface AuthOptions {
   /** Undefined: no token is believed. */
@@ -417,8 +350,4 @@ async function assertNeverCarriers({ identities }: ClientCertificate, { access }
 function withExpiry<P extends Principal>(principal: P, other: Micros | undefined): P {
   if (other === undefined || (principal.expiresAt !== undefined && principal.expiresAt <= other)) return principal;
   return { ...principal, expiresAt: other };
-}
-
-function denied(message: string, metadata: Record<string, string> = {}): TandemError {
-  return new TandemError("PERMISSION_DENIED", message, metadata);
 }

@@ -1,5 +1,5 @@
 import type { Interceptor } from "@connectrpc/connect";
-import { judgeAgain } from "./auth.ts";
+import { judgeAgain } from "./caller.ts";
 
 /**
  * Judges every call again once its message has come, before its method runs. A call is judged at

@@ -3,7 +3,7 @@ import { ConnectError, type HandlerContext, type Interceptor } from "@connectrpc
 import type { Principal } from "../../../domain/carriers/principal.ts";
 import type { ErrorReason } from "../../../domain/errors.ts";
 import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.js";
-import { findPrincipal } from "../access/auth.ts";
+import { findPrincipal } from "../access/caller.ts";
 import { isAdministrativeAct, targetOf } from "./administrative-acts.ts";
 import { methodOf } from "./audit.ts";
 import type { RefusalLog } from "./refusal-log.ts";

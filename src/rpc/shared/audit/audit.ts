@@ -1,7 +1,7 @@
 import type { HandlerContext } from "@connectrpc/connect";
 import type { AuditAct } from "../../../domain/privacy/audit.ts";
 import { AuditOutcome } from "../../../gen/tandem/platform/v1/audit_event_pb.js";
-import { principalOf } from "../access/auth.ts";
+import { principalOf } from "../access/caller.ts";
 
 /** Who an act is by, for the audit log: the identity of the call's credential. */
 export function actorOf(context: Pick<HandlerContext, "values">): string {

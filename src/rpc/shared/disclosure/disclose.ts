@@ -11,7 +11,7 @@ import { RecipientKind } from "../../../gen/tandem/platform/v1/disclosure_pb.js"
 import type { RecordPart } from "../../../gen/tandem/type/v1/agreement_pb.js";
 import { carrierTransaction } from "../../../store/database/database.ts";
 import { insertNamedRecords } from "../../../store/privacy/disclosures.ts";
-import { principalOf } from "../access/auth.ts";
+import { principalOf } from "../access/caller.ts";
 import type { Services } from "../context.ts";
 import { disclosureRuleOf } from "./disclosure-rules.ts";
 

@@ -8,7 +8,7 @@ import type { CallDetailRecord } from "../../../gen/tandem/type/v1/call_detail_r
 import type { CallDuration } from "../../../gen/tandem/type/v1/call_duration_pb.js";
 import type { Discrepancy, RecordReference } from "../../../gen/tandem/type/v1/discrepancy_pb.js";
 import type { PhoneNumber } from "../../../gen/tandem/type/v1/phone_number_pb.js";
-import type { ListedCdr } from "../../../store/records/cdrs.ts";
+import type { ListedCdr } from "../../../store/records/cdr-lists.ts";
 import type { DisclosedRecords } from "./disclose.ts";
 
 /** Call detail records of an answer, by carrier and by which parts are in them. */

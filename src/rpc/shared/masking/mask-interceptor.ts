@@ -1,7 +1,7 @@
 import type { DescMethod, Message } from "@bufbuild/protobuf";
 import type { HandlerContext, Interceptor } from "@connectrpc/connect";
 import { ExportPhoneNumberResponseSchema } from "../../../gen/tandem/platform/v1/privacy_service_pb.js";
-import { findPrincipal } from "../access/auth.ts";
+import { findPrincipal } from "../access/caller.ts";
 import { maskForReader } from "./reader-mask.ts";
 
 /**

@@ -1,8 +1,8 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
 import { expect, test } from "vitest";
-import { ErrorInfoSchema, RetryInfoSchema } from "../gen/google/rpc/error_details_pb.js";
-import { CarrierService } from "../gen/tandem/platform/v1/carrier_service_pb.js";
+import { ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.js";
+import { CarrierService } from "../../gen/tandem/platform/v1/carrier_service_pb.js";
 import { retryUnary } from "./retry-unary.ts";
 
 type Retry = MessageInitShape<typeof RetryInfoSchema>["retryDelay"];

@@ -1,6 +1,6 @@
 import type { Interceptor } from "@connectrpc/connect";
-import { tandemReason } from "./errors.ts";
-import { pause, Retry } from "./retry.ts";
+import { tandemReason } from "../../client/errors.ts";
+import { pause, Retry } from "../../client/retry.ts";
 
 /** How often a unary call is tried in all. */
 const MAX_TRIES = 6;
