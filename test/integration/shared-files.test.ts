@@ -182,6 +182,7 @@ function someKey(): string {
 }
 
 /** A line of the log. */
+/** The newest line of the log that begins so: a look may find a file half written. */
 function find(message: string): Record<string, unknown> | undefined {
-  return logged.map((line) => JSON.parse(line)).find(({ msg }) => String(msg).startsWith(message));
+  return logged.map((line) => JSON.parse(line)).findLast(({ msg }) => String(msg).startsWith(message));
 }
