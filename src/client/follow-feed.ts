@@ -60,7 +60,7 @@ export interface FollowOptions {
 }
 
 /** One feed: how to open it, and what its messages mean. */
-interface FollowedFeed<Message extends FeedMessage> {
+export interface FollowedFeed<Message extends FeedMessage> {
   /**
    * Calls the server, from the cursor, or from where the caller wants to begin when there is none.
    */

@@ -1,8 +1,8 @@
 import { connect, type Socket } from "node:net";
 import type { DescService } from "@bufbuild/protobuf";
 import { type Client, createClient } from "@connectrpc/connect";
-import { retryUnary } from "../shared/retry-unary.ts";
 import { createTandemTransport } from "../../client/transport.ts";
+import { retryUnary } from "../shared/retry-unary.ts";
 
 /** How the demo follows and uploads: who was cut off comes back soon. */
 export const DEMO_OPTIONS = {

@@ -106,11 +106,7 @@ function scanned(records: RawBuilder<unknown>, page: CdrPageRequest): RawBuilder
 }
 
 // The last of them, when there are as many.
-async function readScanEnd(
-  tx: Tx,
-  records: RawBuilder<unknown>,
-  page: CdrPageRequest,
-): Promise<CdrPlace | undefined> {
+async function readScanEnd(tx: Tx, records: RawBuilder<unknown>, page: CdrPageRequest): Promise<CdrPlace | undefined> {
   const { rows } = await run(tx)<{ inviteTime: Micros | undefined; sequence: bigint }>`
     SELECT r.invite_time, r.sequence FROM ${records} ORDER BY ${orderOf(page)} OFFSET ${(page.scan ?? LIST_SCAN) - 1} LIMIT 1`;
   return rows[0];
