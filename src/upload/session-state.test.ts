@@ -192,7 +192,8 @@ const MOVES: fc.Arbitrary<Move<World>>[] = [
   }),
   always({
     name: "input ends",
-    can: ({ state, isListening, isInputOver }) => !isInputOver && (isListening || readerOf(state) === "done"),
+    // Of a reader that waits: the call was aborted.
+    can: ({ state, isListening, isInputOver }) => !isInputOver && (isListening || readerOf(state) !== "reads"),
     go: (world) => world.endInput(),
   }),
   commitAnswer("told"),

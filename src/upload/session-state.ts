@@ -129,15 +129,17 @@ export const MAX_HELD_BATCHES = 64;
 // What every state that reads or waits does with the store's answers and the writer's turns.
 const OPEN = { told: tell, settled: settle, storeLost: rewindForStore, failed: fail, pulled: writeOpen, left: leave };
 const NO_INPUT = { batch: impossible, finish: impossible, inputEnded: impossible };
+// The reader takes no frame, but it leaves when the call is aborted. The writer ends the call then.
+const WAITS = { ...NO_INPUT, inputEnded: stay };
 const NO_ANSWER = { replayed: impossible, sealed: impossible };
 
 export const SESSION_TABLE: StateTable<SessionState, SessionEvent, SessionEffect> = {
   following: { ...OPEN, ...NO_ANSWER, batch: takeBatch, finish: drain, inputEnded: endInput },
   discarding: { ...OPEN, ...NO_ANSWER, batch: takeBatch, finish: stay, inputEnded: endInput },
-  repeating: { ...OPEN, ...NO_INPUT, ...NO_ANSWER },
-  replaying: { ...OPEN, ...NO_INPUT, ...NO_ANSWER, settled: impossible, replayed: goOn },
-  draining: { ...OPEN, ...NO_INPUT, ...NO_ANSWER },
-  sealing: { ...OPEN, ...NO_INPUT, ...NO_ANSWER, told: impossible, settled: impossible, storeLost: impossible, sealed },
+  repeating: { ...OPEN, ...WAITS, ...NO_ANSWER },
+  replaying: { ...OPEN, ...WAITS, ...NO_ANSWER, settled: impossible, replayed: goOn },
+  draining: { ...OPEN, ...WAITS, ...NO_ANSWER },
+  sealing: { ...OPEN, ...WAITS, ...NO_ANSWER, told: impossible, settled: impossible, storeLost: impossible, sealed },
   inputOver: { ...OPEN, ...NO_INPUT, ...NO_ANSWER, storeLost: askAgain, pulled: writeUnfinished },
   failed: {
     ...{ batch: stay, finish: stay, inputEnded: stay, told: tell, settled: settle, storeLost: askAgain },

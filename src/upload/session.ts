@@ -77,7 +77,7 @@ export class UploadSession<Message> {
     using _fence = book.claim(open.uploadId, writerEpoch, (error) => this.#happened({ event: "failed", error }));
     yield stall.watch({ frame: "opened", committedOffset, writerEpoch, sendLimitOffset, lostSince });
     const input = frames[Symbol.asyncIterator]();
-    void this.#read(input);
+    this.#read(input).catch((error: unknown) => this.#happened({ event: "failed", error }));
     try {
       yield* this.#write(stall);
     } finally {

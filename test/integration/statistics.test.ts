@@ -148,7 +148,9 @@ async function measurePages(carrierId: string, state: State): Promise<void> {
   const list = (sender: string, read: Parameters<typeof carrierTransaction>[2]) => cost(sender, read, LIST_PAGE);
   const search = { start, end, recordId: undefined, after: undefined, limit };
   listPages.set(state, {
-    cdrs: await list("cdr-lists.ts/listKept", (tx) => scanCdrs(tx, carrierId, { period: { start, end } }, { limit }, true)),
+    cdrs: await list("cdr-lists.ts/listKept", (tx) =>
+      scanCdrs(tx, carrierId, { period: { start, end } }, { limit }, true),
+    ),
     durations: await list("durations.ts/read", (tx) => listDurations(tx, carrierId, search)),
     discrepancies: await list("discrepancies.ts/listDiscrepancies", (tx) =>
       listDiscrepancies(tx, carrierId, days, { after: 0n, limit }),
