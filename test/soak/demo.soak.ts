@@ -6,10 +6,11 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { enumValues } from "../../src/domain/enum-values.ts";
 import { DiscrepancyCause, DiscrepancyStatus } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
 import { spawnCli } from "../support/cli.ts";
+import { TEST_MS } from "../support/limits.ts";
 
 const COPENHAGEN = join(import.meta.dirname, "../../../shared/data/copenhagen-calls.csv");
 const isCopenhagenHere = existsSync(COPENHAGEN);
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = TEST_MS;
 
 let folder: string;
 let settings: Record<string, string>;
