@@ -106,7 +106,11 @@ async function measure(db: Database, recorder: PlanRecorder, carrierId: string, 
   const period = { start: microsFromMs(NOW_MS - 20 * 24 * HOUR_MS), end: microsFromMs(NOW_MS) };
   const list = async (sequence: number) => {
     const page = { after: placeAt(sequence, own), limit: LIST_PAGE_SIZE };
-    const read = await cost("cdrs.ts/listKept", (tx) => scanCdrs(tx, carrierId, { period }, page, true), LIST_PAGE);
+    const read = await cost(
+      "cdr-lists.ts/listKept",
+      (tx) => scanCdrs(tx, carrierId, { period }, page, true),
+      LIST_PAGE,
+    );
     return expectRows(LIST_PAGE_SIZE, read);
   };
   return {
