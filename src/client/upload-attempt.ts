@@ -152,9 +152,15 @@ export class UploadAttempt<Rec> {
   }
 
   #step(event: AttemptEvent): readonly AttemptEffect[] {
-    const { state, effects } = stepAttempt(this.#state, event);
-    this.#state = state;
-    return effects;
+    try {
+      const { state, effects } = stepAttempt(this.#state, event);
+      this.#state = state;
+      return effects;
+    } catch (fault) {
+      // A step that cannot be is a fault of ours. It ends this upload, and not the process.
+      this.#state = { name: "failed", fault, at: this.#state.at };
+      return [];
+    }
   }
 }
 

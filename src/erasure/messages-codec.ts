@@ -191,6 +191,7 @@ function hasParty(holder: Parties, number: ErasedNumber): boolean {
 // Masks all texts except ids and parties: Call-IDs, reason phrases, references, user agents.
 // Returns whether one held the number. The messages have no texts in a oneof.
 function maskTexts(schema: DescMessage, message: Message, number: ErasedNumber): boolean {
+  // Read by the names of its fields, which only the schema knows.
   const values = message as unknown as Record<string, unknown>;
   let isFound = false;
   for (const field of schema.fields) {

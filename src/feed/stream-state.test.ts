@@ -63,6 +63,7 @@ class World {
 
 function headAt(headSequence: bigint): FeedHead {
   const known = { epoch: 1n, earliestSequence: 1n, headSequence, lastIngestTime: headSequence };
+  // Only what the states look at.
   return known as unknown as FeedHead;
 }
 

@@ -50,8 +50,8 @@ function bookAt(nextOffset: bigint, commit: () => Promise<AppendResult>): Upload
   };
 }
 
-function sessionOf(book: UploadBook<Uint8Array>, heartbeatMs = 15_000) {
-  const life: StreamLife = { signal: new AbortController().signal, end: undefined, reset() {} };
+function sessionOf(book: UploadBook<Uint8Array>, heartbeatMs = 15_000, signal = new AbortController().signal) {
+  const life: StreamLife = { signal, end: undefined, reset() {} };
   const limits = { heartbeatMs, maxStallMs: 60_000, windowRecords: WINDOW };
   return new UploadSession<Uint8Array>({ book, open: OPEN, life, budget: new ByteBudget(2 ** 28), ...limits });
 }
@@ -124,6 +124,26 @@ test("bounds: a client that repeats what is committed and reads no Ack cannot pi
     answer = session.next();
   }
   expect(told).toBe(500_000);
+});
+
+test("a call that is aborted while its repeat is read ends quietly, and its reader too", async () => {
+  const reading = Promise.withResolvers<void>();
+  const answer = Promise.withResolvers<Awaited<ReturnType<UploadBook<Uint8Array>["replay"]>>>();
+  const book = bookAt(1n, () => new Promise(() => {}));
+  book.replay = () => {
+    reading.resolve();
+    return answer.promise;
+  };
+  const call = new AbortController();
+  const repeat: ClientFrame<Uint8Array> = { frame: "batch", firstOffset: 0n, records: largeRecord() };
+  const session = sessionOf(book, 15_000, call.signal).run(counted([repeat, repeat]).frames);
+  await session.next();
+  const last = session.next();
+  await reading.promise;
+  call.abort();
+  expect(await last).toEqual({ done: true, value: undefined });
+  answer.resolve({ outcomes: [], counts: countVerdicts([]) });
+  await turns(10);
 });
 
 test("a store that fails twice in a row while old records are repeated asks for the repeat again, and no outcome is left out", async () => {

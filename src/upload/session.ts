@@ -77,7 +77,7 @@ export class UploadSession<Message> {
     using _fence = book.claim(open.uploadId, writerEpoch, (error) => this.#happened({ event: "failed", error }));
     yield stall.watch({ frame: "opened", committedOffset, writerEpoch, sendLimitOffset, lostSince });
     const input = frames[Symbol.asyncIterator]();
-    this.#read(input).catch((error: unknown) => this.#happened({ event: "failed", error }));
+    void this.#read(input);
     try {
       yield* this.#write(stall);
     } finally {
@@ -88,7 +88,7 @@ export class UploadSession<Message> {
 
   // Takes a step and does what follows from it, but for what the writer does itself.
   #happened(event: SessionEvent): readonly SessionEffect[] {
-    const { state, effects } = stepSession(this.#state, event);
+    const { state, effects } = this.#next(event);
     this.#state = state;
     let isNews = true;
     for (const effect of effects) {
@@ -101,6 +101,15 @@ export class UploadSession<Message> {
     this.#wakeReader?.();
     if (isNews) this.#wakeWriter?.();
     return effects;
+  }
+
+  // A step that cannot be is a fault of ours. It ends this upload, and not the process.
+  #next(event: SessionEvent): ReturnType<typeof stepSession> {
+    try {
+      return stepSession(this.#state, event);
+    } catch (error) {
+      return { state: { name: "failed", error, at: this.#state.at }, effects: [] };
+    }
   }
 
   async *#write(stall: StallWatch): AsyncGenerator<ServerFrame> {

@@ -75,5 +75,6 @@ function carrierVerdict(carrierId: string): CarrierVerdict {
     lostDurations: Array(MANY).fill(""),
     releasedDurations: MANY,
     releasedCdrs: MANY,
+    // Only what the story tells.
   } as unknown as CarrierVerdict;
 }

@@ -80,6 +80,7 @@ function asPlatformShows(answer: Answer): ExplainCallResponse {
     carrierId: explanation.result?.carrierId ?? "",
     ...explanation,
   }));
+  // The two messages have the same fields, in types that TypeScript cannot join.
   const init = { explanations: all, truncated } as unknown as MessageInitShape<typeof ExplainCallResponseSchema>;
   return create(ExplainCallResponseSchema, init);
 }

@@ -19,6 +19,7 @@ export function txOf(client: pg.PoolClient): Tx {
   const known = transactions.get(client);
   if (known) return known;
   const held = { query: client.query.bind(client), release: () => {} };
+  // All that Kysely's dialect asks of a pool.
   const pool = { connect: async () => held, end: async () => {}, options: {} };
   const tx = new Kysely<Schema>({ dialect: new PostgresDialect({ pool: pool as unknown as pg.Pool }) }) as Tx;
   transactions.set(client, tx);
@@ -79,8 +80,15 @@ function rowOf(names: readonly string[], values: readonly unknown[]): Record<str
 }
 
 function camelCase(name: string): string {
-  return name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+  const known = camelCases.get(name);
+  if (known !== undefined) return known;
+  const made = name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+  camelCases.set(name, made);
+  return made;
 }
+
+/** As many as the store's statements have names of columns. */
+const camelCases = new Map<string, string>();
 
 /**
  * Waits until all are answered, and only then throws what the first of them failed with: the others

@@ -5,6 +5,7 @@ import { type ErrorReason, isNoLongerServed, TandemError } from "../../../domain
 import type { Micros } from "../../../domain/time/instant.ts";
 import { wallMicros } from "../../../domain/time/wall-clock.ts";
 import type { CredentialRow } from "../../../store/carriers/carrier-access.ts";
+import { readBearerToken } from "../../../trust/bearer-token.ts";
 import type { ClientCertificate } from "../../../trust/client-certificate.ts";
 import { assertBound } from "../../../trust/token-binding.ts";
 import {
@@ -217,13 +218,6 @@ async function authenticateByCertificate(
   const shown = await findCertificatePrincipal(certificate, options);
   if (!shown) throw unauthenticated("the client certificate is not accepted here");
   return shown;
-}
-
-function readBearerToken(header: string | null): string | undefined {
-  if (header === null) return undefined;
-  const token = /^bearer +([^ ]+) *$/i.exec(header)?.[1];
-  if (!token) throw unauthenticated("the authorization header is not `Bearer` and a token");
-  return token;
 }
 
 /** Verifies a token, and that it came with what it is bound to. */
