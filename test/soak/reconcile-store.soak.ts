@@ -43,7 +43,7 @@ describe("reconciliation through the store", () => {
   test("finds what was planted, each call once, when everything is there before it begins", async () => {
     const rows = (await reconcileAtOnce("large", large)).filter((row) => !row.isMerged);
     const score = scoreResults(large.truths, rows.map(foundResult));
-    // At this size one call is 3 % of its class; test/integration/reconcile-world.test.ts holds the
+    // At this size one call is 3 % of its class; test/soak/reconcile-world.soak.ts holds the
     // matcher to 99 %.
     expect(findShortfalls(score, { least: 0.9 })).toEqual([]);
   });
