@@ -100,7 +100,7 @@ const EXPLAINING_NOTHING: ReadonlySet<DiscrepancyCause> = new Set([
 ]);
 
 /** A difference with its sign. */
-export function formatDelta(ms: bigint | undefined): string {
+function formatDelta(ms: bigint | undefined): string {
   if (ms === undefined) return "";
   return ms < 0n ? `-${formatDuration(-ms)}` : `+${formatDuration(ms)}`;
 }

@@ -98,8 +98,13 @@ export function tellList(parts: readonly string[]): string {
 }
 
 /** A record for a sentence: its id, its day and its revision. */
-export function tellRecord({ recordId, recordDate, revision }: RecordRef): string {
-  return `${recordId} of ${recordDate} (revision ${revision})`;
+export function tellRecord(record: RecordRef): string {
+  return `${tellName(record)} (revision ${record.revision})`;
+}
+
+/** A record for a sentence that need not say its revision. */
+export function tellName({ recordId, recordDate }: Pick<RecordRef, "recordId" | "recordDate">): string {
+  return `${recordId} of ${recordDate}`;
 }
 
 /** Records of one side for a sentence: `record a of …`, `records a of … and b of …`. */

@@ -7,7 +7,7 @@ import {
 } from "../../../gen/tandem/type/v1/discrepancy_pb.js";
 import type { RoundingRule } from "../../carriers/carrier.ts";
 import { PLATFORM_SIDE } from "../../record-kind.ts";
-import type { CarrierUnit, PlatformUnit } from "../call-unit.ts";
+import type { CarrierUnit } from "../call-unit.ts";
 import { WHOLE_SECONDS } from "../compare-durations.ts";
 import type { CarrierFacts, KnownRounding } from "../facts.ts";
 import type { Finding } from "../result.ts";
@@ -92,9 +92,10 @@ export function explainCause(call: ExplainedCall): EvidenceStep | undefined {
     status === DiscrepancyStatus.DURATION_MISMATCH || status === DiscrepancyStatus.ANSWER_STATE_MISMATCH;
   if (findings.length === 0 && !disagrees) return undefined;
   const isKnown = findings.length > 0 && findings.every(({ cause }) => cause !== DiscrepancyCause.UNKNOWN);
+  const unknown = isUnmeasured(call) ? NOT_COMPARABLE : FAILED;
   return {
     stage: EvidenceStage.CAUSE,
-    outcome: isKnown ? PASSED : FAILED,
+    outcome: isKnown ? PASSED : unknown,
     explanation: findings.map((finding) => tellFinding(finding, call)).join(" "),
     values: [],
     findings,
@@ -129,12 +130,12 @@ function explainBill({ platform, carrier, result, input }: ExplainedCall): Evide
   const outcome = isWithin ? PASSED : FAILED;
   const known = carrier && ruleOf(carrier.facts, input);
   const byRule = tellRuleSource(known, carrier?.facts.roundingRule !== undefined);
-  const expected = `${byRule} (${tellRule(rule)}), the platform's ${tellLength(mine)} would be billed as ${expectedS} s.`;
+  const expected = `${byRule} (${tellRule(rule)}), the platform's ${tellLength(mine)} would be billed as ${tellBill(expectedS)}.`;
   const tolerance = `The tolerance of ${tellLength(result.toleranceMs)}`;
   const ends = {
     exact: "The carrier bills exactly that.",
-    within: `The carrier bills ${billedS} s. ${tolerance} explains the difference.`,
-    beyond: `The carrier bills ${billedS} s. ${tellBeyond(billedS - expectedS, result.toleranceMs)}`,
+    within: `The carrier bills ${tellBill(billedS)}. ${tolerance} explains the difference.`,
+    beyond: `The carrier bills ${tellBill(billedS)}. ${tellBeyond(billedS - expectedS, result.toleranceMs)}`,
   };
   const agreeing = billedS === expectedS ? ends.exact : ends.within;
   return {
@@ -148,11 +149,15 @@ function explainBill({ platform, carrier, result, input }: ExplainedCall): Evide
 }
 
 function tellBeyond(deltaS: number, toleranceMs: number): string {
-  const apart = `That is ${tellLength(deltaS * 1_000)} ${deltaS > 0 ? "more" : "less"}`;
+  const apart = `That is ${tellBill(deltaS)} ${deltaS > 0 ? "more" : "less"}`;
   const tolerance = `the tolerance of ${tellLength(toleranceMs)}`;
   // A bill that the rule cannot make may be nearer than the tolerance.
   if (Math.abs(deltaS) * 1_000 <= toleranceMs) return `${apart}, and no length within ${tolerance} is billed so.`;
   return `${apart}, beyond ${tolerance}.`;
+}
+
+function tellBill(seconds: number): string {
+  return tellLength(seconds * 1_000);
 }
 
 /** Whose the rule is by which a bill is held against a duration. */
@@ -173,7 +178,7 @@ function tellFinding(finding: Finding, call: ExplainedCall): string {
     case DiscrepancyCause.ZONE_SHIFT:
       return `The carrier's times on this trunk are off by ${tellLength(offsetMs)} in this hour: a time zone error.`;
     case DiscrepancyCause.CLOCK_SKEW:
-      return `The two sides' clocks differ by ${tellLength(offsetMs)} on this trunk in this hour.`;
+      return `The two sides' clocks differ by ${tellLength(offsetMs)} on this trunk in this hour. Tandem cannot tell which is wrong: it measures the carrier's against the platform's.`;
     case DiscrepancyCause.SPLIT:
       return carrier?.lacksParts
         ? tellLacking(carrier, explained)
@@ -215,29 +220,56 @@ function tellRinging(ringMs: number, carrier: CarrierUnit | undefined): string {
   return `${told} From its own answer to its own end there are only ${tellLength(endMs - answerMs)}.`;
 }
 
-function tellUnknown({ platform, carrier, result: { status, basis } }: ExplainedCall): string {
+function tellUnknown(call: ExplainedCall): string {
+  const { status, basis } = call.result;
   if (status === DiscrepancyStatus.ANSWER_STATE_MISMATCH)
-    return "No known cause explains why only one side says that the call was answered.";
-  if (basis === ComparisonBasis.UNSPECIFIED) return "One length is not known, so there is no difference to explain.";
+    return `No known cause explains why only one side says that the call was answered.${tellLostAnswer(call)}`;
+  if (isUnmeasured(call))
+    return `There is no difference to explain, because ${tellUnmeasured(call)} how long the call was.`;
   const looked =
     basis === ComparisonBasis.BILLED_DURATION
       ? "Tandem looked for another billing rule, ringing, a switch's timer and a missing part."
       : "Tandem looked for rounding, ringing, a switch's timer and a missing part.";
-  return `No known cause explains the difference. ${looked}${tellEnds(platform, carrier)}`;
+  return `No known cause explains the difference. ${looked}${tellEnds(call)}`;
 }
 
-/** Where the two sides' accounts of a call come apart. */
-function tellEnds(platform: PlatformUnit | undefined, carrier: CarrierUnit | undefined): string {
-  const [mine, others] = [platform?.facts, carrier?.facts];
-  if (mine?.answerMs === undefined || mine.endMs === undefined) return "";
-  if (others?.answerMs === undefined || others.endMs === undefined) return "";
-  const offsetMs = carrier?.offset?.offsetMs ?? 0;
-  const apart = (a: number, b: number) => (a === b ? "equal" : `${tellLength(a - b)} apart`);
-  const [answers, ends] = [
-    apart(mine.answerMs, others.answerMs - offsetMs),
-    apart(mine.endMs, others.endMs - offsetMs),
+function isUnmeasured({ result: { status, basis } }: ExplainedCall): boolean {
+  return status === DiscrepancyStatus.DURATION_MISMATCH && basis === ComparisonBasis.UNSPECIFIED;
+}
+
+/** Whether one side's call ends where the other's was answered. */
+function tellLostAnswer({ platform, carrier }: ExplainedCall): string {
+  const sides = [
+    { answered: platform, ended: carrier, titles: ["carrier", "platform"] },
+    { answered: carrier, ended: platform, titles: ["platform", "carrier"] },
   ];
-  return ` The answers are ${answers}, the ends ${ends}.`;
+  return sides
+    .filter(({ answered, ended }) => isNear(ended?.answered === false ? ended.endMs : undefined, answered?.answerMs))
+    .map(
+      ({ titles: [ended, answered] }) =>
+        ` By the ${ended}'s record the call ended at the moment at which it was answered by the ${answered}'s.`,
+    )
+    .join("");
+}
+
+function isNear(a: number | undefined, b: number | undefined): boolean {
+  return a !== undefined && b !== undefined && Math.abs(a - b) <= AT_ONCE_MS;
+}
+
+/** Times that are no further apart are those of one event. */
+const AT_ONCE_MS = 1_000;
+
+/** Where the two sides' accounts of a call come apart. */
+function tellEnds({ platform, carrier }: ExplainedCall): string {
+  if (platform?.answerMs === undefined || platform.endMs === undefined) return "";
+  if (carrier?.answerMs === undefined || carrier.endMs === undefined) return "";
+  const [answersMs, endsMs] = [carrier.answerMs - platform.answerMs, carrier.endMs - platform.endMs];
+  const moved = (ms: number) => (ms === 0 ? "at the same time" : `${tellLength(ms)} ${ms > 0 ? "later" : "earlier"}`);
+  const told = ` By the carrier's record the call was answered ${moved(answersMs)} and ended ${moved(endsMs)}`;
+  const isDelta = endsMs - answersMs === (carrier.connectedMs ?? 0) - (platform.connectedMs ?? 0);
+  // Only of two steps in one direction does a reader take one off the other.
+  const isMore = isDelta && answersMs !== 0 && endsMs / answersMs > 1;
+  return `${told}.${isMore ? ` Less the ${tellLength(answersMs)}, that is the difference of the lengths.` : ""}`;
 }
 
 /** Whose length is not known. */
@@ -254,8 +286,8 @@ function tellRounding({ roundingRule = WHOLE_SECONDS, ruleInferred, pairCount = 
 }
 
 function tellRule({ incrementS, minimumS }: RoundingRule): string {
-  const minimum = minimumS === 0 ? "" : `, at least ${minimumS} s`;
-  return `up to the next ${incrementS} s${minimum}`;
+  const minimum = minimumS === 0 ? "" : `, at least ${tellBill(minimumS)}`;
+  return `up in steps of ${tellBill(incrementS)}${minimum}`;
 }
 
 // What was waited for, and whose arrival its deadline is counted from. A side that was late arrived

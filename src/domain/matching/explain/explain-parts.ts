@@ -1,7 +1,7 @@
 import { EvidenceOutcome, EvidenceStage } from "../../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import { DiscrepancyStatus } from "../../../gen/tandem/type/v1/discrepancy_pb.js";
 import { type CallUnit, type CarrierUnit, lengthOf, startDelta } from "../call-unit.ts";
-import type { CarrierFacts, RecordRef } from "../facts.ts";
+import type { CarrierFacts, PlatformFacts, RecordRef } from "../facts.ts";
 import { COPY_WINDOW_MS } from "../pairing/duplicates.ts";
 import { isSameDialog } from "../signalling-ids.ts";
 import {
@@ -13,6 +13,7 @@ import {
   tellList,
   tellRecord,
   tellRecords,
+  tellTime,
 } from "./evidence.ts";
 
 const { PASSED, FAILED } = EvidenceOutcome;
@@ -25,7 +26,7 @@ export function explainSplit({ platform, carrier }: ExplainedCall): EvidenceStep
   const told = [
     ...(isPlatforms
       ? [
-          `The platform wrote the call in several records, as happens with a transfer. Tandem counts its ${tellRecords(platform.records)} together.`,
+          `The platform wrote the call in several records, as happens with a transfer. Tandem counts them together: ${tellList(platform.records.map(tellTimes))}.`,
         ]
       : []),
     ...(isCarriers ? [tellCarriersParts(carrier)] : []),
@@ -109,12 +110,31 @@ function tellCarriersParts(carrier: CarrierUnit): string {
       ? `This is one part of it: ${tellRecord(carrier.facts)}.`
       : `Tandem counts its ${tellRecords(records)} together.`;
   const missing = carrier.lacksParts ? ` ${tellMissing(records)}` : "";
-  return `The carrier's switch split the call. ${parts}${missing}`;
+  return `The carrier's switch split the call. ${parts}${tellOverlap(records)}${missing}`;
 }
 
 function tellMissing(records: readonly CarrierFacts[]): string {
   const { parts, isOne } = tellMissingParts(records) ?? { parts: "at least one more part", isOne: true };
-  return `The part numbers show that ${parts} ${isOne ? "has" : "have"} not arrived.`;
+  const isCounted = records.some(({ part }) => part?.count !== undefined);
+  const source = isCounted ? "The carrier's records name the number of parts" : "The part numbers show a gap";
+  return `${source}: ${parts} ${isOne ? "has" : "have"} not arrived.`;
+}
+
+/** A part that begins before the one before it has ended. */
+function tellOverlap(records: readonly CarrierFacts[]): string {
+  const overlaps = records.flatMap(({ endMs }, at) => {
+    const beginMs = records[at + 1]?.answerMs;
+    return endMs !== undefined && beginMs !== undefined && beginMs < endMs ? [endMs - beginMs] : [];
+  });
+  const ms = overlaps.reduce((sum, each) => sum + each, 0);
+  return ms === 0 ? "" : ` They overlap by ${tellLength(ms)}. Tandem adds up their lengths all the same.`;
+}
+
+function tellTimes(record: PlatformFacts): string {
+  const { connectedMs, inviteMs, answerMs } = record;
+  const from = answerMs ?? inviteMs;
+  const length = connectedMs === undefined ? "" : ` for ${tellLength(connectedMs)}`;
+  return `${tellRecord(record)}${from === undefined ? "" : ` from ${tellTime(from)}`}${length}`;
 }
 
 /**

@@ -9,7 +9,6 @@ import type { CallResult } from "../result.ts";
 import type { EvidenceStep, ExplainedCall, RefusedCandidate } from "./evidence.ts";
 import { explainAnswer, explainCause, explainDuration, explainGrace } from "./explain-judgement.ts";
 import {
-  explainAssignment,
   explainClock,
   explainCorrelation,
   explainNumbers,
@@ -18,7 +17,7 @@ import {
   explainTime,
 } from "./explain-pairing.ts";
 import { explainDuplicate, explainSplit } from "./explain-parts.ts";
-import { findRefused } from "./explain-refused.ts";
+import { explainAssignment, findRefused } from "./explain-refused.ts";
 
 /** A record to explain. */
 export interface ExplainTarget extends Pick<RecordRef, "recordId" | "recordDate"> {

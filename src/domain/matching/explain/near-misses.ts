@@ -112,9 +112,7 @@ function tellPart(missing: OpenCall, call: OpenCall, mine: number, others: numbe
   if (call.lacksMs !== undefined || sinceMs < -PART_SLACK_MS || sinceMs + partMs > wholeMs + PART_SLACK_MS)
     return undefined;
   const length = `${tellLength(partMs)} of ${tellLength(wholeMs)}`;
-  return missing.side === PLATFORM_SIDE
-    ? `The same two parties, while this call lasted, but shorter (${length}). It may be one part of this call. The other parts are missing.`
-    : `The same two parties. This call took place while that one lasted, and is shorter (${length}). It may be one part of that call. The other parts are missing.`;
+  return `The same two parties. ${part.record.recordId} took place while ${whole.record.recordId} lasted, and is shorter (${length}). It may be one part of that call. The other parts are missing.`;
 }
 
 function isAsLong(a: OpenCall, b: OpenCall): boolean {
