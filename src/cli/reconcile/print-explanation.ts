@@ -79,31 +79,8 @@ const MISSING: ReadonlySet<DiscrepancyStatus> = new Set([
   DiscrepancyStatus.MISSING_AT_PLATFORM,
 ]);
 
-/** What one record shows, a line each, in the order of `LINES`. */
-const LINES = [
-  "record",
-  "state",
-  "direction",
-  "calling",
-  "asserted",
-  "called",
-  "dialed",
-  "redirecting",
-  "invite",
-  "answer",
-  "end",
-  "connected",
-  "total",
-  "billed",
-  "billing rule",
-  "trunk",
-  "SIP Call-ID",
-  "ICID",
-  "Session-ID",
-  "ingested",
-] as const;
-type Line = (typeof LINES)[number];
-type SideLines = Partial<Record<Line, string | undefined>>;
+/** What one record shows, a line each; what it does not have is left out or empty. */
+type SideLines = Readonly<Record<string, string | undefined>>;
 
 function sidesTable(
   { platformRecord, carrierRecords, steps }: CallExplanation,
@@ -123,7 +100,8 @@ function sidesTable(
   ];
   if (carrierRecords.length === 0) sides.push({ title: "carrier", side: none });
   const columns = [{ title: "" }, ...sides.map(({ title }) => ({ title }))];
-  const shown = LINES.filter((line) => sides.some(({ side }) => side[line]));
+  const lines = new Set(sides.flatMap(({ side }) => Object.keys(side)));
+  const shown = [...lines].filter((line) => sides.some(({ side }) => side[line]));
   return formatTable(
     columns,
     shown.map((line) => [line, ...sides.map(({ side }) => side[line] ?? "")]),
@@ -156,6 +134,7 @@ function wholeCall({ lengths }: CallDetailRecord, steps: readonly EvidenceStep[]
   return { count: parts.length, lines: { connected: `${own}; whole call ${tellLength(wholeMs)}` } };
 }
 
+/** All lines, in the order in which they are shown. */
 function sideLines(record: FlatRecord): SideLines {
   const { recordDate, recordId, revision, answered, billedDurationS, connectedDurationMs, correlation } = record;
   const isUnmeasured = answered === true && billedDurationS === undefined;
@@ -203,45 +182,27 @@ function formatRecord(record: RecordReference | undefined): string {
   return record ? `${record.recordDate}/${record.recordId}` : "";
 }
 
+/** The columns that both lists of other records begin with. */
+const OTHER_COLUMNS = [{ title: "side" }, { title: "record" }, { title: "off by", align: "right" }] as const;
+
+function otherCells({ side, record, startDeltaMs }: NearRecord | RefusedCandidate): string[] {
+  return [enumName(RecordSideSchema, side) ?? "", formatRecord(record), formatOff(startDeltaMs)];
+}
+
 function nearTable(records: readonly NearRecord[]): string[] {
-  const columns = [
-    { title: "side" },
-    { title: "record" },
-    { title: "off by", align: "right" } as const,
-    { title: "length", align: "right" } as const,
-    { title: "how it fits" },
-  ];
-  return formatTable(
-    columns,
-    records.map(({ side, record, startDeltaMs, connectedDurationMs, billedDurationS, explanation }) => [
-      enumName(RecordSideSchema, side) ?? "",
-      formatRecord(record),
-      formatOff(startDeltaMs),
-      formatLength(connectedDurationMs) ||
-        (billedDurationS === undefined ? "" : `${formatLength(billedDurationS * 1_000n)} billed`),
-      explanation,
-    ]),
-    "  ",
-  );
+  const rows = records.map((near) => {
+    const { connectedDurationMs, billedDurationS, explanation } = near;
+    const billed = billedDurationS === undefined ? "" : `${formatLength(billedDurationS * 1_000n)} billed`;
+    return [...otherCells(near), formatLength(connectedDurationMs) || billed, explanation];
+  });
+  return formatTable([...OTHER_COLUMNS, { title: "length", align: "right" }, { title: "how it fits" }], rows, "  ");
 }
 
 function candidatesTable(candidates: readonly RefusedCandidate[]): string[] {
-  const columns = [
-    { title: "side" },
-    { title: "record" },
-    { title: "off by", align: "right" } as const,
-    { title: "refused at" },
-    { title: "why" },
-  ];
-  return formatTable(
-    columns,
-    candidates.map(({ side, record, startDeltaMs, refusedAt, explanation, pairedWith }) => [
-      enumName(RecordSideSchema, side) ?? "",
-      formatRecord(record),
-      formatOff(startDeltaMs),
-      enumName(EvidenceStageSchema, refusedAt) ?? "",
-      pairedWith ? `${explanation} It is paired with ${formatRecord(pairedWith)}.` : explanation,
-    ]),
-    "  ",
-  );
+  const rows = candidates.map((candidate) => {
+    const { refusedAt, explanation, pairedWith } = candidate;
+    const why = pairedWith ? `${explanation} It is paired with ${formatRecord(pairedWith)}.` : explanation;
+    return [...otherCells(candidate), enumName(EvidenceStageSchema, refusedAt) ?? "", why];
+  });
+  return formatTable([...OTHER_COLUMNS, { title: "refused at" }, { title: "why" }], rows, "  ");
 }

@@ -12,7 +12,15 @@ import { WHOLE_SECONDS } from "../compare-durations.ts";
 import type { CarrierFacts, KnownRounding } from "../facts.ts";
 import type { Finding } from "../result.ts";
 import { applyRule, ruleOf } from "../rounding.ts";
-import { type EvidenceStep, type ExplainedCall, evidenceValue, tellCount, tellLength, tellTime } from "./evidence.ts";
+import {
+  type EvidenceStep,
+  type ExplainedCall,
+  evidenceStep,
+  evidenceValue,
+  tellCount,
+  tellLength,
+  tellTime,
+} from "./evidence.ts";
 import { aroundMissing, tellMissingParts } from "./explain-parts.ts";
 
 const { PASSED, FAILED, NOT_COMPARABLE, SKIPPED } = EvidenceOutcome;
@@ -24,12 +32,9 @@ export function explainAnswer({ platform, carrier, result }: ExplainedCall): Evi
   const told = (answered: boolean) => (answered ? "answered" : "unanswered");
   const both = `Both sides say that the call was ${told(platform.answered)}.`;
   const differ = `The platform says that the call was ${told(platform.answered)}. The carrier says that it was ${told(carrier.answered)}.`;
-  return {
-    stage: EvidenceStage.ANSWER_STATE,
-    outcome: isSame ? PASSED : FAILED,
-    explanation: isSame ? both : differ,
-    values: [evidenceValue("answered", isSame ? PASSED : FAILED, [told(platform.answered), told(carrier.answered)])],
-  };
+  return evidenceStep(EvidenceStage.ANSWER_STATE, isSame ? PASSED : FAILED, isSame ? both : differ, [
+    evidenceValue("answered", isSame ? PASSED : FAILED, [told(platform.answered), told(carrier.answered)]),
+  ]);
 }
 
 /** The durations against the tolerance. */
@@ -39,12 +44,7 @@ export function explainDuration(call: ExplainedCall): EvidenceStep | undefined {
   if (!platform.answered || !carrier.answered) return undefined;
   const stage = EvidenceStage.DURATION;
   if (result.status === DiscrepancyStatus.PENDING) {
-    return {
-      stage,
-      outcome: SKIPPED,
-      explanation: "The durations are compared when the call is complete.",
-      values: [],
-    };
+    return evidenceStep(stage, SKIPPED, "The durations are compared when the call is complete.");
   }
   switch (result.basis) {
     case ComparisonBasis.CONNECTED_DURATION:
@@ -52,12 +52,11 @@ export function explainDuration(call: ExplainedCall): EvidenceStep | undefined {
     case ComparisonBasis.BILLED_DURATION:
       return explainBill(call);
     case ComparisonBasis.UNSPECIFIED:
-      return {
+      return evidenceStep(
         stage,
-        outcome: NOT_COMPARABLE,
-        explanation: `Both sides say that the call was answered, but ${tellUnmeasured(call)} for how long. The lengths cannot be compared.`,
-        values: [],
-      };
+        NOT_COMPARABLE,
+        `Both sides say that the call was answered, but ${tellUnmeasured(call)} for how long. The lengths cannot be compared.`,
+      );
     default:
       return result.basis satisfies never;
   }
@@ -75,12 +74,12 @@ export function explainGrace(call: ExplainedCall): EvidenceStep | undefined {
   ];
   const deadline = `The deadline for ${awaited} ${isOver ? "was" : "is"} ${tellTime(graceEndMs)}.`;
   const rule = `That is ${tellLength(input.agreement.graceMs)} after the call ended or ${present} arrived, whichever ${isOver ? "was" : "is"} later.`;
-  return {
-    stage: EvidenceStage.GRACE,
-    outcome: isOver ? FAILED : PASSED,
-    explanation: `${deadline} ${rule} ${tellPassed(call, isOver)}`,
+  return evidenceStep(
+    EvidenceStage.GRACE,
+    isOver ? FAILED : PASSED,
+    `${deadline} ${rule} ${tellPassed(call, isOver)}`,
     values,
-  };
+  );
 }
 
 /** The search for a cause. */
@@ -111,14 +110,12 @@ function explainConnected({ platform, carrier, result }: ExplainedCall): Evidenc
   const limit = `the tolerance of ${tellLength(result.toleranceMs)}`;
   const differ = `${told}. The carrier has ${tellLength(delta)} ${delta > 0 ? "more" : "less"}, ${isWithin ? "within" : "beyond"} ${limit}.`;
   const outcome = isWithin ? PASSED : FAILED;
-  return {
-    stage: EvidenceStage.DURATION,
+  return evidenceStep(
+    EvidenceStage.DURATION,
     outcome,
-    explanation: delta === 0 ? `Both sides count ${tellLength(mine)} connected, to the millisecond.` : differ,
-    values: [
-      evidenceValue("connected_duration_ms", outcome, [String(mine), String(others), String(result.toleranceMs)]),
-    ],
-  };
+    delta === 0 ? `Both sides count ${tellLength(mine)} connected, to the millisecond.` : differ,
+    [evidenceValue("connected_duration_ms", outcome, [String(mine), String(others), String(result.toleranceMs)])],
+  );
 }
 
 function explainBill({ platform, carrier, result, input }: ExplainedCall): EvidenceStep {
@@ -138,14 +135,12 @@ function explainBill({ platform, carrier, result, input }: ExplainedCall): Evide
     beyond: `The carrier bills ${tellBill(billedS)}. ${tellBeyond(billedS - expectedS, result.toleranceMs)}`,
   };
   const agreeing = billedS === expectedS ? ends.exact : ends.within;
-  return {
-    stage: EvidenceStage.DURATION,
+  return evidenceStep(
+    EvidenceStage.DURATION,
     outcome,
-    explanation: `The carrier reports billed seconds only. ${expected} ${isWithin ? agreeing : ends.beyond}`,
-    values: [
-      evidenceValue("billed_duration_s", outcome, [String(expectedS), String(billedS), `${result.toleranceMs} ms`]),
-    ],
-  };
+    `The carrier reports billed seconds only. ${expected} ${isWithin ? agreeing : ends.beyond}`,
+    [evidenceValue("billed_duration_s", outcome, [String(expectedS), String(billedS), `${result.toleranceMs} ms`])],
+  );
 }
 
 function tellBeyond(deltaS: number, toleranceMs: number): string {

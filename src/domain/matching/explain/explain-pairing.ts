@@ -15,6 +15,7 @@ import {
   type EvidenceStep,
   type EvidenceValue,
   type ExplainedCall,
+  evidenceStep,
   evidenceValue,
   tellCount,
   tellLength,
@@ -44,17 +45,17 @@ export function explainState(call: ExplainedCall): EvidenceStep {
     ...(isPart ? [` It is ${tellWhole(call)}.`] : []),
     ...(carrier || isPart ? [] : [" No carrier record is paired with it."]),
   ];
-  return {
-    stage: EvidenceStage.RECORD_STATE,
-    outcome: isVoid || isPartial ? FAILED : PASSED,
-    explanation: `${tellLooked(records, isVoid)}.${state.join("")}`,
-    values: [
+  return evidenceStep(
+    EvidenceStage.RECORD_STATE,
+    isVoid || isPartial ? FAILED : PASSED,
+    `${tellLooked(records, isVoid)}.${state.join("")}`,
+    [
       evidenceValue("revision", PASSED, [
         platform && tellList(platform.records.map(({ revision }) => String(revision))),
         carrier && tellList(carrier.records.map(({ revision }) => String(revision))),
       ]),
     ],
-  };
+  );
 }
 
 /** Whether the carrier has to report the call. */
@@ -72,20 +73,20 @@ export function explainScope({ platform, carrier, input, result }: ExplainedCall
   const told = `${isDisputed(platform, carrier) ? "By the platform's record the" : "The"} call is ${call}`;
   const limit = scope && scope.directions.map(tellDirection).join(", ") + (scope.unanswered ? "" : ", answered only");
   const outside = isPair ? "It reported this one, so Tandem compared it" : "So nothing is missing";
-  return {
-    stage: EvidenceStage.REPORTING_SCOPE,
-    outcome: isInScope ? PASSED : FAILED,
-    explanation: isInScope
+  return evidenceStep(
+    EvidenceStage.REPORTING_SCOPE,
+    isInScope ? PASSED : FAILED,
+    isInScope
       ? `${told}, which the carrier has agreed to report.`
       : `${told}. The carrier does not have to report such calls. ${outside}.`,
-    values: [
+    [
       evidenceValue("reporting_scope", isInScope ? PASSED : FAILED, [
         platform && call,
         platform ? undefined : call,
         limit,
       ]),
     ],
-  };
+  );
 }
 
 /** Whether the sides differ in what the reporting scope depends on. */
@@ -102,7 +103,7 @@ export function explainClock({ carrier }: ExplainedCall): EvidenceStep | undefin
   const stage = EvidenceStage.CLOCK_OFFSET;
   if (offset === undefined || offset.pairCount === 0) {
     const explanation = `There were too few calls ${trunk} around this hour to check the carrier's clock. Tandem used the carrier's times as they are.`;
-    return { stage, outcome: NOT_COMPARABLE, explanation, values: [] };
+    return evidenceStep(stage, NOT_COMPARABLE, explanation);
   }
   const pairs = `${Math.round(offset.ratio * 100)} % of ${tellCount(offset.pairCount, "pair")}`;
   const support = offset.isAround === true ? `${pairs} of the hours around it` : pairs;
@@ -115,12 +116,12 @@ export function explainClock({ carrier }: ExplainedCall): EvidenceStep | undefin
       offset.ratio >= MIN_SHARE
         ? `In this hour the carrier's clock ${trunk} agrees with the platform's, as ${support} show.`
         : `In this hour no single offset of the carrier's clock ${trunk} fits enough pairs. Only ${support} show none. Tandem used the carrier's times as they are.`;
-    return { stage, outcome: PASSED, explanation, values: [value] };
+    return evidenceStep(stage, PASSED, explanation, [value]);
   }
   const fault = offset.kind === "ZONE_SHIFT" ? ": a time zone error" : "";
   const by = `${tellLength(offset.offsetMs)} ${offset.offsetMs > 0 ? "ahead of" : "behind"} the platform's`;
   const explanation = `In this hour the carrier's clock ${trunk} is ${by}${fault}. ${support} show this. Tandem corrected the carrier's times by ${tellLength(offset.offsetMs)} before it compared them.`;
-  return { stage, outcome: FAILED, explanation, values: [value] };
+  return evidenceStep(stage, FAILED, explanation, [value]);
 }
 
 /** The ids of the signalling. */
@@ -132,23 +133,18 @@ export function explainCorrelation(call: ExplainedCall): EvidenceStep | undefine
   const { matchedBy } = result;
   const joined = CORRELATIONS.find(({ kind }) => kind === matchedBy);
   if (joined !== undefined) {
-    return {
-      stage,
-      outcome: PASSED,
-      explanation: `The records of both sides have the same ${joined.title}.`,
-      values,
-    };
+    return evidenceStep(stage, PASSED, `The records of both sides have the same ${joined.title}.`, values);
   }
   if (matchedBy === MatchedBy.ECHOED) {
     const explanation =
       "The carrier sent back the platform's record id. Only this id joins the records. It proves nothing about the carrier's own record.";
-    return { stage, outcome: PASSED, explanation, values };
+    return evidenceStep(stage, PASSED, explanation, values);
   }
   const differs = values.some(({ outcome }) => outcome === FAILED);
   const explanation = differs
     ? "Both records have ids, but none in common. Tandem paired them by numbers and time."
     : "The records have no ids that can be compared. Tandem paired them by numbers and time.";
-  return { stage, outcome: differs ? FAILED : NOT_COMPARABLE, explanation, values };
+  return evidenceStep(stage, differs ? FAILED : NOT_COMPARABLE, explanation, values);
 }
 
 function explainUnjoined(call: ExplainedCall): EvidenceStep {
@@ -158,7 +154,7 @@ function explainUnjoined(call: ExplainedCall): EvidenceStep {
   const kinds = CORRELATIONS.filter(({ kind }) => idsOf(ids, kind).length > 0);
   if (kinds.length === 0) {
     const explanation = "The record has no signalling id (Call-ID, ICID or Session-ID) to search by.";
-    return { stage, outcome: NOT_COMPARABLE, explanation, values: [] };
+    return evidenceStep(stage, NOT_COMPARABLE, explanation);
   }
   const holders = othersOf(call, platform === undefined ? CARRIER_SIDE : PLATFORM_SIDE).flatMap((other) => {
     const joint = kinds.find(({ kind }) => shareId(other.platform.facts.ids, other.carrier.facts.ids, kind));
@@ -168,7 +164,7 @@ function explainUnjoined(call: ExplainedCall): EvidenceStep {
   const none = `No unpaired ${platform === undefined ? "platform" : "carrier"} record has the same ${kinds.map(({ title }) => title).join(" or ")}.`;
   const isPart = result.status === DiscrepancyStatus.PART_OF_CALL && holder?.mate !== undefined;
   const explanation = holder === undefined ? none : tellHolder(holder, isPart);
-  return { stage, outcome: isPart ? PASSED : FAILED, explanation, values: [] };
+  return evidenceStep(stage, isPart ? PASSED : FAILED, explanation);
 }
 
 interface Holder extends Pick<Other, "facts" | "mate"> {
@@ -197,16 +193,16 @@ export function explainNumbers({ platform, carrier }: ExplainedCall): EvidenceSt
   if (areContradicting(platform.numbers, carrier.numbers)) {
     const explanation =
       "The records name different numbers. Tandem still takes them as one call, because the Call-ID and both tags are equal. Either a number was changed on the way, or one side wrote a wrong number.";
-    return { stage, outcome: FAILED, explanation, values };
+    return evidenceStep(stage, FAILED, explanation, values);
   }
   if (!areSameParties(platform.numbers, carrier.numbers)) {
     const explanation = "The numbers cannot be compared, but they do not contradict each other.";
-    return { stage, outcome: NOT_COMPARABLE, explanation, values };
+    return evidenceStep(stage, NOT_COMPARABLE, explanation, values);
   }
   const explanation = isHidden
     ? "Both sides name the same called number. One of them does not show who called."
     : "Both sides name the same two parties, after Tandem put their numbers into one format.";
-  return { stage, outcome: PASSED, explanation, values };
+  return evidenceStep(stage, PASSED, explanation, values);
 }
 
 /** Like times with like. */
@@ -215,7 +211,7 @@ export function explainTime({ platform, carrier, result }: ExplainedCall): Evide
   const deltaMs = startDelta(platform, carrier);
   const stage = EvidenceStage.TIME_WINDOW;
   if (deltaMs === undefined) {
-    return { stage, outcome: NOT_COMPARABLE, explanation: "One of the records has no times.", values: [] };
+    return evidenceStep(stage, NOT_COMPARABLE, "One of the records has no times.");
   }
   const { title, name, platformMs } = comparedTimes(platform, carrier);
   const windowMs = windowOf(carrier);
@@ -227,12 +223,12 @@ export function explainTime({ platform, carrier, result }: ExplainedCall): Evide
   const corrected = offsetMs === 0 ? "" : `After the clock correction of ${tellLength(offsetMs)}, `;
   const less = offsetMs === 0 ? "" : " (corrected)";
   const times = [tellTime(platformMs), `${tellTime(platformMs + deltaMs)}${less}`, `${windowMs} ms`];
-  return {
+  return evidenceStep(
     stage,
     outcome,
-    explanation: `${corrected}${corrected === "" ? "The" : "the"} ${title} are ${apart}, ${isInside ? "within" : "outside"} ${tellWindow(windowMs)}.${rest}`,
-    values: [evidenceValue(name, outcome, times)],
-  };
+    `${corrected}${corrected === "" ? "The" : "the"} ${title} are ${apart}, ${isInside ? "within" : "outside"} ${tellWindow(windowMs)}.${rest}`,
+    [evidenceValue(name, outcome, times)],
+  );
 }
 
 function tellWhole(call: ExplainedCall): string {

@@ -8,6 +8,7 @@ import {
   type EvidenceStep,
   type EvidenceValue,
   type ExplainedCall,
+  evidenceStep,
   evidenceValue,
   tellLength,
   tellList,
@@ -34,12 +35,9 @@ export function explainSplit({ platform, carrier }: ExplainedCall): EvidenceStep
   const outcome = carrier.lacksParts ? FAILED : PASSED;
   const lengths = (records: readonly Measured[]) => records.map(tellPart).join(" + ");
   const mine = isPlatforms ? lengths(platform.records) : tellNumber(platform?.connectedMs);
-  return {
-    stage: EvidenceStage.SPLIT,
-    outcome,
-    explanation: told.join(" "),
-    values: [evidenceValue("connected_duration_ms", outcome, [mine, lengths(carrier.records)])],
-  };
+  return evidenceStep(EvidenceStage.SPLIT, outcome, told.join(" "), [
+    evidenceValue("connected_duration_ms", outcome, [mine, lengths(carrier.records)]),
+  ]);
 }
 
 /** Whether a record that is left over is a copy. */
@@ -50,15 +48,14 @@ export function explainDuplicate(call: ExplainedCall): EvidenceStep | undefined 
   const { duplicateOf } = result;
   const outcome = duplicateOf === undefined ? FAILED : PASSED;
   const side = platform === undefined ? "carrier" : "platform";
-  return {
-    stage: EvidenceStage.DUPLICATE,
+  return evidenceStep(
+    EvidenceStage.DUPLICATE,
     outcome,
-    explanation:
-      duplicateOf === undefined
-        ? `This record is not a copy. No other ${side} record has the same dialog, or the same parties, start and length.`
-        : `This record is a copy of ${tellRecord(duplicateOf)}: ${tellLikeness(call, duplicateOf)}.`,
-    values: copyValues(call, outcome),
-  };
+    duplicateOf === undefined
+      ? `This record is not a copy. No other ${side} record has the same dialog, or the same parties, start and length.`
+      : `This record is a copy of ${tellRecord(duplicateOf)}: ${tellLikeness(call)}.`,
+    copyValues(call, outcome),
+  );
 }
 
 /** Of these it is not asked whether they are copies. */
@@ -71,29 +68,28 @@ const UNDOUBLED: ReadonlySet<number> = new Set([
 
 /** The rule by which records without a dialog are copies, where it is what was asked. */
 function copyValues(call: ExplainedCall, outcome: EvidenceOutcome): EvidenceValue[] {
-  const { platform, carrier, result } = call;
-  const copy: CallUnit | undefined = platform ?? carrier;
-  const first = result.duplicateOf && originalOf(call, result.duplicateOf);
-  if (copy === undefined || first === undefined)
-    return [evidenceValue("copy_window_ms", outcome, [undefined, undefined, String(COPY_WINDOW_MS)])];
-  if (isSameDialog(copy.facts.ids, first.facts.ids)) return [];
-  const apart = startDelta(copy, first);
+  const { copy, first } = copyOf(call);
+  const isTold = copy !== undefined && first !== undefined;
+  if (isTold && isSameDialog(copy.facts.ids, first.facts.ids)) return [];
+  const apart = isTold ? startDelta(copy, first) : undefined;
   const told = apart === undefined ? undefined : `${Math.abs(apart)} apart`;
-  const sides = platform === undefined ? [undefined, told] : [told, undefined];
+  const sides = call.platform === undefined ? [undefined, told] : [told, undefined];
   return [evidenceValue("copy_window_ms", outcome, [...sides, String(COPY_WINDOW_MS)])];
 }
 
-function originalOf({ platform, pairing }: ExplainedCall, original: RecordRef): CallUnit | undefined {
+/** A record and the one of which it is a copy, if it is one. */
+function copyOf({ platform, carrier, pairing, result }: ExplainedCall) {
+  const { duplicateOf } = result;
   const units: readonly CallUnit[] = platform === undefined ? pairing.carrier : pairing.platform;
-  return units.find(({ records }) =>
-    records.some(({ recordId, recordDate }) => recordId === original.recordId && recordDate === original.recordDate),
-  );
+  const isOriginal = ({ recordId, recordDate }: RecordRef) =>
+    recordId === duplicateOf?.recordId && recordDate === duplicateOf.recordDate;
+  const copy: CallUnit | undefined = platform ?? carrier;
+  return { copy, first: units.find(({ records }) => records.some(isOriginal)) };
 }
 
 /** What a copy and its original have in common. */
-function tellLikeness(call: ExplainedCall, original: RecordRef): string {
-  const copy: CallUnit | undefined = call.platform ?? call.carrier;
-  const first = originalOf(call, original);
+function tellLikeness(call: ExplainedCall): string {
+  const { copy, first } = copyOf(call);
   const rule = `the same dialog, or the same parties with start and length at most ${tellLength(COPY_WINDOW_MS)} apart`;
   if (copy === undefined || first === undefined) return rule;
   if (isSameDialog(copy.facts.ids, first.facts.ids)) return "both records have the same SIP dialog";

@@ -13,6 +13,7 @@ import type { CallResult } from "../result.ts";
 import {
   type EvidenceStep,
   type ExplainedCall,
+  evidenceStep,
   evidenceValue,
   type RefusedCandidate,
   tellLength,
@@ -38,9 +39,12 @@ const KINDS = [MatchedBy.INTERCONNECT_DIALOG, MatchedBy.ICID, MatchedBy.SESSION_
 export function findRefused(call: ExplainedCall, side: RecordKind["side"]): RefusedCandidate[] {
   return othersOf(call, side)
     .flatMap((other) => consider(other, call))
-    .sort((a, b) => a.distanceMs - b.distanceMs || (a.refused.record.recordId < b.refused.record.recordId ? -1 : 1))
-    .slice(0, MAX_REFUSED)
-    .map(({ refused }) => refused);
+    .sort((a, b) => distanceOf(a) - distanceOf(b) || (a.record.recordId < b.record.recordId ? -1 : 1))
+    .slice(0, MAX_REFUSED);
+}
+
+function distanceOf({ startDeltaMs = CORRELATED_WINDOW_MS }: RefusedCandidate): number {
+  return Math.abs(startDeltaMs);
 }
 
 /** A record of the other side beside the call's own. */
@@ -77,27 +81,14 @@ export function othersOf({ pairing, platform, carrier }: ExplainedCall, side: Re
 /** Why an id in common does not make the other record one of the call. Undefined: it could be. */
 export function tellRefusal({ platform, carrier }: Other, kind: CorrelationKind): string | undefined {
   const refusal = refusalOf(platform, carrier, kind);
-  return refusal && REFUSALS[refusal];
+  return refusal && REFUSALS[refusal][1];
 }
 
-interface Considered {
-  readonly distanceMs: number;
-  readonly refused: RefusedCandidate;
-}
-
-function consider(other: Other, call: ExplainedCall): Considered[] {
-  const { side, facts, mate } = other;
-  const deltaMs = startDelta(other.platform, other.carrier);
-  const reason = reasonOf(other, deltaMs, call);
-  if (reason === undefined) return [];
-  const refused = {
-    side,
-    record: refOf(facts),
-    ...reason,
-    ...(deltaMs === undefined ? {} : { startDeltaMs: deltaMs }),
-    ...(mate === undefined ? {} : { pairedWith: mate }),
-  };
-  return [{ distanceMs: Math.abs(deltaMs ?? CORRELATED_WINDOW_MS), refused }];
+function consider(other: Other, call: ExplainedCall): RefusedCandidate[] {
+  const { side, facts, mate: pairedWith } = other;
+  const startDeltaMs = startDelta(other.platform, other.carrier);
+  const reason = reasonOf(other, startDeltaMs, call);
+  return reason === undefined ? [] : [{ side, record: refOf(facts), ...reason, startDeltaMs, pairedWith }];
 }
 
 type Reason = Pick<RefusedCandidate, "refusedAt" | "explanation">;
@@ -106,11 +97,10 @@ function reasonOf(other: Other, deltaMs: number | undefined, call: ExplainedCall
   const { platform, carrier, name } = other;
   const shared = KINDS.find((kind) => shareId(platform.facts.ids, carrier.facts.ids, kind));
   const refusal = shared && refusalOf(platform, carrier, shared);
-  if (refusal !== undefined)
-    return {
-      refusedAt: STAGES[refusal],
-      explanation: `It has an id in common with ${name}, but ${REFUSALS[refusal]}.`,
-    };
+  if (refusal !== undefined) {
+    const [refusedAt, why] = REFUSALS[refusal];
+    return { refusedAt, explanation: `It has an id in common with ${name}, but ${why}.` };
+  }
   const taken = { refusedAt: EvidenceStage.ASSIGNMENT, explanation: tellTaken(other, call.result) };
   if (shared !== undefined) return taken;
   if (deltaMs === undefined || Math.abs(deltaMs) > NEARBY_MS) return undefined;
@@ -152,18 +142,11 @@ function otherCallReason(
   return { refusedAt: isAnswer ? EvidenceStage.ANSWER_STATE : EvidenceStage.DURATION, explanation };
 }
 
-const STAGES: Readonly<Record<Refusal, EvidenceStage>> = {
-  TAGS: EvidenceStage.CORRELATION,
-  DIRECTION: EvidenceStage.NUMBERS,
-  NUMBERS: EvidenceStage.NUMBERS,
-  TIME: EvidenceStage.TIME_WINDOW,
-};
-
-const REFUSALS: Readonly<Record<Refusal, string>> = {
-  TAGS: "has other tags or another far end, so it is another dialog",
-  DIRECTION: "goes in the other direction",
-  NUMBERS: "names other numbers",
-  TIME: `is more than ${tellLength(CORRELATED_WINDOW_MS)} away`,
+const REFUSALS: Readonly<Record<Refusal, readonly [at: EvidenceStage, why: string]>> = {
+  TAGS: [EvidenceStage.CORRELATION, "has other tags or another far end, so it is another dialog"],
+  DIRECTION: [EvidenceStage.NUMBERS, "goes in the other direction"],
+  NUMBERS: [EvidenceStage.NUMBERS, "names other numbers"],
+  TIME: [EvidenceStage.TIME_WINDOW, `is more than ${tellLength(CORRELATED_WINDOW_MS)} away`],
 };
 
 function tellTaken({ mate, name }: Other, { status, duplicateOf, candidateCount }: CallResult): string {
@@ -182,7 +165,7 @@ export function explainAssignment(call: ExplainedCall): EvidenceStep | undefined
   const stage = EvidenceStage.ASSIGNMENT;
   if (result.candidateCount !== undefined) return explainCrowd(result.candidateCount);
   if (result.status === DiscrepancyStatus.PART_OF_CALL)
-    return { stage, outcome: PASSED, explanation: tellLaterPart(result.duplicateOf), values: [] };
+    return evidenceStep(stage, PASSED, tellLaterPart(result.duplicateOf));
   if (platform === undefined || carrier === undefined) {
     const [side, other] =
       platform === undefined ? ([CARRIER_SIDE, "platform"] as const) : ([PLATFORM_SIDE, "carrier"] as const);
@@ -192,16 +175,16 @@ export function explainAssignment(call: ExplainedCall): EvidenceStep | undefined
       taken?.pairedWith === undefined
         ? none
         : `Record ${tellName(taken.record)} could have been its pair, but is already paired with ${tellName(taken.pairedWith)}. ${none}`;
-    return { stage, outcome: FAILED, explanation, values: [] };
+    return evidenceStep(stage, FAILED, explanation);
   }
   const rivals = [...rivalsOf(call, PLATFORM_SIDE), ...rivalsOf(call, CARRIER_SIDE)];
-  return { stage, outcome: PASSED, explanation: tellChoice(call, rivals, [platform, carrier]), values: [] };
+  return evidenceStep(stage, PASSED, tellChoice(call, rivals, [platform, carrier]));
 }
 
 function explainCrowd(count: number): EvidenceStep {
   const values = [evidenceValue("candidate_count", FAILED, [undefined, `at least ${count}`, String(MAX_COMPONENT)])];
   const explanation = `More than ${MAX_COMPONENT} records of the two sides, with the same parties, could pair with each other. Ids, times and lengths do not tell them apart. Tandem does not guess, so this record stays unpaired.`;
-  return { stage: EvidenceStage.ASSIGNMENT, outcome: FAILED, explanation, values };
+  return evidenceStep(EvidenceStage.ASSIGNMENT, FAILED, explanation, values);
 }
 
 function rivalsOf(call: ExplainedCall, side: RecordKind["side"]): RefusedCandidate[] {

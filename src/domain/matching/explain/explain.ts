@@ -49,18 +49,19 @@ export function explainCall(
   target: ExplainTarget,
   { live, voided }: MatchedInput = matchToExplain(input),
 ): CallEvidence | undefined {
-  const call =
-    findCall(input, live.pairing, live.results, target) ?? findCall(input, voided.pairing, voided.results, target);
+  const call = findCall(input, live, target) ?? findCall(input, voided, target);
   if (call === undefined) return undefined;
   const steps = STEPS.flatMap((explain) => explain(call) ?? []);
   return { result: call.result, steps, refused: findRefused(call, target.side) };
 }
 
-/** What `matchCalls` makes of an input, and how it came to that. */
-export interface MatchedInput {
-  readonly live: { readonly pairing: Pairing; readonly results: readonly CallResult[] };
-  readonly voided: { readonly pairing: Pairing; readonly results: readonly CallResult[] };
+interface Matched {
+  readonly pairing: Pairing;
+  readonly results: readonly CallResult[];
 }
+
+/** What `matchCalls` makes of an input, and how it came to that. */
+export type MatchedInput = Readonly<Record<"live" | "voided", Matched>>;
 
 /** Matches as `matchCalls` does, for calls to be explained without matching a second time. */
 export function matchToExplain(input: MatchingInput): MatchedInput {
@@ -89,8 +90,7 @@ const STEPS: readonly ((call: ExplainedCall) => EvidenceStep | undefined)[] = [
 
 function findCall(
   input: MatchingInput,
-  pairing: Pairing,
-  results: readonly CallResult[],
+  { pairing, results }: Matched,
   target: ExplainTarget,
 ): ExplainedCall | undefined {
   const isTarget = (record: CommonFacts) =>
@@ -100,9 +100,7 @@ function findCall(
   );
   if (result === undefined) return undefined;
   const index = pairing.platform.findIndex(({ facts }) => facts === result.platform);
-  const platform = platformOf(pairing, index);
-  const carrier = findCarrier(pairing, index, result);
-  return { input, pairing, result, ...(platform && { platform }), ...(carrier && { carrier }) };
+  return { input, pairing, result, platform: platformOf(pairing, index), carrier: findCarrier(pairing, index, result) };
 }
 
 function findCarrier(pairing: Pairing, platform: number, { carrier: [first] }: CallResult): CarrierUnit | undefined {
