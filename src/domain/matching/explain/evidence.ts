@@ -42,13 +42,19 @@ export interface RefusedCandidate {
   readonly pairedWith: RecordRef | undefined;
 }
 
-/** What the steps are told of. */
-export interface ExplainedCall {
+/** A call to explain. */
+export interface FoundCall {
   readonly input: MatchingInput;
   readonly pairing: Pairing;
   readonly result: CallResult;
   readonly platform: PlatformUnit | undefined;
   readonly carrier: CarrierUnit | undefined;
+}
+
+/** What the steps are told of. */
+export interface ExplainedCall extends FoundCall {
+  /** Of either side, at most 20 each, the nearest in time first. */
+  readonly refused: readonly RefusedCandidate[];
 }
 
 /** Any step but the search for a cause: only that has findings. */

@@ -15,6 +15,7 @@ import {
   type ExplainedCall,
   evidenceStep,
   evidenceValue,
+  type FoundCall,
   type RefusedCandidate,
   tellLength,
   tellList,
@@ -36,7 +37,7 @@ const KINDS = [MatchedBy.INTERCONNECT_DIALOG, MatchedBy.ICID, MatchedBy.SESSION_
  * The other side's records that were considered for the call and not taken, the nearest in time
  * first.
  */
-export function findRefused(call: ExplainedCall, side: RecordKind["side"]): RefusedCandidate[] {
+export function findRefused(call: FoundCall, side: RecordKind["side"]): RefusedCandidate[] {
   return othersOf(call, side)
     .flatMap((other) => consider(other, call))
     .sort((a, b) => distanceOf(a) - distanceOf(b) || (a.record.recordId < b.record.recordId ? -1 : 1))
@@ -60,7 +61,7 @@ export interface Other {
 }
 
 /** Every record of the other side that is not the call's, for a call with a record of this side. */
-export function othersOf({ pairing, platform, carrier }: ExplainedCall, side: RecordKind["side"]): Other[] {
+export function othersOf({ pairing, platform, carrier }: FoundCall, side: RecordKind["side"]): Other[] {
   if (side === PLATFORM_SIDE && platform !== undefined) {
     const name = platform.facts.recordId;
     return pairing.carrier.flatMap((unit, index) => {
@@ -84,7 +85,7 @@ export function tellRefusal({ platform, carrier }: Other, kind: CorrelationKind)
   return refusal && REFUSALS[refusal][1];
 }
 
-function consider(other: Other, call: ExplainedCall): RefusedCandidate[] {
+function consider(other: Other, call: FoundCall): RefusedCandidate[] {
   const { side, facts, mate: pairedWith } = other;
   const startDeltaMs = startDelta(other.platform, other.carrier);
   const reason = reasonOf(other, startDeltaMs, call);
@@ -93,7 +94,7 @@ function consider(other: Other, call: ExplainedCall): RefusedCandidate[] {
 
 type Reason = Pick<RefusedCandidate, "refusedAt" | "explanation">;
 
-function reasonOf(other: Other, deltaMs: number | undefined, call: ExplainedCall): Reason | undefined {
+function reasonOf(other: Other, deltaMs: number | undefined, call: FoundCall): Reason | undefined {
   const { platform, carrier, name } = other;
   const shared = KINDS.find((kind) => shareId(platform.facts.ids, carrier.facts.ids, kind));
   const refusal = shared && refusalOf(platform, carrier, shared);
@@ -166,18 +167,17 @@ export function explainAssignment(call: ExplainedCall): EvidenceStep | undefined
   if (result.candidateCount !== undefined) return explainCrowd(result.candidateCount);
   if (result.status === DiscrepancyStatus.PART_OF_CALL)
     return evidenceStep(stage, PASSED, tellLaterPart(result.duplicateOf));
+  const rivals = call.refused.filter(({ refusedAt }) => refusedAt === EvidenceStage.ASSIGNMENT);
   if (platform === undefined || carrier === undefined) {
-    const [side, other] =
-      platform === undefined ? ([CARRIER_SIDE, "platform"] as const) : ([PLATFORM_SIDE, "carrier"] as const);
+    const other = platform === undefined ? "platform" : "carrier";
     const none = `No unpaired ${other} record has these numbers and a time within ${tellLength(WINDOW_MS)}.`;
-    const taken = rivalsOf(call, side).find(({ pairedWith }) => pairedWith !== undefined);
+    const taken = rivals.find(({ pairedWith }) => pairedWith !== undefined);
     const explanation =
       taken?.pairedWith === undefined
         ? none
         : `Record ${tellName(taken.record)} could have been its pair, but is already paired with ${tellName(taken.pairedWith)}. ${none}`;
     return evidenceStep(stage, FAILED, explanation);
   }
-  const rivals = [...rivalsOf(call, PLATFORM_SIDE), ...rivalsOf(call, CARRIER_SIDE)];
   return evidenceStep(stage, PASSED, tellChoice(call, rivals, [platform, carrier]));
 }
 
@@ -185,10 +185,6 @@ function explainCrowd(count: number): EvidenceStep {
   const values = [evidenceValue("candidate_count", FAILED, [undefined, `at least ${count}`, String(MAX_COMPONENT)])];
   const explanation = `More than ${MAX_COMPONENT} records of the two sides, with the same parties, could pair with each other. Ids, times and lengths do not tell them apart. Tandem does not guess, so this record stays unpaired.`;
   return evidenceStep(EvidenceStage.ASSIGNMENT, FAILED, explanation, values);
-}
-
-function rivalsOf(call: ExplainedCall, side: RecordKind["side"]): RefusedCandidate[] {
-  return findRefused(call, side).filter(({ refusedAt }) => refusedAt === EvidenceStage.ASSIGNMENT);
 }
 
 function tellChoice(

@@ -1,4 +1,4 @@
-import { PLATFORM_SIDE, type RecordKind } from "../../record-kind.ts";
+import { CARRIER_SIDE, PLATFORM_SIDE, type RecordKind } from "../../record-kind.ts";
 import { carrierOf, judgePairing, judgeVoided } from "../call-results.ts";
 import type { CarrierUnit } from "../call-unit.ts";
 import type { CommonFacts, MatchingInput, RecordRef } from "../facts.ts";
@@ -6,7 +6,7 @@ import { pairCalls } from "../match-calls.ts";
 import type { Pairing } from "../pairing/pairing.ts";
 import { platformOf } from "../pairing/platform-parts.ts";
 import type { CallResult } from "../result.ts";
-import type { EvidenceStep, ExplainedCall, RefusedCandidate } from "./evidence.ts";
+import type { EvidenceStep, ExplainedCall, FoundCall, RefusedCandidate } from "./evidence.ts";
 import { explainAnswer, explainCause, explainDuration, explainGrace } from "./explain-judgement.ts";
 import {
   explainClock,
@@ -49,10 +49,11 @@ export function explainCall(
   target: ExplainTarget,
   { live, voided }: MatchedInput = matchToExplain(input),
 ): CallEvidence | undefined {
-  const call = findCall(input, live, target) ?? findCall(input, voided, target);
-  if (call === undefined) return undefined;
+  const found = findCall(input, live, target) ?? findCall(input, voided, target);
+  if (found === undefined) return undefined;
+  const call = { ...found, refused: [...findRefused(found, PLATFORM_SIDE), ...findRefused(found, CARRIER_SIDE)] };
   const steps = STEPS.flatMap((explain) => explain(call) ?? []);
-  return { result: call.result, steps, refused: findRefused(call, target.side) };
+  return { result: call.result, steps, refused: call.refused.filter(({ side }) => side !== target.side) };
 }
 
 interface Matched {
@@ -88,11 +89,7 @@ const STEPS: readonly ((call: ExplainedCall) => EvidenceStep | undefined)[] = [
   explainCause,
 ];
 
-function findCall(
-  input: MatchingInput,
-  { pairing, results }: Matched,
-  target: ExplainTarget,
-): ExplainedCall | undefined {
+function findCall(input: MatchingInput, { pairing, results }: Matched, target: ExplainTarget): FoundCall | undefined {
   const isTarget = (record: CommonFacts) =>
     record.recordId === target.recordId && record.recordDate === target.recordDate;
   const result = results.find(({ platform, carrier }) =>
