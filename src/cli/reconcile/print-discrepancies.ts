@@ -36,22 +36,15 @@ export function printDiscrepancies(discrepancies: readonly Discrepancy[], withCa
 
 /** A discrepancy as one line of a feed, which cannot wait for the widest cell. */
 export function formatDiscrepancyLine(discrepancy: Discrepancy): string {
-  const [
-    start = "",
-    way = "",
-    calling = "",
-    called = "",
-    platform = "",
-    carrier = "",
-    delta = "",
-    status = "",
-    causes = "",
-    id = "",
-  ] = cellsOf(discrepancy);
-  const parties = `${way.padEnd(3)}  ${calling.padEnd(15)}  ${called.padEnd(15)}`;
-  const lengths = `${platform.padStart(9)}  ${carrier.padStart(9)}  ${delta.padStart(9)}`;
-  return `${start}  ${parties}  ${lengths}  ${status.padEnd(21)}  ${causes.padEnd(12)}  ${id} #${discrepancy.revision}`;
+  const padded = cellsOf(discrepancy).map((cell, index) => {
+    const width = LINE_WIDTHS[index] ?? 0;
+    return COLUMNS[index]?.align === "right" ? cell.padStart(width) : cell.padEnd(width);
+  });
+  return `${padded.join("  ")} #${discrepancy.revision}`;
 }
+
+/** What most cells of a column fit in. */
+const LINE_WIDTHS: readonly number[] = [0, 3, 15, 15, 9, 9, 9, 21, 12, 0];
 
 /** A status and what it waits for, or that it is resolved: in a word, or as told. */
 export function formatStatus({ status, pendingReason, resolvedTime }: Discrepancy, resolved = "resolved"): string {
@@ -100,7 +93,7 @@ const EXPLAINING_NOTHING: ReadonlySet<DiscrepancyCause> = new Set([
 ]);
 
 /** A difference with its sign. */
-export function formatDelta(ms: bigint | undefined): string {
+function formatDelta(ms: bigint | undefined): string {
   if (ms === undefined) return "";
   return ms < 0n ? `-${formatDuration(-ms)}` : `+${formatDuration(ms)}`;
 }
