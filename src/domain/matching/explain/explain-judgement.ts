@@ -219,8 +219,7 @@ function tellUnknown(call: ExplainedCall): string {
   const { status, basis } = call.result;
   if (status === DiscrepancyStatus.ANSWER_STATE_MISMATCH)
     return `No known cause explains why only one side says that the call was answered.${tellLostAnswer(call)}`;
-  if (isUnmeasured(call))
-    return `There is no difference to explain, because ${tellUnmeasured(call)} how long the call was.`;
+  if (isUnmeasured(call)) return `The difference is not known, because ${tellUnmeasured(call)} how long the call was.`;
   const looked =
     basis === ComparisonBasis.BILLED_DURATION
       ? "Tandem looked for another billing rule, ringing, a switch's timer and a missing part."
@@ -242,7 +241,7 @@ function tellLostAnswer({ platform, carrier }: ExplainedCall): string {
     .filter(({ answered, ended }) => isNear(ended?.answered === false ? ended.endMs : undefined, answered?.answerMs))
     .map(
       ({ titles: [ended, answered] }) =>
-        ` By the ${ended}'s record the call ended at the moment at which it was answered by the ${answered}'s.`,
+        ` By the ${ended}'s record the call ended at the moment at which the ${answered}'s record says that it was answered.`,
     )
     .join("");
 }

@@ -218,17 +218,15 @@ export function explainTime({ platform, carrier, result }: ExplainedCall): Evide
   const isInside = Math.abs(deltaMs) <= windowMs;
   const outcome = isInside ? PASSED : FAILED;
   const rest = isInside || result.matchedBy === MatchedBy.NUMBERS_AND_TIME ? "" : " The ids join the records even so.";
-  const apart = deltaMs === 0 ? "equal" : `${tellLength(deltaMs)} apart`;
+  const place = `${isInside ? "within" : "outside"} ${tellWindow(windowMs)}`;
+  const apart = deltaMs === 0 ? "equal" : `${tellLength(deltaMs)} apart, ${place}`;
   const offsetMs = carrier.offset?.offsetMs ?? 0;
   const corrected = offsetMs === 0 ? "" : `After the clock correction of ${tellLength(offsetMs)}, `;
   const less = offsetMs === 0 ? "" : " (corrected)";
   const times = [tellTime(platformMs), `${tellTime(platformMs + deltaMs)}${less}`, `${windowMs} ms`];
-  return evidenceStep(
-    stage,
-    outcome,
-    `${corrected}${corrected === "" ? "The" : "the"} ${title} are ${apart}, ${isInside ? "within" : "outside"} ${tellWindow(windowMs)}.${rest}`,
-    [evidenceValue(name, outcome, times)],
-  );
+  return evidenceStep(stage, outcome, `${corrected}${corrected === "" ? "The" : "the"} ${title} are ${apart}.${rest}`, [
+    evidenceValue(name, outcome, times),
+  ]);
 }
 
 function tellWhole(call: ExplainedCall): string {

@@ -346,7 +346,7 @@ test("a length that is not known leaves nothing to explain, and it is told whose
     expect(evidence.steps.at(-1)).toMatchObject({
       stage: EvidenceStage.CAUSE,
       outcome: EvidenceOutcome.NOT_COMPARABLE,
-      explanation: `There is no difference to explain, because ${told} how long the call was.`,
+      explanation: `The difference is not known, because ${told} how long the call was.`,
     });
   }
 });
@@ -359,7 +359,7 @@ test("an answer that one side lost is told where its call ends at the other's an
     ];
   };
   expect(cause(TEN + 10_080)).toMatch(
-    / By the carrier's record the call ended at the moment at which it was answered by the platform's\.$/,
+    / By the carrier's record the call ended at the moment at which the platform's record says that it was answered\.$/,
   );
   expect(cause(TEN + 5_000)).toMatch(/answered\.$/);
 });
