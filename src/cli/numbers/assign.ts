@@ -1,19 +1,10 @@
-import { randomUUID } from "node:crypto";
-import { create } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
-import {
-  AssignNumbersResponseSchema,
-  NumberService,
-  PortNumbersResponseSchema,
-  UnassignNumbersResponseSchema,
-} from "../../gen/tandem/platform/v1/platform_number_service_pb.js";
+import { NumberService } from "../../gen/tandem/platform/v1/platform_number_service_pb.js";
 import { AssigneeKind, AssigneeKindSchema } from "../../gen/tandem/type/v1/phone_number_pb.js";
-import { type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
-import { printMessage } from "../shared/output.ts";
+import { type ConnectionOptions, remoteCommand } from "../shared/connection.ts";
 import { enumOption, parseTime } from "../shared/values.ts";
-import { inBatches } from "./batches.ts";
-import { printOutcomes } from "./print-numbers.ts";
+import { changeNumbers } from "./batches.ts";
 
 interface AssignOptions extends ConnectionOptions {
   readonly carrier: string;
@@ -42,14 +33,11 @@ export function assignCommand(): Command {
       "\nExample:\n  tandem numbers assign +4510000001 --carrier nordlys-tele --customer cedar-bank --since 2026-03-01",
     )
     .action(async (phoneNumbers: string[], options: AssignOptions) => {
-      using connection = await connect(options, "platform");
-      const outcomes = await inBatches(phoneNumbers, async (batch) => {
-        const items = batch.map((phoneNumber) => itemOf(phoneNumber, options));
-        const request = { requestId: randomUUID(), carrierId: options.carrier, items };
-        return (await connection.client(NumberService).assignNumbers(request)).outcomes;
-      });
-      if (options.json) printMessage(AssignNumbersResponseSchema, create(AssignNumbersResponseSchema, { outcomes }));
-      printOutcomes(outcomes, options.json ?? false);
+      const { assignNumbers } = NumberService.method;
+      await changeNumbers(options, "platform", assignNumbers, phoneNumbers, (batch) => ({
+        carrierId: options.carrier,
+        items: batch.map((phoneNumber) => itemOf(phoneNumber, options)),
+      }));
     });
 }
 
@@ -65,16 +53,14 @@ export function unassignCommand(): Command {
     .argument("<numbers...>", "in E.164 form: +4510000001")
     .requiredOption("--carrier <id>", "the carrier that holds them")
     .option("--at <time>", "when it ends, past or future (default: now)", parseTime)
-    .action(async (phoneNumbers: string[], options: EndOptions) => {
-      using connection = await connect(options, "platform");
-      const outcomes = await inBatches(phoneNumbers, async (batch) => {
-        const at = options.at === undefined ? {} : { effectiveTime: options.at };
-        const request = { requestId: randomUUID(), carrierId: options.carrier, phoneNumbers: [...batch], ...at };
-        return (await connection.client(NumberService).unassignNumbers(request)).outcomes;
-      });
-      if (options.json)
-        printMessage(UnassignNumbersResponseSchema, create(UnassignNumbersResponseSchema, { outcomes }));
-      printOutcomes(outcomes, options.json ?? false);
+    .action(async (numbers: string[], options: EndOptions) => {
+      const { unassignNumbers } = NumberService.method;
+      const at = options.at === undefined ? {} : { effectiveTime: options.at };
+      await changeNumbers(options, "platform", unassignNumbers, numbers, (phoneNumbers) => ({
+        carrierId: options.carrier,
+        phoneNumbers,
+        ...at,
+      }));
     });
 }
 
@@ -96,15 +82,15 @@ export function portCommand(): Command {
       "after",
       "\nExample:\n  tandem numbers port +4510000001 --carrier nordlys-tele --to sund-telefon --at 2026-04-01T04:00:00+02:00",
     )
-    .action(async (phoneNumbers: string[], options: PortOptions) => {
-      using connection = await connect(options, "platform");
-      const outcomes = await inBatches(phoneNumbers, async (batch) => {
-        const { carrier: carrierId, to: toCarrierId, at: effectiveTime } = options;
-        const request = { requestId: randomUUID(), carrierId, toCarrierId, phoneNumbers: [...batch], effectiveTime };
-        return (await connection.client(NumberService).portNumbers(request)).outcomes;
-      });
-      if (options.json) printMessage(PortNumbersResponseSchema, create(PortNumbersResponseSchema, { outcomes }));
-      printOutcomes(outcomes, options.json ?? false);
+    .action(async (numbers: string[], options: PortOptions) => {
+      const { carrier: carrierId, to: toCarrierId, at: effectiveTime } = options;
+      const { portNumbers } = NumberService.method;
+      await changeNumbers(options, "platform", portNumbers, numbers, (phoneNumbers) => ({
+        carrierId,
+        toCarrierId,
+        phoneNumbers,
+        effectiveTime,
+      }));
     });
 }
 

@@ -5,16 +5,13 @@ import {
   GetNumberResponseSchema,
   ListNumbersResponseSchema,
 } from "../../gen/tandem/carrier/v1/number_service_pb.js";
-import {
-  type ListNumberHistoryResponse,
-  ListNumberHistoryResponseSchema,
-  NumberService as PlatformNumberService,
-} from "../../gen/tandem/platform/v1/platform_number_service_pb.js";
+import { NumberService as PlatformNumberService } from "../../gen/tandem/platform/v1/platform_number_service_pb.js";
 import {
   type NumberFilterSchema,
   NumberStateSchema,
   type PhoneNumber,
 } from "../../gen/tandem/type/v1/phone_number_pb.js";
+import { callAndPrint, readList } from "../shared/calls.ts";
 import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
 import { printMessage } from "../shared/output.ts";
 import { enumListOption, parseWhole } from "../shared/values.ts";
@@ -63,7 +60,7 @@ export function listCommand(): Command {
     .addHelpText("after", "\nExample:\n  tandem numbers list --carrier nordlys-tele --state assigned --prefix +45")
     .action(async (options: NumberListOptions) => {
       using connection = await connect(options, "either");
-      const { numbers, isCut } = await listNumbers(connection, options);
+      const { items: numbers, isCut } = await listNumbers(connection, options);
       if (options.json) printMessage(ListNumbersResponseSchema, create(ListNumbersResponseSchema, { numbers }));
       else printNumbers(numbers);
       if (isCut) console.error(`There are more than ${options.limit}: see --limit`);
@@ -92,33 +89,25 @@ export function historyCommand(): Command {
   return remoteCommand("history")
     .description("Show who held a number when, and who had it assigned, with scheduled changes.")
     .argument("<number>", "in E.164 form: +4510000001")
-    .action(async (phoneNumber: string, options: ConnectionOptions) => {
-      using connection = await connect(options, "platform");
-      const response: ListNumberHistoryResponse = await connection
-        .client(PlatformNumberService)
-        .listNumberHistory({ phoneNumber, pageSize: 1_000 });
-      if (options.json) printMessage(ListNumberHistoryResponseSchema, response);
-      else printNumbers(response.periods.flatMap(({ number }) => (number === undefined ? [] : [number])));
-    });
+    .action((phoneNumber: string, options: ConnectionOptions) =>
+      callAndPrint(
+        options,
+        PlatformNumberService.method.listNumberHistory,
+        { phoneNumber, pageSize: 1_000 },
+        ({ periods }) => printNumbers(periods.flatMap(({ number }) => number ?? [])),
+      ),
+    );
 }
 
-async function listNumbers(
-  connection: Connection,
-  options: NumberListOptions,
-): Promise<{ numbers: PhoneNumber[]; isCut: boolean }> {
-  const numbers: PhoneNumber[] = [];
+function listNumbers(connection: Connection, options: NumberListOptions) {
   const filter = filterOf(options);
-  let pageToken = "";
-  do {
-    const request = { pageToken, pageSize: Math.min(1_000, options.limit - numbers.length), filter };
-    const page =
+  const ofCarrier = options.carrier === undefined ? {} : { carrierId: options.carrier };
+  return readList(
+    (page): Promise<{ numbers: PhoneNumber[]; nextPageToken: string }> =>
       connection.role === "platform"
-        ? await connection
-            .client(PlatformNumberService)
-            .listNumbers({ ...request, ...(options.carrier === undefined ? {} : { carrierId: options.carrier }) })
-        : await connection.client(CarrierNumberService).listNumbers(request);
-    numbers.push(...page.numbers);
-    pageToken = page.nextPageToken;
-  } while (pageToken !== "" && numbers.length < options.limit);
-  return { numbers, isCut: pageToken !== "" };
+        ? connection.client(PlatformNumberService).listNumbers({ ...page, filter, ...ofCarrier })
+        : connection.client(CarrierNumberService).listNumbers({ ...page, filter }),
+    ({ numbers }) => numbers,
+    options.limit,
+  );
 }

@@ -1,12 +1,6 @@
-import { randomUUID } from "node:crypto";
-import { create } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
-import {
-  NumberService,
-  ProvisionNumbersResponseSchema,
-  ReleaseNumbersResponseSchema,
-} from "../../gen/tandem/carrier/v1/number_service_pb.js";
+import { NumberService } from "../../gen/tandem/carrier/v1/number_service_pb.js";
 import {
   AssigneeKind,
   AssigneeKindSchema,
@@ -15,11 +9,9 @@ import {
   NumberType,
   NumberTypeSchema,
 } from "../../gen/tandem/type/v1/phone_number_pb.js";
-import { asCarrier, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
-import { printMessage } from "../shared/output.ts";
+import { asCarrier, type ConnectionOptions, remoteCommand } from "../shared/connection.ts";
 import { enumListOption, enumOption, parseTime } from "../shared/values.ts";
-import { inBatches } from "./batches.ts";
-import { printOutcomes } from "./print-numbers.ts";
+import { changeNumbers } from "./batches.ts";
 
 interface ProvisionOptions extends ConnectionOptions {
   readonly country?: string;
@@ -63,14 +55,10 @@ export function provisionCommand(): Command {
       "\nExample:\n  tandem numbers provision +4510000001 +4510000002 --carrier nordlys-tele --country DK --since 30d",
     )
     .action(async (phoneNumbers: string[], options: ProvisionOptions) => {
-      using connection = await connect(options, "carrier");
-      const outcomes = await inBatches(phoneNumbers, async (batch) => {
-        const items = batch.map((phoneNumber) => itemOf(phoneNumber, options));
-        return (await connection.client(NumberService).provisionNumbers({ requestId: randomUUID(), items })).outcomes;
-      });
-      if (options.json)
-        printMessage(ProvisionNumbersResponseSchema, create(ProvisionNumbersResponseSchema, { outcomes }));
-      printOutcomes(outcomes, options.json ?? false);
+      const { provisionNumbers } = NumberService.method;
+      await changeNumbers(options, "carrier", provisionNumbers, phoneNumbers, (batch) => ({
+        items: batch.map((phoneNumber) => itemOf(phoneNumber, options)),
+      }));
     });
 }
 
@@ -80,15 +68,11 @@ export function releaseCommand(): Command {
     .description("Take numbers back from the platform. They are free afterwards.")
     .argument("<numbers...>", "in E.164 form: +4510000001")
     .addOption(asCarrier())
-    .action(async (phoneNumbers: string[], options: ConnectionOptions) => {
-      using connection = await connect(options, "carrier");
-      const outcomes = await inBatches(phoneNumbers, async (batch) => {
-        const request = { requestId: randomUUID(), phoneNumbers: [...batch] };
-        return (await connection.client(NumberService).releaseNumbers(request)).outcomes;
-      });
-      if (options.json) printMessage(ReleaseNumbersResponseSchema, create(ReleaseNumbersResponseSchema, { outcomes }));
-      printOutcomes(outcomes, options.json ?? false);
-    });
+    .action((numbers: string[], options: ConnectionOptions) =>
+      changeNumbers(options, "carrier", NumberService.method.releaseNumbers, numbers, (phoneNumbers) => ({
+        phoneNumbers,
+      })),
+    );
 }
 
 function itemOf(phoneNumber: string, options: ProvisionOptions) {

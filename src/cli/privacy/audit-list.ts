@@ -1,11 +1,12 @@
 import { create } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
-import { type AuditEvent, AuditOutcomeSchema } from "../../gen/tandem/platform/v1/audit_event_pb.js";
+import { type AuditEvent, AuditEventSchema, AuditOutcomeSchema } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import { ListAuditEventsResponseSchema, PrivacyService } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
+import { readList } from "../shared/calls.ts";
 import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
-import { type CsvColumn, csvOption, printCsv } from "../shared/csv-output.ts";
-import { type Column, printMessage, printTable } from "../shared/output.ts";
+import { csvOption, fieldColumns, printCsv } from "../shared/csv-output.ts";
+import { printMessage, printRows, type RowColumn } from "../shared/output.ts";
 import { enumName, formatTime, parseTime, parseWhole } from "../shared/values.ts";
 import { TIME_HELP } from "../shared/window.ts";
 import { formatJsonFields } from "./json-fields.ts";
@@ -33,32 +34,22 @@ export function auditListCommand(): Command {
     .addHelpText("after", `\n${TIME_HELP}\n\nExample:\n  tandem privacy audit list --carrier nordlys-tele --from 30d`)
     .action(async (options: ListOptions) => {
       using connection = await connect(options, "platform");
-      const { events, isCut } = await readEvents(connection, options);
+      const { items: events, isCut } = await readEvents(connection, options);
       if (options.json) printMessage(ListAuditEventsResponseSchema, create(ListAuditEventsResponseSchema, { events }));
       else if (options.csv) printCsv(EVENT_CSV, events);
-      else printTable(COLUMNS, events.map(cellsOf), describeNone(options));
+      else printRows(COLUMNS, events, describeNone(options));
       if (isCut) console.error(`There are more than ${options.limit}: see --limit`);
     });
 }
 
-async function readEvents(connection: Connection, options: ListOptions) {
-  const { carrier = "", actor = "", method = "", from, to, limit } = options;
-  const events: AuditEvent[] = [];
-  let pageToken = "";
-  do {
-    const page = await connection.client(PrivacyService).listAuditEvents({
-      carrierId: carrier,
-      actor,
-      method,
-      ...(from === undefined ? {} : { startTime: from }),
-      ...(to === undefined ? {} : { endTime: to }),
-      pageSize: Math.min(1_000, limit - events.length),
-      pageToken,
-    });
-    events.push(...page.events);
-    pageToken = page.nextPageToken;
-  } while (pageToken !== "" && events.length < limit);
-  return { events, isCut: pageToken !== "" };
+function readEvents(connection: Connection, options: ListOptions) {
+  const { carrier: carrierId = "", actor = "", method = "", from, to, limit } = options;
+  const window = { ...(from && { startTime: from }), ...(to && { endTime: to }) };
+  return readList(
+    (page) => connection.client(PrivacyService).listAuditEvents({ carrierId, actor, method, ...window, ...page }),
+    ({ events }) => events,
+    limit,
+  );
 }
 
 function describeNone({ carrier }: ListOptions): string {
@@ -66,44 +57,25 @@ function describeNone({ carrier }: ListOptions): string {
   return "No events in the platform's chain. Each carrier has its own: --carrier <id>";
 }
 
-const COLUMNS: readonly Column[] = [
-  { title: "no", align: "right" },
-  { title: "time" },
-  { title: "actor" },
-  { title: "method" },
-  { title: "to" },
-  { title: "outcome" },
-  { title: "fields" },
-  { title: "details" },
+const COLUMNS: readonly RowColumn<AuditEvent>[] = [
+  { title: "no", align: "right", read: ({ sequence }) => `${sequence}` },
+  { title: "time", read: ({ eventTime }) => formatTime(eventTime) },
+  { title: "actor", read: ({ actor }) => actor },
+  // The packages say nothing that the rest does not.
+  { title: "method", read: ({ method }) => method.replace(/^tandem\.(carrier|platform)\.v1\./, "") },
+  { title: "to", read: ({ resource }) => resource },
+  { title: "outcome", read: formatOutcome },
+  { title: "fields", read: ({ changedFields }) => changedFields.join(" ") },
+  { title: "details", read: ({ detailsJson }) => formatJsonFields(detailsJson) },
 ];
 
-function cellsOf(event: AuditEvent): string[] {
-  const outcome = enumName(AuditOutcomeSchema, event.outcome) ?? "";
-  return [
-    `${event.sequence}`,
-    formatTime(event.eventTime),
-    event.actor,
-    // The packages say nothing that the rest does not.
-    event.method.replace(/^tandem\.(carrier|platform)\.v1\./, ""),
-    event.resource,
-    event.errorReason === undefined ? outcome : `${outcome} ${event.errorReason}`,
-    event.changedFields.join(" "),
-    formatJsonFields(event.detailsJson),
-  ];
+function formatOutcome({ outcome, errorReason }: AuditEvent): string {
+  const name = enumName(AuditOutcomeSchema, outcome) ?? "";
+  return errorReason === undefined ? name : `${name} ${errorReason}`;
 }
 
-const EVENT_CSV: readonly CsvColumn<AuditEvent>[] = [
-  { title: "carrier_id", read: (event) => event.carrierId },
-  { title: "sequence", read: (event) => event.sequence },
-  { title: "event_time", read: (event) => formatTime(event.eventTime, "milliseconds") },
-  { title: "actor", read: (event) => event.actor },
-  { title: "method", read: (event) => event.method },
-  { title: "resource", read: (event) => event.resource },
-  { title: "outcome", read: (event) => enumName(AuditOutcomeSchema, event.outcome) },
-  { title: "error_reason", read: (event) => event.errorReason },
-  { title: "request_id", read: (event) => event.requestId },
-  { title: "changed_fields", read: (event) => event.changedFields.join(" ") },
-  { title: "details_json", read: (event) => event.detailsJson },
-  { title: "previous_hash", read: (event) => Buffer.from(event.previousHash).toString("hex") },
-  { title: "entry_hash", read: (event) => Buffer.from(event.entryHash).toString("hex") },
-];
+const EVENT_CSV = fieldColumns(
+  AuditEventSchema,
+  ...["carrier_id", "sequence", "event_time", "actor", "method", "resource", "outcome", "error_reason", "request_id"],
+  ...["changed_fields", "details_json", "previous_hash", "entry_hash"],
+);

@@ -11,9 +11,10 @@ import {
   type VerifyAuditLogResponse,
   VerifyAuditLogResponseSchema,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
+import { readList } from "../shared/calls.ts";
 import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
 import { type CsvColumn, csvOption, printCsv } from "../shared/csv-output.ts";
-import { type Column, countOf, formatCount, formatJson, printTable, styled } from "../shared/output.ts";
+import { countOf, formatCount, formatJson, printRows, type RowColumn, styled } from "../shared/output.ts";
 import { enumName, parseWhole } from "../shared/values.ts";
 import { type KeptEnd, readKeptEnds, writeKeptEnds } from "./kept-ends.ts";
 
@@ -171,14 +172,12 @@ function newestEnds(verified: readonly Verified[], kept: ReadonlyMap<string, Kep
 }
 
 async function listCarriers(connection: Connection): Promise<string[]> {
-  const carrierIds: string[] = [];
-  let pageToken = "";
-  do {
-    const page = await connection.client(CarrierService).listCarriers({ pageSize: 1_000, pageToken });
-    carrierIds.push(...page.carriers.map((carrier) => carrier.carrierId));
-    pageToken = page.nextPageToken;
-  } while (pageToken !== "");
-  return carrierIds;
+  const client = connection.client(CarrierService);
+  const { items } = await readList(
+    (page) => client.listCarriers(page),
+    ({ carriers }) => carriers,
+  );
+  return items.map(({ carrierId }) => carrierId);
 }
 
 function print(verified: readonly Verified[], { json, csv }: VerifyOptions): void {
@@ -190,7 +189,7 @@ function print(verified: readonly Verified[], { json, csv }: VerifyOptions): voi
     console.log(formatJson({ chains }));
   } else if (csv) printCsv(CHAIN_CSV, verified);
   else {
-    printTable(COLUMNS, verified.map(cellsOf), "No chains.");
+    printRows(COLUMNS, verified, "No chains.");
     console.log(`\n${formatVerdict(verified)}`);
   }
 }
@@ -202,24 +201,20 @@ function formatVerdict(verified: readonly Verified[]): string {
   return styled("green", `Whole: ${countOf(events, "event")} in ${countOf(verified.length, "chain")}.`);
 }
 
-const COLUMNS: readonly Column[] = [
-  { title: "chain" },
-  { title: "whole" },
-  { title: "events", align: "right" },
-  { title: "first", align: "right" },
-  { title: "last", align: "right" },
-  { title: "last hash, to keep elsewhere" },
+const COLUMNS: readonly RowColumn<Verified>[] = [
+  { title: "chain", read: ({ carrierId }) => carrierId || "the platform" },
+  { title: "whole", read: ({ response: { firstBreak } }) => (firstBreak ? formatBreak(firstBreak) : "yes") },
+  { title: "events", align: "right", read: ({ response }) => formatCount(response.verifiedCount) },
+  { title: "first", align: "right", read: ({ response }) => `${response.firstSequence}` },
+  { title: "last", align: "right", read: ({ response }) => `${response.lastSequence}` },
+  {
+    title: "last hash, to keep elsewhere",
+    read: ({ response }) => Buffer.from(response.lastHash).toString("hex"),
+  },
 ];
 
-function cellsOf({ carrierId, response }: Verified): string[] {
-  return [
-    carrierId || "the platform",
-    response.firstBreak ? `BROKEN at ${response.firstBreak.sequence}: ${describeBreak(response.firstBreak)}` : "yes",
-    formatCount(response.verifiedCount),
-    `${response.firstSequence}`,
-    `${response.lastSequence}`,
-    Buffer.from(response.lastHash).toString("hex"),
-  ];
+function formatBreak(found: AuditBreak): string {
+  return `BROKEN at ${found.sequence}: ${describeBreak(found)}`;
 }
 
 function describeBreak({ kind }: AuditBreak): string {

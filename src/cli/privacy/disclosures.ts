@@ -3,7 +3,7 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
 import { PLATFORM_SIDE } from "../../domain/record-kind.ts";
 import { addDays } from "../../domain/time/instant.ts";
-import { type Disclosure, RecipientKindSchema } from "../../gen/tandem/platform/v1/disclosure_pb.js";
+import { RecipientKindSchema } from "../../gen/tandem/platform/v1/disclosure_pb.js";
 import {
   type ListDisclosuresRequestSchema,
   ListDisclosuresResponseSchema,
@@ -13,6 +13,7 @@ import {
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { RecordSideSchema } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { parseDay } from "../reconcile/days.ts";
+import { readList } from "../shared/calls.ts";
 import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
 import { csvOption, printCsv } from "../shared/csv-output.ts";
 import { printMessage } from "../shared/output.ts";
@@ -79,7 +80,7 @@ Examples:
       if (mistake !== undefined) command.error(`error: ${mistake}`);
       const subject = await subjectOf(options);
       using connection = await connect(options, "platform");
-      const { disclosures, isCut } = await readDisclosures(connection, options, subject);
+      const { items: disclosures, isCut } = await readDisclosures(connection, options, subject);
       if (options.json) {
         printMessage(ListDisclosuresResponseSchema, create(ListDisclosuresResponseSchema, { disclosures }));
       } else if (options.csv) printCsv(DISCLOSURE_CSV, disclosures);
@@ -125,25 +126,13 @@ async function subjectOf(options: DisclosuresOptions): Promise<Subject> {
   return { case: "period", value: { startDate, endDate: addDays(options.until ?? startDate, 1) } };
 }
 
-async function readDisclosures(
-  connection: Connection,
-  { carrier, recipient, since, before, limit }: DisclosuresOptions,
-  subject: Subject,
-): Promise<{ disclosures: Disclosure[]; isCut: boolean }> {
-  const disclosures: Disclosure[] = [];
-  let pageToken = "";
-  do {
-    const page = await connection.client(PrivacyService).listDisclosures({
-      carrierId: carrier ?? "",
-      subject,
-      recipientKind: recipient ?? 0,
-      ...(since === undefined ? {} : { startTime: since }),
-      ...(before === undefined ? {} : { endTime: before }),
-      pageSize: Math.min(1_000, limit - disclosures.length),
-      pageToken,
-    });
-    disclosures.push(...page.disclosures);
-    pageToken = page.nextPageToken;
-  } while (pageToken !== "" && disclosures.length < limit);
-  return { disclosures, isCut: pageToken !== "" };
+function readDisclosures(connection: Connection, options: DisclosuresOptions, subject: Subject) {
+  const { carrier: carrierId = "", recipient: recipientKind = 0, since, before, limit } = options;
+  const window = { ...(since && { startTime: since }), ...(before && { endTime: before }) };
+  const asked = { carrierId, subject, recipientKind, ...window };
+  return readList(
+    (page) => connection.client(PrivacyService).listDisclosures({ ...asked, ...page }),
+    ({ disclosures }) => disclosures,
+    limit,
+  );
 }

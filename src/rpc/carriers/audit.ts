@@ -26,7 +26,6 @@ export function auditCarrier(before: Carrier | undefined, after: Carrier) {
   if (added.length > 0) details["credentials_added"] = shorten(added);
   if (removed.length > 0) details["credentials_removed"] = shorten(removed);
   return {
-    carrierId: after.carrierId,
     resource: `carrier/${after.carrierId}`,
     changedFields: paths.filter((path) => !OUTPUT_ONLY.has(path.split(".")[0] ?? "")).sort(),
     details,

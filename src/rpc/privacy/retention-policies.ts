@@ -1,4 +1,3 @@
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { isCarrierId } from "../../domain/carriers/carrier.ts";
 import { isCountry } from "../../domain/carriers/country.ts";
@@ -7,16 +6,12 @@ import { type FieldViolation, fieldViolations, invalidArgument, TandemError } fr
 import { type PolicyInForce, policiesInForce, type SetPolicy } from "../../domain/privacy/retention.ts";
 import { findRule } from "../../domain/privacy/retention-law.ts";
 import { ALL_PARTS, ALL_PURPOSES } from "../../domain/privacy/retention-parts.ts";
-import { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import type {
   ListRetentionPoliciesRequest,
   PrivacyService,
   SetRetentionPolicyRequest,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
-import {
-  SetRetentionPolicyRequestSchema,
-  SetRetentionPolicyResponseSchema,
-} from "../../gen/tandem/platform/v1/privacy_service_pb.js";
+import { SetRetentionPolicyResponseSchema } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import {
   LegalBasis,
   type ProcessingPurpose,
@@ -24,13 +19,12 @@ import {
   RetentionPolicySchema,
 } from "../../gen/tandem/platform/v1/retention_policy_pb.js";
 import type { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
-import { appendAuditEvent } from "../../store/audit/audit-log.ts";
 import { listLegalCountries } from "../../store/carriers/carriers.ts";
 import { systemTransaction } from "../../store/database/database.ts";
-import { findResponse, insertResponse } from "../../store/database/request-log.ts";
 import type { Tx } from "../../store/database/run.ts";
 import { readSetPolicies, type StoredPolicy, writePolicy } from "../../store/privacy/retention-policies.ts";
-import { actorOf, methodOf } from "../shared/audit/audit.ts";
+import { act } from "../shared/act.ts";
+import { actorOf } from "../shared/audit/audit.ts";
 import { requireCarrier, type Services } from "../shared/context.ts";
 import { ListPage } from "../shared/list-page.ts";
 import { repeatableCall } from "../shared/repeatable-call.ts";
@@ -88,7 +82,7 @@ function sortKey({ countryCode, carrierId, part, purpose }: PolicyInForce): stri
 }
 
 async function setPolicy(services: Services, request: SetRetentionPolicyRequest, context: HandlerContext) {
-  const call = repeatableCall(services, "SetRetentionPolicy", SetRetentionPolicyRequestSchema, request);
+  const call = repeatableCall(services, request, context);
   const policy = readPolicy(request.policy);
   const { carrierId, countryCode } = policy;
   const { expectedRevision } = request;
@@ -99,35 +93,23 @@ async function setPolicy(services: Services, request: SetRetentionPolicyRequest,
     if (carrier.legalCountry !== countryCode)
       throw invalidArgument("policy.country_code", `expected the carrier's, ${carrier.legalCountry}`);
   }
-  const response = await systemTransaction(services.db, async (tx) => {
-    const given = await findResponse(tx, carrierId ?? "", call);
-    if (given) return given;
+  const work = async (tx: Tx) => {
     assertWithinBounds(policy);
     const stored = await writeRevision(tx, policy, expectedRevision, actorOf(context));
-    if (!stored) {
-      // A repeat that ran at the same moment may have done it: this statement sees what that one
-      // committed.
-      const meanwhile = await findResponse(tx, carrierId ?? "", call);
-      if (meanwhile) return meanwhile;
-      throw new TandemError("STORE_UNAVAILABLE", "another call is setting this policy: call again");
-    }
-    const message = create(SetRetentionPolicyResponseSchema, { policy: policyMessage(stored) });
-    const fresh = toBinary(SetRetentionPolicyResponseSchema, message);
-    await insertResponse(tx, carrierId ?? "", call, fresh);
-    await appendAuditEvent(tx, {
-      carrierId,
-      actor: actorOf(context),
-      method: methodOf(context),
-      resource: `retention-policy/${countryCode}/${carrierId ?? "-"}/${policy.part}/${policy.purpose}`,
-      outcome: AuditOutcome.DONE,
-      requestId: call.auditedId,
-      changedFields: ["retention_days", "legal_basis", "source", "privacy_statement_version"],
-      details: { retention_days: policy.retentionDays, source: policy.source, revision: Number(stored.revision) },
-    });
-    return fresh;
-  });
+    return (
+      stored && {
+        answer: { policy: policyMessage(stored) },
+        resource: `retention-policy/${countryCode}/${carrierId ?? "-"}/${policy.part}/${policy.purpose}`,
+        changedFields: ["retention_days", "legal_basis", "source", "privacy_statement_version"],
+        details: { retention_days: policy.retentionDays, source: policy.source, revision: Number(stored.revision) },
+      }
+    );
+  };
+  const acting = { context, call, carrierId, schema: SetRetentionPolicyResponseSchema };
+  const response = await systemTransaction(services.db, (tx) => act(tx, acting, () => work(tx)));
+  if (!response) throw new TandemError("STORE_UNAVAILABLE", "another call is setting this policy: call again");
   services.retention.forget();
-  return fromBinary(SetRetentionPolicyResponseSchema, response);
+  return response;
 }
 
 async function writeRevision(

@@ -1,24 +1,19 @@
 import { randomUUID } from "node:crypto";
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { fromBinary } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { invalidArgument, TandemError } from "../../domain/errors.ts";
 import { isCustomerId } from "../../domain/numbers/number-item.ts";
-import type { AuditAct } from "../../domain/privacy/audit.ts";
-import type { AuditedRequestId } from "../../domain/privacy/audited-request-id.ts";
 import { type PartTotals, shareOf, totalOf } from "../../domain/usage/totals.ts";
 import type { DatedPeriod } from "../../domain/usage/usage-scope.ts";
 import { RestatementSchema, UsagePart, UsageRowSchema } from "../../gen/tandem/platform/v1/usage_pb.js";
 import {
   type ClosePeriodRequest,
-  ClosePeriodRequestSchema,
   ClosePeriodResponseSchema,
   type ListRestatementsRequest,
   type QueryUsageRequest,
   type UsageService,
 } from "../../gen/tandem/platform/v1/usage_service_pb.js";
-import { appendAuditEvent } from "../../store/audit/audit-log.ts";
 import { systemTransaction } from "../../store/database/database.ts";
-import { findResponse, insertResponse } from "../../store/database/request-log.ts";
 import { readClock, type Tx } from "../../store/database/run.ts";
 import {
   keyColumns,
@@ -41,8 +36,9 @@ import {
 } from "../../store/usage/usage-periods.ts";
 import { listRestatements as readRestatements } from "../../store/usage/usage-restatements.ts";
 import { NO_FILTER } from "../../store/usage/usage-source.ts";
-import { hasScope, principalOf } from "../shared/access/caller.ts";
-import { doneBy } from "../shared/audit/audit.ts";
+import { hasScope } from "../shared/access/caller.ts";
+import { act } from "../shared/act.ts";
+import { actorOf } from "../shared/audit/audit.ts";
 import type { Services } from "../shared/context.ts";
 import { discloseRecords } from "../shared/disclosure/disclose.ts";
 import { ListPage } from "../shared/list-page.ts";
@@ -152,42 +148,34 @@ function tokenOfKey(key: readonly string[]): Record<string, string> {
 }
 
 async function closePeriod(services: Services, request: ClosePeriodRequest, context: HandlerContext) {
-  const call = repeatableCall(services, "ClosePeriod", ClosePeriodRequestSchema, request);
+  const call = repeatableCall(services, request, context);
   const period = readPeriodRequest(request, services.config.limits.maxListWindowDays);
   const { maxPendingRatio = 0 } = request;
   if (!(maxPendingRatio >= 0 && maxPendingRatio <= 1)) throw invalidArgument("max_pending_ratio", "expected 0 to 1");
-  const { identity } = principalOf(context);
-  const response = await systemTransaction(
+  const work = async (tx: Tx) => {
+    const request = { maxPendingRatio, closedBy: actorOf(context) };
+    const closed = await closeUnderLock(tx, await withDays(tx, period), request);
+    await assertServedHere(tx, services, carriersOfPeriod(closed));
+    const { periodId, customerId, startDate, endDate, timeZone } = closed;
+    const details = { customer_id: customerId, start_date: startDate, end_date: endDate, time_zone: timeZone };
+    return { answer: { period: periodMessage(closed) }, resource: `period/${periodId}`, details };
+  };
+  const acting = { context, call, carrierId: undefined, schema: ClosePeriodResponseSchema };
+  return systemTransaction(
     services.db,
     (tx) =>
       withClosingsLocked(tx, period.customerId, async () => {
-        const given = await findResponse(tx, ACROSS_CARRIERS, call);
-        if (given) {
-          await assertServedHere(tx, services, carriersOfAnswer(given));
-          return given;
-        }
-        const closed = await closeUnderLock(tx, await withDays(tx, period), { maxPendingRatio, closedBy: identity });
-        await assertServedHere(tx, services, carriersOfPeriod(closed));
-        const message = create(ClosePeriodResponseSchema, { period: periodMessage(closed) });
-        const answer = toBinary(ClosePeriodResponseSchema, message);
-        await insertResponse(tx, ACROSS_CARRIERS, call, answer);
-        await appendAuditEvent(tx, closingAct(context, closed, call.auditedId));
+        const answer = await act(tx, acting, () => work(tx));
+        const carriers = answer.period?.completeness?.carriers ?? [];
+        await assertServedHere(
+          tx,
+          services,
+          carriers.map(({ carrierId }) => carrierId),
+        );
         return answer;
       }),
     { statementTimeoutMs: CLOSING_TIMEOUT_MS },
   );
-  return fromBinary(ClosePeriodResponseSchema, response);
-}
-
-function closingAct(context: HandlerContext, period: StoredPeriod, requestId: AuditedRequestId): AuditAct {
-  const { periodId, customerId, startDate, endDate, timeZone } = period;
-  const details = { customer_id: customerId, start_date: startDate, end_date: endDate, time_zone: timeZone };
-  return doneBy(context, { carrierId: undefined, resource: `period/${periodId}`, requestId, details });
-}
-
-function carriersOfAnswer(response: Uint8Array): string[] {
-  const { period } = fromBinary(ClosePeriodResponseSchema, response);
-  return (period?.completeness?.carriers ?? []).map(({ carrierId }) => carrierId);
 }
 
 /** Whose calls a closed period is made of, and whose it was compared with since. */
@@ -195,9 +183,6 @@ function carriersOfPeriod({ completeness, judged }: StoredPeriod): string[] {
   const kept = decodeCompleteness(completeness).carriers.map(({ carrierId }) => carrierId);
   return [...new Set([...kept, ...Object.keys(judged)])];
 }
-
-/** Under which a repeatable call is kept that belongs to no carrier. */
-const ACROSS_CARRIERS = "";
 
 async function closeUnderLock(
   tx: Tx,

@@ -1,0 +1,55 @@
+import { randomUUID } from "node:crypto";
+import type { DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
+import { type Connection, type ConnectionOptions, connect } from "./connection.ts";
+import { printMessage } from "./output.ts";
+
+/** Most items that a command asks for at once. */
+const PAGE = 1_000;
+
+/** Makes a call by its method. */
+export function call<Method extends DescMethodUnary>(
+  connection: Connection,
+  method: Method,
+  request: MessageInitShape<Method["input"]>,
+): Promise<MessageShape<Method["output"]>> {
+  const client = connection.client(method.parent) as unknown as Record<string, (asked: unknown) => Promise<unknown>>;
+  return client[method.localName]?.(request) as Promise<MessageShape<Method["output"]>>;
+}
+
+/** Makes one call as the platform and prints its answer: as JSON with `--json`, else by `print`. */
+export async function callAndPrint<Method extends DescMethodUnary>(
+  options: ConnectionOptions,
+  method: Method,
+  request: MessageInitShape<Method["input"]>,
+  print: (answer: MessageShape<Method["output"]>) => void,
+): Promise<void> {
+  using connection = await connect(options, "platform");
+  const answer = await call(connection, method, request);
+  if (options.json) printMessage(method.output as Method["output"], answer);
+  else print(answer);
+}
+
+/** The id of a call that may be repeated: the given one, or a new one. */
+export function requestIdOf({ requestId = randomUUID() }: { requestId?: string }): string {
+  return requestId;
+}
+
+/**
+ * Reads a list page by page.
+ * @param limit most items. Default: all.
+ * @returns the items, and whether there are more.
+ */
+export async function readList<Page extends { readonly nextPageToken: string }, Item>(
+  read: (page: { pageSize: number; pageToken: string }) => Promise<Page>,
+  itemsOf: (page: Page) => readonly Item[],
+  limit = Number.POSITIVE_INFINITY,
+): Promise<{ items: Item[]; isCut: boolean }> {
+  const items: Item[] = [];
+  let pageToken = "";
+  do {
+    const page = await read({ pageSize: Math.min(PAGE, limit - items.length), pageToken });
+    items.push(...itemsOf(page));
+    pageToken = page.nextPageToken;
+  } while (pageToken !== "" && items.length < limit);
+  return { items, isCut: pageToken !== "" };
+}
