@@ -5,7 +5,7 @@ import { Completeness } from "../../src/gen/tandem/type/v1/call_detail_record_pb
 import { CorrelationSchema } from "../../src/gen/tandem/type/v1/call_pb.js";
 import { runReconcile } from "../../src/jobs/reconcile.ts";
 import type { WorkLimit } from "../../src/reconcile/reconcile-carrier.ts";
-import { retrySetAside } from "../../src/reconcile/retry.ts";
+import { retrySetAside } from "../../src/reconcile/retry-set-aside.ts";
 import { systemTransaction } from "../../src/store/database/database.ts";
 import { listSetAside, MOST_ROUNDS, markDueMinutes } from "../../src/store/reconciliation/reconcile-progress.ts";
 import { readReconciliationStatus } from "../../src/store/reconciliation/reconciliation-status.ts";

@@ -724,7 +724,6 @@ describe("a record's state", () => {
       ids: {},
       answered: false,
       resolutionMs: 1,
-      sequence: 1n,
       ingestMs: TEN,
     };
     const results = match([platformCall("p", {}, { isVoid: true })], [bare]);

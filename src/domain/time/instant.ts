@@ -3,6 +3,10 @@
  */
 export type Micros = bigint;
 
+export const MINUTE_MS = 60_000;
+export const HOUR_MS = 60 * MINUTE_MS;
+export const DAY_MS = 24 * HOUR_MS;
+
 /** Milliseconds since the epoch, as `Date.now()` gives them, as an instant. */
 export function microsFromMs(ms: number): Micros {
   return BigInt(Math.round(ms)) * 1000n;
@@ -44,7 +48,6 @@ export function utcDay(micros: Micros): string {
 /** The calendar's ends: those of protobuf's Timestamp. PostgreSQL's calendar has no year 0. */
 const FIRST_DAY = "0001-01-01";
 const LAST_DAY = "9999-12-31";
-const DAY_MS = 86_400_000;
 
 /** Whether a text is a real day, `YYYY-MM-DD`, of the years 1 to 9999. */
 export function isDay(text: string): boolean {

@@ -5,6 +5,7 @@ import { invalidArgument, TandemError } from "../../domain/errors.ts";
 import type { EvidenceStep, RefusedCandidate } from "../../domain/matching/explain/evidence.ts";
 import type { NearMiss } from "../../domain/matching/explain/near-misses.ts";
 import type { CarrierFacts, RecordRef } from "../../domain/matching/facts.ts";
+import { messageOf } from "../../domain/message-of.ts";
 import { PLATFORM_SIDE } from "../../domain/record-kind.ts";
 import { isDay, type Micros, microsFromMs } from "../../domain/time/instant.ts";
 import { cdrMessage } from "../../feed/cdr-codec.ts";
@@ -16,7 +17,6 @@ import {
   type CallExplanation,
   CallExplanationSchema,
   EvidenceStepSchema,
-  EvidenceValueSchema,
   type ExplainCallRequest,
   NearRecordSchema,
   RefusedCandidateSchema,
@@ -26,7 +26,7 @@ import type { CallDuration } from "../../gen/tandem/type/v1/call_duration_pb.js"
 import { RecordReferenceSchema } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { reconciled } from "../../reconcile/carrier.ts";
 import { type ExplainedCall, explainRecord } from "../../reconcile/explain-record.ts";
-import { findingMessage, resultMessage } from "../../reconcile/result-codec.ts";
+import { findingFields, resultMessage } from "../../reconcile/result-codec.ts";
 import { carrierTransaction, systemTransaction } from "../../store/database/database.ts";
 import { readClock, type Tx } from "../../store/database/run.ts";
 import type { CallResultRow } from "../../store/reconciliation/call-result-columns.ts";
@@ -278,21 +278,8 @@ async function readDuration(
 }
 
 function stepMessage(step: EvidenceStep) {
-  return create(EvidenceStepSchema, {
-    stage: step.stage,
-    outcome: step.outcome,
-    explanation: step.explanation,
-    values: step.values.map((value) =>
-      create(EvidenceValueSchema, {
-        valueName: value.name,
-        outcome: value.outcome,
-        ...(value.platformValue !== undefined && { platformValue: value.platformValue }),
-        ...(value.carrierValue !== undefined && { carrierValue: value.carrierValue }),
-        ...(value.limitValue !== undefined && { limitValue: value.limitValue }),
-      }),
-    ),
-    findings: (step.findings ?? []).map(findingMessage),
-  });
+  const values = step.values.map(({ name: valueName, ...value }) => ({ valueName, ...value }));
+  return messageOf(EvidenceStepSchema, { ...step, values, findings: step.findings?.map(findingFields) });
 }
 
 function refusedMessage(candidate: RefusedCandidate) {

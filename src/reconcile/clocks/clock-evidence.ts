@@ -1,3 +1,4 @@
+import { bigintOf } from "../../domain/known-numbers.ts";
 import {
   byStart,
   type CallUnit,
@@ -7,19 +8,19 @@ import {
   type PlatformUnit,
   platformUnit,
   startDelta,
-} from "../domain/matching/call-unit.ts";
-import { areAlike, voteBucket } from "../domain/matching/clocks/clock-votes.ts";
-import type { CarrierFacts, PlatformFacts } from "../domain/matching/facts.ts";
-import { NumberIndex, rangesAround } from "../domain/matching/pairing/number-index.ts";
-import { couldBePair } from "../domain/matching/pairing/pair-grade.ts";
-import { isInWindow } from "../domain/matching/pairing/time-window.ts";
-import { CARRIER_SIDE, PLATFORM_SIDE, type RecordKind } from "../domain/record-kind.ts";
-import { type Micros, microsFromMs } from "../domain/time/instant.ts";
-import type { LackingCall, MinuteVotes } from "../store/reconciliation/clock-evidence.ts";
-import type { Votes } from "../store/reconciliation/clock-offsets.ts";
-import { pairKeyOf } from "./call-keys.ts";
-import { rawStartMs } from "./result-row.ts";
-import { isIn, minuteOf, type Span } from "./window.ts";
+} from "../../domain/matching/call-unit.ts";
+import { areAlike, voteBucket } from "../../domain/matching/clocks/clock-votes.ts";
+import type { CarrierFacts, PlatformFacts } from "../../domain/matching/facts.ts";
+import { NumberIndex, rangesAround } from "../../domain/matching/pairing/number-index.ts";
+import { couldBePair } from "../../domain/matching/pairing/pair-grade.ts";
+import { isInWindow } from "../../domain/matching/pairing/time-window.ts";
+import { CARRIER_SIDE, PLATFORM_SIDE, type RecordKind } from "../../domain/record-kind.ts";
+import { type Micros, microsFromMs } from "../../domain/time/instant.ts";
+import type { LackingCall, MinuteVotes } from "../../store/reconciliation/clock-evidence.ts";
+import type { Votes } from "../../store/reconciliation/clock-offsets.ts";
+import { pairKeyOf } from "../call-keys.ts";
+import { rawStartMs } from "../result-row.ts";
+import { isIn, minuteOf, type Span } from "../spans.ts";
 
 // What records say about the carrier's clock. It rests on the records as both sides wrote them, and
 // on no offset or pair. So an offset depends on records alone, and a change of an offset never
@@ -47,15 +48,13 @@ export function evidenceOf(
   spans: readonly Span[],
 ): Evidence {
   const calls = platform.filter(isLive).map(platformUnit).sort(byStart);
-  const units = carrier
-    .filter(isLive)
-    .map((facts) => carrierUnit(facts, () => undefined))
-    .sort(byStart);
+  const units = carrier.filter(isLive).map(asWritten).sort(byStart);
   const isAsked = ({ facts }: CallUnit) => isIn(spans, rawStartMs(facts));
+  const isNear = (call: PlatformUnit, unit: CarrierUnit) => isInWindow(call, unit) && couldBePair(call, unit);
   const votes = new Map<Micros, Record<string, Votes>>();
   const lacking: LackingCall[] = [];
   const askedUnits = units.filter(isAsked);
-  const nearUnit = finder(calls, askedUnits, (call, unit) => isInWindow(call, unit) && couldBePair(call, unit));
+  const nearUnit = finder(calls, askedUnits, isNear);
   for (const unit of askedUnits) {
     const near = nearUnit(unit);
     const [call] = near;
@@ -63,7 +62,7 @@ export function evidenceOf(
     else if (near.length === 1) addVote(votes, unit.facts, bucketOf(call, unit));
   }
   const askedCalls = calls.filter((call) => call.answered && isAsked(call));
-  const nearCall = finder(units, askedCalls, (unit, call) => isInWindow(call, unit) && couldBePair(call, unit));
+  const nearCall = finder(units, askedCalls, (unit, call) => isNear(call, unit));
   for (const call of askedCalls) if (nearCall(call).length === 0) lacking.push(...lackingCall(PLATFORM_SIDE, call));
   return { minutes: [...votes].map(([minute, each]) => ({ minute, votes: each })), lacking };
 }
@@ -111,20 +110,13 @@ function lackingCall(side: RecordKind["side"], unit: CallUnit<PlatformFacts | Ca
   const isLaterPart = "part" in facts && facts.part !== undefined && facts.part.index > 1;
   if (!answered || isLaterPart || pairKey === undefined) return [];
   const { recordId, recordDate, trunkId = "" } = facts;
-  const lengthMs = lengthOf(unit);
-  return [
-    {
-      side,
-      recordId,
-      recordDate,
-      startTime: microsFromMs(rawStartMs(facts)),
-      pairKey,
-      trunkId,
-      lengthMs: lengthMs === undefined ? undefined : BigInt(lengthMs),
-      voteMs: undefined,
-      isAlike: false,
-    },
-  ];
+  const startTime = microsFromMs(rawStartMs(facts));
+  const identity = { side, recordId, recordDate, startTime, pairKey, trunkId };
+  return [{ ...identity, lengthMs: bigintOf(lengthOf(unit)), voteMs: undefined, isAlike: false }];
+}
+
+function asWritten(facts: CarrierFacts): CarrierUnit {
+  return carrierUnit(facts, () => undefined);
 }
 
 function isLive({ isVoid }: { isVoid: boolean }): boolean {

@@ -2,7 +2,7 @@ import { FeedId } from "../domain/feed-id.ts";
 import { EVIDENCE_DAYS_MS } from "../domain/matching/clocks/clock-offset.ts";
 import { RULE_VERSION } from "../domain/matching/result.ts";
 import { CDR, DURATION } from "../domain/record-kind.ts";
-import { microsFromMs, msFromMicros } from "../domain/time/instant.ts";
+import { HOUR_MS, microsFromMs, msFromMicros } from "../domain/time/instant.ts";
 import type { Tx } from "../store/database/run.ts";
 import { readFeedHead } from "../store/feeds/feed-head.ts";
 import { readClockVotes } from "../store/reconciliation/clock-offsets.ts";
@@ -16,15 +16,14 @@ import {
   writeReconcilePosition,
 } from "../store/reconciliation/reconcile-progress.ts";
 import type { Reconciled } from "./carrier.ts";
+import { CarrierVotes } from "./clocks/carrier-votes.ts";
 import { trunkOf } from "./facts-codec.ts";
-import { CarrierVotes } from "./votes.ts";
-import { minuteOf } from "./window.ts";
+import { minuteOf } from "./spans.ts";
 
 /** Most records of one feed that a transaction reads. */
 const PAGE = 20_000n;
-const HOUR_MICROS = 3_600_000_000n;
 /** The offset of an hour rests on votes of hours up to this far away. */
-const EVIDENCE_MICROS = microsFromMs(EVIDENCE_DAYS_MS) + HOUR_MICROS;
+const EVIDENCE_MICROS = microsFromMs(EVIDENCE_DAYS_MS + HOUR_MS);
 
 const START: ReconcilePosition = {
   cdrSequence: 0n,
@@ -59,12 +58,8 @@ export async function markArrivals(tx: Tx, carrier: Reconciled, mostRounds: numb
   if (isAhead) position = START;
   const cdrThrough = least(cdrs.headSequence, position.markedCdrSequence + PAGE);
   const durationThrough = least(durations.headSequence, position.markedDurationSequence + PAGE);
-  const platform = await readArrivals(tx, CDR, {
-    carrierId,
-    after: position.markedCdrSequence,
-    through: cdrThrough,
-    withPayload: false,
-  });
+  const ofCdrs = { carrierId, after: position.markedCdrSequence, through: cdrThrough };
+  const platform = await readArrivals(tx, CDR, { ...ofCdrs, withPayload: false });
   const ofCarrier = await carrierMinutes(tx, carrierId, position.markedDurationSequence, durationThrough);
   // New records may settle what was set aside.
   if (platform.length > 0 || ofCarrier.length > 0) await takeUpMinutes(tx, carrierId, mostRounds);
@@ -92,11 +87,9 @@ async function carrierMinutes(tx: Tx, carrierId: string, after: bigint, through:
   if (votes.offsetsInUse().length === 0) return minutesOf(arrivals);
   const encoded = await readArrivals(tx, DURATION, { ...request, withPayload: true });
   return encoded.flatMap(({ startTime, payload }) => {
-    const hourMs = msFromMicros(startTime - (startTime % HOUR_MICROS));
-    const offset = votes.offsetAt((payload && trunkOf(payload)) ?? "", hourMs);
-    return [0, offset?.offsetMs ?? 0, offset?.second?.offsetMs ?? 0].map((ms) =>
-      minuteOf(msFromMicros(startTime) - ms),
-    );
+    const startMs = msFromMicros(startTime);
+    const offsets = votes.offsetsAt((payload && trunkOf(payload)) ?? "", startMs);
+    return [0, ...offsets].map((offsetMs) => minuteOf(startMs - offsetMs));
   });
 }
 

@@ -1,8 +1,9 @@
-import { voteBucket } from "../domain/matching/clocks/clock-votes.ts";
-import { FAR_REACH_MS, type FarCall, pairFarCalls } from "../domain/matching/clocks/far-calls.ts";
-import { CARRIER_SIDE, PLATFORM_SIDE, type RecordKind } from "../domain/record-kind.ts";
-import { type Micros, microsFromMs, msFromMicros } from "../domain/time/instant.ts";
-import type { Tx } from "../store/database/run.ts";
+import { bigintOf, numberOf } from "../../domain/known-numbers.ts";
+import { voteBucket } from "../../domain/matching/clocks/clock-votes.ts";
+import { FAR_REACH_MS, pairFarCalls } from "../../domain/matching/clocks/far-calls.ts";
+import { CARRIER_SIDE, PLATFORM_SIDE, type RecordKind } from "../../domain/record-kind.ts";
+import { HOUR_MS, MINUTE_MS, type Micros, msFromMicros } from "../../domain/time/instant.ts";
+import type { Tx } from "../../store/database/run.ts";
 import {
   deleteLacking,
   ERASED_PAIR,
@@ -13,13 +14,12 @@ import {
   readMinuteVotes,
   writeLacking,
   writeMinuteVotes,
-} from "../store/reconciliation/clock-evidence.ts";
+} from "../../store/reconciliation/clock-evidence.ts";
+import { mergeSpans, type Span, spanAround, timeRange, widenSpan } from "../spans.ts";
+import type { TurnRecords } from "../turn-records.ts";
+import type { ClockVote } from "./carrier-votes.ts";
 import { EVIDENCE_MS, evidenceOf } from "./clock-evidence.ts";
-import type { ClockVote } from "./votes.ts";
-import { mergeSpans, type Span, type TurnRecords } from "./window.ts";
 
-const MINUTE_MS = 60_000;
-const HOUR_MS = 60 * MINUTE_MS;
 /** A record may change what others say within this distance; whole minutes. */
 const TOUCHED_MS = Math.ceil(EVIDENCE_MS / MINUTE_MS) * MINUTE_MS;
 /**
@@ -41,18 +41,13 @@ export async function renewEvidence(
   carrierId: string,
   { records, base }: { records: TurnRecords; base: readonly Span[] },
 ): Promise<ClockVote[]> {
-  const spans = mergeSpans(base.map((span) => widened(span, TOUCHED_MS)));
-  const { platform, carrier } = await records.readAsReported(spans.map((span) => widened(span, EVIDENCE_MS)));
+  const spans = mergeSpans(base.map((span) => widenSpan(span, TOUCHED_MS)));
+  const { platform, carrier } = await records.readAsReported(spans.map((span) => widenSpan(span, EVIDENCE_MS)));
   const found = evidenceOf(platform, carrier, spans);
-  const ranges = spans.map(({ startMs, endMs }) => ({ start: microsFromMs(startMs), end: microsFromMs(endMs) }));
-  const before = await readMinuteVotes(tx, carrierId, ranges);
-  const near = await replaceMinutes(tx, carrierId, before, found.minutes);
+  const ranges = spans.map(timeRange);
+  const near = await replaceMinutes(tx, carrierId, await readMinuteVotes(tx, carrierId, ranges), found.minutes);
   const far = await replaceLacking(tx, carrierId, await readLackingIn(tx, carrierId, ranges), found.lacking);
   return [...near, ...far];
-}
-
-function widened({ startMs, endMs }: Span, byMs: number): Span {
-  return { startMs: startMs - byMs, endMs: endMs + byMs };
 }
 
 async function replaceMinutes(
@@ -63,15 +58,15 @@ async function replaceMinutes(
 ): Promise<ClockVote[]> {
   const was = new Map(before.map((each) => [each.minute, each]));
   const is = new Map(found.map((each) => [each.minute, each]));
-  const minutes = [...new Set([...was.keys(), ...is.keys()])].filter(
-    (minute) => textOf(was.get(minute)) !== textOf(is.get(minute)),
-  );
+  const changed = [...new Set([...was.keys(), ...is.keys()])]
+    .map((minute) => ({ before: was.get(minute), after: is.get(minute) ?? { minute, votes: {} } }))
+    .filter((each) => textOf(each.before) !== textOf(each.after));
   await writeMinuteVotes(
     tx,
     carrierId,
-    minutes.map((minute) => is.get(minute) ?? { minute, votes: {} }),
+    changed.map(({ after }) => after),
   );
-  return minutes.flatMap((minute) => [...votesOf(was.get(minute), -1), ...votesOf(is.get(minute), 1)]);
+  return changed.flatMap((each) => [...votesOf(each.before, -1), ...votesOf(each.after, 1)]);
 }
 
 function textOf(minute: MinuteVotes | undefined): string {
@@ -97,10 +92,9 @@ async function replaceLacking(
   before: readonly LackingCall[],
   found: readonly LackingCall[],
 ): Promise<ClockVote[]> {
-  const was = new Map(before.map((call) => [nameOf(call), call]));
-  const is = new Map(found.map((call) => [nameOf(call), call]));
-  const gone = [...was].flatMap(([name, call]) => (is.has(name) ? [] : [call]));
-  const come = [...is].flatMap(([name, call]) => (was.has(name) ? [] : [call]));
+  const [was, is] = [new Set(before.map(nameOf)), new Set(found.map(nameOf))];
+  const gone = before.filter((call) => !is.has(nameOf(call)));
+  const come = found.filter((call) => !was.has(nameOf(call)));
   if (gone.length === 0 && come.length === 0) return [];
   await deleteLacking(tx, carrierId, gone);
   await writeLacking(tx, carrierId, come);
@@ -114,7 +108,9 @@ function nameOf({ side, recordDate, recordId, startTime, pairKey, trunkId, lengt
 
 // Pairs the lacking calls of the same two parties again.
 async function countAgain(tx: Tx, carrierId: string, changed: readonly LackingCall[]): Promise<ClockVote[]> {
-  const wanted = changed.filter(({ pairKey }) => pairKey !== ERASED_PAIR).map(around);
+  const wanted = changed
+    .filter(({ pairKey }) => pairKey !== ERASED_PAIR)
+    .map(({ pairKey, startTime }) => ({ pairKey, ...timeRange(spanAround(msFromMicros(startTime), FAR_CALLS_MS)) }));
   const read = async (side: RecordKind["side"]) => {
     const found = await findLacking(tx, carrierId, { side, wanted, limit: MOST_OF_A_PAIR });
     const calls = new Map(found.map(({ position: _, ...call }) => [nameOf(call), farCall(call)]));
@@ -130,7 +126,7 @@ async function countAgain(tx: Tx, carrierId: string, changed: readonly LackingCa
     for (const record of records) {
       if (!isTouched(record.call)) continue;
       const mate = mates.get(record);
-      const voteMs = mate === undefined ? undefined : BigInt(record.startMs - mate.call.startMs);
+      const voteMs = bigintOf(mate && record.startMs - mate.call.startMs);
       const isAlike = mate?.isAlike ?? false;
       if (voteMs === record.call.voteMs && isAlike === record.call.isAlike) continue;
       const call = { ...record.call, voteMs, isAlike };
@@ -142,13 +138,8 @@ async function countAgain(tx: Tx, carrierId: string, changed: readonly LackingCa
   return votes;
 }
 
-interface StoredFarCall extends FarCall {
-  readonly call: LackingCall;
-}
-
-function farCall(call: LackingCall): StoredFarCall {
-  const lengthMs = call.lengthMs === undefined ? undefined : Number(call.lengthMs);
-  return { call, startMs: msFromMicros(call.startTime), lengthMs };
+function farCall(call: LackingCall) {
+  return { call, startMs: msFromMicros(call.startTime), lengthMs: numberOf(call.lengthMs) };
 }
 
 // For calls further away, not everything that their votes rest on was read.
@@ -158,11 +149,6 @@ function touchedBy(changed: readonly LackingCall[]): (call: LackingCall) => bool
     (times.get(pairKey) ?? []).some(
       (each) => Math.abs(msFromMicros(each.startTime) - msFromMicros(startTime)) <= FAR_VOTES_MS,
     );
-}
-
-function around({ pairKey, startTime }: LackingCall) {
-  const ms = msFromMicros(startTime);
-  return { pairKey, start: microsFromMs(ms - FAR_CALLS_MS), end: microsFromMs(ms + FAR_CALLS_MS) };
 }
 
 function farVote({ trunkId, startTime, voteMs, isAlike }: LackingCall, by: 1 | -1): ClockVote[] {

@@ -2,14 +2,16 @@ import type { ClockOffset, MatchingInput } from "../domain/matching/facts.ts";
 import { matchCalls } from "../domain/matching/match-calls.ts";
 import { MAX_COMPONENT } from "../domain/matching/pairing/components.ts";
 import type { CallResult } from "../domain/matching/result.ts";
-import { type Micros, msFromMicros } from "../domain/time/instant.ts";
+import { MINUTE_MS, type Micros, msFromMicros } from "../domain/time/instant.ts";
 import type { Tx } from "../store/database/run.ts";
 import type { Reconciled } from "./carrier.ts";
-import { farSpans } from "./far-counterparts.ts";
-import type { CarrierVotes } from "./votes.ts";
-import { isWellIn, mergeSpans, placesOf, type Span, type TurnRecords, type Window } from "./window.ts";
+import type { CarrierVotes } from "./clocks/carrier-votes.ts";
+import { farSpans } from "./far/far-records.ts";
+import { placesOf } from "./far/possible-starts.ts";
+import { Sought } from "./far/stored-holders.ts";
+import { isWellIn, mergeSpans, type Span, spanAround, widenSpan } from "./spans.ts";
+import type { TurnRecords, Window } from "./turn-records.ts";
 
-const MINUTE_MS = 60_000;
 /** Calls up to this far from a marked minute are judged again. */
 const REACH_MS = 2 * MINUTE_MS;
 /**
@@ -23,8 +25,12 @@ const NEARBY_MS = NEIGHBOUR_MS + 5_000;
 const MARGIN_MS = REACH_MS + NEIGHBOUR_MS + MINUTE_MS;
 // Too few votes count as no offset. More votes change what is shown only if they make an offset.
 const NO_OFFSET: ClockOffset = { offsetMs: 0, kind: "NONE", pairCount: 0, ratio: 0 };
-/** The window grows by one neighbourhood at first, and later doubles, until the component ends. */
-const MAX_READS = 24;
+/**
+ * Most times that one trial widens its window. Each time it reads one neighbourhood more around the
+ * records at its edges, and after the fourth time twice as much as before. The last time would take
+ * in four years, which no component needs.
+ */
+const MOST_READS = 24;
 const SLOW_READS = 4;
 
 /** Results whose evidence lies wholly in the window. */
@@ -43,27 +49,29 @@ export async function matchWhole(
   { base, records, votes, now }: { base: readonly Span[]; records: TurnRecords; votes: CarrierVotes; now: Micros },
   match: (input: MatchingInput) => readonly CallResult[] = matchCalls,
 ): Promise<Whole> {
-  let spans = mergeSpans(
-    base.map(({ startMs, endMs }) => ({ startMs: startMs - MARGIN_MS, endMs: endMs + MARGIN_MS })),
-  );
-  const sought = new Set<string>();
+  let spans = mergeSpans(base.map((span) => widenSpan(span, MARGIN_MS)));
+  const sought = new Sought();
   for (let reads = 1; ; reads++) {
     const window = await records.read(spans, votes);
     const kept = keptOf(match(inputOf(carrier, window, votes, now)), base, votes);
     const marginMs = NEARBY_MS * 2 ** Math.max(0, reads - SLOW_READS);
     const far = await farSpans(tx, carrier.carrierId, kept, { sought, votes, marginMs: NEARBY_MS });
-    const more = [...gaps(kept, window, votes, marginMs), ...far];
-    const wider = mergeSpans([...spans, ...more]);
-    if (reads === MAX_READS || JSON.stringify(wider) === JSON.stringify(spans)) return { kept, window };
+    const wider = mergeSpans([...spans, ...gaps(kept, window, votes, marginMs), ...far]);
+    if (reads === MOST_READS || JSON.stringify(wider) === JSON.stringify(spans)) return { kept, window };
     spans = wider;
   }
 }
 
-export function inputOf(carrier: Reconciled, window: Window, votes: CarrierVotes, now: Micros): MatchingInput {
+function inputOf(
+  { agreement }: Reconciled,
+  { platform, carrier }: Window,
+  votes: CarrierVotes,
+  now: Micros,
+): MatchingInput {
   return {
-    platform: window.platform,
-    carrier: window.carrier,
-    agreement: carrier.agreement,
+    platform,
+    carrier,
+    agreement,
     offsetOf: (record) => votes.offsetOf(record) ?? NO_OFFSET,
     roundingOf: (record) => votes.roundingOf(record),
     nowMs: msFromMicros(now),
@@ -96,9 +104,7 @@ function touches(base: readonly Span[], { span, carrier }: CallResult, votes: Ca
 function gaps(kept: readonly CallResult[], window: Window, votes: CarrierVotes, marginMs: number): Span[] {
   const isLarge = largeCrowds(kept, window, votes);
   return kept.flatMap((result) =>
-    isLarge(result)
-      ? []
-      : edgesOf(result, window, votes).map((ms) => ({ startMs: ms - marginMs, endMs: ms + marginMs })),
+    isLarge(result) ? [] : edgesOf(result, window, votes).map((ms) => spanAround(ms, marginMs)),
   );
 }
 
@@ -124,10 +130,9 @@ function largeCrowds(
   window: Window,
   votes: CarrierVotes,
 ): (result: CallResult) => boolean {
-  const crowded = kept.filter((result) => result.candidateCount !== undefined);
   const counts = new Map<string, number>();
-  for (const result of crowded) {
-    if (edgesOf(result, window, votes).length > 0) continue;
+  for (const result of kept) {
+    if (result.candidateCount === undefined || edgesOf(result, window, votes).length > 0) continue;
     counts.set(componentOf(result), (counts.get(componentOf(result)) ?? 0) + 1);
   }
   return (result) => result.candidateCount !== undefined && (counts.get(componentOf(result)) ?? 0) > MAX_COMPONENT;

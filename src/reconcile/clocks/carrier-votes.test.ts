@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { carrierCall, HOUR_MS, TEN } from "../../test/support/matching-calls.ts";
-import type { CarrierFacts } from "../domain/matching/facts.ts";
-import { CarrierVotes } from "./votes.ts";
+import { carrierCall, HOUR_MS, TEN } from "../../../test/support/matching-calls.ts";
+import type { CarrierFacts } from "../../domain/matching/facts.ts";
+import { CarrierVotes } from "./carrier-votes.ts";
 
 const record: CarrierFacts = carrierCall("c", { startMs: TEN + 5_000 });
 
