@@ -169,7 +169,7 @@ type ValuesOf<Schemas extends Readonly<Record<string, z.ZodType>>> = {
   readonly [Name in keyof Schemas]: z.output<Schemas[Name]>;
 };
 
-/** Every setting of a process, validated. Those that stand in the tables mean what is said there. */
+/** Every setting of a process, validated. PLAIN says what its settings mean. */
 export interface Config extends ValuesOf<typeof PLAIN> {
   /** Absolute path. */
   readonly dataDir: string;

@@ -11,6 +11,7 @@ import type { ErasuresInForce } from "../../erasure/late-records.ts";
 import type { BlockWrites } from "../../feed/block-writes.ts";
 import type { FeedHub } from "../../feed/hub.ts";
 import type { SharedPages } from "../../feed/shared-pages.ts";
+import type { Places } from "../../port/places.ts";
 import type { CarrierDirectory } from "../../store/carriers/carriers.ts";
 import type { Database } from "../../store/database/database.ts";
 import type { Installation } from "../../store/database/installation.ts";
@@ -21,7 +22,6 @@ import type { CarrierAccess } from "./access/carrier-access.ts";
 import type { RefusalLog } from "./audit/refusal-log.ts";
 import type { Metrics } from "./metrics.ts";
 import { assertServedRegion } from "./residency.ts";
-import type { StreamSlots } from "./stream-life.ts";
 
 /** The settings that methods need. */
 export interface ServiceConfig {
@@ -64,7 +64,8 @@ export interface Services {
    * Who is served; `forget()` after a change to a carrier, so that this process sees it at once.
    */
   readonly access: CarrierAccess;
-  readonly slots: StreamSlots;
+  /** The streams that each carrier has, by method. One for each process. */
+  readonly slots: Places;
   /** Tells the audit log of acts that were refused. */
   readonly refusals: RefusalLog;
   /** What is to be erased, journalled outside the database; and to be told of a new one. */
