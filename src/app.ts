@@ -202,7 +202,7 @@ async function openServices(parts: Foundations, opening: AsyncDisposableStack): 
   return {
     db,
     hub,
-    cdrPages: new SharedPages(),
+    feedPages: new SharedPages(),
     blockWrites: new BlockWrites(db),
     uploads,
     carriers: new CarrierDirectory(db),

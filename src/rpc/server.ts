@@ -35,7 +35,6 @@ import { guardMessages } from "./intake/message-guard.ts";
 import { DROP_UNKNOWN_FIELDS } from "./intake/unknown-fields.ts";
 import { createReflection } from "./reflection.ts";
 import { type Route, route } from "./routes.ts";
-import { accessRuleOf } from "./shared/access/access.ts";
 import { unknownSpender } from "./shared/access/address-standing.ts";
 import { admitAnonymous } from "./shared/access/admit-anonymous.ts";
 import { type AuthOptions, authorize } from "./shared/access/auth.ts";
@@ -56,6 +55,7 @@ import { ANSWER_GROWTH } from "./shared/cut-page.ts";
 import { disclosureInterceptor } from "./shared/disclosure/disclose.ts";
 import { errorInterceptor, type FaultReporter, toConnectError } from "./shared/errors.ts";
 import { maskInterceptor } from "./shared/masking/mask-interceptor.ts";
+import { accessRuleOf } from "./shared/method-rules.ts";
 import type { Metrics } from "./shared/metrics.ts";
 
 /**

@@ -16,7 +16,6 @@ import type { CarrierDirectory } from "../../store/carriers/carriers.ts";
 import type { Database } from "../../store/database/database.ts";
 import type { Installation } from "../../store/database/installation.ts";
 import type { RetentionDirectory } from "../../store/privacy/retention-policies.ts";
-import type { FeedCdr } from "../../store/records/cdrs.ts";
 import type { Uploads } from "../../upload/uploads.ts";
 import type { CarrierAccess } from "./access/carrier-access.ts";
 import type { RefusalLog } from "./audit/refusal-log.ts";
@@ -45,8 +44,8 @@ export interface ServiceConfig {
 export interface Services {
   readonly db: Database;
   readonly hub: FeedHub;
-  /** The newest pages of the feeds of call detail records, shared by their streams. */
-  readonly cdrPages: SharedPages<FeedCdr[]>;
+  /** The newest pages of feeds, shared by the streams of a carrier. */
+  readonly feedPages: SharedPages<unknown>;
   /** Commits what feed streams disclose, of many at once. */
   readonly blockWrites: BlockWrites;
   readonly uploads: Uploads;

@@ -11,7 +11,7 @@ import { assertBound } from "../../../trust/token-binding.ts";
 import { claimedIdentity, credentialExpired, TokenExpired, type VerifiedToken } from "../../../trust/tokens.ts";
 import type { Trust } from "../../../trust/trust.ts";
 import type { VerifiedTokens } from "../../../trust/verified-tokens.ts";
-import { type AccessRule, accessRuleOf } from "./access.ts";
+import { type AccessRule, accessRuleOf } from "../method-rules.ts";
 import {
   againKey,
   authorizationCountKey,
