@@ -1,6 +1,6 @@
 import { join, resolve } from "node:path";
 import { z } from "zod";
-import { DEFAULT_LIMITS, type Limits } from "../domain/limits.ts";
+import { DEFAULT_LIMITS, LIMIT_SETTINGS, type Limits } from "../domain/limits.ts";
 import { nearestName } from "../domain/nearest-name.ts";
 import {
   isLoopback,
@@ -12,50 +12,6 @@ import {
 } from "../trust/settings.ts";
 import { chooseDataDir } from "./data-dir.ts";
 import { checkPlatformTokens, type PlatformIdentities, parsePlatformIdentities } from "./platform.ts";
-
-/** Every setting of a process, validated. */
-export interface Config {
-  /** Undefined: Tandem runs a PostgreSQL of its own in the data folder. */
-  readonly databaseUrl: string | undefined;
-  readonly databasePool: number;
-  readonly synchronousCommit: "on" | "off" | "remote_apply";
-  /** Most restarts in a row of an embedded PostgreSQL. */
-  readonly embeddedRestarts: number;
-  /** Most that a replica may lag when it takes over, milliseconds. */
-  readonly replicaLagMs: number;
-  /** Absolute path. */
-  readonly dataDir: string;
-  /** Why the data folder is not the usual one; undefined when it is, or when it was named. */
-  readonly dataDirReason: string | undefined;
-  /** Absolute paths of the journal of erasures and of its key. Neither is in the database. */
-  readonly erasureJournal: string;
-  readonly erasureKeyFile: string;
-  readonly host: string;
-  /** 0: any free port. */
-  readonly port: number;
-  /** Undefined: cleartext. */
-  readonly tls: TlsFiles | undefined;
-  readonly tlsPaths: TlsPaths | undefined;
-  readonly tokens: TokenTrust;
-  /** Undefined: `keys/revoked` in the data folder, if it exists. */
-  readonly revokedFile: string | undefined;
-  readonly reloadIntervalMs: number;
-  /** The platform's identities (of certificates and tokens) and their scopes. */
-  readonly platformIdentities: PlatformIdentities;
-  readonly reflection: boolean;
-  /** Undefined: this process serves every region. */
-  readonly region: string | undefined;
-  /** Host part of SIP URIs of carriers that have no domain of their own. */
-  readonly sipDomain: string;
-  readonly logLevel: "trace" | "debug" | "info" | "warn" | "error" | "silent";
-  /** Undefined: no metrics are served. */
-  readonly metrics: { readonly host: string; readonly port: number } | undefined;
-  readonly limits: Limits;
-  /** 0: this process reconciles nothing. */
-  readonly reconcileIntervalMs: number;
-  /** 0: this process deletes nothing. */
-  readonly retentionIntervalMs: number;
-}
 
 /** Every mistake in the settings, one a line. */
 export class ConfigError extends Error {
@@ -94,7 +50,9 @@ const onOff = () =>
 
 // The key is the setting's name: `tlsCert` is TANDEM_TLS_CERT in the environment. A default is
 // given as it would be written there.
-const SETTINGS = {
+
+// Those that are taken as they stand.
+const PLAIN = {
   databaseUrl: z
     .string()
     .regex(/^postgres(ql)?:\/\/./, "expected postgresql://user:password@host:port/database")
@@ -114,6 +72,35 @@ const SETTINGS = {
     .describe(
       "Most that a replica may lag when it takes over, ms; clients are asked to send again what is that much older",
     ),
+  host: text().default("127.0.0.1").describe("Address to listen on; without TLS, loopback only"),
+  port: integer(0, 65_535).default(7443).describe("Port to listen on, 0 to 65535; 0 = any free port"),
+  revokedFile: path("File that lists revoked credentials. Default: keys/revoked in the data folder, if it is there"),
+  reloadIntervalMs: integer(10, 60_000)
+    .default(1_000)
+    .describe("Interval between checks for changed files of certificates, keys or revocations, ms"),
+  reflection: onOff().default(true).describe("on: clients may read the contract from the server (grpc.reflection)"),
+  region: z
+    .string()
+    .regex(/^[a-z0-9-]{1,32}$/, "expected 1 to 32 characters of a-z, 0-9 and -")
+    .optional()
+    .describe("Region of this process, which then refuses carriers of other regions. Default: serves every region"),
+  sipDomain: z
+    .string()
+    .max(253)
+    .regex(/^[a-z0-9-]+(\.[a-z0-9-]+)*$/, "expected a DNS name in lower case")
+    .default("sip.tandem.invalid")
+    .describe("Domain in SIP URIs of carriers that have no domain of their own"),
+  logLevel: choice(["trace", "debug", "info", "warn", "error", "silent"]).default("info").describe("Minimum log level"),
+  reconcileIntervalMs: integer(0, 3_600_000)
+    .default(1_000)
+    .describe("Interval between checks for calls to reconcile, ms; 0 = leave it to other processes"),
+  retentionIntervalMs: integer(0, 86_400_000)
+    .default(3_600_000)
+    .describe("Interval between runs of retention, ms, at most a day; 0 = leave it to other processes"),
+};
+
+// Those that something else is worked out from.
+const WORKED_OUT = {
   dataDir: text()
     .optional()
     .describe(
@@ -125,15 +112,9 @@ const SETTINGS = {
   erasureKeyFile: path(
     "Key of that journal, the same for all processes; none starts without it. Default: erasures.key in the data folder",
   ),
-  host: text().default("127.0.0.1").describe("Address to listen on; without TLS, loopback only"),
-  port: integer(0, 65_535).default(7443).describe("Port to listen on, 0 to 65535; 0 = any free port"),
   tlsCert: path("PEM file of the server's certificate chain; turns TLS on"),
   tlsKey: path("PEM file of the certificate's private key"),
   tlsClientCa: path("PEM file of the authorities whose client certificates are accepted"),
-  revokedFile: path("File that lists revoked credentials. Default: keys/revoked in the data folder, if it is there"),
-  reloadIntervalMs: integer(10, 60_000)
-    .default(1_000)
-    .describe("Interval between checks for changed files of certificates, keys or revocations, ms"),
   allowCleartext: onOff()
     .default(false)
     .describe("on: listen without TLS on addresses other than loopback, behind a proxy that has TLS"),
@@ -160,115 +141,18 @@ const SETTINGS = {
       "Who the platform is: identity=scope scope; ... An identity is a SPIFFE id or dns:name of a client certificate, or " +
         "jwt:issuer:subject of a token, both percent-encoded",
     ),
-  reflection: onOff().default(true).describe("on: clients may read the contract from the server (grpc.reflection)"),
-  region: z
-    .string()
-    .regex(/^[a-z0-9-]{1,32}$/, "expected 1 to 32 characters of a-z, 0-9 and -")
-    .optional()
-    .describe("Region of this process, which then refuses carriers of other regions. Default: serves every region"),
-  sipDomain: z
-    .string()
-    .max(253)
-    .regex(/^[a-z0-9-]+(\.[a-z0-9-]+)*$/, "expected a DNS name in lower case")
-    .default("sip.tandem.invalid")
-    .describe("Domain in SIP URIs of carriers that have no domain of their own"),
-  logLevel: choice(["trace", "debug", "info", "warn", "error", "silent"]).default("info").describe("Minimum log level"),
   metricsPort: integer(1, 65_535).optional().describe("Port on which Prometheus finds /metrics. Default: off"),
   metricsHost: text().default("127.0.0.1").describe("Address of the port for Prometheus"),
-  heartbeatIntervalMs: integer(10, 60_000)
-    .default(DEFAULT_LIMITS.heartbeatIntervalMs)
-    .describe("Interval between heartbeats on an idle stream, ms"),
-  maxStreamAgeMs: integer(100, 86_400_000)
-    .default(DEFAULT_LIMITS.maxStreamAgeMs)
-    .describe("Longest life of a stream, ms, give or take 20 %"),
-  maxStallMs: integer(50, 3_600_000)
-    .default(DEFAULT_LIMITS.maxStallMs)
-    .describe("How long a client may leave a message of a feed unread, ms"),
-  maxFeedStreams: integer(1, 10_000)
-    .default(DEFAULT_LIMITS.maxFeedStreams)
-    .describe("Most feed streams at once for each carrier and method"),
-  maxUploadStreams: integer(1, 10_000)
-    .default(DEFAULT_LIMITS.maxUploadStreams)
-    .describe("Most upload streams at once for each carrier and method"),
-  maxMessageBytes: integer(65_536, 67_108_864)
-    .default(DEFAULT_LIMITS.maxMessageBytes)
-    .describe("Largest message, bytes"),
-  uploadBudgetBytes: integer(1_048_576, 2 ** 40)
-    .default(DEFAULT_LIMITS.uploadBudgetBytes)
-    .describe("Most bytes of records received but not yet committed, over all uploads"),
-  accessCacheMs: integer(0, 2_000)
-    .default(DEFAULT_LIMITS.accessCacheMs)
-    .describe("How long a carrier's state may be cached, ms"),
-  reconcileIntervalMs: integer(0, 3_600_000)
-    .default(1_000)
-    .describe("Interval between checks for calls to reconcile, ms; 0 = leave it to other processes"),
-  retentionIntervalMs: integer(0, 86_400_000)
-    .default(3_600_000)
-    .describe("Interval between runs of retention, ms, at most a day; 0 = leave it to other processes"),
-  maxCallsPerSecond: integer(1, 1_000_000)
-    .default(DEFAULT_LIMITS.maxCallsPerSecond)
-    .describe("Calls per second from one principal (burst: 10 times)"),
-  maxBytesPerSecond: integer(1_024, 2 ** 40)
-    .default(DEFAULT_LIMITS.maxBytesPerSecond)
-    .describe("Bytes per second to and from one principal (burst: 4 times)"),
-  maxLiveCalls: integer(1, 1_000_000)
-    .default(DEFAULT_LIMITS.maxLiveCalls)
-    .describe("Most calls of one principal at once, streams included"),
-  maxAuthFailuresPerSecond: integer(0, 1_000_000)
-    .default(DEFAULT_LIMITS.maxAuthFailuresPerSecond)
-    .describe("Failed logins per second from one address (burst: 100 times); 0 = unlimited"),
-  maxRefusalsPerSecond: integer(0, 1_000_000)
-    .default(DEFAULT_LIMITS.maxRefusalsPerSecond)
-    .describe("Denied or expired calls per second for one credential and method (burst: 10 times); 0 = unlimited"),
-  maxOpenUploads: integer(1, 1_000_000)
-    .default(DEFAULT_LIMITS.maxOpenUploads)
-    .describe("Most open uploads of one carrier, for each kind"),
-  maxNumbers: integer(1, 1_000_000_000)
-    .default(DEFAULT_LIMITS.maxNumbers)
-    .describe("Most numbers that a carrier may hold"),
-  maxUnavailablePerHour: integer(1, 1_000_000)
-    .default(DEFAULT_LIMITS.maxUnavailablePerHour)
-    .describe("Numbers that a carrier may learn to be another's, per hour (burst: the same)"),
-  requestMs: integer(50, 3_600_000)
-    .default(DEFAULT_LIMITS.requestMs)
-    .describe("How long a request of one message may take to arrive, ms"),
-  answerMs: integer(50, 3_600_000)
-    .default(DEFAULT_LIMITS.answerMs)
-    .describe("How long a client may take to accept what was sent to it, ms"),
-  maxConnections: integer(1, 1_000_000).default(DEFAULT_LIMITS.maxConnections).describe("Most connections at once"),
-  maxConnectionsPerAddress: integer(1, 1_000_000)
-    .default(DEFAULT_LIMITS.maxConnectionsPerAddress)
-    .describe("Most connections at once from one address; raise it behind a proxy"),
-  maxRequestElements: integer(64, 10_000_000)
-    .default(DEFAULT_LIMITS.maxRequestElements)
-    .describe("Most fields, items and values in a request; a batch may have more, for its records"),
-  receivedBudgetBytes: integer(1_048_576, 2 ** 40)
-    .default(DEFAULT_LIMITS.receivedBudgetBytes)
-    .describe(
-      "Most bytes of incomplete messages; one caller may use half. Callers not yet authenticated have a smaller part of their own",
-    ),
-  decodedBudgetBytes: integer(1_048_576, 2 ** 40)
-    .default(DEFAULT_LIMITS.decodedBudgetBytes)
-    .describe("Most memory for messages being decoded and worked on, bytes; one caller may use half"),
-  maxAnonymousPerSecond: integer(0, 1_000_000)
-    .default(DEFAULT_LIMITS.maxAnonymousPerSecond)
-    .describe("Messages per second from one address to health and reflection (burst: 10 times); 0 = unlimited"),
-  anonymousRequestMs: integer(50, 3_600_000)
-    .default(DEFAULT_LIMITS.anonymousRequestMs)
-    .describe("How long a message to health or reflection may take to arrive, ms"),
-  maxAnonymousCallsPerAddress: integer(1, 1_000_000)
-    .default(DEFAULT_LIMITS.maxAnonymousCallsPerAddress)
-    .describe("Most calls to health at once from one address; raise it behind a proxy"),
-  maxAnonymousStreams: integer(1, 1_000_000)
-    .default(DEFAULT_LIMITS.maxAnonymousStreams)
-    .describe("Most streams of health and reflection at once"),
-  maxAnonymousStreamsPerAddress: integer(1, 1_000_000)
-    .default(DEFAULT_LIMITS.maxAnonymousStreamsPerAddress)
-    .describe("Most streams of health and reflection at once from one address; raise it behind a proxy"),
-  drainMs: integer(0, 600_000)
-    .default(DEFAULT_LIMITS.drainMs)
-    .describe("How long a shutdown waits for calls in flight, ms"),
 };
+
+type LimitSetting = (typeof LIMIT_SETTINGS)[keyof typeof LIMIT_SETTINGS];
+const limitSchema = ({ min, max, fallback, meaning }: LimitSetting) =>
+  integer(min, max).default(fallback).describe(meaning);
+const LIMITS = Object.fromEntries(
+  Object.entries(LIMIT_SETTINGS).map(([name, setting]) => [name, limitSchema(setting)]),
+) as Record<keyof typeof LIMIT_SETTINGS, ReturnType<typeof limitSchema>>;
+
+const SETTINGS = { ...PLAIN, ...WORKED_OUT, ...LIMITS };
 
 // Of the commands that talk to a running server.
 const CLIENT_SETTINGS = {
@@ -281,7 +165,29 @@ const CLIENT_SETTINGS = {
 };
 
 type SettingName = keyof typeof SETTINGS;
-type Values = { [Name in SettingName]: z.output<(typeof SETTINGS)[Name]> };
+type ValuesOf<Schemas extends Readonly<Record<string, z.ZodType>>> = {
+  readonly [Name in keyof Schemas]: z.output<Schemas[Name]>;
+};
+
+/** Every setting of a process, validated. PLAIN says what its settings mean. */
+export interface Config extends ValuesOf<typeof PLAIN> {
+  /** Absolute path. */
+  readonly dataDir: string;
+  /** Why the data folder is not the usual one; undefined when it is, or when it was named. */
+  readonly dataDirReason: string | undefined;
+  /** Absolute paths of the journal of erasures and of its key. Neither is in the database. */
+  readonly erasureJournal: string;
+  readonly erasureKeyFile: string;
+  /** Undefined: cleartext. */
+  readonly tls: TlsFiles | undefined;
+  readonly tlsPaths: TlsPaths | undefined;
+  readonly tokens: TokenTrust;
+  /** The platform's identities (of certificates and tokens) and their scopes. */
+  readonly platformIdentities: PlatformIdentities;
+  /** Undefined: no metrics are served. */
+  readonly metrics: { readonly host: string; readonly port: number } | undefined;
+  readonly limits: Limits;
+}
 
 /** Settings from elsewhere than the environment, such as the command line. */
 export type ConfigOverrides = { readonly [Name in SettingName]?: string | number | boolean | undefined };
@@ -295,34 +201,25 @@ export function loadConfig(
   overrides: ConfigOverrides = {},
 ): Config {
   const mistakes: string[] = [];
-  const values = readValues(SETTINGS, { env, overrides, mistakes });
+  const reading = { env, overrides, mistakes };
+  const plain = readValues(PLAIN, reading);
+  const values = readValues(WORKED_OUT, reading);
+  const limits = { ...DEFAULT_LIMITS, ...readValues(LIMITS, reading) };
   mistakes.push(...unknownSettings(env));
+  const security = { ...values, databaseUrl: plain.databaseUrl };
+  const { tlsCert, tlsKey, tlsClientCa, metricsPort, metricsHost } = values;
   const dataDir = chooseDataDir(values.dataDir);
   const config: Config = {
-    databaseUrl: values.databaseUrl,
-    databasePool: values.databasePool,
-    synchronousCommit: values.synchronousCommit,
-    embeddedRestarts: values.embeddedRestarts,
-    replicaLagMs: values.replicaLagMs,
+    ...plain,
     ...dataDir,
     erasureJournal: resolve(values.erasureJournal ?? join(dataDir.dataDir, "erasures.journal")),
     erasureKeyFile: resolve(values.erasureKeyFile ?? join(dataDir.dataDir, "erasures.key")),
-    host: values.host,
-    port: values.port,
-    tls: readTls(values, mistakes),
-    tlsPaths: values.tlsCert && values.tlsKey ? pathsOf(values.tlsCert, values.tlsKey, values.tlsClientCa) : undefined,
-    revokedFile: values.revokedFile,
-    reloadIntervalMs: values.reloadIntervalMs,
-    tokens: readTokenTrust(values, mistakes),
+    tls: readTls(security, mistakes),
+    tlsPaths: tlsCert && tlsKey ? { tlsCert, tlsKey, tlsClientCa } : undefined,
+    tokens: readTokenTrust(security, mistakes),
     platformIdentities: values.platformIdentities ?? new Map(),
-    reflection: values.reflection,
-    region: values.region,
-    sipDomain: values.sipDomain,
-    logLevel: values.logLevel,
-    metrics: values.metricsPort === undefined ? undefined : { host: values.metricsHost, port: values.metricsPort },
-    limits: readLimits(values),
-    reconcileIntervalMs: values.reconcileIntervalMs,
-    retentionIntervalMs: values.retentionIntervalMs,
+    metrics: metricsPort === undefined ? undefined : { host: metricsHost, port: metricsPort },
+    limits,
   };
   checkPlatformTokens(values, config.platformIdentities, config.tokens, mistakes);
   if (!config.tls && !values.allowCleartext && !isLoopback(config.host)) {
@@ -383,7 +280,7 @@ interface Reading {
 function readValues<Schemas extends Readonly<Record<string, z.ZodType>>>(
   schemas: Schemas,
   { env, overrides, mistakes }: Reading,
-): { [Name in keyof Schemas]: z.output<Schemas[Name]> } {
+): ValuesOf<Schemas> {
   const values: Record<string, unknown> = {};
   for (const [name, schema] of Object.entries(schemas)) {
     const given = overrides[name] ?? env[variableOf(name)];
@@ -397,46 +294,7 @@ function readValues<Schemas extends Readonly<Record<string, z.ZodType>>>(
       values[name] = schema.safeParse(undefined).data;
     }
   }
-  return values as { [Name in keyof Schemas]: z.output<Schemas[Name]> };
-}
-
-function pathsOf(tlsCert: string, tlsKey: string, tlsClientCa: string | undefined): TlsPaths {
-  return { tlsCert, tlsKey, tlsClientCa };
-}
-
-function readLimits(values: Values): Limits {
-  return {
-    ...DEFAULT_LIMITS,
-    heartbeatIntervalMs: values.heartbeatIntervalMs,
-    maxStreamAgeMs: values.maxStreamAgeMs,
-    maxStallMs: values.maxStallMs,
-    maxFeedStreams: values.maxFeedStreams,
-    maxUploadStreams: values.maxUploadStreams,
-    maxMessageBytes: values.maxMessageBytes,
-    uploadBudgetBytes: values.uploadBudgetBytes,
-    accessCacheMs: values.accessCacheMs,
-    maxCallsPerSecond: values.maxCallsPerSecond,
-    maxBytesPerSecond: values.maxBytesPerSecond,
-    maxLiveCalls: values.maxLiveCalls,
-    maxAuthFailuresPerSecond: values.maxAuthFailuresPerSecond,
-    maxRefusalsPerSecond: values.maxRefusalsPerSecond,
-    maxOpenUploads: values.maxOpenUploads,
-    maxNumbers: values.maxNumbers,
-    maxUnavailablePerHour: values.maxUnavailablePerHour,
-    requestMs: values.requestMs,
-    answerMs: values.answerMs,
-    maxConnections: values.maxConnections,
-    maxConnectionsPerAddress: values.maxConnectionsPerAddress,
-    maxRequestElements: values.maxRequestElements,
-    receivedBudgetBytes: values.receivedBudgetBytes,
-    decodedBudgetBytes: values.decodedBudgetBytes,
-    maxAnonymousPerSecond: values.maxAnonymousPerSecond,
-    anonymousRequestMs: values.anonymousRequestMs,
-    maxAnonymousCallsPerAddress: values.maxAnonymousCallsPerAddress,
-    maxAnonymousStreams: values.maxAnonymousStreams,
-    maxAnonymousStreamsPerAddress: values.maxAnonymousStreamsPerAddress,
-    drainMs: values.drainMs,
-  };
+  return values as ValuesOf<Schemas>;
 }
 
 // A misspelt setting would leave a default in force that nobody meant.

@@ -1,5 +1,5 @@
 import { countVerdicts, type VerdictCounts } from "../domain/calls/verdict.ts";
-import { TandemError } from "../domain/errors.ts";
+import { invalidArgument, TandemError } from "../domain/errors.ts";
 import { ERASED_HASH } from "../domain/privacy/erasure.ts";
 import type { Micros } from "../domain/time/instant.ts";
 import { Verdict } from "../gen/tandem/type/v1/upload_pb.js";
@@ -95,7 +95,7 @@ export class StoredBook<Message> implements UploadBook<Message> {
 
   async open(open: UploadOpen): Promise<OpenedUpload> {
     checkUploadId(open.uploadId);
-    if (open.acknowledgedOffset < 0n) throw negativeOffset("acknowledged_offset");
+    if (open.acknowledgedOffset < 0n) throw invalidArgument("acknowledged_offset", "expected 0 or more");
     this.#uploadId = open.uploadId;
     const { acknowledgedOffset } = open;
     const { carrierId, codec, maxOpenUploads: mostOpen } = this.#options;
@@ -245,19 +245,12 @@ function sentRecord<Message>(records: RecordList<Message>, index: number): Messa
 
 export function checkUploadId(uploadId: string): void {
   if (/^[A-Za-z0-9._:-]{1,128}$/.test(uploadId)) return;
-  throw new TandemError(
-    "INVALID_ARGUMENT",
-    "upload_id: expected 1 to 128 characters of [A-Za-z0-9._:-]",
-    { field: "upload_id" },
-    {
-      fieldViolations: [{ field: "upload_id", description: "expected 1 to 128 characters of [A-Za-z0-9._:-]" }],
-    },
-  );
+  throw invalidArgument("upload_id", "expected 1 to 128 characters of [A-Za-z0-9._:-]");
 }
 
 /** Throws BATCH_TOO_LARGE, or that the offset is negative. */
 export function checkBatchSize(firstOffset: bigint, recordCount: number, limit: number): void {
-  if (firstOffset < 0n) throw negativeOffset("first_offset");
+  if (firstOffset < 0n) throw invalidArgument("first_offset", "expected 0 or more");
   if (recordCount >= 1 && recordCount <= limit) return;
   throw new TandemError("BATCH_TOO_LARGE", `a batch of ${recordCount} records: expected 1 to ${limit}`, {
     records: String(recordCount),
@@ -313,16 +306,5 @@ function contentMismatch(offset: bigint): TandemError {
     "OFFSET_CONTENT_MISMATCH",
     `different records are committed at offset ${offset}: start a new upload`,
     { offset: String(offset) },
-  );
-}
-
-function negativeOffset(field: string): TandemError {
-  return new TandemError(
-    "INVALID_ARGUMENT",
-    `${field}: expected 0 or more`,
-    { field },
-    {
-      fieldViolations: [{ field, description: "expected 0 or more" }],
-    },
   );
 }

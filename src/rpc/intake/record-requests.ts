@@ -1,5 +1,5 @@
 import { type DescMessage, fromBinary, fromJson, type JsonValue, type MessageShape } from "@bufbuild/protobuf";
-import { invalidArgument, TandemError } from "../../domain/errors.ts";
+import { invalidArgument, unreadableMessage } from "../../domain/errors.ts";
 import {
   type AppendDurationsRequest,
   AppendDurationsRequestSchema,
@@ -63,27 +63,6 @@ export function readAppended(message: RawMessage): AppendedDurations {
   return readRequest(APPEND, message);
 }
 
-/** Each message, read. */
-export function readEach<T>(messages: AsyncIterable<RawMessage>, read: (message: RawMessage) => T): AsyncIterable<T> {
-  return {
-    // By hand, as the messages are: their return must be called at once, even while their next is
-    // pending.
-    [Symbol.asyncIterator]() {
-      const inner = messages[Symbol.asyncIterator]();
-      return {
-        async next() {
-          const next = await inner.next();
-          return next.done ? { done: true, value: undefined } : { done: false, value: read(next.value) };
-        },
-        async return(value) {
-          await inner.return?.();
-          return { done: true, value };
-        },
-      };
-    },
-  };
-}
-
 interface RequestKind<I extends DescMessage, R extends DescMessage> {
   readonly input: I;
   readonly path: RecordPath;
@@ -107,7 +86,7 @@ function readRequest<I extends DescMessage, R extends DescMessage>(
   { bytes, isJson, split }: RawMessage,
 ): { request: MessageShape<I>; records: RecordList<MessageShape<R>> } {
   if (isJson) {
-    if (!split) throw malformed();
+    if (!split) throw unreadableMessage();
     const request = readJsonHead(input, split.head);
     return { request, records: new JsonRecords(reader, bytes, split.bounds) };
   }
@@ -117,7 +96,7 @@ function readRequest<I extends DescMessage, R extends DescMessage>(
     const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     return { request, records: new BinaryRecords(reader, buffer, bounds) };
   } catch (cause) {
-    throw malformed(cause);
+    throw unreadableMessage(cause);
   }
 }
 
@@ -126,14 +105,14 @@ function readJsonHead<I extends DescMessage>(input: I, head: Uint8Array): Messag
   try {
     json = JSON.parse(strictUtf8.decode(head)) as JsonValue;
   } catch (cause) {
-    throw malformed(cause);
+    throw unreadableMessage(cause);
   }
   const fault = findJsonFault(input, json);
   if (fault) throw invalidArgument(fault.fieldPath ?? "", fault.message);
   try {
     return fromJson(input, json, STRICT_JSON);
   } catch (cause) {
-    throw malformed(cause);
+    throw unreadableMessage(cause);
   }
 }
 
@@ -146,8 +125,4 @@ function withRecords<Frame extends { case: string | undefined; value?: unknown }
   if (frame.case !== "batch") return { frame: frame as Exclude<Frame, { case: "batch" }> };
   const { firstOffset } = frame.value as { firstOffset: bigint };
   return { frame: { case: "batch", value: { firstOffset, records } } };
-}
-
-function malformed(cause?: unknown): TandemError {
-  return new TandemError("INVALID_ARGUMENT", "the message is not valid for this method", { field: "" }, { cause });
 }

@@ -8,7 +8,7 @@ import {
   isInRole,
   type Participation,
 } from "../../domain/privacy/subject.ts";
-import { cdrMessage } from "../../feed/cdr-codec.ts";
+import { cdrMessage } from "../../feed/cdr-feed.ts";
 import { SubjectRole } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { type CallDetailRecord, CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { type CallDuration, CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";

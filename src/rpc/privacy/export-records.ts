@@ -1,7 +1,7 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import type { Carrier } from "../../domain/carriers/carrier.ts";
 import { DURATION } from "../../domain/record-kind.ts";
-import { discrepancyMessage } from "../../feed/discrepancy-codec.ts";
+import { discrepancyMessage } from "../../feed/discrepancy-feed.ts";
 import type { PhoneNumberExportItem } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";

@@ -1,5 +1,5 @@
 import type { HandlerContext } from "@connectrpc/connect";
-import { discrepancyMessage } from "../../feed/discrepancy-codec.ts";
+import { discrepancyMessage } from "../../feed/discrepancy-feed.ts";
 import {
   type Discrepancy,
   type DiscrepancyFilter,

@@ -8,7 +8,7 @@ import type { CarrierFacts, RecordRef } from "../../domain/matching/facts.ts";
 import { messageOf } from "../../domain/message-of.ts";
 import { PLATFORM_SIDE } from "../../domain/record-kind.ts";
 import { isDay, type Micros, microsFromMs } from "../../domain/time/instant.ts";
-import { cdrMessage } from "../../feed/cdr-codec.ts";
+import { cdrMessage } from "../../feed/cdr-feed.ts";
 import {
   CallExplanationSchema as OwnExplanationSchema,
   type ExplainCallRequest as OwnRequest,

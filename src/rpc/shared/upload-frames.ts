@@ -1,7 +1,7 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { VerdictCounts } from "../../domain/calls/verdict.ts";
-import { TandemError } from "../../domain/errors.ts";
+import { invalidArgument, TandemError } from "../../domain/errors.ts";
 import { type Limits, MAX_NUMBER_ITEMS } from "../../domain/limits.ts";
 import { timestampFromMicros } from "../../domain/time/instant.ts";
 import { LimitsSchema } from "../../gen/tandem/type/v1/limits_pb.js";
@@ -83,17 +83,11 @@ export async function* clientFrames<Message>(
 
 /** The Finish of either upload. Its totals are required. */
 export function finishOf(finish: UploadFinishMessage): UploadFinish {
-  if (!finish.totals) {
-    const description = "is required: the count and the connected time of every record that was sent";
-    throw new TandemError(
-      "INVALID_ARGUMENT",
-      `finish.totals: ${description}`,
-      { field: "finish.totals" },
-      {
-        fieldViolations: [{ field: "finish.totals", description }],
-      },
+  if (!finish.totals)
+    throw invalidArgument(
+      "finish.totals",
+      "is required: the count and the connected time of every record that was sent",
     );
-  }
   return {
     finalOffset: finish.finalOffset,
     recordCount: finish.totals.recordCount,

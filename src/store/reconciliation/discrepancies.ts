@@ -3,14 +3,7 @@ import { FeedId } from "../../domain/feed-id.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { LIST_SCAN, type Scanned } from "../database/list-scan.ts";
 import { run, type Tx } from "../database/run.ts";
-import {
-  type FeedPoint,
-  type HeadColumns,
-  headColumns,
-  makePage,
-  SCAN_LIMIT,
-  type StoredPage,
-} from "../feeds/feed-page.ts";
+import { type PageRequest, readFeedPage, type StoredPage } from "../feeds/feed-page.ts";
 
 /** What an entry of the discrepancy feed is. */
 export const DiscrepancyEntryKind = { DISCREPANCY: 1, ERASURE: 2 } as const;
@@ -46,37 +39,25 @@ export interface StoredDiscrepancy {
  * Reads a page of the feed. A change matches the conditions if the discrepancy does before or after
  * it; an erasure matches all.
  */
-export async function readDiscrepancyPage(
+export function readDiscrepancyPage(
   tx: Tx,
-  request: {
-    carrierId: string;
-    after: FeedPoint;
-    until: bigint | undefined;
-    limit: number;
-    conditions: DiscrepancyConditions | undefined;
-  },
+  request: PageRequest,
+  conditions: DiscrepancyConditions | undefined,
 ): Promise<StoredPage<StoredDiscrepancy>> {
-  const { carrierId, until, limit, conditions } = request;
-  const after = request.after.sequence;
-  const scanEnd = after + (conditions ? SCAN_LIMIT : BigInt(limit));
-  const end = until !== undefined && until < scanEnd ? until : scanEnd;
+  const { carrierId, limit } = request;
   const matching = conditions
     ? sql`e.entry_kind = ${DiscrepancyEntryKind.ERASURE} OR ${allOf(conditions, AFTER)} OR ${allOf(conditions, BEFORE)}`
     : sql`true`;
-  const { rows } = await run(tx)<HeadColumns & EntryColumns>`
-    SELECT ${headColumns(carrierId, FeedId.DISCREPANCIES, request.after)}, p.*
-    FROM feed_head h LEFT JOIN LATERAL (
+  return readFeedPage(tx, request, {
+    feed: FeedId.DISCREPANCIES,
+    isFiltered: conditions !== undefined,
+    entriesIn: (after, end) => sql`
       SELECT e.carrier_id, e.sequence, e.ingest_time, e.entry_kind, e.payload FROM discrepancy_entry e
       WHERE e.carrier_id = ${carrierId} AND e.sequence > ${after} AND e.sequence <= ${end} AND (${matching})
-      ORDER BY e.sequence LIMIT ${limit}) p ON true
-    WHERE h.carrier_id = ${carrierId} AND h.feed = ${FeedId.DISCREPANCIES}
-    ORDER BY p.sequence`;
-  const first = rows[0];
-  if (!first) throw new Error(`carrier ${carrierId} has no feed of discrepancies`);
-  const entries = rows.filter((row) => row.sequence !== undefined).map(storedDiscrepancy);
-  const bytesOf = ({ payload }: StoredDiscrepancy) => payload.length;
-  const read = { carrierId, feed: FeedId.DISCREPANCIES, after, end, limit };
-  return makePage(tx, read, { entries, first, bytesOf });
+      ORDER BY e.sequence LIMIT ${limit}`,
+    entryOf: storedDiscrepancy,
+    bytesOf: ({ payload }) => payload.length,
+  });
 }
 
 /**
@@ -181,14 +162,12 @@ function allOf(conditions: DiscrepancyConditions, columns: Columns): RawBuilder<
   return sql<boolean>`(${sql.join(wheres, sql` AND `)})`;
 }
 
-type EntryColumns = Omit<StoredDiscrepancy, "sequence"> & { sequence: bigint | undefined };
-
 function storedDiscrepancy({
   carrierId,
-  sequence = 0n,
+  sequence,
   ingestTime,
   entryKind,
   payload,
-}: EntryColumns): StoredDiscrepancy {
+}: StoredDiscrepancy): StoredDiscrepancy {
   return { carrierId, sequence, ingestTime, entryKind, payload };
 }

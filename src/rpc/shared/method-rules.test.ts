@@ -2,10 +2,10 @@ import { glob } from "node:fs/promises";
 import { join } from "node:path";
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
-import { isPlatformScope } from "../../../domain/carriers/scopes.ts";
-import { accessRuleOf } from "./access.ts";
+import { isPlatformScope } from "../../domain/carriers/scopes.ts";
+import { accessRuleOf } from "./method-rules.ts";
 
-const gen = join(import.meta.dirname, "../../../gen");
+const gen = join(import.meta.dirname, "../../gen");
 
 test("every method of the contract has a rule, of the principal that its package is for", async () => {
   const methods = await listMethods("tandem/**/*_service_pb.js");
