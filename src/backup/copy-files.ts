@@ -1,6 +1,7 @@
 import { createHash, type Hash } from "node:crypto";
 import { type FileHandle, open, readdir, rm, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { ifThere } from "../files/files.ts";
 
 export interface CopiedFile {
   /** Relative path. */
@@ -25,10 +26,7 @@ const MARGIN_BYTES = 128 * 1024 * 1024;
  * @returns its size and digest; undefined: no such file.
  */
 export async function copyFile({ from, to, signal }: Copy): Promise<Omit<CopiedFile, "path"> | undefined> {
-  const source = await open(from, "r").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return undefined;
-    throw error;
-  });
+  const source = await ifThere(open(from, "r"));
   if (!source) return undefined;
   try {
     return await writeFileOf(to, async (target, hash) => {

@@ -2,7 +2,7 @@ import { chmod, chown, mkdir, readdir, readFile, rename, rm, rmdir, writeFile } 
 import { dirname, join, resolve } from "node:path";
 import { ErasureJournal, MAX_JOURNAL_BYTES } from "../erasure/journal.ts";
 import { readErasureKey } from "../erasure/key-file.ts";
-import { makeFolder, readLines, syncFolder } from "../files/files.ts";
+import { ifThere, makeFolder, readLines, syncFolder } from "../files/files.ts";
 import { openDatabase } from "../store/database/database.ts";
 import { migrate } from "../store/database/migrate.ts";
 import { rotateEpochs } from "../store/feeds/epochs.ts";
@@ -84,10 +84,7 @@ export async function restoreBackup(options: RestoreOptions): Promise<Restored> 
 async function assertFree(dataDir: string): Promise<void> {
   const running = await findPostmaster(join(dataDir, CLUSTER_PATH));
   if (running) throw new Error(`a server runs on ${dataDir} (process ${running.pid}): restore into a new folder`);
-  const [name] = await readdir(dataDir).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return [];
-    throw error;
-  });
+  const [name] = (await ifThere(readdir(dataDir))) ?? [];
   if (name !== undefined)
     throw new Error(`${dataDir} is not empty (${name}): restore into a folder that is empty or does not exist`);
 }

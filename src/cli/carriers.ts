@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Command } from "commander";
+import { given } from "../domain/given.ts";
 import type { Carrier, CarrierSchema } from "../gen/tandem/platform/v1/carrier_pb.js";
 import {
   CarrierService,
@@ -14,6 +15,7 @@ import { DirectionSchema } from "../gen/tandem/type/v1/call_pb.js";
 import { rangesCommand } from "./carriers/ranges.ts";
 import { type ConnectionOptions, connect, remoteCommand } from "./shared/connection.ts";
 import { printFields, printMessage, printTable } from "./shared/output.ts";
+import { readPages } from "./shared/pages.ts";
 import { enumListOption, enumName, enumOption, formatTime, parseTimeZone, parseWhole } from "./shared/values.ts";
 
 /** `tandem carriers`: onboarding. */
@@ -110,19 +112,13 @@ function listCommand(): Command {
     .option("--country <code>", "only those of this country")
     .action(async (options: ConnectionOptions & { state?: number; country?: string }) => {
       using connection = await connect(options, "platform");
-      const carriers: Carrier[] = [];
-      let pageToken = "";
-      do {
-        const page = await connection.client(CarrierService).listCarriers({
-          pageSize: 1_000,
-          pageToken,
-          state: options.state ?? 0,
-          ...(options.country === undefined ? {} : { legalCountry: options.country.toUpperCase() }),
-        });
-        carriers.push(...page.carriers);
-        pageToken = page.nextPageToken;
-      } while (pageToken !== "");
-      if (options.json) printMessage(ListCarriersResponseSchema, create(ListCarriersResponseSchema, { carriers }));
+      const request = { state: options.state ?? 0, ...given({ legalCountry: options.country?.toUpperCase() }) };
+      const client = connection.client(CarrierService);
+      const { items: carriers } = await readPages(
+        (page) => client.listCarriers({ ...request, ...page }),
+        (page) => page.carriers,
+      );
+      if (options.json) printMessage(ListCarriersResponseSchema, { carriers });
       else printCarriers(carriers);
     });
 }
@@ -176,17 +172,16 @@ async function update(
 
 function fieldsOf(options: CarrierOptions): MessageInitShape<typeof CarrierSchema> {
   const { name, timeZone, region, sipDomain, toleranceMs, graceMs, reports, unanswered } = options;
-  return {
-    ...(name === undefined ? {} : { displayName: name }),
-    ...(timeZone === undefined ? {} : { timeZone }),
-    ...(region === undefined ? {} : { region }),
-    ...(sipDomain === undefined ? {} : { sipDomain }),
-    ...(toleranceMs === undefined ? {} : { tolerances: { durationMs: BigInt(toleranceMs) } }),
-    ...(graceMs === undefined ? {} : { graceMs: BigInt(graceMs) }),
-    ...(reports === undefined && unanswered === undefined
-      ? {}
-      : { reportingScopes: [{ directions: reports ?? [], unanswered: unanswered ?? false }] }),
-  };
+  const reportsAny = reports !== undefined || unanswered !== undefined;
+  return given({
+    displayName: name,
+    timeZone,
+    region,
+    sipDomain,
+    tolerances: toleranceMs === undefined ? undefined : { durationMs: BigInt(toleranceMs) },
+    graceMs: graceMs === undefined ? undefined : BigInt(graceMs),
+    reportingScopes: reportsAny ? [{ directions: reports ?? [], unanswered: unanswered ?? false }] : undefined,
+  });
 }
 
 function pathsOf(options: CarrierOptions): string[] {

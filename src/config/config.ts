@@ -1,6 +1,6 @@
 import { join, resolve } from "node:path";
 import { z } from "zod";
-import { DEFAULT_LIMITS, type Limits } from "../domain/limits.ts";
+import { DEFAULT_LIMITS, type Limits, settableLimits } from "../domain/limits.ts";
 import { nearestName } from "../domain/nearest-name.ts";
 import {
   isLoopback,
@@ -175,99 +175,13 @@ const SETTINGS = {
   logLevel: choice(["trace", "debug", "info", "warn", "error", "silent"]).default("info").describe("Minimum log level"),
   metricsPort: integer(1, 65_535).optional().describe("Port on which Prometheus finds /metrics. Default: off"),
   metricsHost: text().default("127.0.0.1").describe("Address of the port for Prometheus"),
-  heartbeatIntervalMs: integer(10, 60_000)
-    .default(DEFAULT_LIMITS.heartbeatIntervalMs)
-    .describe("Interval between heartbeats on an idle stream, ms"),
-  maxStreamAgeMs: integer(100, 86_400_000)
-    .default(DEFAULT_LIMITS.maxStreamAgeMs)
-    .describe("Longest life of a stream, ms, give or take 20 %"),
-  maxStallMs: integer(50, 3_600_000)
-    .default(DEFAULT_LIMITS.maxStallMs)
-    .describe("How long a client may leave a message of a feed unread, ms"),
-  maxFeedStreams: integer(1, 10_000)
-    .default(DEFAULT_LIMITS.maxFeedStreams)
-    .describe("Most feed streams at once for each carrier and method"),
-  maxUploadStreams: integer(1, 10_000)
-    .default(DEFAULT_LIMITS.maxUploadStreams)
-    .describe("Most upload streams at once for each carrier and method"),
-  maxMessageBytes: integer(65_536, 67_108_864)
-    .default(DEFAULT_LIMITS.maxMessageBytes)
-    .describe("Largest message, bytes"),
-  uploadBudgetBytes: integer(1_048_576, 2 ** 40)
-    .default(DEFAULT_LIMITS.uploadBudgetBytes)
-    .describe("Most bytes of records received but not yet committed, over all uploads"),
-  accessCacheMs: integer(0, 2_000)
-    .default(DEFAULT_LIMITS.accessCacheMs)
-    .describe("How long a carrier's state may be cached, ms"),
   reconcileIntervalMs: integer(0, 3_600_000)
     .default(1_000)
     .describe("Interval between checks for calls to reconcile, ms; 0 = leave it to other processes"),
   retentionIntervalMs: integer(0, 86_400_000)
     .default(3_600_000)
     .describe("Interval between runs of retention, ms, at most a day; 0 = leave it to other processes"),
-  maxCallsPerSecond: integer(1, 1_000_000)
-    .default(DEFAULT_LIMITS.maxCallsPerSecond)
-    .describe("Calls per second from one principal (burst: 10 times)"),
-  maxBytesPerSecond: integer(1_024, 2 ** 40)
-    .default(DEFAULT_LIMITS.maxBytesPerSecond)
-    .describe("Bytes per second to and from one principal (burst: 4 times)"),
-  maxLiveCalls: integer(1, 1_000_000)
-    .default(DEFAULT_LIMITS.maxLiveCalls)
-    .describe("Most calls of one principal at once, streams included"),
-  maxAuthFailuresPerSecond: integer(0, 1_000_000)
-    .default(DEFAULT_LIMITS.maxAuthFailuresPerSecond)
-    .describe("Failed logins per second from one address (burst: 100 times); 0 = unlimited"),
-  maxRefusalsPerSecond: integer(0, 1_000_000)
-    .default(DEFAULT_LIMITS.maxRefusalsPerSecond)
-    .describe("Denied or expired calls per second for one credential and method (burst: 10 times); 0 = unlimited"),
-  maxOpenUploads: integer(1, 1_000_000)
-    .default(DEFAULT_LIMITS.maxOpenUploads)
-    .describe("Most open uploads of one carrier, for each kind"),
-  maxNumbers: integer(1, 1_000_000_000)
-    .default(DEFAULT_LIMITS.maxNumbers)
-    .describe("Most numbers that a carrier may hold"),
-  maxUnavailablePerHour: integer(1, 1_000_000)
-    .default(DEFAULT_LIMITS.maxUnavailablePerHour)
-    .describe("Numbers that a carrier may learn to be another's, per hour (burst: the same)"),
-  requestMs: integer(50, 3_600_000)
-    .default(DEFAULT_LIMITS.requestMs)
-    .describe("How long a request of one message may take to arrive, ms"),
-  answerMs: integer(50, 3_600_000)
-    .default(DEFAULT_LIMITS.answerMs)
-    .describe("How long a client may take to accept what was sent to it, ms"),
-  maxConnections: integer(1, 1_000_000).default(DEFAULT_LIMITS.maxConnections).describe("Most connections at once"),
-  maxConnectionsPerAddress: integer(1, 1_000_000)
-    .default(DEFAULT_LIMITS.maxConnectionsPerAddress)
-    .describe("Most connections at once from one address; raise it behind a proxy"),
-  maxRequestElements: integer(64, 10_000_000)
-    .default(DEFAULT_LIMITS.maxRequestElements)
-    .describe("Most fields, items and values in a request; a batch may have more, for its records"),
-  receivedBudgetBytes: integer(1_048_576, 2 ** 40)
-    .default(DEFAULT_LIMITS.receivedBudgetBytes)
-    .describe(
-      "Most bytes of incomplete messages; one caller may use half. Callers not yet authenticated have a smaller part of their own",
-    ),
-  decodedBudgetBytes: integer(1_048_576, 2 ** 40)
-    .default(DEFAULT_LIMITS.decodedBudgetBytes)
-    .describe("Most memory for messages being decoded and worked on, bytes; one caller may use half"),
-  maxAnonymousPerSecond: integer(0, 1_000_000)
-    .default(DEFAULT_LIMITS.maxAnonymousPerSecond)
-    .describe("Messages per second from one address to health and reflection (burst: 10 times); 0 = unlimited"),
-  anonymousRequestMs: integer(50, 3_600_000)
-    .default(DEFAULT_LIMITS.anonymousRequestMs)
-    .describe("How long a message to health or reflection may take to arrive, ms"),
-  maxAnonymousCallsPerAddress: integer(1, 1_000_000)
-    .default(DEFAULT_LIMITS.maxAnonymousCallsPerAddress)
-    .describe("Most calls to health at once from one address; raise it behind a proxy"),
-  maxAnonymousStreams: integer(1, 1_000_000)
-    .default(DEFAULT_LIMITS.maxAnonymousStreams)
-    .describe("Most streams of health and reflection at once"),
-  maxAnonymousStreamsPerAddress: integer(1, 1_000_000)
-    .default(DEFAULT_LIMITS.maxAnonymousStreamsPerAddress)
-    .describe("Most streams of health and reflection at once from one address; raise it behind a proxy"),
-  drainMs: integer(0, 600_000)
-    .default(DEFAULT_LIMITS.drainMs)
-    .describe("How long a shutdown waits for calls in flight, ms"),
+  ...settableLimits(({ value, min, max, text }) => integer(min, max).default(value).describe(text)),
 };
 
 // Of the commands that talk to a running server.
@@ -281,7 +195,6 @@ const CLIENT_SETTINGS = {
 };
 
 type SettingName = keyof typeof SETTINGS;
-type Values = { [Name in SettingName]: z.output<(typeof SETTINGS)[Name]> };
 
 /** Settings from elsewhere than the environment, such as the command line. */
 export type ConfigOverrides = { readonly [Name in SettingName]?: string | number | boolean | undefined };
@@ -299,30 +212,19 @@ export function loadConfig(
   mistakes.push(...unknownSettings(env));
   const dataDir = chooseDataDir(values.dataDir);
   const config: Config = {
-    databaseUrl: values.databaseUrl,
-    databasePool: values.databasePool,
-    synchronousCommit: values.synchronousCommit,
-    embeddedRestarts: values.embeddedRestarts,
-    replicaLagMs: values.replicaLagMs,
+    ...values,
     ...dataDir,
     erasureJournal: resolve(values.erasureJournal ?? join(dataDir.dataDir, "erasures.journal")),
     erasureKeyFile: resolve(values.erasureKeyFile ?? join(dataDir.dataDir, "erasures.key")),
-    host: values.host,
-    port: values.port,
     tls: readTls(values, mistakes),
-    tlsPaths: values.tlsCert && values.tlsKey ? pathsOf(values.tlsCert, values.tlsKey, values.tlsClientCa) : undefined,
-    revokedFile: values.revokedFile,
-    reloadIntervalMs: values.reloadIntervalMs,
+    tlsPaths:
+      values.tlsCert && values.tlsKey
+        ? { tlsCert: values.tlsCert, tlsKey: values.tlsKey, tlsClientCa: values.tlsClientCa }
+        : undefined,
     tokens: readTokenTrust(values, mistakes),
     platformIdentities: values.platformIdentities ?? new Map(),
-    reflection: values.reflection,
-    region: values.region,
-    sipDomain: values.sipDomain,
-    logLevel: values.logLevel,
     metrics: values.metricsPort === undefined ? undefined : { host: values.metricsHost, port: values.metricsPort },
-    limits: readLimits(values),
-    reconcileIntervalMs: values.reconcileIntervalMs,
-    retentionIntervalMs: values.retentionIntervalMs,
+    limits: { ...DEFAULT_LIMITS, ...settableLimits((_, name) => values[name]) },
   };
   checkPlatformTokens(values, config.platformIdentities, config.tokens, mistakes);
   if (!config.tls && !values.allowCleartext && !isLoopback(config.host)) {
@@ -398,45 +300,6 @@ function readValues<Schemas extends Readonly<Record<string, z.ZodType>>>(
     }
   }
   return values as { [Name in keyof Schemas]: z.output<Schemas[Name]> };
-}
-
-function pathsOf(tlsCert: string, tlsKey: string, tlsClientCa: string | undefined): TlsPaths {
-  return { tlsCert, tlsKey, tlsClientCa };
-}
-
-function readLimits(values: Values): Limits {
-  return {
-    ...DEFAULT_LIMITS,
-    heartbeatIntervalMs: values.heartbeatIntervalMs,
-    maxStreamAgeMs: values.maxStreamAgeMs,
-    maxStallMs: values.maxStallMs,
-    maxFeedStreams: values.maxFeedStreams,
-    maxUploadStreams: values.maxUploadStreams,
-    maxMessageBytes: values.maxMessageBytes,
-    uploadBudgetBytes: values.uploadBudgetBytes,
-    accessCacheMs: values.accessCacheMs,
-    maxCallsPerSecond: values.maxCallsPerSecond,
-    maxBytesPerSecond: values.maxBytesPerSecond,
-    maxLiveCalls: values.maxLiveCalls,
-    maxAuthFailuresPerSecond: values.maxAuthFailuresPerSecond,
-    maxRefusalsPerSecond: values.maxRefusalsPerSecond,
-    maxOpenUploads: values.maxOpenUploads,
-    maxNumbers: values.maxNumbers,
-    maxUnavailablePerHour: values.maxUnavailablePerHour,
-    requestMs: values.requestMs,
-    answerMs: values.answerMs,
-    maxConnections: values.maxConnections,
-    maxConnectionsPerAddress: values.maxConnectionsPerAddress,
-    maxRequestElements: values.maxRequestElements,
-    receivedBudgetBytes: values.receivedBudgetBytes,
-    decodedBudgetBytes: values.decodedBudgetBytes,
-    maxAnonymousPerSecond: values.maxAnonymousPerSecond,
-    anonymousRequestMs: values.anonymousRequestMs,
-    maxAnonymousCallsPerAddress: values.maxAnonymousCallsPerAddress,
-    maxAnonymousStreams: values.maxAnonymousStreams,
-    maxAnonymousStreamsPerAddress: values.maxAnonymousStreamsPerAddress,
-    drainMs: values.drainMs,
-  };
 }
 
 // A misspelt setting would leave a default in force that nobody meant.

@@ -1,163 +1,129 @@
+/** A limit that is a setting: its default, the range that is allowed, and what help says of it. */
+type SettableLimit = ReturnType<typeof range> & { readonly text: string };
+
 /**
- * What this process allows and enforces; advertised in every `Opened` and in GetAgreement.
- * config.ts reads them, with the contract's defaults.
+ * The limits that a process can set, with the contract's defaults. config.ts reads them; `Opened`
+ * and GetAgreement tell clients of them.
  */
-export interface Limits {
+const SETTABLE_LIMITS = {
+  /** A peer that was silent for three intervals is dead. */
+  heartbeatIntervalMs: { ...range(15_000, 10, 60_000), text: "Interval between heartbeats on an idle stream, ms" },
+  maxStreamAgeMs: { ...range(1_800_000, 100, 86_400_000), text: "Longest life of a stream, ms, give or take 20 %" },
+  /** Then the stream ends with SLOW_CONSUMER. */
+  maxStallMs: { ...range(60_000, 50, 3_600_000), text: "How long a client may leave a message of a feed unread, ms" },
+  maxFeedStreams: { ...range(8, 1, 10_000), text: "Most feed streams at once for each carrier and method" },
+  maxUploadStreams: { ...range(8, 1, 10_000), text: "Most upload streams at once for each carrier and method" },
+  /** Received or sent, before and after decompression. */
+  maxMessageBytes: { ...range(4_194_304, 65_536, 67_108_864), text: "Largest message, bytes" },
+  /** Beyond it no upload is given new credit. */
+  uploadBudgetBytes: {
+    ...range(268_435_456, 1_048_576, 2 ** 40),
+    text: "Most bytes of records received but not yet committed, over all uploads",
+  },
+  /** At most 2,000, so that streams end within 5 s. */
+  accessCacheMs: { ...range(2_000, 0, 2_000), text: "How long a carrier's state may be cached, ms" },
+  maxCallsPerSecond: { ...range(2_000, 1, 1_000_000), text: "Calls per second from one principal (burst: 10 times)" },
+  maxBytesPerSecond: {
+    ...range(134_217_728, 1_024, 2 ** 40),
+    text: "Bytes per second to and from one principal (burst: 4 times)",
+  },
+  maxLiveCalls: { ...range(1_000, 1, 1_000_000), text: "Most calls of one principal at once, streams included" },
+  /** Credentials that are not genuine. */
+  maxAuthFailuresPerSecond: {
+    ...range(10, 0, 1_000_000),
+    text: "Failed logins per second from one address (burst: 100 times); 0 = unlimited",
+  },
+  maxRefusalsPerSecond: {
+    ...range(10, 0, 1_000_000),
+    text: "Denied or expired calls per second for one credential and method (burst: 10 times); 0 = unlimited",
+  },
+  maxOpenUploads: { ...range(10_000, 1, 1_000_000), text: "Most open uploads of one carrier, for each kind" },
+  maxNumbers: { ...range(10_000_000, 1, 1_000_000_000), text: "Most numbers that a carrier may hold" },
+  /** NUMBER_UNAVAILABLE answers. */
+  maxUnavailablePerHour: {
+    ...range(1_000, 1, 1_000_000),
+    text: "Numbers that a carrier may learn to be another's, per hour (burst: the same)",
+  },
+  requestMs: { ...range(120_000, 50, 3_600_000), text: "How long a request of one message may take to arrive, ms" },
+  /** Then the call is reset. Feeds have `maxStallMs` besides. */
+  answerMs: { ...range(120_000, 50, 3_600_000), text: "How long a client may take to accept what was sent to it, ms" },
+  maxConnections: { ...range(10_000, 1, 1_000_000), text: "Most connections at once" },
+  /** Of IPv6, an address is a /64 network. */
+  maxConnectionsPerAddress: {
+    ...range(1_000, 1, 1_000_000),
+    text: "Most connections at once from one address; raise it behind a proxy",
+  },
+  /** Entries and messages count as well. */
+  maxRequestElements: {
+    ...range(4_096, 64, 10_000_000),
+    text: "Most fields, items and values in a request; a batch may have more, for its records",
+  },
+  /** Over every judged call of the process. */
+  receivedBudgetBytes: {
+    ...range(134_217_728, 1_048_576, 2 ** 40),
+    text: "Most bytes of incomplete messages; one caller may use half. Callers not yet authenticated have a smaller part of their own",
+  },
+  /** Over every call of the process. */
+  decodedBudgetBytes: {
+    ...range(201_326_592, 1_048_576, 2 ** 40),
+    text: "Most memory for messages being decoded and worked on, bytes; one caller may use half",
+  },
+  maxAnonymousPerSecond: {
+    ...range(200, 0, 1_000_000),
+    text: "Messages per second from one address to health and reflection (burst: 10 times); 0 = unlimited",
+  },
+  anonymousRequestMs: {
+    ...range(5_000, 50, 3_600_000),
+    text: "How long a message to health or reflection may take to arrive, ms",
+  },
+  /** Open streams do not count. */
+  maxAnonymousCallsPerAddress: {
+    ...range(100, 1, 1_000_000),
+    text: "Most calls to health at once from one address; raise it behind a proxy",
+  },
+  maxAnonymousStreams: { ...range(5_000, 1, 1_000_000), text: "Most streams of health and reflection at once" },
+  maxAnonymousStreamsPerAddress: {
+    ...range(200, 1, 1_000_000),
+    text: "Most streams of health and reflection at once from one address; raise it behind a proxy",
+  },
+  /** Then their connections are destroyed. */
+  drainMs: { ...range(20_000, 0, 600_000), text: "How long a shutdown waits for calls in flight, ms" },
+};
+
+const FIXED_LIMITS = {
+  /** Most records in a batch or an AppendDurations call. */
+  maxBatchRecords: 2_000,
+  /** Largest page of a list. */
+  maxPageSize: 1_000,
+  /** Longest period that one list or summary may cover, days. */
+  maxListWindowDays: 92,
   /**
-   * How often a live stream says so, milliseconds. Default 15,000. A peer that was silent for three
-   * of them is dead.
+   * How far past the committed offset an upload may send at first, records. It grows to three times
+   * as far as records are committed.
    */
-  readonly heartbeatIntervalMs: number;
-  /**
-   * How long a stream may live before MAX_AGE, milliseconds, plus or minus 20 %. Default 1,800,000
-   * (30 minutes).
-   */
-  readonly maxStreamAgeMs: number;
-  /** How long a feed stream may stall before SLOW_CONSUMER, milliseconds. Default 60,000. */
-  readonly maxStallMs: number;
-  /** Most feed streams at once, for each carrier and method. Default 8. */
-  readonly maxFeedStreams: number;
-  /** Most upload streams at once, for each carrier and method. Default 8. */
-  readonly maxUploadStreams: number;
-  /** Largest message received or sent, bytes, before and after decompression. Default 4,194,304. */
-  readonly maxMessageBytes: number;
-  /** Most records in a batch or an AppendDurations call. Default 2,000. */
-  readonly maxBatchRecords: number;
-  /** Largest page of a list. Default 1,000. */
-  readonly maxPageSize: number;
-  /** Longest period that one list or summary may cover, days. Default 92. */
-  readonly maxListWindowDays: number;
-  /**
-   * How far past the committed offset an upload may send at first, records. Default 4,000; it grows
-   * to three times as far as records are committed.
-   */
-  readonly uploadWindowRecords: number;
-  /** How many rejects of one upload are kept in detail. Default 10,000. */
-  readonly maxStoredRejects: number;
-  /**
-   * Received and not yet committed, over every upload of the process, bytes; beyond it no new
-   * credit is given. Default 256 MiB.
-   */
-  readonly uploadBudgetBytes: number;
-  /**
-   * How long a look-up of who may act as a carrier is believed, milliseconds. Default 2,000; at
-   * most 2,000, so that streams end within 5 s.
-   */
-  readonly accessCacheMs: number;
-  /** Calls a second of one principal, on average; ten times as many at once. Default 2,000. */
-  readonly maxCallsPerSecond: number;
-  /**
-   * Bytes a second of one principal, in and out, on average; four times as many at once. Default
-   * 128 MiB.
-   */
-  readonly maxBytesPerSecond: number;
-  /** Calls of one principal that may live at once, streams among them. Default 1,000. */
-  readonly maxLiveCalls: number;
-  /**
-   * Credentials that are not genuine, a second and address, on average; a hundred times as many at
-   * once. 0: no limit. Default 10.
-   */
-  readonly maxAuthFailuresPerSecond: number;
-  /**
-   * Calls that are refused for their credential, a second, of one credential and method; ten times
-   * as many at once. 0: no limit. Default 10.
-   */
-  readonly maxRefusalsPerSecond: number;
-  /** Uploads of one carrier and kind that may be open. Default 10,000. */
-  readonly maxOpenUploads: number;
-  /** Numbers that a carrier may hold. Default 10,000,000. */
-  readonly maxNumbers: number;
-  /**
-   * NUMBER_UNAVAILABLE answers that a carrier may have at once, and so many more each hour. Default
-   * 1,000.
-   */
-  readonly maxUnavailablePerHour: number;
-  /** How long a request that is one message may take to arrive, milliseconds. Default 120,000. */
-  readonly requestMs: number;
-  /**
-   * How long a client may leave what was sent untaken before the call is reset, milliseconds.
-   * Default 120,000. Feeds have `maxStallMs` besides.
-   */
-  readonly answerMs: number;
-  /** Most connections at once. Default 10,000. */
-  readonly maxConnections: number;
-  /** Most connections at once from one address (of IPv6, one /64 network). Default 1,000. */
-  readonly maxConnectionsPerAddress: number;
-  /**
-   * Most fields, items, entries and messages of a request; of JSON, values. A batch may have as
-   * many more as its records can need. Default 4,096.
-   */
-  readonly maxRequestElements: number;
-  /**
-   * Received of messages that are not whole, over every judged call of the process, bytes; a half
-   * of it for one caller. Others have parts besides. Default 128 MiB.
-   */
-  readonly receivedBudgetBytes: number;
-  /**
-   * What messages cost while they are decoded and worked on, over every call of the process, bytes;
-   * a half of it for one caller. Default 192 MiB.
-   */
-  readonly decodedBudgetBytes: number;
-  /**
-   * Messages a second of one address to what anyone may call, on average; ten times as many at
-   * once. 0: no limit. Default 200.
-   */
-  readonly maxAnonymousPerSecond: number;
-  /** How long a message to what anyone may call may take to arrive, milliseconds. Default 5,000. */
-  readonly anonymousRequestMs: number;
-  /**
-   * Most calls at once of one address to what anyone may call, streams that are open not among
-   * them. Default 100.
-   */
-  readonly maxAnonymousCallsPerAddress: number;
-  /** Most streams at once that anyone may open: Watch and reflection. Default 5,000. */
-  readonly maxAnonymousStreams: number;
-  /** Most of them at once from one address. Default 200. */
-  readonly maxAnonymousStreamsPerAddress: number;
-  /**
-   * How long a drain waits for calls in flight before connections are destroyed, milliseconds.
-   * Default 20,000.
-   */
-  readonly drainMs: number;
-}
+  uploadWindowRecords: 4_000,
+  /** How many rejects of one upload are kept in detail. */
+  maxStoredRejects: 10_000,
+};
+
+/** What a process allows and enforces. */
+export type Limits = { readonly [Name in SettableName | keyof typeof FIXED_LIMITS]: number };
 
 /** Most numbers in one call of a method that takes many. */
 export const MAX_NUMBER_ITEMS = 1_000;
 
 /** The contract's limits. */
-export const DEFAULT_LIMITS: Limits = {
-  heartbeatIntervalMs: 15_000,
-  maxStreamAgeMs: 1_800_000,
-  maxStallMs: 60_000,
-  maxFeedStreams: 8,
-  maxUploadStreams: 8,
-  maxMessageBytes: 4_194_304,
-  maxBatchRecords: 2_000,
-  maxPageSize: 1_000,
-  maxListWindowDays: 92,
-  uploadWindowRecords: 4_000,
-  maxStoredRejects: 10_000,
-  uploadBudgetBytes: 268_435_456,
-  accessCacheMs: 2_000,
-  maxCallsPerSecond: 2_000,
-  maxBytesPerSecond: 134_217_728,
-  maxLiveCalls: 1_000,
-  maxAuthFailuresPerSecond: 10,
-  maxRefusalsPerSecond: 10,
-  maxOpenUploads: 10_000,
-  maxNumbers: 10_000_000,
-  maxUnavailablePerHour: 1_000,
-  requestMs: 120_000,
-  answerMs: 120_000,
-  maxConnections: 10_000,
-  maxConnectionsPerAddress: 1_000,
-  maxRequestElements: 4_096,
-  receivedBudgetBytes: 134_217_728,
-  decodedBudgetBytes: 201_326_592,
-  maxAnonymousPerSecond: 200,
-  anonymousRequestMs: 5_000,
-  maxAnonymousCallsPerAddress: 100,
-  maxAnonymousStreams: 5_000,
-  maxAnonymousStreamsPerAddress: 200,
-  drainMs: 20_000,
-};
+export const DEFAULT_LIMITS: Limits = { ...FIXED_LIMITS, ...settableLimits(({ value }) => value) };
+
+/** Makes something of each settable limit. */
+export function settableLimits<T>(make: (limit: SettableLimit, name: SettableName) => T): Record<SettableName, T> {
+  const names = Object.keys(SETTABLE_LIMITS) as SettableName[];
+  const made = names.map((name) => [name, make(SETTABLE_LIMITS[name], name)]);
+  return Object.fromEntries(made) as Record<SettableName, T>;
+}
+
+type SettableName = keyof typeof SETTABLE_LIMITS;
+
+function range(value: number, min: number, max: number) {
+  return { value, min, max };
+}

@@ -32,20 +32,20 @@ export async function syncFolder(path: string): Promise<void> {
 
 /** The lines of a file that are not empty; none when it is not there. Throws beyond `maxBytes`. */
 export async function readLines(path: string, maxBytes: number): Promise<string[]> {
-  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return "";
-    throw error;
-  });
+  const text = (await ifThere(readFile(path, "utf8"))) ?? "";
   if (text.length > maxBytes) throw new Error(`${path}: expected at most ${maxBytes} bytes`);
   return text.split("\n").filter((line) => line !== "");
 }
 
-async function exists(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+/** Whether there is a file or folder. */
+export async function exists(path: string): Promise<boolean> {
+  return (await ifThere(stat(path))) !== undefined;
+}
+
+/** What is found of a file or folder; undefined when it is not there. */
+export async function ifThere<T>(found: Promise<T>): Promise<T | undefined> {
+  return await found.catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return undefined;
     throw error;
-  }
+  });
 }

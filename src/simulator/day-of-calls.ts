@@ -84,10 +84,9 @@ interface Placing {
 function placeCall(placing: Placing, records: CallDetailRecord[], random: Random): CallDetailRecord | undefined {
   const { carrier, options, dayEndMs } = placing;
   const callId = `call-${random.hex(20)}`;
-  const [firstTrunk, secondTrunk] = carrier.trunkIds;
   const rerouted = records.length + 1 < options.callCount && random.chance(0.015);
   let inviteMs = placing.inviteMs;
-  for (const legIndex of rerouted ? [0, 1] : [0]) {
+  for (const legIndex of rerouted ? ([0, 1] as const) : ([0] as const)) {
     const isRefused = rerouted && legIndex === 0;
     const latestEndMs = Math.max(dayEndMs - inviteMs - 200_000, 1_000);
     const record = completeRecord(
@@ -96,7 +95,7 @@ function placeCall(placing: Placing, records: CallDetailRecord[], random: Random
         recordId: `${carrier.carrierId}-${options.day.replaceAll("-", "")}-${String(records.length + 1).padStart(6, "0")}`,
         callId,
         legIndex,
-        trunkId: trunkOf(legIndex, rerouted, [firstTrunk, secondTrunk], () => random.pick(carrier.trunkIds)),
+        trunkId: rerouted ? carrier.trunkIds[legIndex] : random.pick(carrier.trunkIds),
         sipDomain: carrier.sipDomain,
         region: carrier.legalCountry.toLowerCase(),
         inviteMs,
@@ -109,11 +108,6 @@ function placeCall(placing: Placing, records: CallDetailRecord[], random: Random
     inviteMs = endMsOf(record) + random.int(20, 400);
   }
   return records.at(-1);
-}
-
-function trunkOf(legIndex: number, rerouted: boolean, [first, second]: [string, string], any: () => string): string {
-  if (!rerouted) return any();
-  return legIndex === 0 ? first : second;
 }
 
 /** Uniform over the day, thinned by the local hour. */

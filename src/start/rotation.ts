@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Logger } from "pino";
 import type { Config } from "../config/config.ts";
 import { OneAtATime } from "../domain/one-at-a-time.ts";
+import { ifThere } from "../files/files.ts";
 import { every } from "../store/database/every.ts";
 import { parseCertificates } from "../trust/certificates.ts";
 import { Revocations } from "../trust/revocations.ts";
@@ -223,21 +224,9 @@ class WatchedFiles {
     }
   }
 
+  // That a file cannot be read is not as if it were not there: it may list what must not come in.
   #read(): Promise<(Buffer | undefined)[]> {
-    return Promise.all(this.#part.files.map(readIfThere));
-  }
-}
-
-/**
- * Undefined: there is no such file. That one cannot be read is another thing: it may list what must
- * not come in.
- */
-async function readIfThere(file: string): Promise<Buffer | undefined> {
-  try {
-    return await readFile(file);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
+    return Promise.all(this.#part.files.map((file) => ifThere(readFile(file))));
   }
 }
 

@@ -1,7 +1,7 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { Client } from "@connectrpc/connect";
 import { expect, test } from "vitest";
-import { type CuttableConnection, openCuttable, RisingCount } from "../../src/cli/demo/cuttable-connection.ts";
+import { type Line, openLine, untilDone } from "../../src/cli/demo/line.ts";
 import { planReconciliation } from "../../src/cli/demo/plan.ts";
 import { GRACE_BEYOND_MS, reconcileOneMore } from "../../src/cli/demo/reconciliation.ts";
 import { judgeReconciliation, readFindings } from "../../src/cli/demo/reconciliation-verdict.ts";
@@ -12,8 +12,8 @@ test("the demo finds what it planted, and nothing else, also where one side is m
   await using exchange = await startExchange({ reconcileIntervalMs: 50 });
   const plan = planReconciliation([], Date.now());
   const { carrierId } = plan.carrier;
-  using platform = openCuttable(exchange.url, await exchange.platformToken());
-  using line = openCuttable(exchange.url, await exchange.carrierToken(carrierId));
+  using platform = openLine(exchange.url, await exchange.platformToken());
+  using line = openLine(exchange.url, await exchange.carrierToken(carrierId));
   const carrier = slowFirstUpload(line, () => untilRecordsAreOld(exchange, carrierId, plan.cdrs.atOnce.length));
   const { signal } = new AbortController();
   const uploads = await reconcileOneMore({ platform, carrier, plan, signal });
@@ -24,19 +24,20 @@ test("the demo finds what it planted, and nothing else, also where one side is m
 });
 
 test("what is awaited is given up only when nothing has moved for long, not when it is slow", async () => {
-  const count = new RisingCount();
   const { signal } = new AbortController();
-  const reached = count.reaches(3n, signal, 60_000);
-  for (const value of [1n, 2n, 3n]) {
-    count.raise(value);
-    await Promise.resolve();
-  }
-  expect(await reached).toBe(true);
-  expect(await count.reaches(4n, signal, 1)).toBe(false);
+  let count = 0;
+  const until = (value: number, stillMs: number) => ({
+    isDone: (found: number) => found >= value,
+    progressOf: String,
+    signal,
+    stillMs,
+  });
+  expect(await untilDone(() => ++count, until(3, 60_000))).toBe(3);
+  expect(await untilDone(() => count, until(4, 1))).toBe(3);
 });
 
 /** A line over which the first upload of durations begins only after something else. */
-function slowFirstUpload(line: CuttableConnection, before: () => Promise<void>): CuttableConnection {
+function slowFirstUpload(line: Line, before: () => Promise<void>): Line {
   let held: Promise<void> | undefined;
   const slow = (client: Client<typeof DurationService>): Client<typeof DurationService> => ({
     ...client,

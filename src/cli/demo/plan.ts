@@ -1,8 +1,8 @@
 import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import type { CallDuration } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
-import type { Party } from "../../gen/tandem/type/v1/party_pb.js";
 import { RecordIssue, Verdict } from "../../gen/tandem/type/v1/upload_pb.js";
+import { dayOf } from "../../simulator/cdr.ts";
 import { readCallsCsv, recordsFromCalls } from "../../simulator/copenhagen.ts";
 import { simulateDay } from "../../simulator/day-of-calls.ts";
 import { type DurationFault, FAULTS } from "../../simulator/duration-faults.ts";
@@ -68,7 +68,7 @@ export type DemoDuration = PlannedDuration & { readonly isReleased?: true };
 export async function makePlan(options: DemoOptions, nowMs: number): Promise<DemoPlan> {
   const { seed, calls: file } = options;
   if (file === undefined) {
-    const day = new Date(nowMs - DAY_MS).toISOString().slice(0, 10);
+    const day = dayOf(nowMs - DAY_MS);
     const { carriers } = createWorld({ seed, numbersPerCarrier: NUMBERS_PER_CARRIER });
     const plans = carriers.map((carrier, index) => {
       const callCount = Math.floor((options.callsPerDay + index) / carriers.length);
@@ -116,16 +116,15 @@ function planCarrier(
 
 /** The number that a record belongs to, by the contract's rule of attribution. */
 export function numberOfCdr({ direction, parties }: CallDetailRecord): string | undefined {
-  if (direction === Direction.INBOUND) return parties?.called?.value;
-  return addressOf(parties?.redirecting) ?? addressOf(parties?.asserted) ?? addressOf(parties?.calling);
+  return direction === Direction.INBOUND ? parties?.called?.value : callerOf(parties);
 }
 
 function numberOfDuration({ record }: PlannedDuration): string | undefined {
-  return addressOf(record.redirecting) ?? addressOf(record.asserted) ?? addressOf(record.calling);
+  return callerOf(record);
 }
 
-function addressOf(party: Party | undefined): string | undefined {
-  return party?.value;
+function callerOf(parties: Pick<CallDuration, "redirecting" | "asserted" | "calling"> | undefined): string | undefined {
+  return parties?.redirecting?.value ?? parties?.asserted?.value ?? parties?.calling?.value;
 }
 
 /**
@@ -245,8 +244,4 @@ function lateRecordIds(truths: readonly CallTruth[]): Set<string> {
       return planted === "lateAtCarrier" ? carrierRecordIds : [];
     }),
   );
-}
-
-function dayOf(ms: number): string {
-  return new Date(ms).toISOString().slice(0, 10);
 }

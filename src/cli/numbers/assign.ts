@@ -1,7 +1,6 @@
-import { randomUUID } from "node:crypto";
-import { create } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
+import { given } from "../../domain/given.ts";
 import {
   AssignNumbersResponseSchema,
   NumberService,
@@ -10,10 +9,8 @@ import {
 } from "../../gen/tandem/platform/v1/platform_number_service_pb.js";
 import { AssigneeKind, AssigneeKindSchema } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import { type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
-import { printMessage } from "../shared/output.ts";
 import { enumOption, parseTime } from "../shared/values.ts";
-import { inBatches } from "./batches.ts";
-import { printOutcomes } from "./print-numbers.ts";
+import { changeNumbers } from "./batches.ts";
 
 interface AssignOptions extends ConnectionOptions {
   readonly carrier: string;
@@ -43,13 +40,11 @@ export function assignCommand(): Command {
     )
     .action(async (phoneNumbers: string[], options: AssignOptions) => {
       using connection = await connect(options, "platform");
-      const outcomes = await inBatches(phoneNumbers, async (batch) => {
-        const items = batch.map((phoneNumber) => itemOf(phoneNumber, options));
-        const request = { requestId: randomUUID(), carrierId: options.carrier, items };
-        return (await connection.client(NumberService).assignNumbers(request)).outcomes;
-      });
-      if (options.json) printMessage(AssignNumbersResponseSchema, create(AssignNumbersResponseSchema, { outcomes }));
-      printOutcomes(outcomes, options.json ?? false);
+      const client = connection.client(NumberService);
+      const { carrier: carrierId } = options;
+      await changeNumbers(phoneNumbers, options, AssignNumbersResponseSchema, ({ requestId, phoneNumbers: batch }) =>
+        client.assignNumbers({ requestId, carrierId, items: batch.map((number) => itemOf(number, options)) }),
+      );
     });
 }
 
@@ -67,14 +62,11 @@ export function unassignCommand(): Command {
     .option("--at <time>", "when it ends, past or future (default: now)", parseTime)
     .action(async (phoneNumbers: string[], options: EndOptions) => {
       using connection = await connect(options, "platform");
-      const outcomes = await inBatches(phoneNumbers, async (batch) => {
-        const at = options.at === undefined ? {} : { effectiveTime: options.at };
-        const request = { requestId: randomUUID(), carrierId: options.carrier, phoneNumbers: [...batch], ...at };
-        return (await connection.client(NumberService).unassignNumbers(request)).outcomes;
-      });
-      if (options.json)
-        printMessage(UnassignNumbersResponseSchema, create(UnassignNumbersResponseSchema, { outcomes }));
-      printOutcomes(outcomes, options.json ?? false);
+      const client = connection.client(NumberService);
+      const end = { carrierId: options.carrier, ...given({ effectiveTime: options.at }) };
+      await changeNumbers(phoneNumbers, options, UnassignNumbersResponseSchema, (batch) =>
+        client.unassignNumbers({ ...batch, ...end }),
+      );
     });
 }
 
@@ -98,13 +90,11 @@ export function portCommand(): Command {
     )
     .action(async (phoneNumbers: string[], options: PortOptions) => {
       using connection = await connect(options, "platform");
-      const outcomes = await inBatches(phoneNumbers, async (batch) => {
-        const { carrier: carrierId, to: toCarrierId, at: effectiveTime } = options;
-        const request = { requestId: randomUUID(), carrierId, toCarrierId, phoneNumbers: [...batch], effectiveTime };
-        return (await connection.client(NumberService).portNumbers(request)).outcomes;
-      });
-      if (options.json) printMessage(PortNumbersResponseSchema, create(PortNumbersResponseSchema, { outcomes }));
-      printOutcomes(outcomes, options.json ?? false);
+      const client = connection.client(NumberService);
+      const { carrier: carrierId, to: toCarrierId, at: effectiveTime } = options;
+      await changeNumbers(phoneNumbers, options, PortNumbersResponseSchema, (batch) =>
+        client.portNumbers({ ...batch, carrierId, toCarrierId, effectiveTime }),
+      );
     });
 }
 
@@ -113,8 +103,6 @@ function itemOf(phoneNumber: string, { customer, as, sipUri, location, since }: 
     phoneNumber,
     customerId: customer,
     assigneeKind: as,
-    ...(sipUri === undefined ? {} : { sipUri }),
-    ...(location === undefined ? {} : { locationId: location }),
-    ...(since === undefined ? {} : { effectiveTime: since }),
+    ...given({ sipUri, locationId: location, effectiveTime: since }),
   };
 }

@@ -1,5 +1,6 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Command } from "commander";
+import { given } from "../../domain/given.ts";
 import {
   NumberService as CarrierNumberService,
   GetNumberResponseSchema,
@@ -10,13 +11,10 @@ import {
   ListNumberHistoryResponseSchema,
   NumberService as PlatformNumberService,
 } from "../../gen/tandem/platform/v1/platform_number_service_pb.js";
-import {
-  type NumberFilterSchema,
-  NumberStateSchema,
-  type PhoneNumber,
-} from "../../gen/tandem/type/v1/phone_number_pb.js";
+import { type NumberFilterSchema, NumberStateSchema } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
 import { printMessage } from "../shared/output.ts";
+import { readPages } from "../shared/pages.ts";
 import { enumListOption, parseWhole } from "../shared/values.ts";
 import { printNumber, printNumbers } from "./print-numbers.ts";
 
@@ -43,9 +41,7 @@ export function filterOf(options: Omit<NumberListOptions, "limit">): MessageInit
   const { state, customer, country, prefix } = options;
   return {
     states: state ?? [],
-    ...(customer === undefined ? {} : { customerId: customer }),
-    ...(country === undefined ? {} : { countryCode: country.toUpperCase() }),
-    ...(prefix === undefined ? {} : { numberPrefix: prefix }),
+    ...given({ customerId: customer, countryCode: country?.toUpperCase(), numberPrefix: prefix }),
   };
 }
 
@@ -63,8 +59,8 @@ export function listCommand(): Command {
     .addHelpText("after", "\nExample:\n  tandem numbers list --carrier nordlys-tele --state assigned --prefix +45")
     .action(async (options: NumberListOptions) => {
       using connection = await connect(options, "either");
-      const { numbers, isCut } = await listNumbers(connection, options);
-      if (options.json) printMessage(ListNumbersResponseSchema, create(ListNumbersResponseSchema, { numbers }));
+      const { items: numbers, isCut } = await listNumbers(connection, options);
+      if (options.json) printMessage(ListNumbersResponseSchema, { numbers });
       else printNumbers(numbers);
       if (isCut) console.error(`There are more than ${options.limit}: see --limit`);
     });
@@ -82,7 +78,7 @@ export function getCommand(): Command {
           ? await connection.client(PlatformNumberService).getNumber({ phoneNumber })
           : await connection.client(CarrierNumberService).getNumber({ phoneNumber });
       if (number === undefined) return;
-      if (options.json) printMessage(GetNumberResponseSchema, create(GetNumberResponseSchema, { number }));
+      if (options.json) printMessage(GetNumberResponseSchema, { number });
       else printNumber(number);
     });
 }
@@ -102,23 +98,16 @@ export function historyCommand(): Command {
     });
 }
 
-async function listNumbers(
-  connection: Connection,
-  options: NumberListOptions,
-): Promise<{ numbers: PhoneNumber[]; isCut: boolean }> {
-  const numbers: PhoneNumber[] = [];
+function listNumbers(connection: Connection, options: NumberListOptions) {
   const filter = filterOf(options);
-  let pageToken = "";
-  do {
-    const request = { pageToken, pageSize: Math.min(1_000, options.limit - numbers.length), filter };
-    const page =
+  const asPlatform = connection.client(PlatformNumberService);
+  const asCarrier = connection.client(CarrierNumberService);
+  return readPages(
+    async (page) =>
       connection.role === "platform"
-        ? await connection
-            .client(PlatformNumberService)
-            .listNumbers({ ...request, ...(options.carrier === undefined ? {} : { carrierId: options.carrier }) })
-        : await connection.client(CarrierNumberService).listNumbers(request);
-    numbers.push(...page.numbers);
-    pageToken = page.nextPageToken;
-  } while (pageToken !== "" && numbers.length < options.limit);
-  return { numbers, isCut: pageToken !== "" };
+        ? await asPlatform.listNumbers({ filter, ...page, ...given({ carrierId: options.carrier }) })
+        : await asCarrier.listNumbers({ filter, ...page }),
+    ({ numbers }) => numbers,
+    options.limit,
+  );
 }

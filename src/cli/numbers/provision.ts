@@ -1,7 +1,6 @@
-import { randomUUID } from "node:crypto";
-import { create } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
+import { given } from "../../domain/given.ts";
 import {
   NumberService,
   ProvisionNumbersResponseSchema,
@@ -16,10 +15,8 @@ import {
   NumberTypeSchema,
 } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import { asCarrier, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
-import { printMessage } from "../shared/output.ts";
 import { enumListOption, enumOption, parseTime } from "../shared/values.ts";
-import { inBatches } from "./batches.ts";
-import { printOutcomes } from "./print-numbers.ts";
+import { changeNumbers } from "./batches.ts";
 
 interface ProvisionOptions extends ConnectionOptions {
   readonly country?: string;
@@ -64,13 +61,10 @@ export function provisionCommand(): Command {
     )
     .action(async (phoneNumbers: string[], options: ProvisionOptions) => {
       using connection = await connect(options, "carrier");
-      const outcomes = await inBatches(phoneNumbers, async (batch) => {
-        const items = batch.map((phoneNumber) => itemOf(phoneNumber, options));
-        return (await connection.client(NumberService).provisionNumbers({ requestId: randomUUID(), items })).outcomes;
-      });
-      if (options.json)
-        printMessage(ProvisionNumbersResponseSchema, create(ProvisionNumbersResponseSchema, { outcomes }));
-      printOutcomes(outcomes, options.json ?? false);
+      const client = connection.client(NumberService);
+      await changeNumbers(phoneNumbers, options, ProvisionNumbersResponseSchema, ({ requestId, phoneNumbers: batch }) =>
+        client.provisionNumbers({ requestId, items: batch.map((phoneNumber) => itemOf(phoneNumber, options)) }),
+      );
     });
 }
 
@@ -82,12 +76,8 @@ export function releaseCommand(): Command {
     .addOption(asCarrier())
     .action(async (phoneNumbers: string[], options: ConnectionOptions) => {
       using connection = await connect(options, "carrier");
-      const outcomes = await inBatches(phoneNumbers, async (batch) => {
-        const request = { requestId: randomUUID(), phoneNumbers: [...batch] };
-        return (await connection.client(NumberService).releaseNumbers(request)).outcomes;
-      });
-      if (options.json) printMessage(ReleaseNumbersResponseSchema, create(ReleaseNumbersResponseSchema, { outcomes }));
-      printOutcomes(outcomes, options.json ?? false);
+      const client = connection.client(NumberService);
+      await changeNumbers(phoneNumbers, options, ReleaseNumbersResponseSchema, (batch) => client.releaseNumbers(batch));
     });
 }
 
@@ -98,10 +88,12 @@ function itemOf(phoneNumber: string, options: ProvisionOptions) {
     numberType: type,
     usages: usage,
     capabilities: capability,
-    ...(country === undefined ? {} : { countryCode: country.toUpperCase() }),
-    ...(customer === undefined ? {} : { customerId: customer }),
-    ...(reference === undefined ? {} : { customerReference: reference }),
-    ...(location === undefined ? {} : { locationId: location }),
-    ...(since === undefined ? {} : { effectiveTime: since }),
+    ...given({
+      countryCode: country?.toUpperCase(),
+      customerId: customer,
+      customerReference: reference,
+      locationId: location,
+      effectiveTime: since,
+    }),
   };
 }

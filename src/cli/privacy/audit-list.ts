@@ -1,11 +1,12 @@
-import { create } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
+import { given } from "../../domain/given.ts";
 import { type AuditEvent, AuditOutcomeSchema } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import { ListAuditEventsResponseSchema, PrivacyService } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
 import { type CsvColumn, csvOption, printCsv } from "../shared/csv-output.ts";
 import { type Column, printMessage, printTable } from "../shared/output.ts";
+import { readPages } from "../shared/pages.ts";
 import { enumName, formatTime, parseTime, parseWhole } from "../shared/values.ts";
 import { TIME_HELP } from "../shared/window.ts";
 import { formatJsonFields } from "./json-fields.ts";
@@ -33,32 +34,23 @@ export function auditListCommand(): Command {
     .addHelpText("after", `\n${TIME_HELP}\n\nExample:\n  tandem privacy audit list --carrier nordlys-tele --from 30d`)
     .action(async (options: ListOptions) => {
       using connection = await connect(options, "platform");
-      const { events, isCut } = await readEvents(connection, options);
-      if (options.json) printMessage(ListAuditEventsResponseSchema, create(ListAuditEventsResponseSchema, { events }));
+      const { items: events, isCut } = await readEvents(connection, options);
+      if (options.json) printMessage(ListAuditEventsResponseSchema, { events });
       else if (options.csv) printCsv(EVENT_CSV, events);
       else printTable(COLUMNS, events.map(cellsOf), describeNone(options));
       if (isCut) console.error(`There are more than ${options.limit}: see --limit`);
     });
 }
 
-async function readEvents(connection: Connection, options: ListOptions) {
-  const { carrier = "", actor = "", method = "", from, to, limit } = options;
-  const events: AuditEvent[] = [];
-  let pageToken = "";
-  do {
-    const page = await connection.client(PrivacyService).listAuditEvents({
-      carrierId: carrier,
-      actor,
-      method,
-      ...(from === undefined ? {} : { startTime: from }),
-      ...(to === undefined ? {} : { endTime: to }),
-      pageSize: Math.min(1_000, limit - events.length),
-      pageToken,
-    });
-    events.push(...page.events);
-    pageToken = page.nextPageToken;
-  } while (pageToken !== "" && events.length < limit);
-  return { events, isCut: pageToken !== "" };
+function readEvents(connection: Connection, options: ListOptions) {
+  const { carrier: carrierId = "", actor = "", method = "", from, to, limit } = options;
+  const request = { carrierId, actor, method, ...given({ startTime: from, endTime: to }) };
+  const client = connection.client(PrivacyService);
+  return readPages(
+    (page) => client.listAuditEvents({ ...request, ...page }),
+    ({ events }) => events,
+    limit,
+  );
 }
 
 function describeNone({ carrier }: ListOptions): string {

@@ -14,6 +14,7 @@ import {
 import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
 import { type CsvColumn, csvOption, printCsv } from "../shared/csv-output.ts";
 import { type Column, countOf, formatCount, formatJson, printTable, styled } from "../shared/output.ts";
+import { readPages } from "../shared/pages.ts";
 import { enumName, parseWhole } from "../shared/values.ts";
 import { type KeptEnd, readKeptEnds, writeKeptEnds } from "./kept-ends.ts";
 
@@ -171,14 +172,12 @@ function newestEnds(verified: readonly Verified[], kept: ReadonlyMap<string, Kep
 }
 
 async function listCarriers(connection: Connection): Promise<string[]> {
-  const carrierIds: string[] = [];
-  let pageToken = "";
-  do {
-    const page = await connection.client(CarrierService).listCarriers({ pageSize: 1_000, pageToken });
-    carrierIds.push(...page.carriers.map((carrier) => carrier.carrierId));
-    pageToken = page.nextPageToken;
-  } while (pageToken !== "");
-  return carrierIds;
+  const client = connection.client(CarrierService);
+  const { items } = await readPages(
+    (page) => client.listCarriers(page),
+    (page) => page.carriers,
+  );
+  return items.map(({ carrierId }) => carrierId);
 }
 
 function print(verified: readonly Verified[], { json, csv }: VerifyOptions): void {

@@ -1,9 +1,10 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
+import { given } from "../../domain/given.ts";
 import { PLATFORM_SIDE } from "../../domain/record-kind.ts";
 import { addDays } from "../../domain/time/instant.ts";
-import { type Disclosure, RecipientKindSchema } from "../../gen/tandem/platform/v1/disclosure_pb.js";
+import { RecipientKindSchema } from "../../gen/tandem/platform/v1/disclosure_pb.js";
 import {
   type ListDisclosuresRequestSchema,
   ListDisclosuresResponseSchema,
@@ -16,6 +17,7 @@ import { parseDay } from "../reconcile/days.ts";
 import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
 import { csvOption, printCsv } from "../shared/csv-output.ts";
 import { printMessage } from "../shared/output.ts";
+import { readPages } from "../shared/pages.ts";
 import { enumOption, parseTime, parseWhole } from "../shared/values.ts";
 import { TIME_HELP } from "../shared/window.ts";
 import { NUMBER_HELP, readNumber } from "./number-argument.ts";
@@ -79,10 +81,9 @@ Examples:
       if (mistake !== undefined) command.error(`error: ${mistake}`);
       const subject = await subjectOf(options);
       using connection = await connect(options, "platform");
-      const { disclosures, isCut } = await readDisclosures(connection, options, subject);
-      if (options.json) {
-        printMessage(ListDisclosuresResponseSchema, create(ListDisclosuresResponseSchema, { disclosures }));
-      } else if (options.csv) printCsv(DISCLOSURE_CSV, disclosures);
+      const { items: disclosures, isCut } = await readDisclosures(connection, options, subject);
+      if (options.json) printMessage(ListDisclosuresResponseSchema, { disclosures });
+      else if (options.csv) printCsv(DISCLOSURE_CSV, disclosures);
       else printDisclosures(disclosures, options.carrier === undefined);
       if (isCut) console.error(`There are more than ${options.limit}: see --limit`);
     });
@@ -125,25 +126,16 @@ async function subjectOf(options: DisclosuresOptions): Promise<Subject> {
   return { case: "period", value: { startDate, endDate: addDays(options.until ?? startDate, 1) } };
 }
 
-async function readDisclosures(
+function readDisclosures(
   connection: Connection,
-  { carrier, recipient, since, before, limit }: DisclosuresOptions,
+  { carrier: carrierId = "", recipient: recipientKind = 0, since, before, limit }: DisclosuresOptions,
   subject: Subject,
-): Promise<{ disclosures: Disclosure[]; isCut: boolean }> {
-  const disclosures: Disclosure[] = [];
-  let pageToken = "";
-  do {
-    const page = await connection.client(PrivacyService).listDisclosures({
-      carrierId: carrier ?? "",
-      subject,
-      recipientKind: recipient ?? 0,
-      ...(since === undefined ? {} : { startTime: since }),
-      ...(before === undefined ? {} : { endTime: before }),
-      pageSize: Math.min(1_000, limit - disclosures.length),
-      pageToken,
-    });
-    disclosures.push(...page.disclosures);
-    pageToken = page.nextPageToken;
-  } while (pageToken !== "" && disclosures.length < limit);
-  return { disclosures, isCut: pageToken !== "" };
+) {
+  const request = { carrierId, subject, recipientKind, ...given({ startTime: since, endTime: before }) };
+  const client = connection.client(PrivacyService);
+  return readPages(
+    (page) => client.listDisclosures({ ...request, ...page }),
+    ({ disclosures }) => disclosures,
+    limit,
+  );
 }

@@ -1,11 +1,10 @@
 import { randomUUID } from "node:crypto";
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { Command, InvalidArgumentError } from "commander";
 import { CARRIER_SIDE, PLATFORM_SIDE } from "../../domain/record-kind.ts";
 import { addDays, isDay } from "../../domain/time/instant.ts";
 import {
-  type Hold,
   HoldReasonSchema,
   type HoldSchema,
   type HoldState,
@@ -22,6 +21,7 @@ import { parseDay } from "../reconcile/days.ts";
 import { type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
 import { csvOption, printCsv } from "../shared/csv-output.ts";
 import { printMessage } from "../shared/output.ts";
+import { readPages } from "../shared/pages.ts";
 import { enumOption, parseTime } from "../shared/values.ts";
 import { HOLD_CSV, printHold, printHolds } from "./print-holds.ts";
 
@@ -154,15 +154,12 @@ function listCommand(): Command {
     .action(async (options: ListOptions) => {
       using connection = await connect(options, "platform");
       const client = connection.client(PrivacyService);
-      const holds: Hold[] = [];
-      let pageToken = "";
-      do {
-        const request = { carrierId: options.carrier ?? "", state: options.state ?? 0, pageSize: 1_000, pageToken };
-        const page = await client.listHolds(request);
-        holds.push(...page.holds);
-        pageToken = page.nextPageToken;
-      } while (pageToken !== "");
-      if (options.json) printMessage(ListHoldsResponseSchema, create(ListHoldsResponseSchema, { holds }));
+      const request = { carrierId: options.carrier ?? "", state: options.state ?? 0 };
+      const { items: holds } = await readPages(
+        (page) => client.listHolds({ ...request, ...page }),
+        (page) => page.holds,
+      );
+      if (options.json) printMessage(ListHoldsResponseSchema, { holds });
       else if (options.csv) printCsv(HOLD_CSV, holds);
       else printHolds(holds);
     });

@@ -1,5 +1,4 @@
 import { randomUUID } from "node:crypto";
-import { create } from "@bufbuild/protobuf";
 import { Command } from "commander";
 import {
   ListRetentionPoliciesResponseSchema,
@@ -16,6 +15,7 @@ import { RecordPartSchema } from "../../gen/tandem/type/v1/agreement_pb.js";
 import { type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
 import { type CsvColumn, csvOption, printCsv } from "../shared/csv-output.ts";
 import { printMessage, printTable } from "../shared/output.ts";
+import { readPages } from "../shared/pages.ts";
 import { enumName, enumOption, formatTime, parseWhole } from "../shared/values.ts";
 
 /** `tandem privacy retention` */
@@ -43,21 +43,13 @@ function listCommand(): Command {
     .action(async (options: ListOptions) => {
       using connection = await connect(options, "platform");
       const client = connection.client(PrivacyService);
-      const policies: RetentionPolicy[] = [];
-      let pageToken = "";
-      do {
-        const page = await client.listRetentionPolicies({
-          countryCode: options.country ?? "",
-          carrierId: options.carrier ?? "",
-          recordPart: options.part ?? 0,
-          pageSize: 1_000,
-          pageToken,
-        });
-        policies.push(...page.policies);
-        pageToken = page.nextPageToken;
-      } while (pageToken !== "");
-      if (options.json)
-        printMessage(ListRetentionPoliciesResponseSchema, create(ListRetentionPoliciesResponseSchema, { policies }));
+      const { country: countryCode = "", carrier: carrierId = "", part: recordPart = 0 } = options;
+      const request = { countryCode, carrierId, recordPart };
+      const { items: policies } = await readPages(
+        (page) => client.listRetentionPolicies({ ...request, ...page }),
+        (page) => page.policies,
+      );
+      if (options.json) printMessage(ListRetentionPoliciesResponseSchema, { policies });
       else if (options.csv) printCsv(POLICY_CSV, policies);
       else printPolicies(policies);
     });

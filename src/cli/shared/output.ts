@@ -1,5 +1,5 @@
 import { styleText } from "node:util";
-import { type DescMessage, type MessageShape, toJson } from "@bufbuild/protobuf";
+import { create, type DescMessage, type MessageInitShape, toJson } from "@bufbuild/protobuf";
 import { visibleJson } from "../../domain/privacy/visible-text.ts";
 
 /** A column of a table. */
@@ -10,8 +10,8 @@ export interface Column {
 }
 
 /** Prints a message as the contract's JSON (int64 as text, enums by name), on one line. */
-export function printMessage<Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>): void {
-  console.log(formatJson(toJson(schema, message)));
+export function printMessage<Desc extends DescMessage>(schema: Desc, message: MessageInitShape<Desc>): void {
+  console.log(formatJson(toJson(schema, create(schema, message))));
 }
 
 /**

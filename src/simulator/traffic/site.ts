@@ -99,6 +99,15 @@ export class TrafficSite {
     return this.#drawMs(this.random);
   }
 
+  /** An instant between two, as often as calls are by the local hour. */
+  drawMsIn({ fromMs = this.startMs, untilMs = this.endMs }: { fromMs?: number; untilMs?: number }): number {
+    for (let draws = 0; draws < 10_000; draws += 1) {
+      const ms = this.drawMs();
+      if (ms >= fromMs && ms < untilMs) return ms;
+    }
+    throw new Error("no call happens then");
+  }
+
   /** One of the carrier's numbers that calls can be made with. */
   drawNumber(): AssignedNumber {
     return this.random.pick(this.#numbers);

@@ -136,6 +136,8 @@ function socketOf(client: pg.PoolClient): Socket {
   return (client as unknown as { connection: { stream: Socket } }).connection.stream;
 }
 
+type Work<T> = (tx: Tx) => Promise<T>;
+
 /**
  * Runs a transaction that sees and writes one carrier's rows only: the role and the setting that
  * row-level security asks for end with it.
@@ -143,27 +145,19 @@ function socketOf(client: pg.PoolClient): Socket {
 export function carrierTransaction<T>(
   db: Database,
   carrierId: string,
-  work: (tx: Tx) => Promise<T>,
+  work: Work<T>,
   options: TransactionOptions = {},
 ): Promise<T> {
   return transaction(db, "tandem_carrier", carrierId, work, options);
 }
 
 /** Runs a transaction that sees every carrier's rows, for the platform's methods and the jobs. */
-export function systemTransaction<T>(
-  db: Database,
-  work: (tx: Tx) => Promise<T>,
-  options: TransactionOptions = {},
-): Promise<T> {
+export function systemTransaction<T>(db: Database, work: Work<T>, options: TransactionOptions = {}): Promise<T> {
   return transaction(db, "tandem_system", "", work, options);
 }
 
 /** Runs a transaction with the connection's own rights: migrations, partitions, start-up checks. */
-export function ownerTransaction<T>(
-  db: Database,
-  work: (tx: Tx) => Promise<T>,
-  options: TransactionOptions = {},
-): Promise<T> {
+export function ownerTransaction<T>(db: Database, work: Work<T>, options: TransactionOptions = {}): Promise<T> {
   return transaction(db, "none", "", work, options);
 }
 
@@ -221,7 +215,7 @@ async function transaction<T>(
   db: Database,
   role: Role,
   carrierId: string,
-  work: (tx: Tx) => Promise<T>,
+  work: Work<T>,
   options: TransactionOptions,
 ): Promise<T> {
   const begin = beginStatement(db, role, carrierId, options);
@@ -237,7 +231,7 @@ async function transaction<T>(
 
 const NOBODY: Caller = { kind: "jobs" };
 
-async function runOnce<T>(db: Database, caller: Caller, begin: string, work: (tx: Tx) => Promise<T>): Promise<T> {
+async function runOnce<T>(db: Database, caller: Caller, begin: string, work: Work<T>): Promise<T> {
   using _place = await db.lanes.take(caller);
   const client = await connect(db);
   let broken: Error | undefined;

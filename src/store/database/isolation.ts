@@ -11,14 +11,12 @@ const PROBE_CARRIERS = ["isolation-probe-a", "isolation-probe-b"] as const;
 export async function proveIsolation(db: Database): Promise<void> {
   const [mine, other] = PROBE_CARRIERS;
   await ownerTransaction(db, async (tx) => {
-    const insert = tx
-      .insertInto("isolation_probe")
-      .values([{ carrier_id: mine }, { carrier_id: other }])
-      .onConflict((conflict) => conflict.doNothing());
-    await run(tx, insert);
+    await run(tx)`INSERT INTO isolation_probe (carrier_id) VALUES (${mine}), (${other}) ON CONFLICT DO NOTHING`;
   });
-  const { rows: seen } = await carrierTransaction(db, mine, (tx) =>
-    run(tx, tx.selectFrom("isolation_probe").select("carrier_id")),
+  const { rows: seen } = await carrierTransaction(
+    db,
+    mine,
+    (tx) => run(tx)<{ carrierId: string }>`SELECT carrier_id FROM isolation_probe`,
   );
   if (seen.length !== 1 || seen[0]?.carrierId !== mine) {
     throw new Error(

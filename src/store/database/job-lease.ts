@@ -1,3 +1,4 @@
+import { type RawBuilder, sql } from "kysely";
 import { clockFrom } from "./clock-from.ts";
 import { type Database, systemTransaction } from "./database.ts";
 import { run, type Tx } from "./run.ts";
@@ -63,17 +64,15 @@ export async function withLease<T>(
 export async function confirmLease(tx: Tx, lease: JobLease, ttlS: number): Promise<void> {
   const { count } = await run(tx)`
     UPDATE job_lease SET until_time = ${clockFrom("until_time")} + make_interval(secs => ${ttlS})
-    WHERE carrier_id = ${lease.carrierId} AND job = ${lease.job} AND holder = ${lease.holder} AND lease_epoch = ${lease.leaseEpoch}`;
+    WHERE ${isHeld(lease)}`;
   if (count !== 1) throw new LeaseLost(lease);
 }
 
 /** Gives a lease back. */
 export async function releaseLease(tx: Tx, lease: JobLease): Promise<void> {
-  const deletion = tx
-    .deleteFrom("job_lease")
-    .where("carrier_id", "=", lease.carrierId)
-    .where("job", "=", lease.job)
-    .where("holder", "=", lease.holder)
-    .where("lease_epoch", "=", lease.leaseEpoch);
-  await run(tx, deletion);
+  await run(tx)`DELETE FROM job_lease WHERE ${isHeld(lease)}`;
+}
+
+function isHeld({ carrierId, job, holder, leaseEpoch }: JobLease): RawBuilder<boolean> {
+  return sql`carrier_id = ${carrierId} AND job = ${job} AND holder = ${holder} AND lease_epoch = ${leaseEpoch}`;
 }

@@ -1,4 +1,3 @@
-import { sql } from "kysely";
 import { TandemError } from "../../domain/errors.ts";
 import type { AuditedRequestId } from "../../domain/privacy/audited-request-id.ts";
 import { run, type Tx } from "./run.ts";
@@ -21,16 +20,11 @@ export interface RepeatableCall {
  * @throws TandemError REQUEST_ID_REUSED when the id came with other content.
  */
 export async function findResponse(tx: Tx, carrierId: string, call: RepeatableCall): Promise<Buffer | undefined> {
-  const query = tx
-    .selectFrom("request_log")
-    .select(["content_hash", "response"])
-    .where("carrier_id", "=", carrierId)
-    .where("method", "=", call.method)
-    .where("request_id", "=", call.requestId)
-    .where("create_time", ">", sql<bigint>`clock_timestamp() - interval '24 hours'`);
-  const {
-    rows: [row],
-  } = await run(tx, query);
+  const { rows } = await run(tx)<{ contentHash: bigint; response: Buffer }>`
+    SELECT content_hash, response FROM request_log
+    WHERE carrier_id = ${carrierId} AND method = ${call.method} AND request_id = ${call.requestId}
+      AND create_time > clock_timestamp() - interval '24 hours'`;
+  const [row] = rows;
   if (!row) return undefined;
   if (row.contentHash === call.contentHash) return row.response;
   const message = "request_id: it was used before with a different request; choose a new one";

@@ -1,4 +1,3 @@
-import { sql } from "kysely";
 import { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import { appendAuditEvent } from "../audit/audit-log.ts";
 import { type Database, ownerTransaction } from "./database.ts";
@@ -13,7 +12,7 @@ export type SharedFile = "erasure-key" | "erasure-journal" | "signing-key";
  * out. In a system transaction.
  */
 export async function readSharedFiles(tx: Tx): Promise<Map<SharedFile, string>> {
-  const { rows } = await run(tx, tx.selectFrom("shared_file").select(["file", "fingerprint"]));
+  const { rows } = await run(tx)<{ file: SharedFile; fingerprint: string }>`SELECT file, fingerprint FROM shared_file`;
   return new Map(rows.map(({ file, fingerprint }) => [file, fingerprint]));
 }
 
@@ -23,11 +22,7 @@ export async function readSharedFiles(tx: Tx): Promise<Map<SharedFile, string>> 
  */
 export async function agreeOnSharedFile(db: Database, file: SharedFile, fingerprint: string): Promise<string> {
   return ownerTransaction(db, async (tx) => {
-    const insert = tx
-      .insertInto("shared_file")
-      .values({ file, fingerprint, agree_time: sql`clock_timestamp()` })
-      .onConflict((conflict) => conflict.doNothing());
-    await run(tx, insert);
+    await insertSharedFile(tx, file, fingerprint);
     return (await readSharedFiles(tx)).get(file) ?? fingerprint;
   });
 }
@@ -50,10 +45,8 @@ export async function replaceSharedFiles(
         `${serving} processes still serve on this database: stop them first (a killed process counts for half a minute)`,
       );
     }
-    await run(tx, tx.deleteFrom("shared_file"));
-    for (const [file, fingerprint] of fingerprints) {
-      await run(tx, tx.insertInto("shared_file").values({ file, fingerprint, agree_time: sql`clock_timestamp()` }));
-    }
+    await run(tx)`DELETE FROM shared_file`;
+    for (const [file, fingerprint] of fingerprints) await insertSharedFile(tx, file, fingerprint);
     await appendAuditEvent(tx, {
       carrierId: undefined,
       actor,
@@ -63,4 +56,10 @@ export async function replaceSharedFiles(
       details: Object.fromEntries(fingerprints),
     });
   });
+}
+
+async function insertSharedFile(tx: Tx, file: SharedFile, fingerprint: string): Promise<void> {
+  await run(tx)`
+    INSERT INTO shared_file (file, fingerprint, agree_time) VALUES (${file}, ${fingerprint}, clock_timestamp())
+    ON CONFLICT DO NOTHING`;
 }

@@ -1,9 +1,10 @@
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { chmod, chown, cp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, chown, cp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
+import { exists } from "../../files/files.ts";
 import { choosePostgresAccount, findClosedFolder, type PostgresAccount } from "./postgres-account.ts";
 
 /**
@@ -132,18 +133,16 @@ async function ensureInitialised(cluster: Cluster, signal: AbortSignal): Promise
   // Initialised beside its place and moved there whole, so that a kill half-way leaves nothing that
   // looks like a cluster.
   const unfinished = join(cluster.dataDir, `${UNFINISHED}${randomBytes(6).toString("hex")}`);
-  const args = [
-    "-D",
-    unfinished,
-    "-U",
-    CLUSTER_USER,
-    "--pwfile",
-    join(cluster.dataDir, "password"),
-    "--auth=scram-sha-256",
-  ];
+  const args = ["-D", unfinished, "-U", CLUSTER_USER, "--pwfile", join(cluster.dataDir, "password")];
   // PostgreSQL's own C.UTF-8 sorts the same on every system and in every release, so an index never
   // goes stale.
-  args.push("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8");
+  args.push(
+    "--auth=scram-sha-256",
+    "--encoding=UTF8",
+    "--locale=C",
+    "--locale-provider=builtin",
+    "--builtin-locale=C.UTF-8",
+  );
   if (!cluster.isDurable) args.push("--no-sync");
   await promisify(execFile)(join(cluster.binDir, "initdb"), args, {
     ...spawnOptions(cluster),
@@ -161,11 +160,4 @@ async function removeUnfinished(dataDir: string): Promise<void> {
   for (const name of await readdir(dataDir)) {
     if (name.startsWith(UNFINISHED)) await rm(join(dataDir, name), { recursive: true, force: true }).catch(() => {});
   }
-}
-
-function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
 }

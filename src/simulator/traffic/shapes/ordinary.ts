@@ -48,20 +48,12 @@ function playFault(site: TrafficSite, fault: PlantedFault): void {
     {
       planted: fault,
       ends: site.ends({ kind }),
-      inviteMs: drawBetween(site, place),
+      inviteMs: site.drawMsIn(place),
       ...(unanswered ? {} : { connectedMs: talkMs }),
     },
     play,
     suits,
   );
-}
-
-function drawBetween(site: TrafficSite, { fromMs = site.startMs, untilMs = site.endMs }): number {
-  for (let draws = 0; draws < 10_000; draws += 1) {
-    const ms = site.drawMs();
-    if (ms >= fromMs && ms < untilMs) return ms;
-  }
-  throw new Error("no time suits the fault");
 }
 
 function trunksOf({ carrier }: TrafficSite): { trunkId: string; condition: TrunkCondition }[] {

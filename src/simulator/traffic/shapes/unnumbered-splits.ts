@@ -34,7 +34,7 @@ function playOne(site: TrafficSite): void {
     {
       planted: isLost ? `in ${partCount} parts, the ${lost} lost` : `in ${partCount} parts`,
       ends: site.ends(),
-      inviteMs: drawOver(site),
+      inviteMs: site.drawMsIn({ untilMs: site.bounds.missedBeforeMs }),
       connectedMs,
     },
     (made) => {
@@ -43,14 +43,6 @@ function playOne(site: TrafficSite): void {
       return playParts(made, isLost ? parts.toSpliced(gone, 1) : parts, isLost);
     },
   );
-}
-
-function drawOver(site: TrafficSite): number {
-  for (let draws = 0; draws < 10_000; draws += 1) {
-    const ms = site.drawMs();
-    if (ms < site.bounds.missedBeforeMs) return ms;
-  }
-  throw new Error("no call is over for long");
 }
 
 function playParts(made: MadeCall, parts: readonly CallDuration[], isLost: boolean): PlayedCall {
