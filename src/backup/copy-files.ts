@@ -87,10 +87,7 @@ export async function eachOf<T>(items: Iterable<T>, run: (item: T) => Promise<vo
   for (const end of ended) if (end.status === "rejected") throw end.reason;
 }
 
-/**
- * @throws Error when the disk of a folder that is there has no room for so many bytes, and some
- *   more.
- */
+/** @throws Error when the disk of an existing folder lacks room for so many bytes and a margin. */
 export async function assertRoom(folder: string, bytes: number): Promise<void> {
   const { bavail, bsize } = await statfs(folder);
   const needed = bytes + MARGIN_BYTES;

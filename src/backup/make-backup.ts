@@ -29,8 +29,8 @@ export const CLUSTER_PATH = "postgres/cluster";
 
 /**
  * Copies the embedded database while it serves, with the keys and the journal of erasures, into a
- * folder for its owner only. A failure empties the folder; a kill leaves one without a manifest,
- * which is no backup.
+ * folder for its owner only. A failure empties the folder. A kill leaves a folder without a
+ * manifest, which is no backup.
  */
 export async function makeBackup(source: BackupSource, { to, signal, onFile }: BackupOptions): Promise<Manifest> {
   const folder = await makeTarget(to, source.dataDir);

@@ -34,8 +34,7 @@ export interface Restored {
   /** Carriers whose feeds began a new epoch. */
   readonly carriers: number;
   /**
-   * Erasures in the journal, and those of them that the backup does not know, which are repeated
-   * before serving.
+   * Erasures in the journal, and those that the backup lacks. Those are repeated before serving.
    */
   readonly erasures: number;
   readonly laterErasures: number;
@@ -136,10 +135,7 @@ async function gatherRevocations({ revokedFile }: Manifest, folder: string): Pro
   await addLines(join(folder, "keys", "revoked"), [revokedFile]);
 }
 
-/**
- * Adds missing lines of other files, if those exist.
- * @returns the files that exist.
- */
+/** Adds the missing lines of other files. @returns the files that exist. */
 async function addLines(path: string, others: readonly string[]): Promise<string[]> {
   const before = await readLines(path, MAX_JOURNAL_BYTES);
   const all = new Set(before);
@@ -155,15 +151,12 @@ async function addLines(path: string, others: readonly string[]): Promise<string
   return from;
 }
 
-/**
- * Starts PostgreSQL on the copy and begins new epochs.
- * @returns the number of carriers.
- */
+/** Starts PostgreSQL on the copy and begins new epochs. @returns the number of carriers. */
 async function recover(folder: string, { actor, signal }: RestoreOptions): Promise<number> {
   const postgres = join(folder, "postgres");
   const settings = join(postgres, "cluster", "postgresql.auto.conf");
   const kept = await readFile(settings, "utf8");
-  // Recovers as from an archive that holds only the copied log: so it ends on a new timeline, and
+  // Recovers as from an archive that holds only the copied log. So it ends on a new timeline, and
   // fails if the log ends before the backup did. Nobody can connect before.
   await writeFile(settings, `${kept}\nrestore_command = 'false'\nhot_standby = off\n`, { mode: 0o600 });
   await writeFile(join(postgres, "cluster", "recovery.signal"), "", { mode: 0o600 });

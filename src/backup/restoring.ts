@@ -6,10 +6,7 @@ export function restoringFolder(dataDir: string): string {
   return join(dataDir, "restoring");
 }
 
-/**
- * @throws Error when a restore into this folder was interrupted: a server would otherwise begin
- * with an empty database.
- */
+/** @throws Error when a restore was interrupted: a server would begin with an empty database. */
 export async function refuseHalfRestored(dataDir: string): Promise<void> {
   if (await exists(restoringFolder(dataDir)))
     throw new Error(

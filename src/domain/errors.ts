@@ -8,10 +8,7 @@ export type ErrorReason = Exclude<keyof typeof WireReason, "UNSPECIFIED">;
 
 /** What is wrong with one field of a request. */
 export interface FieldViolation {
-  /**
-   * The field's path in the request, as the proto names it: `open.upload_id`,
-   * `records[3].direction`.
-   */
+  /** The field's path, as the proto names it: `open.upload_id`, `records[3].direction`. */
   readonly field: string;
   /** What is wrong, for people. No phone number in it. */
   readonly description: string;
@@ -21,16 +18,16 @@ export interface TandemErrorOptions {
   /** Every field at fault, for google.rpc.BadRequest. */
   readonly fieldViolations?: readonly FieldViolation[];
   /**
-   * After how many milliseconds a retry is worth it, for google.rpc.RetryInfo. Left out, retryable
-   * reasons get a default.
+   * When a retry is worth it, milliseconds, for google.rpc.RetryInfo. Retryable reasons have a
+   * default.
    */
   readonly retryAfterMs?: number;
   readonly cause?: unknown;
 }
 
 /**
- * The one error that the domain, the store, the feeds and the uploads throw on purpose. Only
- * rpc/shared/errors.ts knows what it is on the wire.
+ * The one error that domain, store, feeds and uploads throw on purpose. Only rpc/shared/errors.ts
+ * knows what it is on the wire.
  */
 export class TandemError extends Error {
   override readonly name = "TandemError";

@@ -2,8 +2,8 @@
 type SettableLimit = ReturnType<typeof range> & { readonly text: string };
 
 /**
- * The limits that a process can set, with the contract's defaults. config.ts reads them; `Opened`
- * and GetAgreement tell clients of them.
+ * The limits that a process can set, with the contract's defaults. `Opened` and GetAgreement tell
+ * clients of them.
  */
 const SETTABLE_LIMITS = {
   /** A peer that was silent for three intervals is dead. */
@@ -99,7 +99,7 @@ const FIXED_LIMITS = {
   maxListWindowDays: 92,
   /**
    * How far past the committed offset an upload may send at first, records. It grows to three times
-   * as far as records are committed.
+   * as far with commits.
    */
   uploadWindowRecords: 4_000,
   /** How many rejects of one upload are kept in detail. */

@@ -2,9 +2,8 @@ import { mkdir, open, readFile, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 
 /**
- * Makes a folder, and those above it that are missing. Not by the recursive way of `mkdir`: that
- * one tries again for ever where the system says that a folder it just looked at is not there, as
- * in /proc.
+ * Makes a folder and the missing ones above it. `mkdir`'s recursive way tries again for ever if the
+ * system says that a folder it just looked at is not there, as in /proc.
  * @returns the first folder that was made; undefined when it was there.
  */
 export async function makeFolder(path: string, mode?: number): Promise<string | undefined> {

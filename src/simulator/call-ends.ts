@@ -2,10 +2,7 @@ import { FailureStage } from "../gen/tandem/type/v1/call_detail_record_pb.js";
 import { ReleaseParty } from "../gen/tandem/type/v1/call_pb.js";
 import type { Random } from "./random.ts";
 
-/**
- * How an attempt went on the wire. Codes: RFC 3261 section 21, ITU-T Q.850, and RFC 3398 for which
- * goes with which.
- */
+/** How an attempt went on the wire, by RFC 3261 section 21, ITU-T Q.850 and RFC 3398. */
 export interface CallEnd {
   readonly rings: boolean;
   readonly answered: boolean;

@@ -29,9 +29,8 @@ export interface DayOptions {
 }
 
 /**
- * A carrier's calls of one day as the platform's call processing writes them: in the order of
- * writing, with records that are partial first and complete later, corrections and voids. The same
- * for the same seed.
+ * A carrier's calls of one day in the order in which the platform writes them: some partial first
+ * and complete later, some corrected or voided. The same for the same seed.
  */
 export function simulateDay(carrier: SimulatedCarrier, options: DayOptions): CallDetailRecord[] {
   const random = createRandom(`${options.seed}/calls/${carrier.carrierId}/${options.day}`);

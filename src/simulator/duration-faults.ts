@@ -30,8 +30,7 @@ export interface Planting {
 }
 
 /**
- * What can be planted. Some are faults; corrections, voids and warnings are the everyday that must
- * not be mistaken for one.
+ * What can be planted: faults, and the corrections, voids and warnings of everyday that are none.
  */
 export type DurationFault = keyof typeof makers;
 
@@ -79,8 +78,7 @@ const makers = {
     redirecting: undefined,
   })),
   /**
-   * A switch that was restarted with a wrong time zone sends the same call under the same id again,
-   * of the day beside.
+   * A switch restarted with a wrong time zone sends the call again under the same id, a day beside.
    */
   RE_DATED: (honest) => ({
     planted: {

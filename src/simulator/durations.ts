@@ -34,18 +34,15 @@ export interface DurationOptions {
   readonly seed: string;
   /** Now, for records of the future and of long ago. */
   readonly nowMs: number;
-  /**
-   * How often to plant each fault. Default: each once in 500 records, at least once; never more
-   * faults than records.
-   */
+  /** How often to plant each fault, at most once a record. Default: once in 500, at least once. */
   readonly faults?: Partial<Record<DurationFault, number>>;
 }
 
 /**
  * The durations that a carrier's switch recorded of the same calls: those that its customers placed
- * and that were answered, emergency calls left out; by its own clock and under its own ids; with
- * planted faults. What must become of each is decided here, by how it was made: nothing is shared
- * with the code that judges.
+ * and that were answered, without emergency calls; by its own clock and under its own ids; with
+ * planted faults. How a record is made decides what must become of it: nothing is shared with the
+ * code that judges.
  */
 export function durationsFor(
   carrier: SimulatedCarrier,

@@ -3,19 +3,16 @@ import type { Random } from "./random.ts";
 /** Countries whose carriers are simulated. */
 export type HomeCountry = "GB" | "DK" | "US";
 
-/**
- * How many numbers of each country the platform may be given; the last 100 of each range are left
- * to nobody, see `strangerNumber`.
- */
+/** Most numbers of a carrier; the last 100 of each range are nobody's, see `strangerNumber`. */
 export const MAX_NUMBERS_PER_CARRIER = 900;
 
 const US_AREA_CODES = ["202", "212", "303", "312", "404", "415", "503", "617", "702", "808"] as const;
 const US_OTHER_AREA_CODES = ["206", "213", "305", "313", "405", "512", "602", "713", "801", "907"] as const;
 
 /**
- * The platform's numbers, in ranges that belong to nobody: Ofcom's and the NANPA's for drama;
- * Denmark sets none aside, and 10xx xxxx can be no subscriber's, for the plan keeps 1 for services.
- * All are possible by libphonenumber, not all are valid.
+ * The platform's numbers, in ranges that belong to nobody: Ofcom's and the NANPA's for drama.
+ * Denmark sets none aside, but no subscriber has 10xx xxxx: its plan keeps 1 for services.
+ * libphonenumber calls all of them possible, and not all valid.
  */
 export function platformNumber(country: HomeCountry, index: number): string {
   if (index < 0 || index >= 1000)
@@ -34,9 +31,7 @@ export function strangerNumber(country: HomeCountry, index: number): string {
   return platformNumber(country, MAX_NUMBERS_PER_CARRIER + (index % (1000 - MAX_NUMBERS_PER_CARRIER)));
 }
 
-/**
- * A number on the PSTN and its country: mostly at home, at times abroad. None is a platform number.
- */
+/** A number on the PSTN, mostly at home, at times abroad. None is a platform number. */
 export function pstnNumber(random: Random, home: HomeCountry): { value: string; countryCode: string } {
   const countryCode = random.chance(0.85) ? home : random.pick(["GB", "DK", "US", "DE", "FR"] as const);
   return { value: PSTN_NUMBERS[countryCode](random), countryCode };

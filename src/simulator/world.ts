@@ -30,7 +30,7 @@ export interface SimulatedNumber {
 export type AssignedNumber = SimulatedNumber & Required<Pick<SimulatedNumber, "assignment">>;
 
 /**
- * Carriers of three countries and the numbers of the customers that they share with the platform.
+ * Carriers of three countries, and the numbers of the customers that the platform shares with them.
  */
 export interface SimulatedWorld {
   readonly seed: string;
@@ -99,7 +99,7 @@ export function createWorld(options: { seed: string; numbersPerCarrier?: number 
 }
 
 /**
- * A world in which each of so many people has one assigned number, spread evenly over the carriers.
+ * A world in which so many people have one assigned number each, spread evenly over the carriers.
  * `numberOfPerson` follows the order.
  */
 export function createWorldOfPeople(

@@ -3,10 +3,7 @@ import type { Config } from "../config/config.ts";
 import { findOpenMode } from "../files/file-modes.ts";
 import { isLoopback } from "../trust/settings.ts";
 
-/**
- * Something that is open to more people than it need be. It is said at the start; nothing is
- * refused for it.
- */
+/** Something that is open to more people than it need be. The start reports it, and goes on. */
 export interface Exposure {
   /** Where: the file and its mode, or the setting's address. */
   readonly where: Readonly<Record<string, string>>;
@@ -29,8 +26,8 @@ async function findOpenFiles(config: Config): Promise<Exposure[]> {
       ? ["password", "password-service"].map((name) => join(dataDir, "postgres", name))
       : []),
   ];
-  // Whoever can write these is let in, or lets others in: keys that were rotated away are believed
-  // for as long as the file says.
+  // Whoever can write these is let in, or lets others in: rotated keys are believed as long as the
+  // file says.
   const deciders = [
     tlsPaths?.tlsCert,
     tlsPaths?.tlsClientCa,

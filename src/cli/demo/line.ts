@@ -43,7 +43,7 @@ export function openLine(url: string, token: string): Line {
 
 /**
  * Cuts a line when a count passes certain shares of the total, which ascend. If a count passes
- * several at once, only the first cut is made then; the others wait for the next count.
+ * several at once, only the first cut is made; the others wait for the next count.
  */
 export function cutsAt(line: Line, total: number, shares: readonly number[]): (count: number) => void {
   const marks = shares.map((share) => Math.max(1, Math.floor(total * share)));
@@ -54,10 +54,7 @@ export function cutsAt(line: Line, total: number, shares: readonly number[]): (c
   };
 }
 
-/**
- * How long nothing may move before what is awaited counts as lost, milliseconds. A busy machine is
- * slow, but it moves: this only ends what hangs.
- */
+/** How long nothing may move before it counts as lost, milliseconds. This only ends what hangs. */
 export const STILL_MS = 180_000;
 const POLL_MS = 100;
 

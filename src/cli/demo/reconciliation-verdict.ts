@@ -62,8 +62,7 @@ export function judgeReconciliation({ plan, uploads, findings }: ReconciliationT
 }
 
 /**
- * Calls of which there is nothing to tell but their count: taken to be what they are in truth, and
- * then held against the summary.
+ * Calls that only the summary counts: taken to be what they are in truth, then compared with it.
  */
 function silentCalls(truths: readonly CallTruth[], results: readonly FoundResult[]): FoundResult[] {
   const told = new Set(results.flatMap(recordIdsOf));
@@ -129,10 +128,7 @@ function describeRefused({ outcomes }: UploadResult): string[] {
 /** How many calls are asked about at once. */
 const PARALLEL = 8;
 
-/**
- * Reads what reconciliation found: the discrepancies, the days, and what became of calls that can
- * be taken for others.
- */
+/** Reads the discrepancies, the days, and what became of calls that can be taken for others. */
 export async function readFindings(
   line: Line,
   { carrier: { carrierId }, startDate, endDate, truths }: ReconciliationPlan,
@@ -144,8 +140,7 @@ export async function readFindings(
     (page) => client.listDiscrepancies({ ...asked, ...page }, { signal }),
     (page) => page.discrepancies,
   );
-  // Of a record that stood alone before its counterpart came, the call goes on in the counterpart's
-  // row.
+  // A record that stood alone before its counterpart came goes on in the counterpart's row.
   const results = listed
     .filter(({ mergedIntoDiscrepancyId }) => mergedIntoDiscrepancyId === undefined)
     .map(foundResult);

@@ -33,10 +33,10 @@ interface ReconciliationStage {
 }
 
 /**
- * Onboards one more carrier, exchanges both sides' records of its calls, the late ones when the
- * grace is over, and waits until Tandem has judged all of them. The grace is agreed on once it is
- * known how long both sides took to send what is not late: on a slow machine that may be any time.
- * Calls that were judged before are then judged again.
+ * Onboards one more carrier and exchanges both sides' records of its calls, the late ones when the
+ * grace is over. Waits until Tandem has judged all of them. The grace is agreed on once it is known
+ * how long both sides took to send what is not late: on a slow machine that may be any time. Calls
+ * that were judged before are then judged again.
  * @returns what became of the uploads.
  */
 export async function reconcileOneMore(stage: ReconciliationStage) {

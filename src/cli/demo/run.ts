@@ -38,8 +38,8 @@ export async function runDemo(exchange: DemoExchange, plan: DemoPlan, progress: 
 }
 
 /**
- * Plays one carrier: numbers, then calls, then durations, then the assignment that was late. Each
- * of its streams has a line of its own, which is cut on the way.
+ * Plays one carrier: numbers, calls, durations, then the late assignment. Each of its streams has a
+ * line of its own, which is cut on the way.
  */
 async function playCarrier({ exchange, plan, progress, signal }: Stage, platform: Line, own: CarrierPlan) {
   const { url } = exchange.app;
@@ -73,15 +73,13 @@ async function playCarrier({ exchange, plan, progress, signal }: Stage, platform
   const durationsLine = progress.add(`${carrier.carrierId}: durations`, durations.length);
   const upload = await uploadPlanned(open(), own, signal, (records) => durationsLine.set(records));
 
-  // What had waited for the late number is attributed, and reaches the carrier's feed and the
-  // platform.
+  // What waited for the late number is attributed, and reaches the carrier's feed and the platform.
   const late = await assign("assign-late", (phoneNumber) => phoneNumber === lateNumber);
   await reaches(mirror, highestRevision(late));
   await reaches(consumer, BigInt(cdrs.length));
   const quarantined = await untilReleased(line, own, plan.sinceMs, signal);
   const applied = await listDurations(line, DurationState.APPLIED, plan.sinceMs, signal);
-  // Whatever the server has beyond what was expected would be doubled or made up: it must have been
-  // seen.
+  // Whatever else the server has would be doubled or made up: the carrier must have seen it.
   await reaches(consumer, (await line.client(CdrService).getCdrFeed({}, { signal })).headSequence);
   stop.abort();
   return {

@@ -8,10 +8,7 @@ import type { CustomerUsage } from "./reconciliation.ts";
 import type { ReconciliationVerdict } from "./reconciliation-verdict.ts";
 import { countDelivered, countDone, countIngested } from "./summary.ts";
 
-/**
- * Of a terminal that says nothing, or is narrower: what every line fits in, but for failures and
- * what is to be pasted.
- */
+/** Every line fits in so many columns, except failures and what is to be pasted. */
 const MIN_WIDTH = 80;
 const MAX_FAILURES = 5;
 const CHECK_INDENT = " ".repeat(6);
@@ -169,9 +166,7 @@ function wrapped(text: string, width: number): string[] {
   return [...lines, line];
 }
 
-/**
- * What was planted and found, what all calls came to, and how far the day that differs most is off.
- */
+/** What was planted and found, what all calls came to, and the day that differs most. */
 function reconciliationLines(verdict: ReconciliationVerdict): string[] {
   const { callsByStatus, callsByCause, plantedByStatus, plantedByCause } = verdict;
   return [

@@ -13,8 +13,7 @@ export function summarize({ carriers, reconciliation, usage, ok }: DemoVerdict) 
       provisioned: sum(({ trace }) => countDone(trace.provisioned)),
       assigned: sum(({ trace }) => countDone(trace.assigned)),
     },
-    // Calls, not their revisions. `resumes` counts the followers of the carriers and the platform's
-    // uploads.
+    // Calls, not revisions. `resumes` counts the carriers' followers and the platform's uploads.
     cdrs: {
       ingested: sum(countIngested),
       delivered: sum(countDelivered),

@@ -14,9 +14,7 @@ export function printMessage<Desc extends DescMessage>(schema: Desc, message: Me
   console.log(formatJson(toJson(schema, create(schema, message))));
 }
 
-/**
- * A value as JSON on one line. What a terminal would act on is escaped, also where JSON need not.
- */
+/** A value as JSON on one line, with escapes for what a terminal would act on. */
 export function formatJson(value: unknown): string {
   return visibleJson(JSON.stringify(value));
 }
@@ -50,10 +48,7 @@ export function printFields(fields: readonly (readonly [name: string, value: str
   for (const [name, value] of known) console.log(`${styled("dim", name.padEnd(width))}  ${value}`);
 }
 
-/**
- * Text in a style when standard output is a terminal that wants colours (NO_COLOR and FORCE_COLOR
- * count), else as it is.
- */
+/** Text in a style if standard output is a terminal that wants colours (NO_COLOR, FORCE_COLOR). */
 export function styled(style: "dim" | "bold" | "green" | "red" | "yellow", text: string): string {
   return styleText(style, text, { stream: process.stdout });
 }

@@ -1,9 +1,9 @@
 import type { Micros } from "../../domain/time/instant.ts";
 
 // A column of values as one parameter in PostgreSQL's binary array format (array_recv in
-// arrayfuncs.c): pg sends a Buffer as it is, so that neither side builds or parses text. The
-// layout: dimensions, has-null flag, element type, length, lower bound; then each element as its
-// length (-1 for null) and its bytes, all big-endian.
+// arrayfuncs.c). pg sends a Buffer as it is, so neither side builds or parses text. Layout:
+// dimensions, has-null flag, element type, length, lower bound; then each element as its length (-1
+// for null) and its bytes, all big-endian.
 
 const OID = {
   bool: 16,

@@ -8,15 +8,12 @@ const UNKNOWN = "unknown";
 /** What is one and the same for every process on this database. */
 export interface Installation {
   installationId: string;
-  /**
-   * 32 random bytes, made with the database: they key cursors, page tokens and content hashes.
-   * Never logged.
-   */
+  /** 32 random bytes: they key stored hashes, and cursors of before seals. Never logged. */
   secret: Buffer;
   /**
-   * Whether the server beneath is another, or on another timeline, than when the installation was
-   * last confirmed: the sign of a restore or a failover. Feeds may then lack entries that clients
-   * have seen; `tandem epoch rotate` says so to the clients.
+   * Whether the server or its timeline differs from the confirmed one: the sign of a restore or a
+   * failover. Feeds may then lack entries that clients have seen; `tandem epoch rotate` tells
+   * clients so.
    */
   serverChanged: boolean;
 }
@@ -40,10 +37,7 @@ export async function ensureInstallation(db: Database): Promise<void> {
   });
 }
 
-/**
- * Reads the installation, and whether the database server is still the one that it was confirmed
- * on.
- */
+/** Reads the installation, and whether the database server is still the confirmed one. */
 export async function readInstallation(db: Database): Promise<Installation> {
   return ownerTransaction(db, async (tx) => {
     const { rows } = await run(tx)<Confirmed>`
@@ -61,8 +55,7 @@ export async function confirm(tx: Tx): Promise<{ timeline: bigint }> {
   return { timeline };
 }
 
-// A managed PostgreSQL may not let us ask; then a restore is noticed by cursors only (entries that
-// differ or are missing).
+// A managed PostgreSQL may not let us ask. Then only cursors notice a restore.
 async function readServer(tx: Tx): Promise<Server> {
   const { rows: may } = await run(tx)<{ may: boolean }>`
     SELECT has_function_privilege('pg_control_system()', 'EXECUTE') AS may`;

@@ -5,8 +5,8 @@ const PROBE_CARRIERS = ["isolation-probe-a", "isolation-probe-b"] as const;
 
 /**
  * Proves that row-level security holds on this connection: a transaction as one carrier must not
- * see another's probe row, and the roles that transactions take on must be ones that it binds.
- * Where it does not hold, the process must not serve.
+ * see another's probe row, and row security must bind the roles of transactions. If it does not
+ * hold, the process must not serve.
  */
 export async function proveIsolation(db: Database): Promise<void> {
   const [mine, other] = PROBE_CARRIERS;
@@ -40,9 +40,8 @@ export async function assertRolesBound(tx: Tx): Promise<void> {
 }
 
 /**
- * What the database's login may beyond what serving needs; empty when it is as docs/operations.md
- * has it. Row-level security holds all the same while a transaction is a carrier's; but whoever
- * found a way to send SQL of their own would have everything.
+ * What the database's login may beyond what docs/operations.md grants. Row-level security binds a
+ * carrier's transactions all the same. But whoever could send their own SQL would have everything.
  */
 export async function findExcessRights(db: Database): Promise<string[]> {
   const { rows } = await ownerTransaction(

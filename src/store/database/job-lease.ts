@@ -3,10 +3,9 @@ import { clockFrom } from "./clock-from.ts";
 import { type Database, systemTransaction } from "./database.ts";
 import { run, type Tx } from "./run.ts";
 
-// A job works on one carrier at a time under a lease, so that processes share the work instead of
-// doing it twice. The lease is confirmed in each of the job's write transactions, before any other
-// lock: a holder that was stopped and comes back too late writes nothing. In system transactions;
-// whatever a job does must still be safe to repeat.
+// A job works on one carrier at a time under a lease, so that processes share the work. Each of its
+// write transactions confirms the lease before any other lock: a holder that comes back too late
+// writes nothing. In system transactions. A job's work must still be safe to repeat.
 
 /** A lease that this process holds. */
 export interface JobLease {
@@ -42,10 +41,7 @@ export async function takeLease(
   return row && { carrierId, job, holder, leaseEpoch: row.leaseEpoch };
 }
 
-/**
- * Works under a lease, and gives it back at the end; undefined, and nothing is done, while another
- * holds it.
- */
+/** Works under a lease and gives it back; undefined, without any work, while another holds it. */
 export async function withLease<T>(
   db: Database,
   request: Parameters<typeof takeLease>[1],

@@ -3,8 +3,7 @@ import type { AuditedRequestId } from "../../domain/privacy/audited-request-id.t
 import { run, type Tx } from "./run.ts";
 
 /**
- * A call that may be repeated: a repeat with the same content within 24 hours gets the first answer
- * (AIP-155).
+ * A call that may be repeated: within 24 hours, the same content gets the first answer (AIP-155).
  */
 export interface RepeatableCall {
   readonly method: string;
@@ -16,7 +15,7 @@ export interface RepeatableCall {
 }
 
 /**
- * The answer that was given to a call before; undefined when it is new.
+ * Finds the answer that a call got before.
  * @throws TandemError REQUEST_ID_REUSED when the id came with other content.
  */
 export async function findResponse(tx: Tx, carrierId: string, call: RepeatableCall): Promise<Buffer | undefined> {
@@ -32,8 +31,8 @@ export async function findResponse(tx: Tx, carrierId: string, call: RepeatableCa
 }
 
 /**
- * Keeps the answer to a call, in the transaction of what the call did. The caller holds a lock that
- * keeps a repeat out, and has looked for an answer under it.
+ * Keeps the answer to a call, in the call's transaction. The caller holds a lock that keeps a
+ * repeat out, and has looked for an answer under it.
  */
 export async function insertResponse(
   tx: Tx,
@@ -49,8 +48,7 @@ export async function insertResponse(
 }
 
 /**
- * Deletes answers that no repeat will ask for again, some at a time, and says how many. In a system
- * transaction.
+ * Deletes some answers that no repeat can ask for, and returns how many. In a system transaction.
  */
 export async function deleteOldResponses(tx: Tx, limit: number): Promise<number> {
   const { count } = await run(tx)`

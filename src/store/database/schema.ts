@@ -1,16 +1,13 @@
 import type { ColumnType, Generated } from "kysely";
 import type { Micros } from "../../domain/time/instant.ts";
 
-/**
- * A timestamptz: read as microseconds since the epoch, written as ISO text (`isoFromMicros`) or as
- * SQL.
- */
+/** A timestamptz: read as microseconds, written as ISO text (`isoFromMicros`) or as SQL. */
 type Time = ColumnType<Micros, string, string>;
 type OptionalTime = ColumnType<Micros | null, string | null, string | null>;
 
 /**
- * The tables that queries are built of, as the migrations make them; SQL that is written out names
- * the types of its rows itself. schema.sql has every table. int8 is bigint, date is `YYYY-MM-DD`.
+ * The tables that builders query, as the migrations make them. Other SQL names the types of its
+ * rows itself; schema.sql has every table. int8 is bigint, date is `YYYY-MM-DD`.
  */
 export interface Schema {
   carrier: {
@@ -67,10 +64,7 @@ export interface Schema {
     claim_time: Time;
     payload: Buffer;
   };
-  /**
-   * Periods in which a carrier held a number and its assignment did not change; scheduled ones have
-   * revision 0.
-   */
+  /** Periods of one holding and one assignment; scheduled ones have revision 0. */
   number_holding: {
     carrier_id: string;
     phone_number: string;
@@ -219,10 +213,7 @@ export interface Schema {
     pair_key: bigint | null;
     /** Of pairs that begin far from each other: the name of the carrier's record, hashed. */
     correlation_key: bigint | null;
-    /**
-     * Ids, hashed, under which further records would be of this call or take one of its records;
-     * null: none.
-     */
+    /** Hashed ids under which records would be of this call, or take a record of it; null: none. */
     id_keys: bigint[] | null;
     /** Over all that a reader sees; unchanged: nothing is written. */
     result_hash: bigint;
@@ -311,8 +302,7 @@ export interface Schema {
     checked_time: Time;
     completeness: Buffer;
     /**
-     * How far its carriers were judged, and by which rules, when the figures were last compared;
-     * see usage-periods.ts.
+     * How far its carriers were judged, by which rules, at the last comparison: usage-periods.ts.
      */
     judged: ColumnType<unknown, string, string>;
     /** Attempts, answered, connected milliseconds, calls with billed seconds, billed seconds. */

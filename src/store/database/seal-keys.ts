@@ -37,9 +37,9 @@ export async function listSealKeys(tx: Tx): Promise<SealKeyInfo[]> {
 }
 
 /**
- * Makes a new key, with which every process seals within seconds. What the one before it has sealed
- * still opens, until retention forgets it.
- * @param forgetOld whether all old keys go at once: for keys that others may have.
+ * Makes a new key, which every process uses within seconds. What older keys sealed still opens,
+ * until retention deletes them.
+ * @param forgetOld deletes all old keys at once: others may have them.
  * @param actor who does so, for the audit log.
  */
 export async function rotateSealKey(
@@ -63,10 +63,7 @@ export async function rotateSealKey(
   });
 }
 
-/**
- * Deletes the keys that had been replaced before an instant, with the owner's rights. What they
- * sealed no longer opens. @returns how many.
- */
+/** Deletes keys that were replaced before an instant: what they sealed no longer opens. */
 export async function deleteSealKeys(db: Database, before: Micros): Promise<number> {
   return ownerTransaction(db, async (tx) => {
     const { count } = await run(tx)`DELETE FROM seal_key WHERE retire_time < ${isoFromMicros(before)}::timestamptz`;
@@ -76,11 +73,10 @@ export async function deleteSealKeys(db: Database, before: Micros): Promise<numb
 
 const NEWEST_LAST = sql`ORDER BY retire_time NULLS LAST, key_id`;
 
-// At most one key has no end, which an index holds: of two processes that make one at once, one
-// makes none, and both have the other's.
+// An index allows one key without an end: if two processes make one at once, one of them makes
+// none, and both get the other's.
 async function insertKey(tx: Tx): Promise<number> {
-  // Chosen, and not counted up: after a restore, the next key must not have the id of one that was
-  // lost.
+  // Chosen, not counted: after a restore, the next key must not have a lost key's id.
   const keyId = BigInt(randomBytes(4).readUInt32BE(0) || 1);
   await run(tx)`
     INSERT INTO seal_key (key_id, secret, create_time) VALUES (${keyId}, ${randomBytes(32)}, clock_timestamp())

@@ -7,18 +7,15 @@ import { countServing } from "./serving-processes.ts";
 /** A file that lies beside the database, and has to be the same for every process on it. */
 export type SharedFile = "erasure-key" | "erasure-journal" | "signing-key";
 
-/**
- * Reads by what the files are known that processes share; those of which nothing is known are left
- * out. In a system transaction.
- */
+/** Reads the known fingerprints of the files that processes share. In a system transaction. */
 export async function readSharedFiles(tx: Tx): Promise<Map<SharedFile, string>> {
   const { rows } = await run(tx)<{ file: SharedFile; fingerprint: string }>`SELECT file, fingerprint FROM shared_file`;
   return new Map(rows.map(({ file, fingerprint }) => [file, fingerprint]));
 }
 
 /**
- * Keeps by what a file is known, unless another process was first.
- * @returns by what it is known from now on.
+ * Keeps a file's fingerprint, unless another process was first.
+ * @returns its fingerprint from now on.
  */
 export async function agreeOnSharedFile(db: Database, file: SharedFile, fingerprint: string): Promise<string> {
   return ownerTransaction(db, async (tx) => {
@@ -28,10 +25,9 @@ export async function agreeOnSharedFile(db: Database, file: SharedFile, fingerpr
 }
 
 /**
- * Keeps by what the files are known from now on; of those without a fingerprint, nothing: the next
- * process to start decides.
+ * Replaces the fingerprints. For a file without one, the next process to start decides.
  * @param actor who does so, for the audit log.
- * @throws Error when processes still serve: they have the files of before.
+ * @throws Error when processes still serve: they have the old files.
  */
 export async function replaceSharedFiles(
   db: Database,

@@ -2,10 +2,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import type { EmbeddedServer } from "./embedded-postgres.ts";
 
 const LOOK_MS = 250;
-/**
- * Longest that one start may take: recovery after a crash reads what was written since the last
- * checkpoint.
- */
+/** Longest that one start may take: recovery reads what was written since the last checkpoint. */
 const START_MS = 300_000;
 const FIRST_PAUSE_MS = 250;
 const MAX_PAUSE_MS = 30_000;
@@ -13,10 +10,7 @@ const MAX_PAUSE_MS = 30_000;
 const STEADY_MS = 60_000;
 
 export interface GuardOptions {
-  /**
-   * Most starts in a row. One that is followed by a minute without an end begins a new row. 0:
-   * none.
-   */
+  /** Most starts in a row; a minute without an end begins a new row. 0: none. */
   readonly maxStarts: number;
   /** Told when the server's process was found to have ended. */
   readonly onEnded: () => void;
@@ -28,10 +22,7 @@ export interface GuardOptions {
   readonly onLost: (error: Error) => void;
 }
 
-/**
- * Starts an embedded server again whenever its process has ended: killed, or by itself because its
- * folder was full. Dispose it before the server.
- */
+/** Starts an embedded server again whenever its process has ended. Dispose it before the server. */
 export function guardEmbeddedPostgres(server: EmbeddedServer, options: GuardOptions): AsyncDisposable {
   const stop = new AbortController();
   const watching = guard(server, options, stop.signal).catch((error: unknown) => {
