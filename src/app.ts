@@ -59,23 +59,18 @@ export interface App extends AsyncDisposable {
   /** The key that `tandem token` signs with; undefined when others issue the tokens. */
   readonly signingKey: SigningKey | undefined;
   /**
-   * Resolves when the process should end, with why: its own PostgreSQL ended and does not start any
-   * more.
+   * Resolves, with the reason, when the process should end: its own PostgreSQL no longer starts.
    */
   readonly failure: Promise<Error>;
-  /**
-   * Takes changed certificates, keys and revocations at once; without it they are taken within
-   * seconds.
-   */
+  /** Takes changed certificates, keys and revocations at once, not within seconds. */
   reload(): Promise<void>;
   /** Stops serving in order; what is left is destroyed after `limits.drainMs`. */
   drain(): Promise<void>;
 }
 
 /**
- * Opens everything, in this order: PostgreSQL, unless one is given; the schema; the proof that
- * carriers are isolated; the parts that serve; the port. If one fails, those before it are closed
- * again.
+ * Opens PostgreSQL, unless one is given; the schema; the proof that carriers are isolated; the
+ * parts that serve; the port. If one fails, those before it are closed again.
  * @param signal ends the start; once the app is open it does nothing.
  */
 export function openApp(
@@ -83,8 +78,7 @@ export function openApp(
   log: Logger = openLog(config.logLevel),
   signal: AbortSignal = new AbortController().signal,
 ): Promise<App> {
-  // What the process does by itself counts to the jobs' share of the connections; calls are told
-  // apart as they come in.
+  // The process's own work counts to the jobs' share of the connections; calls name their callers.
   return asCaller({ kind: "jobs" }, () => openParts(config, log, signal));
 }
 
@@ -222,8 +216,8 @@ async function openServices(parts: Foundations, opening: AsyncDisposableStack): 
 }
 
 /**
- * The erasures' journal and the job, once a database that was restored has what was erased since:
- * before anything is served.
+ * The erasures' journal and job. Before anything is served, a restored database repeats what was
+ * erased since.
  */
 async function openErasures(
   { db, installation, erasureFiles: { journal }, onError }: Foundations,
@@ -241,8 +235,8 @@ async function openErasures(
       onError,
     }),
   );
-  // What an exception had held back when a backup was made may be gone since: what is due is looked
-  // at first on a server that is another.
+  // After a restore onto another server, recheck overdue exceptions before serving: whatever held
+  // them back may be gone.
   await erase.start((await restoreErasures(db, journal)) || installation.serverChanged);
   return { journal, erase };
 }

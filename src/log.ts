@@ -6,8 +6,8 @@ import { visibleText } from "./domain/privacy/visible-text.ts";
 const SECRET_FIELDS = ["authorization", "token", "password", "secret", "databaseUrl", "url", "cookie"];
 
 /**
- * Opens the log: one JSON line an event, on standard error, where it does not mix with what a
- * command prints. Log ids, never numbers or tokens; what slips into an error's text is masked.
+ * Opens the log: one JSON line an event, on standard error, apart from a command's output. Log ids,
+ * never numbers or tokens; what slips into an error's text is masked.
  */
 export function openLog(level: string, write?: (line: string) => void): Logger {
   const options = {
@@ -23,8 +23,7 @@ export function openLog(level: string, write?: (line: string) => void): Logger {
 }
 
 /**
- * An error as it may be logged: its kind, code, masked text and causes; no rows, parameters or
- * details that a database adds.
+ * An error as it may be logged: kind, code, masked text and causes; nothing that a database adds.
  */
 function serializeError(error: unknown): unknown {
   if (!(error instanceof Error)) return mask(String(error));
@@ -45,10 +44,7 @@ function maskMessage(this: Logger, args: unknown[], method: LogFn): void {
   method.apply(this, masked as Parameters<LogFn>);
 }
 
-/**
- * What a client has sent, such as a request's id, may hold a number, wherever it stands in what is
- * logged.
- */
+/** A client's text, such as a request's id, may hold a number, wherever it stands in the log. */
 function maskTexts(fields: Record<string, unknown>): Record<string, unknown> {
   return maskFields(fields, 0) as Record<string, unknown>;
 }
@@ -65,8 +61,8 @@ function maskFields(value: unknown, depth: number): unknown {
   return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, maskFields(item, depth + 1)]));
 }
 
-// JSON escapes line breaks and other controls of ASCII itself; the rest would reach whoever looks
-// at the log with a terminal.
+// JSON escapes line breaks and other ASCII controls itself. The rest would reach the terminal of
+// whoever reads the log.
 function visible(text: string): string {
   return text.replaceAll(BEYOND_ASCII, visibleText);
 }

@@ -1,6 +1,7 @@
 import { createHash, type Hash } from "node:crypto";
 import { type FileHandle, open, readdir, rm, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { ifThere } from "../files/files.ts";
 
 export interface CopiedFile {
   /** Relative path. */
@@ -25,10 +26,7 @@ const MARGIN_BYTES = 128 * 1024 * 1024;
  * @returns its size and digest; undefined: no such file.
  */
 export async function copyFile({ from, to, signal }: Copy): Promise<Omit<CopiedFile, "path"> | undefined> {
-  const source = await open(from, "r").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return undefined;
-    throw error;
-  });
+  const source = await ifThere(open(from, "r"));
   if (!source) return undefined;
   try {
     return await writeFileOf(to, async (target, hash) => {
@@ -89,10 +87,7 @@ export async function eachOf<T>(items: Iterable<T>, run: (item: T) => Promise<vo
   for (const end of ended) if (end.status === "rejected") throw end.reason;
 }
 
-/**
- * @throws Error when the disk of a folder that is there has no room for so many bytes, and some
- *   more.
- */
+/** @throws Error when the disk of an existing folder lacks room for so many bytes and a margin. */
 export async function assertRoom(folder: string, bytes: number): Promise<void> {
   const { bavail, bsize } = await statfs(folder);
   const needed = bytes + MARGIN_BYTES;

@@ -3,8 +3,8 @@ import { dirname } from "node:path";
 import { makeFolder } from "../files/files.ts";
 
 /**
- * When we run as root, PostgreSQL's account must be able to enter, whatever the umask; secrets have
- * folders of their own.
+ * Makes a folder that PostgreSQL's account can enter if we are root, whatever the umask. Secrets
+ * have folders of their own.
  */
 export async function makeOpenFolder(path: string): Promise<void> {
   const firstMade = await makeFolder(path);

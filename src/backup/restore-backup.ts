@@ -2,7 +2,7 @@ import { chmod, chown, mkdir, readdir, readFile, rename, rm, rmdir, writeFile } 
 import { dirname, join, resolve } from "node:path";
 import { ErasureJournal, MAX_JOURNAL_BYTES } from "../erasure/journal.ts";
 import { readErasureKey } from "../erasure/key-file.ts";
-import { makeFolder, readLines, syncFolder } from "../files/files.ts";
+import { ifThere, makeFolder, readLines, syncFolder } from "../files/files.ts";
 import { openDatabase } from "../store/database/database.ts";
 import { migrate } from "../store/database/migrate.ts";
 import { rotateEpochs } from "../store/feeds/epochs.ts";
@@ -34,8 +34,7 @@ export interface Restored {
   /** Carriers whose feeds began a new epoch. */
   readonly carriers: number;
   /**
-   * Erasures in the journal, and those of them that the backup does not know, which are repeated
-   * before serving.
+   * Erasures in the journal, and those that the backup lacks. Those are repeated before serving.
    */
   readonly erasures: number;
   readonly laterErasures: number;
@@ -84,10 +83,7 @@ export async function restoreBackup(options: RestoreOptions): Promise<Restored> 
 async function assertFree(dataDir: string): Promise<void> {
   const running = await findPostmaster(join(dataDir, CLUSTER_PATH));
   if (running) throw new Error(`a server runs on ${dataDir} (process ${running.pid}): restore into a new folder`);
-  const [name] = await readdir(dataDir).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return [];
-    throw error;
-  });
+  const [name] = (await ifThere(readdir(dataDir))) ?? [];
   if (name !== undefined)
     throw new Error(`${dataDir} is not empty (${name}): restore into a folder that is empty or does not exist`);
 }
@@ -139,10 +135,7 @@ async function gatherRevocations({ revokedFile }: Manifest, folder: string): Pro
   await addLines(join(folder, "keys", "revoked"), [revokedFile]);
 }
 
-/**
- * Adds missing lines of other files, if those exist.
- * @returns the files that exist.
- */
+/** Adds the missing lines of other files. @returns the files that exist. */
 async function addLines(path: string, others: readonly string[]): Promise<string[]> {
   const before = await readLines(path, MAX_JOURNAL_BYTES);
   const all = new Set(before);
@@ -158,15 +151,12 @@ async function addLines(path: string, others: readonly string[]): Promise<string
   return from;
 }
 
-/**
- * Starts PostgreSQL on the copy and begins new epochs.
- * @returns the number of carriers.
- */
+/** Starts PostgreSQL on the copy and begins new epochs. @returns the number of carriers. */
 async function recover(folder: string, { actor, signal }: RestoreOptions): Promise<number> {
   const postgres = join(folder, "postgres");
   const settings = join(postgres, "cluster", "postgresql.auto.conf");
   const kept = await readFile(settings, "utf8");
-  // Recovers as from an archive that holds only the copied log: so it ends on a new timeline, and
+  // Recovers as from an archive that holds only the copied log. So it ends on a new timeline, and
   // fails if the log ends before the backup did. Nobody can connect before.
   await writeFile(settings, `${kept}\nrestore_command = 'false'\nhot_standby = off\n`, { mode: 0o600 });
   await writeFile(join(postgres, "cluster", "recovery.signal"), "", { mode: 0o600 });

@@ -6,9 +6,10 @@ import { CarrierService, ListCarriersResponseSchema } from "../gen/tandem/platfo
 import { CarrierState, CarrierStateSchema } from "../gen/tandem/type/v1/agreement_pb.js";
 import { DirectionSchema } from "../gen/tandem/type/v1/call_pb.js";
 import { rangesCommand } from "./carriers/ranges.ts";
-import { callAndPrint, readList } from "./shared/calls.ts";
+import { callAndPrint } from "./shared/calls.ts";
 import { type ConnectionOptions, connect, remoteCommand } from "./shared/connection.ts";
 import { printFields, printMessage, printRows, type RowColumn } from "./shared/output.ts";
+import { readPages } from "./shared/pages.ts";
 import { enumListOption, enumName, enumOption, formatTime, parseTimeZone, parseWhole } from "./shared/values.ts";
 
 /** `tandem carriers`: onboarding. */
@@ -105,7 +106,7 @@ function listCommand(): Command {
         state: options.state ?? 0,
         ...(options.country === undefined ? {} : { legalCountry: options.country.toUpperCase() }),
       };
-      const { items: carriers } = await readList(
+      const { items: carriers } = await readPages(
         (page) => connection.client(CarrierService).listCarriers({ ...asked, ...page }),
         (page) => page.carriers,
       );

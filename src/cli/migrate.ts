@@ -1,9 +1,7 @@
 import { Command } from "commander";
 import { openStoreOnly, type StoreOptions, withStoreOptions } from "./shared/store-options.ts";
 
-/**
- * `tandem migrate`: brings the database to the newest schema; `serve` does the same at its start.
- */
+/** `tandem migrate`: brings the database to the newest schema, as `serve` does at its start. */
 export function migrateCommand(): Command {
   return withStoreOptions(new Command("migrate"))
     .description(

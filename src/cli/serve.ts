@@ -5,9 +5,7 @@ import { visibleText } from "../domain/privacy/visible-text.ts";
 import { maskSecrets } from "../log.ts";
 import { parseDatabaseUrl } from "./shared/store-options.ts";
 
-/**
- * How long a process may take to close everything once it was drained, when its database is gone.
- */
+/** Longest time to close everything after a drain, if the database is gone. */
 const CLOSE_MS = 15_000;
 
 /** `tandem serve`: serves until SIGTERM or SIGINT, then drains; a second signal ends it at once. */
@@ -47,10 +45,7 @@ async function serve(options: ServeOptions): Promise<void> {
   await app.drain();
 }
 
-/**
- * What is in flight is told; then the process ends with the error, so that whoever supervises it
- * sees that.
- */
+/** Calls in flight are told; then the process ends with the error, so a supervisor sees it. */
 async function endForFailure(app: App, failure: Error, drainMs: number): Promise<never> {
   // Without its database nothing says how long the rest would take.
   setTimeout(() => process.exit(1), drainMs + CLOSE_MS).unref();
@@ -63,10 +58,7 @@ async function endForFailure(app: App, failure: Error, drainMs: number): Promise
   process.exit(1);
 }
 
-/**
- * Not at a terminal: there the signal says that it was closed, and the process should end as others
- * do.
- */
+/** Not at a terminal: there the signal means that it was closed, and the process should end. */
 function reloadAtHangup(app: Pick<App, "reload">): void {
   if (!process.stdin.isTTY && !process.stdout.isTTY) process.on("SIGHUP", () => void app.reload());
 }
@@ -99,10 +91,7 @@ const STOP_CODES = { SIGTERM: 143, SIGINT: 130 };
 /** How long a start may take to end when it is stopped, milliseconds. */
 const STOP_START_MS = 10_000;
 
-/**
- * The first of SIGTERM and SIGINT stops, also a start that is under way; any further one ends the
- * process.
- */
+/** The first SIGTERM or SIGINT stops, even during the start; the next one ends the process. */
 function stopSignal(): Stop {
   const controller = new AbortController();
   const { promise: came, resolve } = Promise.withResolvers<StopName>();

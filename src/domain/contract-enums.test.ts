@@ -70,7 +70,10 @@ function importsOf(text: string): { name: string; isType: boolean }[] {
       .split(",")
       .map((name) => name.trim())
       .filter((name) => name !== "")
-      .map((name) => ({ name: name.replace(/^type /, ""), isType: type !== undefined || name.startsWith("type ") })),
+      .map((name) => ({
+        name: name.replace(/^type | as \w+$/g, ""),
+        isType: type !== undefined || name.startsWith("type "),
+      })),
   );
 }
 

@@ -1,6 +1,6 @@
 /**
- * What of this process may still be on its way to a client: since when the oldest of it was read.
- * An erasure is over only when nothing is left that was read before.
+ * What this process may still be delivering, and since when the oldest of it was read. An erasure
+ * is over only when nothing is left that was read before.
  */
 export class DeliveryWatch {
   readonly #held = new Set<{ readonly sinceMs: number }>();

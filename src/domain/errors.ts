@@ -1,75 +1,14 @@
+import type { ErrorReason as WireReason } from "../gen/tandem/type/v1/error_reason_pb.js";
+
 /**
- * Why something failed: the names of `tandem.type.v1.ErrorReason`, without the prefix. What each
- * means, and which metadata it carries, is said there; a test compares the two lists.
+ * Why something failed: the names of `tandem.type.v1.ErrorReason`, without the prefix. The contract
+ * says what each means, and which metadata it carries.
  */
-export type ErrorReason =
-  | "INVALID_ARGUMENT"
-  | "UNAUTHENTICATED"
-  | "CREDENTIAL_EXPIRED"
-  | "PERMISSION_DENIED"
-  | "CARRIER_SUSPENDED"
-  | "CARRIER_NOT_FOUND"
-  | "CARRIER_ALREADY_EXISTS"
-  | "REVISION_MISMATCH"
-  | "REQUEST_ID_REUSED"
-  | "REGION_MISMATCH"
-  | "NUMBER_NOT_FOUND"
-  | "NUMBER_UNAVAILABLE"
-  | "NUMBER_STATE_CONFLICT"
-  | "NUMBER_INVALID"
-  | "CURSOR_MALFORMED"
-  | "CURSOR_FILTER_MISMATCH"
-  | "CURSOR_EXPIRED"
-  | "CURSOR_AHEAD_OF_HEAD"
-  | "FEED_EPOCH_CHANGED"
-  | "INGEST_TIME_IN_FUTURE"
-  | "CONSUMER_NOT_FOUND"
-  | "CONSUMER_CURSOR_CONFLICT"
-  | "RECORD_NOT_FOUND"
-  | "UPLOAD_NOT_FOUND"
-  | "UPLOAD_SUPERSEDED"
-  | "UPLOAD_SEALED"
-  | "UPLOAD_HISTORY_LOST"
-  | "OFFSET_CONTENT_MISMATCH"
-  | "OFFSET_GAP"
-  | "CONTROL_TOTAL_MISMATCH"
-  | "FLOW_CONTROL_VIOLATION"
-  | "BATCH_TOO_LARGE"
-  | "UPLOAD_PROTOCOL_VIOLATION"
-  | "MESSAGE_TOO_LARGE"
-  | "TOO_MANY_STREAMS"
-  | "RATE_LIMITED"
-  | "LIST_WINDOW_TOO_LARGE"
-  | "PAGE_TOKEN_INVALID"
-  | "DRAINING"
-  | "STORE_UNAVAILABLE"
-  | "DEADLINE_EXCEEDED"
-  | "CANCELLED"
-  | "UNIMPLEMENTED"
-  | "INTERNAL"
-  | "RECORD_REFUSED"
-  | "RECORD_QUARANTINED"
-  | "HOLD_NOT_FOUND"
-  | "ERASURE_NOT_FOUND"
-  | "PERIOD_NOT_FOUND"
-  | "RETENTION_OUT_OF_BOUNDS"
-  | "PERIOD_ALREADY_CLOSED"
-  | "PERIOD_NOT_COMPLETE"
-  | "CREDENTIAL_IN_USE"
-  | "STREAM_MAX_AGE"
-  | "SLOW_CONSUMER"
-  | "STREAM_IDLE"
-  | "NUMBER_OUT_OF_RANGE"
-  | "LIMIT_REACHED"
-  | "RANGE_TAKEN"
-  | "UPLOAD_NOT_FINISHED";
+export type ErrorReason = Exclude<keyof typeof WireReason, "UNSPECIFIED">;
 
 /** What is wrong with one field of a request. */
 export interface FieldViolation {
-  /**
-   * The field's path in the request, as the proto names it: `open.upload_id`,
-   * `records[3].direction`.
-   */
+  /** The field's path, as the proto names it: `open.upload_id`, `records[3].direction`. */
   readonly field: string;
   /** What is wrong, for people. No phone number in it. */
   readonly description: string;
@@ -79,16 +18,16 @@ export interface TandemErrorOptions {
   /** Every field at fault, for google.rpc.BadRequest. */
   readonly fieldViolations?: readonly FieldViolation[];
   /**
-   * After how many milliseconds a retry is worth it, for google.rpc.RetryInfo. Left out, retryable
-   * reasons get a default.
+   * When a retry is worth it, milliseconds, for google.rpc.RetryInfo. Retryable reasons have a
+   * default.
    */
   readonly retryAfterMs?: number;
   readonly cause?: unknown;
 }
 
 /**
- * The one error that the domain, the store, the feeds and the uploads throw on purpose. Only
- * rpc/shared/errors.ts knows what it is on the wire.
+ * The one error that domain, store, feeds and uploads throw on purpose. Only rpc/shared/errors.ts
+ * knows what it is on the wire.
  */
 export class TandemError extends Error {
   override readonly name = "TandemError";

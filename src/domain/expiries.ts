@@ -7,22 +7,17 @@ import { wallMicros } from "./time/wall-clock.ts";
 const MAX_REMEMBERED = 20_000;
 
 /**
- * Two clocks that run drift apart a little, and are read one after the other: less than this is no
- * step, milliseconds.
+ * Two running clocks drift apart and are read one after the other: less than this is no step, ms.
  */
 const DRIFT_MS = 1_000;
 
 /**
- * The ends of credentials, judged by two clocks. An end is a moment that somebody wrote down, and
- * the time of day may step back: then what is over would be good again. So the first time that
- * something is seen good, it is also noted how long it has left by a clock that only goes forward.
- * The earlier of the two counts.
+ * The ends of credentials, judged by two clocks. An end is a moment that somebody wrote down. If
+ * the time of day steps back, what is over would be good again. So when something is first seen
+ * good, we also note how long it has left by a clock that only goes forward. The earlier counts.
  */
 export class Expiries {
-  /**
-   * Ends by the clock that only goes forward, milliseconds; those that were asked for last come
-   * last.
-   */
+  /** Ends by the clock that only goes forward, milliseconds; the last asked for come last. */
   readonly #ends = new Map<string, number>();
   readonly #most: number;
 
@@ -31,8 +26,8 @@ export class Expiries {
   }
 
   /**
-   * When it is over, by the time of day as it is now; undefined: it is over.
-   * @param key names what ends, and has to differ when its end differs.
+   * When it is over, by the present time of day; undefined: it is over.
+   * @param key names what ends, and must differ if its end differs.
    */
   endOf(key: string, expiresAt: Micros): Micros | undefined {
     const now = wallMicros();

@@ -1,8 +1,8 @@
 import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
 
-// XAES-256-GCM as C2SP specifies it (c2sp.org/XAES-256-GCM): AES-256-GCM under a key of its own for
-// each message, which the first half of a nonce of 24 bytes chooses. So nonces may be random for as
-// many messages as there are; with plain GCM they may for four thousand million only.
+// XAES-256-GCM as C2SP specifies it (c2sp.org/XAES-256-GCM): AES-256-GCM with a key for each
+// message, which the first half of a nonce of 24 bytes chooses. So any number of nonces may be
+// random. With plain GCM only four thousand million may.
 
 const KEY_BYTES = 32;
 const NONCE_BYTES = 24;
@@ -25,17 +25,14 @@ export class ExtendedGcmKey {
 
   /**
    * Encrypts: nonce, cipher text, tag.
-   * @param context authenticated with it and not in it: whoever decrypts must name the same.
+   * @param context is authenticated but not contained: whoever decrypts must name the same.
    */
   encrypt(context: Uint8Array, message: Uint8Array, nonce: Buffer = randomBytes(NONCE_BYTES)): Buffer {
     const cipher = createCipheriv("aes-256-gcm", this.#keyOf(nonce), nonce.subarray(BLOCK - 4)).setAAD(context);
     return Buffer.concat([nonce, cipher.update(message), cipher.final(), cipher.getAuthTag()]);
   }
 
-  /**
-   * Decrypts what `encrypt` made; undefined when it was made under another key or context, or was
-   * changed.
-   */
+  /** Decrypts; undefined if key or context differ, or the text was changed. */
   decrypt(context: Uint8Array, encrypted: Buffer): Buffer | undefined {
     if (encrypted.length < EXTENDED_GCM_OVERHEAD) return undefined;
     const nonce = encrypted.subarray(0, NONCE_BYTES);

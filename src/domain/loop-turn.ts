@@ -3,10 +3,7 @@ import { setImmediate } from "node:timers/promises";
 /** How long work on many items may keep the event loop, milliseconds. */
 const TURN_MS = 4;
 
-/**
- * Shares the event loop out to work on many items that waits for nothing by itself: between two
- * items it lets others have their turn, once its own is over.
- */
+/** Shares the event loop out: work on many items that never waits lets others have a turn. */
 export class LoopTurn {
   #begunAt = performance.now();
 

@@ -1,7 +1,4 @@
-/**
- * The name that differs from a text by the fewest changed letters, if they are few enough for it to
- * be meant; undefined otherwise.
- */
+/** The name that differs from a text by the fewest changed letters, if few enough to be meant. */
 export function nearestName(text: string, names: readonly string[]): string | undefined {
   let nearest: string | undefined;
   let fewest = Math.max(2, Math.floor(text.length / 4)) + 1;

@@ -1,6 +1,6 @@
 /**
- * Runs something one at a time. Who asks during a run gets one that begins after the ask, since the
- * run that is under way may have read what was there before; all who ask meanwhile share it.
+ * Runs something one at a time. Whoever asks during a run gets one that begins later, since the
+ * current run may have read what was there before. All who ask meanwhile share it.
  */
 export class OneAtATime<T> {
   readonly #work: () => Promise<T>;

@@ -1,10 +1,7 @@
 import { hkdfSync } from "node:crypto";
 import { EXTENDED_GCM_OVERHEAD, ExtendedGcmKey } from "./extended-gcm.ts";
 
-/**
- * What is sealed. Each purpose has a key of its own, so that what was sealed for one never opens
- * for another.
- */
+/** What is sealed. Each purpose has its own key, so a seal for one never opens for another. */
 export type SealPurpose = "cursor" | "page token";
 
 /** A secret that all processes share, from which the keys are derived. */
@@ -16,8 +13,7 @@ export interface SealSecret {
 }
 
 /**
- * What opening came to: the body; or that the key it was sealed with is gone; or that nobody sealed
- * it for this purpose and scope.
+ * What opening came to: the body; its key is gone; or nobody sealed it for this purpose and scope.
  */
 export type Opened = { readonly body: Buffer } | "key gone" | "not genuine";
 
@@ -27,7 +23,7 @@ const HEADER_BYTES = 1 + 4;
 
 /**
  * Seals what clients keep for us and cannot read or make: cursors and page tokens. A seal is
- * version, key id, nonce, cipher text and tag, as base64url. The same body comes out different each
+ * version, key id, nonce, cipher text and tag, as base64url. The same body gives another seal each
  * time.
  */
 export class Seals {
@@ -38,9 +34,9 @@ export class Seals {
   readonly unsealedSecret: Buffer;
 
   /**
-   * @param secrets the newest last; it is the one that seals.
-   * @param readAgain is to call `replace` with what there is now: a text may be sealed with a key
-   * that another process has made just now.
+   * @param secrets the newest last; it seals.
+   * @param readAgain calls `replace` with the present keys: another process may have made a key
+   *   just now.
    */
   constructor(secrets: readonly SealSecret[], unsealedSecret: Buffer, readAgain: () => Promise<void> = async () => {}) {
     ({ keys: this.#keys, current: this.#current } = derive(secrets));
@@ -54,8 +50,8 @@ export class Seals {
   }
 
   /**
-   * Seals a body. @param scope everything that it is good for, and that whoever opens it must name
-   * again.
+   * Seals a body.
+   * @param scope everything that it is good for; whoever opens it must name the same.
    */
   seal(purpose: SealPurpose, scope: readonly string[], body: Uint8Array): string {
     const header = Buffer.alloc(HEADER_BYTES);
@@ -66,8 +62,8 @@ export class Seals {
   }
 
   /**
-   * Opens a seal. A key that is not known is looked for first, which may take a second. Throws when
-   * the database does not answer then.
+   * Opens a seal. An unknown key is looked for first, which may take a second. Throws when the
+   * database does not answer then.
    */
   async open(purpose: SealPurpose, scope: readonly string[], text: string): Promise<Opened> {
     const bytes = Buffer.from(text, "base64url");

@@ -6,23 +6,17 @@ export type StreamEnd = "DRAINING" | "MAX_AGE" | "CREDENTIAL_EXPIRING" | "SUSPEN
 /** What a long stream asks while it lives: whether to go on. */
 export interface StreamLife {
   /**
-   * Aborts when the client has left or the server wants the stream to end; every wait of the stream
-   * takes it.
+   * Aborts when the client has left or the server ends the stream; every wait of the stream takes
+   * it.
    */
   readonly signal: AbortSignal;
-  /**
-   * Why the server wants it to end; undefined while it may go on, and when it is the client that
-   * has left.
-   */
+  /** Why the server wants it to end; undefined if it may go on, or the client has left. */
   readonly end: StreamEnd | undefined;
   /** Ends the stream by force: its client does not read, so that nothing in band would reach it. */
   reset(): void;
 }
 
-/**
- * The error that follows a stream's Closing message, so that no client takes a planned end for the
- * end of the data.
- */
+/** The error after a stream's Closing: no client may take a planned end for the end of the data. */
 export function streamEndError(end: StreamEnd): TandemError {
   switch (end) {
     case "DRAINING":
@@ -46,15 +40,14 @@ export function streamEndError(end: StreamEnd): TandemError {
 }
 
 /**
- * A stalled client that begins to read again within the limit once more, and at least this, gets
- * its Closing; then it is reset. Milliseconds.
+ * Least time for a stalled client to read on and get its Closing before the reset, milliseconds.
  */
 const MIN_STALL_GRACE_MS = 5_000;
 
 /**
- * Watches whether a stream's client reads. A generator that is parked at a yield cannot act, so a
- * clock runs beside it: it marks the stream as stalled after the limit, and resets it after as long
- * again: nothing reaches a client that does not read. Dispose it when the stream ends.
+ * Watches whether a stream's client reads. A generator that waits at a yield cannot act, so a clock
+ * runs beside it. After the limit it marks the stream as stalled. After as long again it resets it:
+ * nothing reaches a client that does not read. Dispose it when the stream ends.
  */
 export class StallWatch implements Disposable {
   readonly #limitMs: number;

@@ -5,7 +5,7 @@ export interface TimeLimit extends Disposable {
 
 /**
  * Limits a wait to `ms` milliseconds. `AbortSignal.timeout` cannot be ended: until it fires, Node
- * keeps it and the call in which it was made, even if the call has long ended.
+ * keeps it and the call that made it.
  */
 export function limitTime(ms: number): TimeLimit {
   const controller = new AbortController();

@@ -1,7 +1,7 @@
 import { createCipheriv, createDecipheriv, createHmac, randomBytes } from "node:crypto";
 import { chmod, open, readFile } from "node:fs/promises";
 import { dirname } from "node:path";
-import { makeFolder } from "../files/files.ts";
+import { ifThere, makeFolder } from "../files/files.ts";
 
 const KEY_BYTES = 32;
 const NONCE_BYTES = 12;
@@ -44,10 +44,7 @@ export class ErasureKey {
 
 /** Undefined: no file. Throws when it holds no key. */
 export async function readErasureKey(path: string): Promise<ErasureKey | undefined> {
-  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return undefined;
-    throw error;
-  });
+  const text = await ifThere(readFile(path, "utf8"));
   return text === undefined ? undefined : parseErasureKey(path, text);
 }
 

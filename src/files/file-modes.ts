@@ -2,12 +2,10 @@ import type { Stats } from "node:fs";
 import { stat } from "node:fs/promises";
 
 /**
- * The mode of a file, as `0644`, when anyone but its owner and root can read (or change) it;
- * undefined when nobody can, or there is no such file.
+ * The mode of a file, as `0644`, if anyone but its owner and root can read (or change) it.
  *
- * A group may, when the file is root's and the group is one of ours: that is how orchestrators hand
- * out secrets to a process that is not root (fsGroup), and there is no other way for it to read
- * them.
+ * A group may, if the file is root's and the group is one of ours. Orchestrators hand out secrets
+ * so to processes that are not root (fsGroup), and such a process has no other way to read them.
  */
 export async function findOpenMode(file: string | undefined, to: "read" | "write"): Promise<string | undefined> {
   const found = file === undefined ? undefined : await stat(file).catch(() => undefined);

@@ -2,9 +2,8 @@ import { mkdir, open, readFile, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 
 /**
- * Makes a folder, and those above it that are missing. Not by the recursive way of `mkdir`: that
- * one tries again for ever where the system says that a folder it just looked at is not there, as
- * in /proc.
+ * Makes a folder and the missing ones above it. `mkdir`'s recursive way tries again for ever if the
+ * system says that a folder it just looked at is not there, as in /proc.
  * @returns the first folder that was made; undefined when it was there.
  */
 export async function makeFolder(path: string, mode?: number): Promise<string | undefined> {
@@ -32,20 +31,20 @@ export async function syncFolder(path: string): Promise<void> {
 
 /** The lines of a file that are not empty; none when it is not there. Throws beyond `maxBytes`. */
 export async function readLines(path: string, maxBytes: number): Promise<string[]> {
-  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return "";
-    throw error;
-  });
+  const text = (await ifThere(readFile(path, "utf8"))) ?? "";
   if (text.length > maxBytes) throw new Error(`${path}: expected at most ${maxBytes} bytes`);
   return text.split("\n").filter((line) => line !== "");
 }
 
-async function exists(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+/** Whether there is a file or folder. */
+export async function exists(path: string): Promise<boolean> {
+  return (await ifThere(stat(path))) !== undefined;
+}
+
+/** What is found of a file or folder; undefined when it is not there. */
+export async function ifThere<T>(found: Promise<T>): Promise<T | undefined> {
+  return await found.catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return undefined;
     throw error;
-  }
+  });
 }

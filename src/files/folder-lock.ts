@@ -8,15 +8,11 @@ const LOCK_WAIT_MS = 60_000;
 const LOCK_POLL_MS = 20;
 
 /**
- * Locks and holds that this process has now: the pid in a file may be ours from an earlier life (in
- * a container).
+ * Locks and holds of this process: a pid in a file may be ours from an earlier life in a container.
  */
 const ours = new Set<string>();
 
-/**
- * Runs `work` while no other process runs `work` for the same folder. The lock of a process that
- * died is broken.
- */
+/** Runs `work` alone for a folder, over all processes. Breaks the lock of a process that died. */
 export async function withFolderLock<T>(folder: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   const lockPath = join(folder, "lock");
   const token = newToken();
@@ -45,9 +41,7 @@ export async function addHold(folder: string): Promise<string> {
   return token;
 }
 
-/**
- * Ends a hold; answers how many holds of living processes remain, and forgets those of dead ones.
- */
+/** Ends a hold, forgets those of dead processes, and returns how many remain. */
 export async function endHold(folder: string, token: string): Promise<number> {
   ours.delete(token);
   let remaining = 0;
@@ -92,10 +86,7 @@ async function acquire(lockPath: string, tokenPath: string, signal: AbortSignal)
   }
 }
 
-/**
- * Moves a dead process's lock away; puts it back if it turns out to be a new one of a living
- * process.
- */
+/** Moves a dead process's lock away; puts it back if it is a new one of a living process. */
 async function breakLock(lockPath: string): Promise<void> {
   const aside = `${lockPath}.${newToken()}`;
   try {

@@ -2,10 +2,7 @@ import { FailureStage } from "../gen/tandem/type/v1/call_detail_record_pb.js";
 import { ReleaseParty } from "../gen/tandem/type/v1/call_pb.js";
 import type { Random } from "./random.ts";
 
-/**
- * How an attempt went on the wire. Codes: RFC 3261 section 21, ITU-T Q.850, and RFC 3398 for which
- * goes with which.
- */
+/** How an attempt went on the wire, by RFC 3261 section 21, ITU-T Q.850 and RFC 3398. */
 export interface CallEnd {
   readonly rings: boolean;
   readonly answered: boolean;
@@ -15,8 +12,6 @@ export interface CallEnd {
   readonly releaseParty: ReleaseParty;
   readonly failureStage: FailureStage;
 }
-
-type EndKind = keyof typeof WEIGHTS;
 
 const WEIGHTS = {
   answered: 68,
@@ -38,7 +33,7 @@ export function simulateEnd(random: Random): CallEnd {
 
 /** An attempt that the trunk refused, before its re-route. */
 export function trunkRefusal(): CallEnd {
-  return failed(503, 34, "No circuit available", ReleaseParty.CARRIER, FailureStage.SETUP);
+  return ENDS.noCircuit;
 }
 
 /** An attempt that was answered and ended normally. */
@@ -51,45 +46,35 @@ export function unansweredEnd(kind: "cancelled" | "noAnswer", random: Random): C
   return endOf(kind, random);
 }
 
-function endOf(kind: EndKind, random: Random): CallEnd {
-  switch (kind) {
-    case "answered": {
-      const releaseParty = random.chance(0.5) ? ReleaseParty.CALLING : ReleaseParty.CALLED;
-      return { ...failed(200, 16, "Normal call clearing", releaseParty), rings: true, answered: true };
-    }
-    case "dropped":
-      return {
-        ...failed(200, 41, "Temporary failure", ReleaseParty.CARRIER, FailureStage.CONNECTED),
-        rings: true,
-        answered: true,
-      };
-    case "cancelled":
-      return { ...failed(487, 16, "Request terminated", ReleaseParty.CALLING, FailureStage.RINGING), rings: true };
-    case "noAnswer":
-      return { ...failed(480, 19, "No answer from user", ReleaseParty.CARRIER, FailureStage.RINGING), rings: true };
-    case "busy":
-      return failed(486, 17, "User busy", ReleaseParty.CALLED, FailureStage.SETUP);
-    case "rejected":
-      return { ...failed(603, 21, "Call rejected", ReleaseParty.CALLED, FailureStage.RINGING), rings: true };
-    case "unallocated":
-      return failed(404, 1, "Unallocated number", ReleaseParty.CARRIER, FailureStage.SETUP);
-    case "incomplete":
-      return failed(484, 28, "Invalid number format", ReleaseParty.CARRIER, FailureStage.SETUP);
-    case "noCircuit":
-      return trunkRefusal();
-    case "unreachable":
-      return failed(408, 102, "Recovery on timer expiry", ReleaseParty.PLATFORM, FailureStage.SETUP);
-    default:
-      throw new Error(`unknown end ${kind satisfies never}`);
-  }
-}
+const { CALLED, CALLING, CARRIER, PLATFORM } = ReleaseParty;
+const { CONNECTED, RINGING, SETUP, UNSPECIFIED } = FailureStage;
 
-function failed(
+const ENDS: Readonly<Record<keyof typeof WEIGHTS, CallEnd>> = {
+  answered: end(200, 16, "Normal call clearing", CALLED, UNSPECIFIED),
+  dropped: end(200, 41, "Temporary failure", CARRIER, CONNECTED),
+  cancelled: end(487, 16, "Request terminated", CALLING, RINGING),
+  noAnswer: end(480, 19, "No answer from user", CARRIER, RINGING),
+  busy: end(486, 17, "User busy", CALLED, SETUP),
+  rejected: end(603, 21, "Call rejected", CALLED, RINGING),
+  unallocated: end(404, 1, "Unallocated number", CARRIER, SETUP),
+  incomplete: end(484, 28, "Invalid number format", CARRIER, SETUP),
+  noCircuit: end(503, 34, "No circuit available", CARRIER, SETUP),
+  unreachable: end(408, 102, "Recovery on timer expiry", PLATFORM, SETUP),
+};
+
+function end(
   finalSipCode: number,
   q850Cause: number,
   reasonPhrase: string,
   releaseParty: ReleaseParty,
-  failureStage = FailureStage.UNSPECIFIED,
+  failureStage: FailureStage,
 ): CallEnd {
-  return { rings: false, answered: false, finalSipCode, q850Cause, reasonPhrase, releaseParty, failureStage };
+  const [rings, answered] = [failureStage !== SETUP, finalSipCode === 200];
+  return { rings, answered, finalSipCode, q850Cause, reasonPhrase, releaseParty, failureStage };
+}
+
+// Either side hangs up.
+function endOf(kind: keyof typeof WEIGHTS, random: Random): CallEnd {
+  if (kind !== "answered") return ENDS[kind];
+  return { ...ENDS.answered, releaseParty: random.chance(0.5) ? CALLING : CALLED };
 }

@@ -85,8 +85,7 @@ function inboundShape(number: AssignedNumber, calling: Party): CallShape {
 }
 
 /**
- * A call from the PSTN that a user forwards to the PSTN: the redirecting party tells whose call it
- * is.
+ * A user forwards a call from the PSTN to the PSTN; the redirecting party tells whose call it is.
  */
 function forwardedShape(number: AssignedNumber, contact: Contact, random: Random): CallShape {
   const caller = random.chance(0.8)

@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { type Timestamp, timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
+import { given } from "../domain/given.ts";
 import {
   type CallDetailRecord,
   CallDetailRecordSchema,
@@ -30,7 +31,8 @@ export interface CallAttempt {
 
 /** The finished record of an attempt, revision 1. */
 export function completeRecord(attempt: CallAttempt, random: Random): CallDetailRecord {
-  const { end, inviteMs } = attempt;
+  const { inviteMs } = attempt;
+  const { rings: _rings, answered: _answered, ...outcome } = attempt.end;
   const times = timesOf(attempt, random);
   const codec = random.pick(["PCMA", "PCMU", "G722", "opus"]);
   const connectedMs = times.answerMs === undefined ? undefined : times.endMs - times.answerMs;
@@ -47,8 +49,7 @@ export function completeRecord(attempt: CallAttempt, random: Random): CallDetail
     callType: attempt.callType,
     times: {
       inviteTime: timestampFromMs(inviteMs),
-      ...(times.ringingMs === undefined ? {} : { ringingTime: timestampFromMs(times.ringingMs) }),
-      ...(times.answerMs === undefined ? {} : { answerTime: timestampFromMs(times.answerMs) }),
+      ...given({ ringingTime: timeOf(times.ringingMs), answerTime: timeOf(times.answerMs) }),
       endTime: timestampFromMs(times.endMs),
     },
     lengths: {
@@ -56,13 +57,7 @@ export function completeRecord(attempt: CallAttempt, random: Random): CallDetail
       ...(connectedMs === undefined ? {} : { connectedDurationMs: BigInt(connectedMs) }),
       totalDurationMs: BigInt(times.endMs - inviteMs),
     },
-    outcome: {
-      finalSipCode: end.finalSipCode,
-      q850Cause: end.q850Cause,
-      reasonPhrase: end.reasonPhrase,
-      releaseParty: end.releaseParty,
-      failureStage: end.failureStage,
-    },
+    outcome,
     route: {
       trunkId: attempt.trunkId,
       signalingRegion: attempt.region,
@@ -76,12 +71,16 @@ export function completeRecord(attempt: CallAttempt, random: Random): CallDetail
 
 /** When a record was written: at its end. */
 export function endMsOf(record: CallDetailRecord): number {
-  return Number(record.times?.endTime?.seconds ?? 0n) * 1000 + Math.floor((record.times?.endTime?.nanos ?? 0) / 1e6);
+  return record.times?.endTime === undefined ? 0 : Math.floor(timestampMs(record.times.endTime));
 }
 
 /** The UTC day of a time, `YYYY-MM-DD`. */
 export function dayOf(ms: number): string {
   return new Date(ms).toISOString().slice(0, 10);
+}
+
+function timeOf(ms: number | undefined): Timestamp | undefined {
+  return ms === undefined ? undefined : timestampFromMs(ms);
 }
 
 function timesOf({ end, inviteMs, connectedMs }: CallAttempt, random: Random) {

@@ -27,8 +27,8 @@ export interface CheckResult {
 }
 
 /**
- * Compares the producers' log of what was acknowledged with one consumer's log of what it applied,
- * unfiltered and from the feed's start. It asks the server nothing: the logs alone decide.
+ * Compares what producers were told is safe with what one consumer applied, unfiltered and from the
+ * feed's start. It asks the server nothing: the logs alone decide.
  */
 export function checkLogs(produced: readonly ProducedRecord[], applied: readonly AppliedRun[]): CheckResult {
   const acknowledged = new Set(produced.map(keyOf));

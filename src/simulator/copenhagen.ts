@@ -28,7 +28,7 @@ export class CallsFileError extends Error {
 
 /**
  * Reads a calls file: CSV with the columns timestamp, caller, callee, duration, as the Copenhagen
- * Networks Study publishes its calls. Throws a `CallsFileError` that names the line at the first
+ * Networks Study publishes its calls. Throws a `CallsFileError` that names the line of the first
  * row that is no call.
  */
 export async function readCallsCsv(file: string, { maxRows = 1_000_000 } = {}): Promise<FileCall[]> {
@@ -64,7 +64,7 @@ export interface StudyRecords {
 
 /**
  * Turns a file's calls into records, one a row. Each person gets a fictitious number at one of
- * three carriers; the caller is the platform's user, the callee is on the PSTN; the file's last day
+ * three carriers. The caller is the platform's user, the callee is on the PSTN. The file's last day
  * is the UTC day before `nowMs`.
  */
 export function recordsFromCalls(calls: readonly FileCall[], options: { seed: string; nowMs: number }): StudyRecords {
@@ -106,8 +106,7 @@ export function recordsFromCalls(calls: readonly FileCall[], options: { seed: st
 }
 
 /**
- * So many whole days before today that the last call has ended by midnight, with two minutes for
- * setup and ringing.
+ * Whole days before today, so that the last call, set up and rung in two minutes, ends by midnight.
  */
 function startOfStudy(calls: readonly FileCall[], nowMs: number): number {
   const lastEndMs = calls.reduce((last, { timestampS, durationS }) => {

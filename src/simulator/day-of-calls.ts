@@ -29,9 +29,8 @@ export interface DayOptions {
 }
 
 /**
- * A carrier's calls of one day as the platform's call processing writes them: in the order of
- * writing, with records that are partial first and complete later, corrections and voids. The same
- * for the same seed.
+ * A carrier's calls of one day in the order in which the platform writes them: some partial first
+ * and complete later, some corrected or voided. The same for the same seed.
  */
 export function simulateDay(carrier: SimulatedCarrier, options: DayOptions): CallDetailRecord[] {
   const random = createRandom(`${options.seed}/calls/${carrier.carrierId}/${options.day}`);
@@ -84,10 +83,9 @@ interface Placing {
 function placeCall(placing: Placing, records: CallDetailRecord[], random: Random): CallDetailRecord | undefined {
   const { carrier, options, dayEndMs } = placing;
   const callId = `call-${random.hex(20)}`;
-  const [firstTrunk, secondTrunk] = carrier.trunkIds;
   const rerouted = records.length + 1 < options.callCount && random.chance(0.015);
   let inviteMs = placing.inviteMs;
-  for (const legIndex of rerouted ? [0, 1] : [0]) {
+  for (const legIndex of rerouted ? ([0, 1] as const) : ([0] as const)) {
     const isRefused = rerouted && legIndex === 0;
     const latestEndMs = Math.max(dayEndMs - inviteMs - 200_000, 1_000);
     const record = completeRecord(
@@ -96,7 +94,7 @@ function placeCall(placing: Placing, records: CallDetailRecord[], random: Random
         recordId: `${carrier.carrierId}-${options.day.replaceAll("-", "")}-${String(records.length + 1).padStart(6, "0")}`,
         callId,
         legIndex,
-        trunkId: trunkOf(legIndex, rerouted, [firstTrunk, secondTrunk], () => random.pick(carrier.trunkIds)),
+        trunkId: rerouted ? carrier.trunkIds[legIndex] : random.pick(carrier.trunkIds),
         sipDomain: carrier.sipDomain,
         region: carrier.legalCountry.toLowerCase(),
         inviteMs,
@@ -109,11 +107,6 @@ function placeCall(placing: Placing, records: CallDetailRecord[], random: Random
     inviteMs = endMsOf(record) + random.int(20, 400);
   }
   return records.at(-1);
-}
-
-function trunkOf(legIndex: number, rerouted: boolean, [first, second]: [string, string], any: () => string): string {
-  if (!rerouted) return any();
-  return legIndex === 0 ? first : second;
 }
 
 /** Uniform over the day, thinned by the local hour. */

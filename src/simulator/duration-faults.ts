@@ -30,8 +30,7 @@ export interface Planting {
 }
 
 /**
- * What can be planted. Some are faults; corrections, voids and warnings are the everyday that must
- * not be mistaken for one.
+ * What can be planted: faults, and the corrections, voids and warnings of everyday that are none.
  */
 export type DurationFault = keyof typeof makers;
 
@@ -51,63 +50,41 @@ const makers = {
     planted: create(CallDurationSchema, { recordId, recordDate, revision: 2, kind: RecordKind.VOID }),
     verdict: Verdict.ACCEPTED,
   }),
-  MISSING_DIRECTION: (honest, tools) =>
-    rejected({ ...renamed(honest, tools), direction: Direction.UNSPECIFIED }, RecordIssue.FIELD_REQUIRED),
-  MISSING_CALLED: (honest, tools) => {
-    const planted = renamed(honest, tools);
-    delete planted.called;
-    return rejected(planted, RecordIssue.FIELD_REQUIRED);
-  },
-  UNKNOWN_DIRECTION: (honest, tools) =>
-    rejected({ ...renamed(honest, tools), direction: 99 as Direction }, RecordIssue.UNKNOWN_ENUM_VALUE),
-  END_BEFORE_ANSWER: (honest, tools) => {
-    const planted = renamed(honest, tools);
-    planted.endTime = timestampFromMs(msOf(planted.answerTime) - 30_000);
-    return rejected(planted, RecordIssue.FIELDS_INCONSISTENT);
-  },
-  NEGATIVE_DURATION: (honest, tools) =>
-    rejected({ ...renamed(honest, tools), connectedDurationMs: -5_000n }, RecordIssue.FIELD_OUT_OF_RANGE),
-  BAD_E164: (honest, tools) =>
-    rejected({ ...renamed(honest, tools), calling: party("0163296abc") }, RecordIssue.FIELD_MALFORMED),
-  NUL_IN_TEXT: (honest, tools) =>
-    rejected(
-      { ...renamed(honest, tools), calling: party("front\u0000desk", PartyKind.NON_E164) },
-      RecordIssue.INVALID_TEXT,
-    ),
-  RECORD_DATE_MISMATCH: (honest, tools) => {
-    const planted = renamed(honest, tools);
-    planted.recordDate = dayOf(msOf(planted.inviteTime) - 2 * DAY_MS);
-    return rejected(planted, RecordIssue.RECORD_DATE_MISMATCH);
-  },
-  TOO_OLD: (honest, tools) =>
-    rejected(startingAt(renamed(honest, tools), tools.nowMs - 125 * DAY_MS), RecordIssue.TOO_OLD),
-  TOO_FAR_AHEAD: (honest, tools) =>
-    rejected(startingAt(renamed(honest, tools), tools.nowMs + 20 * HOUR_MS), RecordIssue.IN_FUTURE),
+  MISSING_DIRECTION: rejected(RecordIssue.FIELD_REQUIRED, () => ({ direction: Direction.UNSPECIFIED })),
+  MISSING_CALLED: rejected(RecordIssue.FIELD_REQUIRED, () => ({ called: undefined })),
+  UNKNOWN_DIRECTION: rejected(RecordIssue.UNKNOWN_ENUM_VALUE, () => ({ direction: 99 as Direction })),
+  END_BEFORE_ANSWER: rejected(RecordIssue.FIELDS_INCONSISTENT, ({ answerTime }) => ({
+    endTime: timestampFromMs(msOf(answerTime) - 30_000),
+  })),
+  NEGATIVE_DURATION: rejected(RecordIssue.FIELD_OUT_OF_RANGE, () => ({ connectedDurationMs: -5_000n })),
+  BAD_E164: rejected(RecordIssue.FIELD_MALFORMED, () => ({ calling: party("0163296abc") })),
+  NUL_IN_TEXT: rejected(RecordIssue.INVALID_TEXT, () => ({ calling: party("front\u0000desk", PartyKind.NON_E164) })),
+  RECORD_DATE_MISMATCH: rejected(RecordIssue.RECORD_DATE_MISMATCH, ({ inviteTime }) => ({
+    recordDate: dayOf(msOf(inviteTime) - 2 * DAY_MS),
+  })),
+  TOO_OLD: rejected(RecordIssue.TOO_OLD, (honest, { nowMs }) => startingAt(honest, nowMs - 125 * DAY_MS)),
+  TOO_FAR_AHEAD: rejected(RecordIssue.IN_FUTURE, (honest, { nowMs }) => startingAt(honest, nowMs + 20 * HOUR_MS)),
   /** A switch whose clock runs in another zone: accepted, so that it is seen. */
-  CLOCK_AHEAD: (honest, tools) => ({
-    planted: startingAt(renamed(honest, tools), tools.nowMs + 2 * HOUR_MS),
-    verdict: Verdict.ACCEPTED,
-    issue: RecordIssue.CLOCK_AHEAD,
-  }),
-  DURATION_DIFFERS: (honest, tools) => {
-    const planted = renamed(honest, tools);
-    planted.connectedDurationMs = (planted.connectedDurationMs ?? 0n) + 5_000n;
-    return { planted, verdict: Verdict.ACCEPTED, issue: RecordIssue.DURATION_DIFFERS };
-  },
+  CLOCK_AHEAD: changed(Verdict.ACCEPTED, RecordIssue.CLOCK_AHEAD, (honest, { nowMs }) =>
+    startingAt(honest, nowMs + 2 * HOUR_MS),
+  ),
+  DURATION_DIFFERS: changed(Verdict.ACCEPTED, RecordIssue.DURATION_DIFFERS, ({ connectedDurationMs = 0n }) => ({
+    connectedDurationMs: connectedDurationMs + 5_000n,
+  })),
   /** A number that this carrier never provisioned. */
-  NOT_ATTRIBUTABLE: (honest, tools) => {
-    const planted = renamed(honest, tools);
-    planted.calling = party(strangerNumber(tools.carrier.legalCountry, tools.random.int(0, 99)));
-    delete planted.asserted;
-    delete planted.redirecting;
-    return { planted, verdict: Verdict.QUARANTINED, issue: RecordIssue.NOT_ATTRIBUTABLE };
-  },
+  NOT_ATTRIBUTABLE: changed(Verdict.QUARANTINED, RecordIssue.NOT_ATTRIBUTABLE, (_, { carrier, random }) => ({
+    calling: party(strangerNumber(carrier.legalCountry, random.int(0, 99))),
+    asserted: undefined,
+    redirecting: undefined,
+  })),
   /**
-   * A switch that was restarted with a wrong time zone sends the same call under the same id again,
-   * of the day beside.
+   * A switch restarted with a wrong time zone sends the call again under the same id, a day beside.
    */
   RE_DATED: (honest) => ({
-    planted: startingAt(honest, msOf(honest.inviteTime) + hoursToNextDay(msOf(honest.inviteTime)) * HOUR_MS),
+    planted: {
+      ...honest,
+      ...startingAt(honest, msOf(honest.inviteTime) + hoursToNextDay(msOf(honest.inviteTime)) * HOUR_MS),
+    },
     verdict: Verdict.QUARANTINED,
     issue: RecordIssue.POSSIBLY_REDATED,
   }),
@@ -121,17 +98,23 @@ function hoursToNextDay(ms: number): number {
   return new Date(ms).getUTCHours() < 14 ? -14 : 10;
 }
 
-function rejected(planted: CallDuration, issue: RecordIssue): Planting {
-  return { planted, verdict: Verdict.REJECTED, issue };
+/** What a planted record has otherwise; undefined: it lacks it. */
+type Changes = { readonly [Field in keyof CallDuration]?: CallDuration[Field] | undefined };
+type Change = (honest: CallDuration, tools: FaultTools) => Changes;
+
+function rejected(issue: RecordIssue, change: Change): Maker {
+  return changed(Verdict.REJECTED, issue, change);
 }
 
-/** Under an id of its own. */
-function renamed(honest: CallDuration, { random }: FaultTools): CallDuration {
-  const planted = clone(CallDurationSchema, honest);
-  planted.recordId = `${honest.recordId}-x${random.hex(6)}`;
-  // With the same dialog it would be a second record of the same call.
-  delete planted.correlation;
-  return planted;
+/** Changes a record that has an id of its own. */
+function changed(verdict: Verdict, issue: RecordIssue, change: Change): Maker {
+  return (honest, tools) => {
+    const planted = clone(CallDurationSchema, honest);
+    planted.recordId = `${honest.recordId}-x${tools.random.hex(6)}`;
+    // With the same dialog it would be a second record of the same call.
+    delete planted.correlation;
+    return { planted: Object.assign(planted, change(honest, tools)), verdict, issue };
+  };
 }
 
 function longer(honest: CallDuration, byMs: number): CallDuration {
@@ -142,14 +125,14 @@ function longer(honest: CallDuration, byMs: number): CallDuration {
 }
 
 /** Moved in time as a whole, its date too. */
-function startingAt(honest: CallDuration, inviteMs: number): CallDuration {
-  const planted = clone(CallDurationSchema, honest);
-  const shiftMs = inviteMs - msOf(honest.inviteTime);
-  planted.inviteTime = timestampFromMs(inviteMs);
-  planted.answerTime = timestampFromMs(msOf(honest.answerTime) + shiftMs);
-  planted.endTime = timestampFromMs(msOf(honest.endTime) + shiftMs);
-  planted.recordDate = dayOf(inviteMs);
-  return planted;
+function startingAt({ inviteTime, answerTime, endTime }: CallDuration, inviteMs: number) {
+  const shiftMs = inviteMs - msOf(inviteTime);
+  return {
+    inviteTime: timestampFromMs(inviteMs),
+    answerTime: timestampFromMs(msOf(answerTime) + shiftMs),
+    endTime: timestampFromMs(msOf(endTime) + shiftMs),
+    recordDate: dayOf(inviteMs),
+  };
 }
 
 function party(value: string, kind = PartyKind.E164) {

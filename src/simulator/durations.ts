@@ -1,5 +1,6 @@
 import { clone, create } from "@bufbuild/protobuf";
 import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
+import { given } from "../domain/given.ts";
 import type { CallDetailRecord } from "../gen/tandem/type/v1/call_detail_record_pb.js";
 import { type CallDuration, CallDurationSchema } from "../gen/tandem/type/v1/call_duration_pb.js";
 import { Direction, RecordKind } from "../gen/tandem/type/v1/call_pb.js";
@@ -33,18 +34,15 @@ export interface DurationOptions {
   readonly seed: string;
   /** Now, for records of the future and of long ago. */
   readonly nowMs: number;
-  /**
-   * How often to plant each fault. Default: each once in 500 records, at least once; never more
-   * faults than records.
-   */
+  /** How often to plant each fault, at most once a record. Default: once in 500, at least once. */
   readonly faults?: Partial<Record<DurationFault, number>>;
 }
 
 /**
  * The durations that a carrier's switch recorded of the same calls: those that its customers placed
- * and that were answered, emergency calls left out; by its own clock and under its own ids; with
- * planted faults. What must become of each is decided here, by how it was made: nothing is shared
- * with the code that judges.
+ * and that were answered, without emergency calls; by its own clock and under its own ids; with
+ * planted faults. How a record is made decides what must become of it: nothing is shared with the
+ * code that judges.
  */
 export function durationsFor(
   carrier: SimulatedCarrier,
@@ -83,7 +81,8 @@ function durationOf(
   cdr: CallDetailRecord,
   { index, clockSkewMs, random }: Switch,
 ): CallDuration {
-  const { times, parties } = cdr;
+  const { times } = cdr;
+  const { calling, asserted, called, redirecting } = cdr.parties ?? {};
   if (!times?.inviteTime || !times.answerTime || !times.endTime)
     throw new Error("a call that is reported was answered");
   const byOwnClock = (ms: number) => Math.round(ms) + clockSkewMs + random.int(0, 120);
@@ -97,10 +96,7 @@ function durationOf(
     kind: RecordKind.REPORT,
     ...(cdr.correlation === undefined || random.chance(0.1) ? {} : { correlation: trunkSide(cdr.correlation) }),
     direction: Direction.OUTBOUND,
-    ...(parties?.calling === undefined ? {} : { calling: parties.calling }),
-    ...(parties?.asserted === undefined ? {} : { asserted: parties.asserted }),
-    ...(parties?.called === undefined ? {} : { called: parties.called }),
-    ...(parties?.redirecting === undefined ? {} : { redirecting: parties.redirecting }),
+    ...given({ calling, asserted, called, redirecting }),
     inviteTime: timestampFromMs(inviteMs),
     answerTime: timestampFromMs(answerMs),
     endTime: timestampFromMs(endMs),
@@ -111,18 +107,13 @@ function durationOf(
     roundingRule: carrier.rounding,
     answered: true,
     finalSipCode: 200,
-    ...(cdr.outcome?.q850Cause === undefined ? {} : { q850Cause: cdr.outcome.q850Cause }),
-    ...(cdr.route?.trunkId === undefined ? {} : { trunkId: cdr.route.trunkId }),
+    ...given({ q850Cause: cdr.outcome?.q850Cause, trunkId: cdr.route?.trunkId }),
   });
 }
 
 /** What of the signalling the carrier sees on its side of the trunk. */
 function trunkSide({ interconnectDialog, sessionId, icid }: NonNullable<CallDetailRecord["correlation"]>) {
-  return {
-    ...(interconnectDialog === undefined ? {} : { interconnectDialog }),
-    ...(sessionId === undefined ? {} : { sessionId }),
-    ...(icid === undefined ? {} : { icid }),
-  };
+  return given({ interconnectDialog, sessionId, icid });
 }
 
 function billedSeconds(connectedMs: number, { incrementS, minimumS }: SimulatedCarrier["rounding"]): bigint {
@@ -156,7 +147,7 @@ function plantFaults(
     const { before, planted, verdict, issue } = FAULTS[fault](clone(CallDurationSchema, victim.record), tools);
     if (before !== undefined) placed[index] = { ...victim, record: before };
     const place = index + 0.5 + tools.random.next() * (honest.length - index);
-    placed.push({ place, record: planted, fault, verdict, ...(issue === undefined ? {} : { issue }) });
+    placed.push({ place, record: planted, fault, verdict, ...given({ issue }) });
     faultCounts.set(fault, (faultCounts.get(fault) ?? 0) + 1);
   }
   const planned = placed.sort((a, b) => a.place - b.place).map(({ place: _place, ...rest }) => rest);

@@ -33,8 +33,7 @@ export function numbersIn(country: CountryCode, count: number): PhoneNumber[] {
       digits += String(Math.floor(seed / 65_536) % 10);
     }
     const number = parsePhoneNumberFromString(`+${code}${digits}`);
-    // Freephone and other services are told apart by what they begin with; two of a type are
-    // enough.
+    // First digits tell freephone and other services apart; two of a type are enough.
     if (!number?.isValid() || number.country !== country || digits.length < LEAST_DIGITS) continue;
     const type = `${number.getType()}${found.size % 2}`;
     if (types.has(type) && tries < MOST_TRIES / 2) continue;
@@ -48,10 +47,7 @@ const MOST_TRIES = 600;
 /** Shorter numbers are codes, that have no other spelling. */
 const LEAST_DIGITS = 5;
 
-/**
- * A number in every way in which people and switches write it: the library's own formats, and what
- * is made of them.
- */
+/** A number in every way in which people and switches write it. */
 export function spellingsOf(number: PhoneNumber): WrittenNumber[] {
   const { countryCallingCode: code, nationalNumber } = number;
   const country = number.country ?? "";

@@ -1,7 +1,4 @@
-/**
- * A stream of random choices that is the same for the same seed, on every machine and in every
- * version of Node.
- */
+/** Random choices: the same for the same seed, on every machine and in every version of Node. */
 export interface Random {
   /** In [0, 1). */
   readonly next: () => number;
@@ -20,10 +17,7 @@ export interface Random {
   readonly fork: (label: string | number) => Random;
 }
 
-/**
- * A stream of random choices: sfc32 (Doty-Humphrey's Small Fast Counter, 32 bit), seeded from a
- * hash of the text.
- */
+/** A stream of sfc32 (Doty-Humphrey's Small Fast Counter, 32 bit), seeded from the text's hash. */
 export function createRandom(seed: string): Random {
   const next = sfc32(seed);
   const int = (min: number, max: number) => min + Math.floor(next() * (max - min + 1));

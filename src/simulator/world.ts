@@ -30,7 +30,7 @@ export interface SimulatedNumber {
 export type AssignedNumber = SimulatedNumber & Required<Pick<SimulatedNumber, "assignment">>;
 
 /**
- * Carriers of three countries and the numbers of the customers that they share with the platform.
+ * Carriers of three countries, and the numbers of the customers that the platform shares with them.
  */
 export interface SimulatedWorld {
   readonly seed: string;
@@ -83,19 +83,14 @@ const CUSTOMERS = [
  * @example
  * const world = createWorld({ seed: "1", numbersPerCarrier: 200 });
  */
-export function createWorld({
-  seed,
-  numbersPerCarrier = 100,
-}: {
-  seed: string;
-  numbersPerCarrier?: number;
-}): SimulatedWorld {
+export function createWorld(options: { seed: string; numbersPerCarrier?: number }): SimulatedWorld {
+  const { seed, numbersPerCarrier = 100 } = options;
   const carriers = CARRIERS.map((carrier) => {
     const random = createRandom(`${seed}/numbers/${carrier.carrierId}`);
     const numbers = range(numbersPerCarrier).map((index): SimulatedNumber => {
       const number = numberOf(carrier, index);
       if (random.chance(0.1)) return number;
-      const assigneeKind = assigneeKindOf(random.weighted({ user: 85, voiceApplication: 10, conference: 5 }));
+      const assigneeKind = AssigneeKind[random.weighted({ USER: 85, VOICE_APPLICATION: 10, CONFERENCE: 5 })];
       return { ...number, assignment: { customerId: random.pick(CUSTOMERS), assigneeKind } };
     });
     return { ...carrier, numbers };
@@ -104,7 +99,7 @@ export function createWorld({
 }
 
 /**
- * A world in which each of so many people has one assigned number, spread evenly over the carriers.
+ * A world in which so many people have one assigned number each, spread evenly over the carriers.
  * `numberOfPerson` follows the order.
  */
 export function createWorldOfPeople(
@@ -147,19 +142,6 @@ function numberOf(carrier: Omit<SimulatedCarrier, "numbers">, index: number): Si
     numberType: NumberType.GEOGRAPHIC,
     customerReference: `order-${1000 + Math.floor(index / 25)}`,
   };
-}
-
-function assigneeKindOf(kind: "user" | "voiceApplication" | "conference"): AssigneeKind {
-  switch (kind) {
-    case "user":
-      return AssigneeKind.USER;
-    case "voiceApplication":
-      return AssigneeKind.VOICE_APPLICATION;
-    case "conference":
-      return AssigneeKind.CONFERENCE;
-    default:
-      throw new Error(`unknown assignee ${kind satisfies never}`);
-  }
 }
 
 function range(length: number): number[] {

@@ -3,10 +3,7 @@ import type { Config } from "../config/config.ts";
 import { findOpenMode } from "../files/file-modes.ts";
 import { isLoopback } from "../trust/settings.ts";
 
-/**
- * Something that is open to more people than it need be. It is said at the start; nothing is
- * refused for it.
- */
+/** Something that is open to more people than it need be. The start reports it, and goes on. */
 export interface Exposure {
   /** Where: the file and its mode, or the setting's address. */
   readonly where: Readonly<Record<string, string>>;
@@ -29,8 +26,8 @@ async function findOpenFiles(config: Config): Promise<Exposure[]> {
       ? ["password", "password-service"].map((name) => join(dataDir, "postgres", name))
       : []),
   ];
-  // Whoever can write these is let in, or lets others in: keys that were rotated away are believed
-  // for as long as the file says.
+  // Whoever can write these is let in, or lets others in: rotated keys are believed as long as the
+  // file says.
   const deciders = [
     tlsPaths?.tlsCert,
     tlsPaths?.tlsClientCa,
@@ -64,29 +61,24 @@ async function openAmong(files: readonly (string | undefined)[], to: "read" | "w
 
 function findOpenAddresses({ host, tls, metrics, databaseUrl }: Config): Exposure[] {
   const found: Exposure[] = [];
-  if (metrics && isEveryAddress(metrics.host)) {
-    found.push({
-      where: { address: metrics.host },
-      problem:
-        "anyone can read metrics on every address of this machine: set TANDEM_METRICS_HOST to the address that Prometheus uses",
-    });
-  }
+  const say = (address: string, problem: string) => found.push({ where: { address }, problem });
+  if (metrics && isEveryAddress(metrics.host))
+    say(
+      metrics.host,
+      "anyone can read metrics on every address of this machine: set TANDEM_METRICS_HOST to the address that Prometheus uses",
+    );
   // Off loopback it listens without TLS only where TANDEM_ALLOW_CLEARTEXT says so.
-  if (!tls && !isLoopback(host)) {
-    found.push({
-      where: { address: host },
-      problem:
-        "calls and tokens arrive without TLS (TANDEM_ALLOW_CLEARTEXT): let only the proxy that has TLS reach this address",
-    });
-  }
+  if (!tls && !isLoopback(host))
+    say(
+      host,
+      "calls and tokens arrive without TLS (TANDEM_ALLOW_CLEARTEXT): let only the proxy that has TLS reach this address",
+    );
   const database = databaseUrl === undefined ? undefined : URL.parse(databaseUrl);
-  if (database && isCleartext(database)) {
-    found.push({
-      where: { address: database.hostname },
-      problem:
-        "the connection to the database is not encrypted, but carries numbers and keys: add sslmode=verify-full to TANDEM_DATABASE_URL",
-    });
-  }
+  if (database && isCleartext(database))
+    say(
+      database.hostname,
+      "the connection to the database is not encrypted, but carries numbers and keys: add sslmode=verify-full to TANDEM_DATABASE_URL",
+    );
   return found;
 }
 

@@ -4,8 +4,8 @@ import { findCredentials } from "../store/carriers/carrier-access.ts";
 import { type Database, systemTransaction } from "../store/database/database.ts";
 
 /**
- * Refuses settings that name an identity as the platform's which is or ever was a carrier's, and
- * says so when no token can be the platform's.
+ * Refuses settings that name a carrier's present or past identity as the platform's, and warns if
+ * no token can be the platform's.
  * @throws ConfigError
  */
 export async function checkPlatform(config: Config, db: Database, log: Logger): Promise<void> {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Logger } from "pino";
 import type { Config } from "../config/config.ts";
 import { OneAtATime } from "../domain/one-at-a-time.ts";
+import { ifThere } from "../files/files.ts";
 import { every } from "../store/database/every.ts";
 import { parseCertificates } from "../trust/certificates.ts";
 import { Revocations } from "../trust/revocations.ts";
@@ -22,10 +23,7 @@ export interface Rotation extends AsyncDisposable {
   readonly tokenKeys: TokenKeys | undefined;
   /** Given each new certificate pair and authorities. */
   onTls: ((tls: TlsFiles) => void) | undefined;
-  /**
-   * Looks at once, and takes what it finds without waiting whether it is still being written:
-   * SIGHUP.
-   */
+  /** Looks at once, and takes what it finds even if it is still being written: SIGHUP. */
   reload(): Promise<void>;
 }
 
@@ -33,16 +31,14 @@ export interface Rotation extends AsyncDisposable {
 interface OwnKeys {
   /** Undefined: others issue the tokens. */
   readonly signingKey: SigningKey | undefined;
-  /**
-   * Throws when the contents of the key file, undefined where it is gone, are not the key in use.
-   */
+  /** Throws when the contents of the key file, if it is there, are not the key in use. */
   readonly assertSameErasureKey: (content: Buffer | undefined) => void;
 }
 
 /**
- * Reads what decides who is believed, and then looks again and again whether it has changed. Looks,
- * and does not wait for events of the file system: those miss files that are links, which is how
- * orchestrators and ACME clients replace them, and network file systems.
+ * Reads what decides who is believed, and then looks for changes again and again. Events of the
+ * file system would not do: they miss network file systems and links, by which orchestrators and
+ * ACME clients replace files.
  * @throws Error when the revocations cannot be read at the start.
  */
 export async function openRotation(
@@ -141,8 +137,8 @@ function tlsPart({ tls: inUse, tlsPaths }: Config, trust: Trust, rotation: Rotat
   };
 }
 
-// It is never taken anew: only a process that starts reads it, and one that starts with another is
-// refused. So whoever puts another there is told now.
+// A running process never takes another key, and a start with another is refused. So whoever puts
+// another there is told now.
 function erasureKeyPart({ erasureKeyFile }: Config, assertSame: OwnKeys["assertSameErasureKey"]): Part {
   return { what: "erasure key", files: [erasureKeyFile], take: ([content]) => assertSame(content) };
 }
@@ -150,8 +146,7 @@ function erasureKeyPart({ erasureKeyFile }: Config, assertSame: OwnKeys["assertS
 function keysPart({ tokens }: Config, keys: TokenKeys | undefined): Part | undefined {
   if (!keys) return undefined;
   const tick = async () => {
-    // The keys at a URL are asked for when the first token comes, and then kept up to date for the
-    // streams that live.
+    // The first token asks for the keys at a URL. Then they are kept up to date for live streams.
     if (tokens.keys.kind !== "url") await keys.refresh();
     else if (keys.isLoaded) await keys.keepFresh();
   };
@@ -184,8 +179,8 @@ class WatchedFiles {
   }
 
   /**
-   * Takes the files if they have changed and, unless forced, were the same at two looks: they are
-   * no longer being written. Never throws.
+   * Takes changed files if two looks saw the same, so nobody still writes them, or if forced. Never
+   * throws.
    */
   async look(isForced: boolean): Promise<void> {
     const contents = await this.#attempt(async () => {
@@ -223,21 +218,9 @@ class WatchedFiles {
     }
   }
 
+  // That a file cannot be read is not as if it were not there: it may list what must not come in.
   #read(): Promise<(Buffer | undefined)[]> {
-    return Promise.all(this.#part.files.map(readIfThere));
-  }
-}
-
-/**
- * Undefined: there is no such file. That one cannot be read is another thing: it may list what must
- * not come in.
- */
-async function readIfThere(file: string): Promise<Buffer | undefined> {
-  try {
-    return await readFile(file);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
+    return Promise.all(this.#part.files.map((file) => ifThere(readFile(file))));
   }
 }
 

@@ -4,10 +4,9 @@ import { agreeOnSharedFile, readSharedFiles } from "../store/database/shared-fil
 import { findSigningKey, hasSigningKey, openSigningKey, type SigningKey } from "../trust/signing-key.ts";
 
 /**
- * Opens the data folder's key, or makes it where no process on the database has one yet. A token
- * that one process has signed is shown to any of them.
- * @throws Error that names the setting, the file and what to do, when it is not the key of the
- *   others.
+ * Opens the data folder's key, or makes it if no process on the database has one yet. Any process
+ * may be shown a token that another has signed.
+ * @throws Error that names the setting, the file and what to do, when the others have another key.
  */
 export async function openSharedSigningKey(db: Database, dataDir: string): Promise<SigningKey> {
   const known = (await systemTransaction(db, readSharedFiles)).get("signing-key");

@@ -12,22 +12,19 @@ import { assertClusterThere } from "../store/postgres/postgres-cluster.ts";
 
 interface StoreLife {
   /**
-   * Told once when the embedded PostgreSQL ended and does not start any more. Undefined: it is not
-   * started again, for a command that lost its database has failed anyway.
+   * Told once when the embedded PostgreSQL does not start any more. Without it there are no
+   * restarts: a command that lost its database has failed anyway.
    */
   readonly onLost?: (error: Error) => void;
   /**
-   * False: the database has to be there, with the newest schema. Default: what is missing is made.
+   * False: the database must be there, with the newest schema. Default: what is missing is made.
    */
   readonly mayMake?: boolean;
   /** Ends the start. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/**
- * A database with the newest schema, on which isolation holds; and the migrations that were applied
- * just now.
- */
+/** Opens a database with the newest schema and proven isolation; returns the applied migrations. */
 export async function openStore(
   config: Config,
   log: Logger,
@@ -52,8 +49,8 @@ export async function openStore(
       },
     }),
   );
-  // The pool is closed before its connections are: PostgreSQL, ending next, may still say on them
-  // that it ends.
+  // Ignore connection errors while closing: PostgreSQL reports its own shutdown on open
+  // connections.
   closers.defer(() => {
     isClosing = true;
   });
@@ -65,10 +62,7 @@ export async function openStore(
   return { db, applied };
 }
 
-/**
- * As many of one caller's calls may wait for a connection, however few may live at once: one call
- * may ask for several.
- */
+/** Least length of a caller's line, however few calls may live: one call may ask for several. */
 const MIN_LINE = 1_000;
 
 async function openEmbeddedPostgres(

@@ -1,8 +1,8 @@
 import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openDatabase, systemTransaction } from "../../src/store/database/database.ts";
-import { DISTRIBUTION } from "../../src/store/database/schema.ts";
 import { writeClockVotes } from "../../src/store/reconciliation/clock-offsets.ts";
+import { DISTRIBUTION } from "../support/cluster-rules.ts";
 import { createMigratedDatabase } from "../support/database.ts";
 
 /** Keys in the way of a cluster: they are unique over all carriers. */

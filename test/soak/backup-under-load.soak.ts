@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { createClient } from "@connectrpc/connect";
+import { sql } from "kysely";
 import { expect, test } from "vitest";
 import {
   arraySource,
@@ -241,7 +242,8 @@ async function isJudged(db: Database, recordId: string): Promise<boolean> {
 async function storedIds(db: Database, kind: "cdrs" | "durations"): Promise<string[]> {
   const table = kind === "cdrs" ? "cdr_record" : "duration_record";
   return systemTransaction(db, async (tx) => {
-    const rows = await tx.selectFrom(table).select("record_id").where("carrier_id", "=", CARRIER).execute();
+    const asked = sql<{ record_id: string }>`SELECT record_id FROM ${sql.table(table)} WHERE carrier_id = ${CARRIER}`;
+    const { rows } = await asked.execute(tx);
     return rows.map((row) => row.record_id);
   });
 }

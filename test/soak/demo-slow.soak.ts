@@ -1,7 +1,7 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { Client } from "@connectrpc/connect";
 import { expect, test } from "vitest";
-import { type CuttableConnection, openCuttable } from "../../src/cli/demo/cuttable-connection.ts";
+import { type Line, openLine } from "../../src/cli/demo/line.ts";
 import { planReconciliation } from "../../src/cli/demo/plan.ts";
 import { GRACE_BEYOND_MS, reconcileOneMore } from "../../src/cli/demo/reconciliation.ts";
 import { judgeReconciliation, readFindings } from "../../src/cli/demo/reconciliation-verdict.ts";
@@ -12,8 +12,8 @@ test("the demo finds what it planted, and nothing else, also where one side is m
   await using exchange = await startExchange({ reconcileIntervalMs: 50 });
   const plan = planReconciliation([], Date.now());
   const { carrierId } = plan.carrier;
-  using platform = openCuttable(exchange.url, await exchange.platformToken());
-  using line = openCuttable(exchange.url, await exchange.carrierToken(carrierId));
+  using platform = openLine(exchange.url, await exchange.platformToken());
+  using line = openLine(exchange.url, await exchange.carrierToken(carrierId));
   const carrier = slowFirstUpload(line, () => untilRecordsAreOld(exchange, carrierId, plan.cdrs.atOnce.length));
   const { signal } = new AbortController();
   const uploads = await reconcileOneMore({ platform, carrier, plan, signal });
@@ -24,7 +24,7 @@ test("the demo finds what it planted, and nothing else, also where one side is m
 });
 
 /** A line over which the first upload of durations begins only after something else. */
-function slowFirstUpload(line: CuttableConnection, before: () => Promise<void>): CuttableConnection {
+function slowFirstUpload(line: Line, before: () => Promise<void>): Line {
   let held: Promise<void> | undefined;
   const slow = (client: Client<typeof DurationService>): Client<typeof DurationService> => ({
     ...client,

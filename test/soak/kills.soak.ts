@@ -3,6 +3,7 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createClient } from "@connectrpc/connect";
+import { sql } from "kysely";
 import { expect, test } from "vitest";
 import {
   CdrService,
@@ -296,7 +297,8 @@ async function withStore(dataDir: string, run: (db: Database) => Promise<void>):
 async function readStored(db: Database, carrierId: string, kind: Produced["kind"]): Promise<string[]> {
   const table = kind === "cdrs" ? "cdr_record" : "duration_record";
   return systemTransaction(db, async (tx) => {
-    const rows = await tx.selectFrom(table).select("record_id").where("carrier_id", "=", carrierId).execute();
+    const asked = sql<{ record_id: string }>`SELECT record_id FROM ${sql.table(table)} WHERE carrier_id = ${carrierId}`;
+    const { rows } = await asked.execute(tx);
     return rows.map((row) => row.record_id);
   });
 }

@@ -1,4 +1,28 @@
-import { DISTRIBUTION, type Distribution } from "../../src/store/database/schema.ts";
+/**
+ * Where a table's rows lie on a cluster: with those of the same carrier, number or period; whole on
+ * every node; or on the coordinator alone.
+ */
+type Distribution = "carrier_id" | "phone_number" | "period_id" | "reference" | "local";
+
+const TABLES: Readonly<Record<Distribution, string>> = {
+  carrier_id: `carrier request_log feed_head carrier_tally number_approval phone_number number_entry number_holding
+    number_port upload upload_batch upload_reject quarantine cdr_consumer job_lease isolation_probe cdr_key duration_key
+    cdr_record cdr_quality cdr_network duration_record call_result discrepancy_entry reconcile_position reconcile_minute
+    clock_minute clock_lacking clock_offset rounding_vote erasure_carrier disclosure audit_chain audit_head audit_event
+    retention_state hold hold_item held_record`,
+  phone_number: "number_owner",
+  period_id: "usage_period usage_line usage_restatement",
+  reference: `installation shared_file zone_day zone_year seal_key carrier_credential carrier_identity number_range erasure
+    retention_policy`,
+  local: "serving_process",
+};
+
+/**
+ * How each table is distributed. A key of a distributed table has its column, but for `hold_id`.
+ */
+export const DISTRIBUTION: Readonly<Record<string, Distribution>> = Object.fromEntries(
+  Object.entries(TABLES).flatMap(([by, names]) => names.split(/\s+/).map((name) => [name, by as Distribution])),
+);
 
 // What a cluster of PostgreSQL servers refuses, or sends to every one of them, told by the text of
 // a statement. A statement goes to one server only if each of its levels names the carrier by a
@@ -50,14 +74,14 @@ function setsClock(level: string): boolean {
 // Each server would write its own time.
 function isOnEveryServer(level: string): boolean {
   const [, table = ""] = /\b(?:INSERT INTO|UPDATE(?: ONLY)?)\s+"?(\w+)/i.exec(level) ?? [];
-  return DISTRIBUTION[table as keyof typeof DISTRIBUTION] === "reference";
+  return DISTRIBUTION[table] === "reference";
 }
 
 // Of arrays, or of parameters without any FROM.
 function insertsArrays(level: string): boolean {
   if (!/^\s*(?:WITH\b[\s\S]*)?INSERT INTO/i.test(level) || !/\bSELECT\b/i.test(level)) return false;
   const table = /INSERT INTO "?(\w+)/i.exec(level)?.[1] ?? "";
-  const by = DISTRIBUTION[table as keyof typeof DISTRIBUTION] ?? "local";
+  const by = DISTRIBUTION[table] ?? "local";
   return (
     by !== "reference" &&
     by !== "local" &&

@@ -1,4 +1,3 @@
-import { create } from "@bufbuild/protobuf";
 import type { Command } from "commander";
 import {
   type CdrConsumer,
@@ -42,8 +41,7 @@ export function consumersCommand(): Command {
       using connection = await connect(options, "carrier");
       // At most 100 a carrier: one page.
       const { consumers } = await connection.client(CdrService).listCdrConsumers({ pageSize: 1_000 });
-      if (options.json)
-        printMessage(ListCdrConsumersResponseSchema, create(ListCdrConsumersResponseSchema, { consumers }));
+      if (options.json) printMessage(ListCdrConsumersResponseSchema, { consumers });
       else printConsumers(consumers);
     });
 }

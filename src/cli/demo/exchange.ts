@@ -12,8 +12,7 @@ import { startEmbeddedPostgres } from "../../store/postgres/embedded-postgres.ts
 const TOKEN_TTL_S = 86_400;
 
 /**
- * A Tandem of the demo's own: a real server on a real port, over a real PostgreSQL that commits to
- * disk, in a folder that is thrown away.
+ * A real server on a real port, over a real PostgreSQL that commits to disk, in a temporary folder.
  */
 export interface DemoExchange extends AsyncDisposable {
   readonly app: App;

@@ -1,4 +1,5 @@
 import type { UploadResult } from "../../client/upload.ts";
+import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
 import { NumberState } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import {
@@ -8,12 +9,10 @@ import {
   Verdict,
   VerdictSchema,
 } from "../../gen/tandem/type/v1/upload_pb.js";
-import { type CheckResult, checkLogs, type ProducedRecord } from "../../simulator/checker.ts";
+import { checkLogs } from "../../simulator/checker.ts";
 import { enumName } from "../shared/values.ts";
-import type { DemoCarrier } from "./carrier.ts";
-import { type DemoDuration, numberOfCdr } from "./plan.ts";
-import type { CustomerUsage } from "./reconciliation.ts";
-import { judgeReconciliation, type ReconciliationVerdict } from "./reconciliation-verdict.ts";
+import { type CarrierPlan, type DemoDuration, numberOfCdr } from "./plan.ts";
+import { judgeReconciliation } from "./reconciliation-verdict.ts";
 import type { CarrierTrace, DemoTrace } from "./run.ts";
 
 /** One thing that must hold, over all carriers. */
@@ -24,50 +23,31 @@ export interface Check {
 }
 
 /** What one carrier's logs prove. */
-export interface CarrierVerdict {
-  readonly trace: CarrierTrace;
-  readonly cdrLog: CheckResult;
-  /** Of its durations: acknowledged as accepted, and not there. */
-  readonly lostDurations: readonly string[];
-  readonly releasedDurations: number;
-  readonly releasedCdrs: number;
-}
+export type CarrierVerdict = ReturnType<typeof judgeCarrier>;
 
 /** The demo's outcome. */
-export interface DemoVerdict {
-  readonly carriers: readonly CarrierVerdict[];
-  readonly reconciliation: ReconciliationVerdict;
-  readonly usage: readonly CustomerUsage[];
-  readonly checks: readonly Check[];
-  readonly ok: boolean;
-}
+export type DemoVerdict = ReturnType<typeof judge>;
 
 /** Judges what happened by the logs of those to whom it happened, against what was planned. */
-export function judge(trace: DemoTrace): DemoVerdict {
+export function judge(trace: DemoTrace) {
   const carriers = trace.carriers.map(judgeCarrier);
   const reconciliation = judgeReconciliation(trace.reconciliation);
-  const perCarrier = (find: (carrier: CarrierVerdict) => readonly string[]) =>
-    carriers.flatMap((carrier) => find(carrier).map((failure) => `${carrier.trace.carrier.carrierId}: ${failure}`));
   const check = (promise: string, find: (carrier: CarrierVerdict) => readonly string[]): Check => ({
     promise,
-    failures: perCarrier(find),
+    failures: carriers.flatMap((each) =>
+      find(each).map((failure) => `${each.trace.plan.carrier.carrierId}: ${failure}`),
+    ),
   });
   const checks: Check[] = [
-    check("every number is in its carrier's mirror as it was provisioned and assigned", ({ trace: { carrier } }) =>
-      mirrorFailures(carrier),
-    ),
+    check("every number is in its carrier's mirror as it was provisioned and assigned", mirrorFailures),
     check("every call that was acknowledged to the platform was applied by its carrier", ({ cdrLog }) => cdrLog.lost),
     check("no call was applied twice, and none was made up", ({ cdrLog }) => [
       ...cdrLog.duplicated,
       ...cdrLog.unacknowledged,
     ]),
     check("every feed is dense and resumed after each cut where it was", ({ cdrLog }) => cdrLog.gaps),
-    check("every call got the verdict that was planned for it", ({ trace: { carrier, ingest } }) =>
-      cdrVerdictFailures(carrier, ingest),
-    ),
-    check("every duration got the verdict that was planned for it", ({ trace: { carrier, upload } }) =>
-      durationVerdictFailures(carrier, upload),
-    ),
+    check("every call got the verdict that was planned for it", cdrVerdictFailures),
+    check("every duration got the verdict that was planned for it", durationVerdictFailures),
     check(
       "every accepted duration is stored once, in its latest revision; voided ones are gone",
       storedDurationFailures,
@@ -87,64 +67,65 @@ export function judge(trace: DemoTrace): DemoVerdict {
   return { carriers, reconciliation, usage: trace.usage, checks, ok };
 }
 
-function judgeCarrier(trace: CarrierTrace): CarrierVerdict {
-  const { carrier, ingest } = trace;
-  const { cdrs, lateNumber, durations } = carrier.plan;
-  const verdictOf = verdictsByOffset(ingest);
-  const isLate = (index: number) => {
-    const cdr = cdrs[index];
-    return cdr !== undefined && lateNumber !== undefined && numberOfCdr(cdr) === lateNumber;
+function judgeCarrier(trace: CarrierTrace) {
+  const { cdrs, durations } = trace.plan;
+  const verdictOf = verdictsByOffset(trace.ingest);
+  const isLate = lateIn(trace.plan);
+  const isProduced = (cdr: CallDetailRecord, offset: number) => {
+    const { verdict } = verdictOf(offset);
+    return verdict === Verdict.ACCEPTED || (verdict === Verdict.QUARANTINED && isLate(cdr));
   };
-  const produced = cdrs
-    .filter((_, index) => {
-      const verdict = verdictOf(index).verdict;
-      return verdict === Verdict.ACCEPTED || (verdict === Verdict.QUARANTINED && isLate(index));
-    })
-    .map(({ recordId, recordDate, revision }): ProducedRecord => ({ recordId, recordDate, revision: revision ?? 1 }));
+  const produced = cdrs.filter(isProduced).map((cdr) => ({ ...cdr, revision: cdr.revision ?? 1 }));
   const stored = new Set(trace.applied.map(keyOf));
   return {
     trace,
-    cdrLog: checkLogs(produced, carrier.consumer.log),
+    cdrLog: checkLogs(produced, trace.log),
+    /** Acknowledged as accepted, and not there. */
     lostDurations: [...expectedTips(durations)].filter((key) => !stored.has(key)),
     releasedDurations: durations.filter(({ isReleased, record }) => isReleased && stored.has(keyOf(record))).length,
-    releasedCdrs: cdrs.filter((_, index) => isLate(index)).length,
+    releasedCdrs: cdrs.filter(isLate).length,
   };
 }
 
-function mirrorFailures({ plan, mirror }: DemoCarrier): string[] {
+/** Whether a record waits for the number that is assigned late. */
+function lateIn({ lateNumber }: CarrierPlan): (cdr: CallDetailRecord) => boolean {
+  return (cdr) => lateNumber !== undefined && numberOfCdr(cdr) === lateNumber;
+}
+
+function mirrorFailures({ trace: { plan, numbers } }: CarrierVerdict): string[] {
   const failures = plan.carrier.numbers.flatMap(({ phoneNumber, assignment }) => {
-    const mirrored = mirror.numbers.get(phoneNumber);
+    const mirrored = numbers.get(phoneNumber);
     const state = assignment === undefined ? NumberState.PROVISIONED : NumberState.ASSIGNED;
     const isSame = mirrored?.state === state && mirrored.customerId === assignment?.customerId;
     return isSame ? [] : [`${phoneNumber} is ${NumberState[mirrored?.state ?? 0]} of ${mirrored?.customerId}`];
   });
-  const extra = mirror.numbers.size - plan.carrier.numbers.length;
+  const extra = numbers.size - plan.carrier.numbers.length;
   return extra === 0 ? failures : [...failures, `${extra} numbers too many`];
 }
 
-function cdrVerdictFailures({ plan }: DemoCarrier, ingest: UploadResult): string[] {
+function cdrVerdictFailures({ trace: { plan, ingest } }: CarrierVerdict): string[] {
   const verdictOf = verdictsByOffset(ingest);
+  const isLate = lateIn(plan);
   return plan.cdrs.flatMap((cdr, offset) => {
-    const isLate = plan.lateNumber !== undefined && numberOfCdr(cdr) === plan.lateNumber;
-    const expected = isLate ? Verdict.QUARANTINED : Verdict.ACCEPTED;
+    const expected = isLate(cdr) ? Verdict.QUARANTINED : Verdict.ACCEPTED;
     const { verdict, message } = verdictOf(offset);
     return verdict === expected ? [] : [`${cdr.recordId} is ${nameOf(verdict)}, not ${nameOf(expected)}: ${message}`];
   });
 }
 
-function durationVerdictFailures({ plan }: DemoCarrier, upload: UploadResult): string[] {
+function durationVerdictFailures({ trace: { plan, upload } }: CarrierVerdict): string[] {
   const verdictOf = verdictsByOffset(upload);
+  const describe = (verdict: Verdict, issue: RecordIssue) =>
+    `${nameOf(verdict)} ${enumName(RecordIssueSchema, issue) ?? ""}`;
   return plan.durations.flatMap(({ record, verdict, issue = RecordIssue.UNSPECIFIED }, offset) => {
     const got = verdictOf(offset);
     if (got.verdict === verdict && got.issue === issue) return [];
-    const expected = `${nameOf(verdict)} ${enumName(RecordIssueSchema, issue) ?? ""}`;
-    const found = `${nameOf(got.verdict)} ${enumName(RecordIssueSchema, got.issue) ?? ""}`;
-    return [`${record.recordId} is ${found}, not ${expected}`];
+    return [`${record.recordId} is ${describe(got.verdict, got.issue)}, not ${describe(verdict, issue)}`];
   });
 }
 
 function storedDurationFailures({ trace, lostDurations }: CarrierVerdict): string[] {
-  const expected = expectedTips(trace.carrier.plan.durations);
+  const expected = expectedTips(trace.plan.durations);
   const keys = trace.applied.map(keyOf);
   return [
     ...lostDurations.map((key) => `${key} is lost`),
@@ -154,7 +135,7 @@ function storedDurationFailures({ trace, lostDurations }: CarrierVerdict): strin
 }
 
 function waitingFailures({ trace }: CarrierVerdict): string[] {
-  const planned = trace.carrier.plan.durations.filter(({ verdict }) => verdict === Verdict.QUARANTINED);
+  const planned = trace.plan.durations.filter(({ verdict }) => verdict === Verdict.QUARANTINED);
   const expected = new Set(planned.filter(({ isReleased }) => !isReleased).map(({ record }) => keyOf(record)));
   const waiting = new Set(trace.quarantined.map(keyOf));
   return [
@@ -163,14 +144,8 @@ function waitingFailures({ trace }: CarrierVerdict): string[] {
   ];
 }
 
-function cutFailures({ trace }: CarrierVerdict): string[] {
-  const resumes = {
-    mirror: trace.mirrorResumes,
-    feed: trace.consumerResumes,
-    ingest: trace.ingest.resumes,
-    upload: trace.upload.resumes,
-  };
-  return Object.entries(resumes)
+function cutFailures({ trace: { mirrorResumes: mirror, consumerResumes: feed, ingest, upload } }: CarrierVerdict) {
+  return Object.entries({ mirror, feed, ingest: ingest.resumes, upload: upload.resumes })
     .filter(([, count]) => count === 0)
     .map(([stream]) => `its ${stream} was never cut off`);
 }
@@ -199,11 +174,7 @@ function keyOf({
   recordId,
   recordDate,
   revision,
-}: {
-  recordId: string;
-  recordDate: string;
-  revision?: number | undefined;
-}): string {
+}: Pick<CallDetailRecord, "recordId" | "recordDate" | "revision">): string {
   return `${recordDate}/${recordId}#${revision ?? 1}`;
 }
 

@@ -1,8 +1,8 @@
 import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import type { CallDuration } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
-import type { Party } from "../../gen/tandem/type/v1/party_pb.js";
 import { RecordIssue, Verdict } from "../../gen/tandem/type/v1/upload_pb.js";
+import { dayOf } from "../../simulator/cdr.ts";
 import { readCallsCsv, recordsFromCalls } from "../../simulator/copenhagen.ts";
 import { simulateDay } from "../../simulator/day-of-calls.ts";
 import { type DurationFault, FAULTS } from "../../simulator/duration-faults.ts";
@@ -13,10 +13,7 @@ import { createWorld, type SimulatedCarrier } from "../../simulator/world.ts";
 
 const DAY_MS = 86_400_000;
 const NUMBERS_PER_CARRIER = 100;
-/**
- * A number is left unassigned at first only if no more than this share of its carrier's durations
- * waits for it.
- */
+/** A number is assigned late only if at most this share of its carrier's durations waits for it. */
 const MAX_LATE_SHARE = 0.05;
 
 /** What the demo was asked for. */
@@ -31,8 +28,7 @@ export interface DemoOptions {
 }
 
 /**
- * Everything that will happen, decided before it does: what becomes of each record is known by how
- * it was made.
+ * Everything that will happen, decided beforehand: how a record was made says what becomes of it.
  */
 export interface DemoPlan {
   /** Whose calls they are, for people. */
@@ -52,15 +48,13 @@ export interface CarrierPlan {
   /** What the carrier uploads. */
   readonly durations: readonly DemoDuration[];
   /**
-   * A number that is assigned only after all of this: what belongs to it waits in quarantine until
-   * then.
+   * A number that is assigned only after all of this: its records wait in quarantine until then.
    */
   readonly lateNumber: string | undefined;
 }
 
 /**
- * A record of a carrier's upload: what must become of it, and whether it must come out of
- * quarantine.
+ * A record of a carrier's upload, what must become of it, and whether quarantine must release it.
  */
 export type DemoDuration = PlannedDuration & { readonly isReleased?: true };
 
@@ -68,7 +62,7 @@ export type DemoDuration = PlannedDuration & { readonly isReleased?: true };
 export async function makePlan(options: DemoOptions, nowMs: number): Promise<DemoPlan> {
   const { seed, calls: file } = options;
   if (file === undefined) {
-    const day = new Date(nowMs - DAY_MS).toISOString().slice(0, 10);
+    const day = dayOf(nowMs - DAY_MS);
     const { carriers } = createWorld({ seed, numbersPerCarrier: NUMBERS_PER_CARRIER });
     const plans = carriers.map((carrier, index) => {
       const callCount = Math.floor((options.callsPerDay + index) / carriers.length);
@@ -87,8 +81,8 @@ export async function makePlan(options: DemoOptions, nowMs: number): Promise<Dem
 }
 
 /**
- * Two days before the first: a planted record is dated a day too early, and must be refused for
- * that alone.
+ * Two days before the first: a planted record has a date a day too early, and must be refused only
+ * for that.
  */
 function sinceOf(firstDayMs: number): number {
   return firstDayMs - 2 * DAY_MS;
@@ -116,21 +110,20 @@ function planCarrier(
 
 /** The number that a record belongs to, by the contract's rule of attribution. */
 export function numberOfCdr({ direction, parties }: CallDetailRecord): string | undefined {
-  if (direction === Direction.INBOUND) return parties?.called?.value;
-  return addressOf(parties?.redirecting) ?? addressOf(parties?.asserted) ?? addressOf(parties?.calling);
+  return direction === Direction.INBOUND ? parties?.called?.value : callerOf(parties);
 }
 
 function numberOfDuration({ record }: PlannedDuration): string | undefined {
-  return addressOf(record.redirecting) ?? addressOf(record.asserted) ?? addressOf(record.calling);
+  return callerOf(record);
 }
 
-function addressOf(party: Party | undefined): string | undefined {
-  return party?.value;
+function callerOf(parties: Pick<CallDuration, "redirecting" | "asserted" | "calling"> | undefined): string | undefined {
+  return parties?.redirecting?.value ?? parties?.asserted?.value ?? parties?.calling?.value;
 }
 
 /**
- * The busiest number of which every record was sent once, as it is: so all must wait, and all must
- * be released.
+ * The busiest number whose records were all sent once and unchanged: all wait, and all are
+ * released.
  */
 function chooseLateNumber(
   cdrs: readonly CallDetailRecord[],
@@ -186,25 +179,20 @@ export interface ReconciliationPlan {
   readonly endDate: string;
 }
 
-/**
- * Plans some days of calls, on numbers that none of the others has, in which every fault is planted
- * that can be seen at once.
- */
+/** Plans some days of calls on numbers of their own, with every fault that can be seen at once. */
 export function planReconciliation(others: readonly SimulatedCarrier[], nowMs: number): ReconciliationPlan {
   const startMs = Math.floor(nowMs / DAY_MS - DAYS_AGO) * DAY_MS;
   const world = createReconciliationWorld({
-    // The same calls whatever the demo's seed: what is wrong then is wrong of the code, not of an
-    // unlucky draw.
+    // Always the same calls: then a wrong result is the code's fault, not that of an unlucky draw.
     seed: "demo",
     carrier: carrierBeside(others),
-    // Fewer than are planted: so only some are repeated within a minute, where nobody can tell
-    // which is which.
+    // Fewer than are planted: so only some are repeated within a minute, where nobody can tell them
+    // apart.
     callCount: 300,
     correlatedShare: 0.5,
     startDay: dayOf(startMs),
     leastPerFault: LEAST_PER_FAULT,
-    // Calls that are still going on, or of which a side may still come, would keep the demo waiting
-    // for ever.
+    // Calls that still go on, or that still lack a side, would keep the demo waiting for ever.
     faults: { ...PLANTED, stillPartial: 0, insideGrace: 0 },
   });
   const lateIds = lateRecordIds(world.truths);
@@ -245,8 +233,4 @@ function lateRecordIds(truths: readonly CallTruth[]): Set<string> {
       return planted === "lateAtCarrier" ? carrierRecordIds : [];
     }),
   );
-}
-
-function dayOf(ms: number): string {
-  return new Date(ms).toISOString().slice(0, 10);
 }

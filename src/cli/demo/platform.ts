@@ -5,86 +5,63 @@ import { CarrierService } from "../../gen/tandem/platform/v1/carrier_service_pb.
 import { CdrService } from "../../gen/tandem/platform/v1/platform_cdr_service_pb.js";
 import { NumberService } from "../../gen/tandem/platform/v1/platform_number_service_pb.js";
 import type { NumberOutcome } from "../../gen/tandem/type/v1/phone_number_pb.js";
-import { type AssignedNumber, assignedNumbers } from "../../simulator/world.ts";
-import { CutsAt, type CuttableConnection, DEMO_OPTIONS, openCuttable } from "./cuttable-connection.ts";
+import type { AssignedNumber, SimulatedCarrier } from "../../simulator/world.ts";
+import { cutsAt, DEMO_OPTIONS, type Line } from "./line.ts";
 import type { CarrierPlan } from "./plan.ts";
 
-/** The platform's side of the demo. */
-export class DemoPlatform implements Disposable {
-  readonly #url: string;
-  readonly #token: string;
-  readonly #sinceMs: number;
-  readonly #line: CuttableConnection;
+/** Onboards a carrier. */
+export async function createCarrier(
+  line: Line,
+  { carrierId, displayName, legalCountry, timeZone, sipDomain }: SimulatedCarrier,
+  signal: AbortSignal,
+  thresholds?: { netRatio: number; grossRatio: number; unmatchedRatio: number },
+): Promise<void> {
+  const agreed = thresholds === undefined ? {} : { thresholds };
+  const carrier = { displayName, legalCountry, timeZone, sipDomain, region: "demo", ...agreed };
+  const request = { requestId: `demo-create-${carrierId}`, carrierId, carrier };
+  await line.client(CarrierService).createCarrier(request, { signal });
+}
 
-  constructor(url: string, token: string, sinceMs: number) {
-    this.#url = url;
-    this.#token = token;
-    this.#sinceMs = sinceMs;
-    this.#line = openCuttable(url, token);
-  }
+/** Numbers to assign to their customers, from a time on. */
+export interface Assigning {
+  /** Of the request's id: each request has its own. */
+  readonly what: "assign" | "assign-late";
+  readonly numbers: readonly AssignedNumber[];
+  readonly sinceMs: number;
+}
 
-  /** Onboards a carrier. */
-  async onboard({ carrier }: CarrierPlan, signal: AbortSignal): Promise<void> {
-    const { carrierId, displayName, legalCountry, timeZone, sipDomain } = carrier;
-    await this.#line.client(CarrierService).createCarrier(
-      {
-        requestId: `demo-create-${carrierId}`,
-        carrierId,
-        carrier: { displayName, legalCountry, timeZone, sipDomain, region: "demo" },
+/** Assigns numbers of a carrier. */
+export async function assignNumbers(
+  line: Line,
+  { carrierId }: SimulatedCarrier,
+  { what, numbers, sinceMs }: Assigning,
+  signal: AbortSignal,
+): Promise<NumberOutcome[]> {
+  if (numbers.length === 0) return [];
+  const effectiveTime = timestampFromMs(sinceMs);
+  const items = numbers.map(({ phoneNumber, assignment }) => ({ phoneNumber, ...assignment, effectiveTime }));
+  const request = { requestId: `demo-${what}-${carrierId}`, carrierId, items };
+  return (await line.client(NumberService).assignNumbers(request, { signal })).outcomes;
+}
+
+/** Ingests a carrier's records over a line that is cut with batches on the way. */
+export async function ingestCalls(
+  line: Line,
+  { carrier: { carrierId }, cdrs }: CarrierPlan,
+  signal: AbortSignal,
+): Promise<UploadResult> {
+  const cutAt = cutsAt(line, cdrs.length, [0.35, 0.7]);
+  return await ingestCdrs(line.client(CdrService), {
+    carrierId,
+    uploadId: `demo-${carrierId}`,
+    source: {
+      read: (offset, limit) => {
+        cutAt(offset);
+        return cdrs.slice(offset, offset + limit);
       },
-      { signal },
-    );
-  }
-
-  /** Assigns the carrier's numbers to their customers, but for the late one. */
-  assign(plan: CarrierPlan, signal: AbortSignal): Promise<NumberOutcome[]> {
-    return this.#assign(plan, (number) => number.phoneNumber !== plan.lateNumber, "assign", signal);
-  }
-
-  /** Assigns the late one, from the same day on as the others. */
-  assignLate(plan: CarrierPlan, signal: AbortSignal): Promise<NumberOutcome[]> {
-    return this.#assign(plan, (number) => number.phoneNumber === plan.lateNumber, "assign-late", signal);
-  }
-
-  /** Ingests the carrier's records, over a line of its own that is cut with batches on the way. */
-  async ingest({ carrier, cdrs }: CarrierPlan, signal: AbortSignal): Promise<UploadResult> {
-    using line = openCuttable(this.#url, this.#token);
-    const cuts = new CutsAt(line, cdrs.length, [0.35, 0.7]);
-    return await ingestCdrs(line.client(CdrService), {
-      carrierId: carrier.carrierId,
-      uploadId: `demo-${carrier.carrierId}`,
-      source: {
-        read: (offset, limit) => {
-          cuts.passed(offset);
-          return cdrs.slice(offset, offset + limit);
-        },
-      },
-      batchRecords: Math.max(1, Math.min(100, Math.ceil(cdrs.length / 20))),
-      ...DEMO_OPTIONS,
-      signal,
-    });
-  }
-
-  [Symbol.dispose](): void {
-    this.#line[Symbol.dispose]();
-  }
-
-  async #assign(
-    { carrier }: CarrierPlan,
-    isMeant: (number: AssignedNumber) => boolean,
-    what: string,
-    signal: AbortSignal,
-  ): Promise<NumberOutcome[]> {
-    const { carrierId } = carrier;
-    const items = assignedNumbers(carrier)
-      .filter(isMeant)
-      .map(({ phoneNumber, assignment }) => ({
-        phoneNumber,
-        ...assignment,
-        effectiveTime: timestampFromMs(this.#sinceMs),
-      }));
-    if (items.length === 0) return [];
-    const request = { requestId: `demo-${what}-${carrierId}`, carrierId, items };
-    return (await this.#line.client(NumberService).assignNumbers(request, { signal })).outcomes;
-  }
+    },
+    batchRecords: Math.max(1, Math.min(100, Math.ceil(cdrs.length / 20))),
+    ...DEMO_OPTIONS,
+    signal,
+  });
 }

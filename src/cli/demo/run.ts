@@ -1,198 +1,138 @@
-import { setTimeout as wait } from "node:timers/promises";
-import type { UploadResult } from "../../client/upload.ts";
-import { type CallDuration, DurationState } from "../../gen/tandem/type/v1/call_duration_pb.js";
+import { CdrService } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
+import { DurationState } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
 import type { NumberOutcome } from "../../gen/tandem/type/v1/phone_number_pb.js";
-import type { Finding } from "../../store/verify/verification.ts";
+import { assignedNumbers } from "../../simulator/world.ts";
 import { verifyAll } from "../../store/verify/verify.ts";
 import type { Progress } from "../shared/progress.ts";
-import { DemoCarrier } from "./carrier.ts";
-import { openCuttable, STILL_MS } from "./cuttable-connection.ts";
+import { followCalls, listDurations, mirrorNumbers, provisionNumbers, uploadPlanned } from "./carrier.ts";
 import type { DemoExchange } from "./exchange.ts";
+import { type Line, openLine, untilDone } from "./line.ts";
 import { type CarrierPlan, type DemoPlan, numberOfCdr } from "./plan.ts";
-import { DemoPlatform } from "./platform.ts";
-import { type CustomerUsage, isCaughtUp, readUsage, reconcileOneMore, untilReconciled } from "./reconciliation.ts";
-import { type ReconciliationTrace, readFindings } from "./reconciliation-verdict.ts";
-
-const POLL_MS = 50;
-
-/** What happened to one carrier, as its own logs and its producers' logs say. */
-export interface CarrierTrace {
-  readonly carrier: DemoCarrier;
-  readonly provisioned: readonly NumberOutcome[];
-  readonly assigned: readonly NumberOutcome[];
-  readonly ingest: UploadResult;
-  readonly upload: UploadResult;
-  /**
-   * The durations that the platform has and that were not taken back, and those that still wait.
-   */
-  readonly applied: readonly CallDuration[];
-  readonly quarantined: readonly CallDuration[];
-  readonly mirrorResumes: number;
-  readonly consumerResumes: number;
-}
+import { assignNumbers, createCarrier, ingestCalls } from "./platform.ts";
+import { isCaughtUp, readUsage, reconcileOneMore, untilReconciled } from "./reconciliation.ts";
+import { readFindings } from "./reconciliation-verdict.ts";
 
 /** What happened. */
-export interface DemoTrace {
-  readonly carriers: readonly CarrierTrace[];
-  readonly reconciliation: ReconciliationTrace;
-  /** By customer. */
-  readonly usage: readonly CustomerUsage[];
-  readonly findings: readonly Finding[];
-}
+export type DemoTrace = Awaited<ReturnType<typeof runDemo>>;
+
+/** What happened to one carrier, as its own logs and its producers' logs say. */
+export type CarrierTrace = DemoTrace["carriers"][number];
 
 interface Stage {
-  readonly platform: DemoPlatform;
+  readonly exchange: DemoExchange;
   readonly plan: DemoPlan;
   readonly progress: Progress;
   readonly signal: AbortSignal;
 }
 
+/** Plays each carrier's numbers, calls and durations, then compares both sides' records. */
+export async function runDemo(exchange: DemoExchange, plan: DemoPlan, progress: Progress, signal: AbortSignal) {
+  const stage: Stage = { exchange, plan, progress, signal };
+  const token = await exchange.platformToken();
+  using platform = openLine(exchange.app.url, token);
+  for (const { carrier } of plan.carriers) await createCarrier(platform, carrier, signal);
+  const carriers = await Promise.all(plan.carriers.map((each) => playCarrier(stage, platform, each)));
+  const compared = await compareRecords(stage, platform);
+  return { carriers, ...compared, findings: await verifyAll(exchange.app.services.db, signal) };
+}
+
 /**
- * Plays the plan: numbers, then calls, then durations, then the assignment that was late, then the
- * comparison of both sides.
+ * Plays one carrier: numbers, calls, durations, then the late assignment. Each of its streams has a
+ * line of its own, which is cut on the way.
  */
-export async function runDemo(
-  exchange: DemoExchange,
-  plan: DemoPlan,
-  progress: Progress,
-  signal: AbortSignal,
-): Promise<DemoTrace> {
+async function playCarrier({ exchange, plan, progress, signal }: Stage, platform: Line, own: CarrierPlan) {
   const { url } = exchange.app;
-  await using players = new AsyncDisposableStack();
-  const platform = players.use(new DemoPlatform(url, await exchange.platformToken(), plan.sinceMs));
-  const stage: Stage = { platform, plan, progress, signal };
-  for (const each of plan.carriers) await platform.onboard(each, signal);
-  const carriers = await Promise.all(
-    plan.carriers.map(async (each) => {
-      const line = progress.add(`${each.carrier.carrierId}: calls`, each.cdrs.length);
-      const token = await exchange.carrierToken(each.carrier.carrierId);
-      const onApplied = (entries: number) => line.set(entries);
-      return players.use(new DemoCarrier({ plan: each, url, token, onApplied, signal }));
-    }),
-  );
-  const numbers = await inParallel(carriers, (carrier) => exchangeNumbers(stage, carrier));
-  const ingests = await inParallel(carriers, (carrier) => exchangeCalls(stage, carrier));
-  const uploads = await inParallel(carriers, (carrier) => exchangeDurations(stage, carrier));
-  const lates = await inParallel(carriers, (carrier) => assignLate(stage, carrier));
-  const traces = await inParallel(carriers, async (carrier, index): Promise<CarrierTrace> => {
-    const { provisioned, assigned } = numbers[index] ?? { provisioned: [], assigned: [] };
-    const { late, applied, quarantined } = lates[index] ?? { late: [], applied: [], quarantined: [] };
-    const [ingest, upload] = [ingests[index], uploads[index]];
-    if (ingest === undefined || upload === undefined) throw new Error("a carrier has no uploads");
-    return {
-      carrier,
-      provisioned,
-      assigned: [...assigned, ...late],
-      ingest,
-      upload,
-      applied,
-      quarantined,
-      ...(await carrier.stop()),
-    };
+  const { carrier, cdrs, durations, lateNumber } = own;
+  const [token, platformToken] = [await exchange.carrierToken(carrier.carrierId), await exchange.platformToken()];
+  using lines = new DisposableStack();
+  const open = (by = token) => lines.use(openLine(url, by));
+  const stop = new AbortController();
+  lines.defer(() => stop.abort());
+  const until = AbortSignal.any([signal, stop.signal]);
+  const callsLine = progress.add(`${carrier.carrierId}: calls`, cdrs.length);
+  const line = open();
+  const mirror = mirrorNumbers(open(), 2 * carrier.numbers.length, until);
+  const consumer = followCalls(open(), cdrs.length, until, (entries) => callsLine.set(entries));
+  const reaches = (feed: { readonly sequence: bigint }, sequence: bigint) =>
+    untilDone(() => feed.sequence, { isDone: (now) => now >= sequence, progressOf: String, signal });
+  const assign = (what: "assign" | "assign-late", isMeant: (phoneNumber: string) => boolean) => {
+    const numbers = assignedNumbers(carrier).filter(({ phoneNumber }) => isMeant(phoneNumber));
+    return assignNumbers(platform, carrier, { what, numbers, sinceMs: plan.sinceMs }, signal);
+  };
+
+  const provisioned = await provisionNumbers(line, carrier, plan.sinceMs, signal);
+  const assigned = await assign("assign", (phoneNumber) => phoneNumber !== lateNumber);
+  await reaches(mirror, highestRevision([...provisioned, ...assigned]));
+
+  // The platform ingests while the carrier follows; both are cut off.
+  const ingest = await ingestCalls(open(platformToken), own, signal);
+  const onTime = cdrs.filter((cdr) => lateNumber === undefined || numberOfCdr(cdr) !== lateNumber);
+  await reaches(consumer, BigInt(onTime.length));
+
+  const durationsLine = progress.add(`${carrier.carrierId}: durations`, durations.length);
+  const upload = await uploadPlanned(open(), own, signal, (records) => durationsLine.set(records));
+
+  // What waited for the late number is attributed, and reaches the carrier's feed and the platform.
+  const late = await assign("assign-late", (phoneNumber) => phoneNumber === lateNumber);
+  await reaches(mirror, highestRevision(late));
+  await reaches(consumer, BigInt(cdrs.length));
+  const quarantined = await untilReleased(line, own, plan.sinceMs, signal);
+  const applied = await listDurations(line, DurationState.APPLIED, plan.sinceMs, signal);
+  // Whatever else the server has would be doubled or made up: the carrier must have seen it.
+  await reaches(consumer, (await line.client(CdrService).getCdrFeed({}, { signal })).headSequence);
+  stop.abort();
+  return {
+    plan: own,
+    numbers: mirror.numbers,
+    log: consumer.log,
+    provisioned,
+    assigned: [...assigned, ...late],
+    ingest,
+    upload,
+    /** The durations that the platform has and that were not taken back. */
+    applied: applied.filter(({ kind }) => kind !== RecordKind.VOID),
+    /** The durations that still wait. */
+    quarantined,
+    mirrorResumes: await mirror.resumes,
+    consumerResumes: await consumer.resumes,
+  };
+}
+
+/** What still waits for a number, once nothing waits that is to be released. */
+function untilReleased(line: Line, { durations }: CarrierPlan, sinceMs: number, signal: AbortSignal) {
+  const released = durations.filter(({ isReleased }) => isReleased).map(({ record }) => record.recordId);
+  const waiting = new Set(released);
+  const countOf = (found: readonly { recordId: string }[]) =>
+    found.filter(({ recordId }) => waiting.has(recordId)).length;
+  return untilDone(() => listDurations(line, DurationState.QUARANTINED, sinceMs, signal), {
+    isDone: (found) => countOf(found) === 0,
+    progressOf: (found) => String(countOf(found)),
+    signal,
   });
-  const compared = await compareRecords(exchange, stage);
-  return { carriers: traces, ...compared, findings: await verifyAll(exchange.app.services.db, signal) };
-}
-
-async function exchangeNumbers({ platform, plan, signal }: Stage, carrier: DemoCarrier) {
-  const provisioned = await carrier.provision(plan.sinceMs, signal);
-  const assigned = await platform.assign(carrier.plan, signal);
-  await carrier.mirror.position.reaches(highestRevision([...provisioned, ...assigned]), signal);
-  return { provisioned, assigned };
-}
-
-/** The platform ingests while the carrier follows; both are cut off. */
-async function exchangeCalls({ platform, signal }: Stage, carrier: DemoCarrier): Promise<UploadResult> {
-  const result = await platform.ingest(carrier.plan, signal);
-  await carrier.consumer.position.reaches(BigInt(countOnTime(carrier.plan)), signal);
-  return result;
-}
-
-async function exchangeDurations({ progress, signal }: Stage, carrier: DemoCarrier): Promise<UploadResult> {
-  const line = progress.add(`${carrier.carrierId}: durations`, carrier.plan.durations.length);
-  return await carrier.upload(signal, (records) => line.set(records));
-}
-
-/**
- * What had waited for the late number is attributed, and reaches the carrier's feed and the
- * platform.
- */
-async function assignLate({ platform, plan, signal }: Stage, carrier: DemoCarrier) {
-  const late = await platform.assignLate(carrier.plan, signal);
-  await carrier.mirror.position.reaches(highestRevision(late), signal);
-  await carrier.consumer.position.reaches(BigInt(carrier.plan.cdrs.length), signal);
-  const waiting = new Set(
-    carrier.plan.durations.filter(({ isReleased }) => isReleased).map(({ record }) => record.recordId),
-  );
-  const quarantined = await untilReleased(carrier, waiting, plan.sinceMs, signal);
-  const listed = await carrier.listDurations(DurationState.APPLIED, plan.sinceMs, signal);
-  const applied = listed.filter(({ kind }) => kind !== RecordKind.VOID);
-  // Whatever the server has beyond what was expected would be doubled or made up: it must have been
-  // seen.
-  await carrier.consumer.position.reaches(await carrier.headSequence(signal), signal);
-  return { late, applied, quarantined };
-}
-
-/**
- * What still waits for a number, once nothing of `waiting` does. It gives up when nothing was
- * released for long, and what waits then tells.
- */
-async function untilReleased(
-  carrier: DemoCarrier,
-  waiting: ReadonlySet<string>,
-  sinceMs: number,
-  signal: AbortSignal,
-): Promise<CallDuration[]> {
-  let left = Number.POSITIVE_INFINITY;
-  let movedMs = performance.now();
-  while (true) {
-    const quarantined = await carrier.listDurations(DurationState.QUARANTINED, sinceMs, signal);
-    const count = quarantined.filter(({ recordId }) => waiting.has(recordId)).length;
-    if (count < left) movedMs = performance.now();
-    left = count;
-    if (count === 0 || performance.now() - movedMs > STILL_MS) return quarantined;
-    await wait(POLL_MS, undefined, { signal });
-  }
 }
 
 /** What comparing both sides' records comes to, and what customers see of all of it. */
-async function compareRecords(exchange: DemoExchange, { plan, progress, signal }: Stage) {
-  const { url } = exchange.app;
-  const { carrier } = plan.reconciliation;
-  using platformLine = openCuttable(url, await exchange.platformToken());
-  using carrierLine = openCuttable(url, await exchange.carrierToken(carrier.carrierId));
+async function compareRecords({ exchange, plan, progress, signal }: Stage, platform: Line) {
+  const { reconciliation } = plan;
+  const { carrier } = reconciliation;
+  using carrierLine = openLine(exchange.app.url, await exchange.carrierToken(carrier.carrierId));
   progress.say(`${carrier.carrierId}: both sides' records, and late ones after the grace`);
-  const players = { platform: platformLine, carrier: carrierLine, plan: plan.reconciliation, signal };
-  const uploads = await reconcileOneMore(players);
-  const findings = await readFindings(platformLine, plan.reconciliation, signal);
+  const uploads = await reconcileOneMore({ platform, carrier: carrierLine, plan: reconciliation, signal });
+  const findings = await readFindings(platform, reconciliation, signal);
   const carriers = [...plan.carriers.map((each) => each.carrier), carrier];
   const carrierIds = carriers.map(({ carrierId }) => carrierId);
-  await untilReconciled(platformLine, carrierIds, signal, { isDone: isCaughtUp });
-  const customerIds = carriers.flatMap(({ numbers }) =>
-    numbers.flatMap(({ assignment }) => assignment?.customerId ?? []),
-  );
-  const usage = await readUsage(platformLine, {
+  await untilReconciled(platform, carrierIds, signal, { isDone: isCaughtUp });
+  const customerIds = carriers.flatMap((each) => assignedNumbers(each).map(({ assignment }) => assignment.customerId));
+  const usage = await readUsage(platform, {
     customerIds: [...new Set(customerIds)].sort(),
-    sinceMs: Math.min(plan.sinceMs, plan.reconciliation.sinceMs),
+    sinceMs: Math.min(plan.sinceMs, reconciliation.sinceMs),
     signal,
   });
-  return { reconciliation: { plan: plan.reconciliation, uploads, findings }, usage };
-}
-
-/** The records that are attributed at once. */
-function countOnTime({ cdrs, lateNumber }: CarrierPlan): number {
-  return cdrs.filter((cdr) => lateNumber === undefined || numberOfCdr(cdr) !== lateNumber).length;
+  return { reconciliation: { plan: reconciliation, uploads, findings }, usage };
 }
 
 function highestRevision(outcomes: readonly NumberOutcome[]): bigint {
   const revisions = outcomes.map(({ result }) => (result.case === "number" ? Number(result.value.revision) : 0));
   return BigInt(Math.max(0, ...revisions));
-}
-
-function inParallel<Item, Result>(
-  items: readonly Item[],
-  work: (item: Item, index: number) => Promise<Result>,
-): Promise<Result[]> {
-  return Promise.all(items.map(work));
 }

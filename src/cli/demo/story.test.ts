@@ -59,11 +59,9 @@ function carrierVerdict(carrierId: string): CarrierVerdict {
   const done = { result: { case: "number" } };
   return {
     trace: {
-      carrier: {
-        plan: { carrier: { carrierId, legalCountry: "DK" }, cdrs: [] },
-        mirror: { numbers: { size: MANY } },
-        consumer: { log: [] },
-      },
+      plan: { carrier: { carrierId, legalCountry: "DK" }, cdrs: [] },
+      numbers: { size: MANY },
+      log: [],
       provisioned: [done],
       assigned: [done],
       ingest: { receipt: { finalOffset: BigInt(MANY) }, resumes: 2 },

@@ -8,10 +8,7 @@ import type { CustomerUsage } from "./reconciliation.ts";
 import type { ReconciliationVerdict } from "./reconciliation-verdict.ts";
 import { countDelivered, countDone, countIngested } from "./summary.ts";
 
-/**
- * Of a terminal that says nothing, or is narrower: what every line fits in, but for failures and
- * what is to be pasted.
- */
+/** Every line fits in so many columns, except failures and what is to be pasted. */
 const MIN_WIDTH = 80;
 const MAX_FAILURES = 5;
 const CHECK_INDENT = " ".repeat(6);
@@ -46,24 +43,31 @@ function section(title: string, about: string, lines: readonly string[]): string
   return ["", `${styled("bold", title)}  ${styled("dim", about)}`, ...lines];
 }
 
+/** A table of which every column but the first is of numbers. */
+function countsTable(
+  titles: readonly string[],
+  rows: readonly (readonly [string, ...(number | string)[]])[],
+): string[] {
+  const columns = titles.map((title, index): Column => (index === 0 ? { title } : { title, align: "right" }));
+  const cells = rows.map((row) => row.map((cell) => (typeof cell === "number" ? formatCount(cell) : cell)));
+  return formatTable(columns, cells, "  ");
+}
+
 function numbersTable(carriers: readonly CarrierVerdict[]): string[] {
-  return carrierTable(
-    ["provisioned", "assigned", "mirrored", "cut off"],
-    carriers,
-    ({ trace: { carrier, provisioned, assigned, mirrorResumes } }) => [
-      countDone(provisioned),
-      countDone(assigned),
-      carrier.mirror.numbers.size,
-      mirrorResumes,
-    ],
+  return countsTable(
+    ["carrier", "provisioned", "assigned", "mirrored", "cut off"],
+    carriers.map((carrier) => {
+      const { provisioned, assigned, numbers, mirrorResumes } = carrier.trace;
+      return [nameOf(carrier), countDone(provisioned), countDone(assigned), numbers.size, mirrorResumes];
+    }),
   );
 }
 
 function callsTable(carriers: readonly CarrierVerdict[]): string[] {
-  return carrierTable(
-    ["calls", "delivered", "entries", "released", "lost", "doubled", "cut off"],
-    carriers,
-    (carrier) => [
+  return countsTable(
+    ["carrier", "calls", "delivered", "entries", "released", "lost", "doubled", "cut off"],
+    carriers.map((carrier) => [
+      nameOf(carrier),
       countIngested(carrier),
       countDelivered(carrier),
       carrier.cdrLog.appliedCount,
@@ -71,7 +75,7 @@ function callsTable(carriers: readonly CarrierVerdict[]): string[] {
       carrier.cdrLog.lost.length,
       carrier.cdrLog.duplicated.length,
       carrier.trace.consumerResumes + carrier.trace.ingest.resumes,
-    ],
+    ]),
   );
 }
 
@@ -88,26 +92,14 @@ function durationsTable(carriers: readonly CarrierVerdict[]): string[] {
     ["lost", ({ lostDurations }) => lostDurations.length],
     ["cut off", ({ trace }) => trace.upload.resumes],
   ];
-  const columns: Column[] = [
-    { title: "" },
-    ...carriers.map((carrier) => ({ title: nameOf(carrier), align: "right" }) as const),
-  ];
-  const rows = counts.map(([title, count]) => [title, ...carriers.map((carrier) => formatCount(count(carrier)))]);
-  return formatTable(columns, rows, "  ");
-}
-
-function carrierTable(
-  titles: readonly string[],
-  carriers: readonly CarrierVerdict[],
-  countsOf: (carrier: CarrierVerdict) => readonly number[],
-): string[] {
-  const columns: Column[] = [{ title: "carrier" }, ...titles.map((title) => ({ title, align: "right" }) as const)];
-  const rows = carriers.map((carrier) => [nameOf(carrier), ...countsOf(carrier).map(formatCount)]);
-  return formatTable(columns, rows, "  ");
+  return countsTable(
+    ["", ...carriers.map(nameOf)],
+    counts.map(([title, count]) => [title, ...carriers.map(count)]),
+  );
 }
 
 function nameOf({ trace }: CarrierVerdict): string {
-  const { carrierId, legalCountry } = trace.carrier.plan.carrier;
+  const { carrierId, legalCountry } = trace.plan.carrier;
   return `${carrierId} ${legalCountry}`;
 }
 
@@ -125,7 +117,7 @@ function refusedTable(carriers: readonly CarrierVerdict[]): string[] {
   const columns: Column[] = [
     { title: "verdict" },
     { title: "issue" },
-    ...carriers.map(({ trace }) => ({ title: trace.carrier.plan.carrier.legalCountry, align: "right" }) as const),
+    ...carriers.map(({ trace }) => ({ title: trace.plan.carrier.legalCountry, align: "right" }) as const),
     { title: "such as" },
   ];
   const rows = [...reasons.values()]
@@ -174,12 +166,8 @@ function wrapped(text: string, width: number): string[] {
   return [...lines, line];
 }
 
-const RIGHT = { align: "right" } as const;
-
-/**
- * What was planted and found, what all calls came to, and how far the day that differs most is off.
- */
-export function reconciliationLines(verdict: ReconciliationVerdict): string[] {
+/** What was planted and found, what all calls came to, and the day that differs most. */
+function reconciliationLines(verdict: ReconciliationVerdict): string[] {
   const { callsByStatus, callsByCause, plantedByStatus, plantedByCause } = verdict;
   return [
     ...totalsTable("status", callsByStatus, plantedByStatus),
@@ -190,20 +178,18 @@ export function reconciliationLines(verdict: ReconciliationVerdict): string[] {
 }
 
 /** A line for each customer. */
-export function usageTable(usage: readonly CustomerUsage[]): string[] {
-  const columns: Column[] = [
-    { title: "customer" },
-    ...["calls", "answered", "minutes", "by the carrier's clock"].map((title) => ({ title, ...RIGHT })),
-  ];
-  const rows = usage.map(({ customerId, calls, answered, connectedMs, carrierSourcedMs }) => [
-    customerId,
-    formatCount(calls),
-    formatCount(answered),
-    // Rounded for display only.
-    formatCount(Math.round(connectedMs / 60_000)),
-    connectedMs === 0 ? "" : formatRatio(carrierSourcedMs / connectedMs),
-  ]);
-  return formatTable(columns, rows, "  ");
+function usageTable(usage: readonly CustomerUsage[]): string[] {
+  return countsTable(
+    ["customer", "calls", "answered", "minutes", "by the carrier's clock"],
+    usage.map(({ customerId, calls, answered, connectedMs, carrierSourcedMs }) => [
+      customerId,
+      calls,
+      answered,
+      // Rounded for display only.
+      Math.round(connectedMs / 60_000),
+      connectedMs === 0 ? "" : formatRatio(carrierSourcedMs / connectedMs),
+    ]),
+  );
 }
 
 function totalsTable(
@@ -211,26 +197,23 @@ function totalsTable(
   calls: ReadonlyMap<string, number>,
   planted: ReconciliationVerdict["plantedByStatus"],
 ): string[] {
-  const columns: Column[] = [{ title }, ...["calls", "planted", "found"].map((name) => ({ title: name, ...RIGHT }))];
-  const rows = [...calls].map(([name, count]) => {
-    const fault = planted.get(name);
-    const faultCounts = fault === undefined ? ["", ""] : [formatCount(fault.planted), formatCount(fault.found)];
-    return [name.toLowerCase().replaceAll("_", "-"), formatCount(count), ...faultCounts];
-  });
-  return formatTable(columns, rows, "  ");
+  return countsTable(
+    [title, "calls", "planted", "found"],
+    [...calls].map(([name, count]) => {
+      const fault = planted.get(name);
+      return [name.toLowerCase().replaceAll("_", "-"), count, fault?.planted ?? "", fault?.found ?? ""];
+    }),
+  );
 }
 
 function worstDayTable(days: readonly ReconciliationSummaryRow[]): string[] {
   const [worst] = days.toSorted((a, b) => (b.gross?.ratio ?? 0) - (a.gross?.ratio ?? 0));
   if (worst === undefined) return [];
   const { callDate, net, gross, unmatched } = worst;
-  const columns: Column[] = [
-    { title: `most on ${callDate}` },
-    { title: "share", ...RIGHT },
-    { title: "agreed", ...RIGHT },
-  ];
-  const rows = Object.entries({ net, gross, unmatched }).map(([name, result]) => [name, ...told(result)]);
-  return formatTable(columns, rows, "  ");
+  return countsTable(
+    [`most on ${callDate}`, "share", "agreed"],
+    Object.entries({ net, gross, unmatched }).map(([name, result]) => [name, ...told(result)]),
+  );
 }
 
 function told(result: ThresholdResult | undefined): [share: string, agreed: string] {

@@ -1,60 +1,11 @@
 import type { NumberOutcome } from "../../gen/tandem/type/v1/phone_number_pb.js";
+import { sumOf } from "./counts.ts";
 import type { CarrierVerdict, DemoVerdict } from "./judge.ts";
 import type { CustomerUsage } from "./reconciliation.ts";
 
-/** What `tandem demo --json` prints. */
-export interface DemoSummary {
-  readonly numbers: { readonly provisioned: number; readonly assigned: number };
-  /**
-   * Calls, not their revisions. `resumes` counts the carriers' followers and the platform's
-   * uploads.
-   */
-  readonly cdrs: {
-    readonly ingested: number;
-    readonly delivered: number;
-    readonly lost: number;
-    readonly duplicated: number;
-    readonly resumes: number;
-  };
-  /** Records by their verdicts; some of the quarantined were released later. */
-  readonly durations: {
-    readonly sent: number;
-    readonly accepted: number;
-    readonly duplicate: number;
-    readonly conflict: number;
-    readonly rejected: number;
-    readonly quarantined: number;
-    readonly lost: number;
-    readonly resumes: number;
-  };
-  /**
-   * Calls of one more carrier by what comparing both sides came to, faults that were planted in
-   * them, and what is not the truth.
-   */
-  readonly reconciliation: {
-    readonly by_status: Readonly<Record<string, number>>;
-    readonly by_cause: Readonly<Record<string, number>>;
-    readonly planted: number;
-    readonly found: number;
-    readonly wrong: number;
-  };
-  /**
-   * Over all customers and carriers, in whole minutes; the share of the connected time that is by
-   * the carriers' clocks.
-   */
-  readonly usage: {
-    readonly customers: number;
-    readonly calls: number;
-    readonly minutes: number;
-    readonly carrier_sourced_share: number;
-  };
-  readonly ok: boolean;
-}
-
-/** Sums up over the carriers. */
-export function summarize({ carriers, reconciliation, usage, ok }: DemoVerdict): DemoSummary {
-  const sum = (count: (carrier: CarrierVerdict) => number) =>
-    carriers.reduce((total, carrier) => total + count(carrier), 0);
+/** What `tandem demo --json` prints: sums over the carriers. */
+export function summarize({ carriers, reconciliation, usage, ok }: DemoVerdict) {
+  const sum = (count: (carrier: CarrierVerdict) => number) => sumOf(carriers, count);
   const verdicts = (verdict: "accepted" | "duplicate" | "conflict" | "rejected" | "quarantined") =>
     sum(({ trace }) => Number(trace.upload.receipt.counts?.[verdict] ?? 0n));
   return {
@@ -62,6 +13,7 @@ export function summarize({ carriers, reconciliation, usage, ok }: DemoVerdict):
       provisioned: sum(({ trace }) => countDone(trace.provisioned)),
       assigned: sum(({ trace }) => countDone(trace.assigned)),
     },
+    // Calls, not revisions. `resumes` counts the carriers' followers and the platform's uploads.
     cdrs: {
       ingested: sum(countIngested),
       delivered: sum(countDelivered),
@@ -69,6 +21,7 @@ export function summarize({ carriers, reconciliation, usage, ok }: DemoVerdict):
       duplicated: sum(({ cdrLog }) => cdrLog.duplicated.length),
       resumes: sum(({ trace }) => trace.consumerResumes + trace.ingest.resumes),
     },
+    // Records by their verdicts; some of the quarantined were released later.
     durations: {
       sent: sum(({ trace }) => Number(trace.upload.receipt.finalOffset)),
       accepted: verdicts("accepted"),
@@ -79,6 +32,7 @@ export function summarize({ carriers, reconciliation, usage, ok }: DemoVerdict):
       lost: sum(({ lostDurations }) => lostDurations.length),
       resumes: sum(({ trace }) => trace.upload.resumes),
     },
+    // Of the one more carrier: its calls, the faults that were planted in them, and what is untrue.
     reconciliation: {
       by_status: Object.fromEntries(reconciliation.callsByStatus),
       by_cause: Object.fromEntries(reconciliation.callsByCause),
@@ -91,29 +45,31 @@ export function summarize({ carriers, reconciliation, usage, ok }: DemoVerdict):
   };
 }
 
-function summarizeUsage(usage: readonly CustomerUsage[]): DemoSummary["usage"] {
-  const sum = (count: (customer: CustomerUsage) => number) =>
-    usage.reduce((total, customer) => total + count(customer), 0);
-  const connectedMs = sum((customer) => customer.connectedMs);
-  const share = connectedMs === 0 ? 0 : sum((customer) => customer.carrierSourcedMs) / connectedMs;
+/** Over all customers and carriers, in whole minutes. */
+function summarizeUsage(usage: readonly CustomerUsage[]) {
+  const connectedMs = sumOf(usage, (customer) => customer.connectedMs);
+  const share = connectedMs === 0 ? 0 : sumOf(usage, (customer) => customer.carrierSourcedMs) / connectedMs;
   return {
     customers: usage.length,
-    calls: sum(({ calls }) => calls),
+    calls: sumOf(usage, ({ calls }) => calls),
     minutes: Math.round(connectedMs / 60_000),
+    /** Of the connected time, what is by the carriers' clocks. */
     carrier_sourced_share: Number(share.toFixed(4)),
   };
 }
 
 /** How many calls the platform was told are safe. */
-export function countIngested({ trace: { carrier, ingest } }: CarrierVerdict): number {
-  const committed = carrier.plan.cdrs.slice(0, Number(ingest.receipt.finalOffset));
-  return new Set(committed.map(({ recordDate, recordId }) => `${recordDate}/${recordId}`)).size;
+export function countIngested({ trace: { plan, ingest } }: CarrierVerdict): number {
+  return countCalls(plan.cdrs.slice(0, Number(ingest.receipt.finalOffset)));
 }
 
 /** How many calls the carrier has applied. */
-export function countDelivered({ trace: { carrier } }: CarrierVerdict): number {
-  const entries = carrier.consumer.log.flatMap((run) => run.entries);
-  return new Set(entries.map(({ recordDate, recordId }) => `${recordDate}/${recordId}`)).size;
+export function countDelivered({ trace: { log } }: CarrierVerdict): number {
+  return countCalls(log.flatMap((run) => run.entries));
+}
+
+function countCalls(records: readonly { readonly recordDate: string; readonly recordId: string }[]): number {
+  return new Set(records.map(({ recordDate, recordId }) => `${recordDate}/${recordId}`)).size;
 }
 
 /** How many items of a batch were done. */

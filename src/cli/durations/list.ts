@@ -1,10 +1,11 @@
-import { create } from "@bufbuild/protobuf";
 import type { Command } from "commander";
+import { given } from "../../domain/given.ts";
 import { DurationService, ListDurationsResponseSchema } from "../../gen/tandem/carrier/v1/duration_service_pb.js";
 import { type CallDuration, DurationStateSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { DirectionSchema, RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
 import { asCarrier, type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
 import { printMessage, printTable } from "../shared/output.ts";
+import { readPages } from "../shared/pages.ts";
 import { formatParty } from "../shared/print-party.ts";
 import { enumName, enumOption, formatDuration, formatTime, parseTime, parseWhole } from "../shared/values.ts";
 import { TIME_HELP, type WindowOptions, windowOf, withWindow } from "../shared/window.ts";
@@ -27,8 +28,8 @@ export function listCommand(): Command {
     )
     .action(async (options: DurationListOptions) => {
       using connection = await connect(options, "carrier");
-      const { durations, isCut } = await listDurations(connection, options);
-      if (options.json) printMessage(ListDurationsResponseSchema, create(ListDurationsResponseSchema, { durations }));
+      const { items: durations, isCut } = await listDurations(connection, options);
+      if (options.json) printMessage(ListDurationsResponseSchema, { durations });
       else printDurations(durations);
       if (isCut) console.error(`There are more than ${options.limit}: see --limit`);
     });
@@ -48,33 +49,21 @@ export function getCommand(): Command {
         to: options.to ?? parseTime("now"),
         limit: 1_000,
       };
-      const { durations } = await listDurations(connection, query, recordId);
-      if (options.json) printMessage(ListDurationsResponseSchema, create(ListDurationsResponseSchema, { durations }));
+      const { items: durations } = await listDurations(connection, query, recordId);
+      if (options.json) printMessage(ListDurationsResponseSchema, { durations });
       else printDurations(durations);
       if (durations.length === 0) process.exitCode = 1;
     });
 }
 
-async function listDurations(
-  connection: Connection,
-  options: DurationListOptions,
-  recordId?: string,
-): Promise<{ durations: CallDuration[]; isCut: boolean }> {
-  const durations: CallDuration[] = [];
-  const window = windowOf(options);
-  let pageToken = "";
-  do {
-    const page = await connection.client(DurationService).listDurations({
-      ...window,
-      state: options.state ?? 0,
-      ...(recordId === undefined ? {} : { recordId }),
-      pageSize: Math.min(1_000, options.limit - durations.length),
-      pageToken,
-    });
-    durations.push(...page.durations);
-    pageToken = page.nextPageToken;
-  } while (pageToken !== "" && durations.length < options.limit);
-  return { durations, isCut: pageToken !== "" };
+function listDurations(connection: Connection, options: DurationListOptions, recordId?: string) {
+  const asked = { ...windowOf(options), ...given({ recordId }), state: options.state ?? 0 };
+  const client = connection.client(DurationService);
+  return readPages(
+    (page) => client.listDurations({ ...asked, ...page }),
+    ({ durations }) => durations,
+    options.limit,
+  );
 }
 
 function printDurations(durations: readonly CallDuration[]): void {

@@ -27,7 +27,7 @@ export function uploadsCommand(): Command {
         uploadId === undefined
           ? (await client.listUploads({ state: options.state ?? 0, pageSize: options.limit })).uploads
           : [(await client.getUpload({ uploadId })).upload].filter((upload) => upload !== undefined);
-      if (options.json) printMessage(ListUploadsResponseSchema, create(ListUploadsResponseSchema, { uploads }));
+      if (options.json) printMessage(ListUploadsResponseSchema, { uploads });
       else printUploads(uploads);
     });
 }

@@ -11,9 +11,10 @@ import {
   NumberStateSchema,
   type PhoneNumber,
 } from "../../gen/tandem/type/v1/phone_number_pb.js";
-import { callAndPrint, readList } from "../shared/calls.ts";
+import { callAndPrint } from "../shared/calls.ts";
 import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
 import { printMessage } from "../shared/output.ts";
+import { readPages } from "../shared/pages.ts";
 import { enumListOption, parseWhole } from "../shared/values.ts";
 import { printNumber, printNumbers } from "./print-numbers.ts";
 
@@ -102,7 +103,7 @@ export function historyCommand(): Command {
 function listNumbers(connection: Connection, options: NumberListOptions) {
   const filter = filterOf(options);
   const ofCarrier = options.carrier === undefined ? {} : { carrierId: options.carrier };
-  return readList(
+  return readPages(
     (page): Promise<{ numbers: PhoneNumber[]; nextPageToken: string }> =>
       connection.role === "platform"
         ? connection.client(PlatformNumberService).listNumbers({ ...page, filter, ...ofCarrier })

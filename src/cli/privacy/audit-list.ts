@@ -3,10 +3,10 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
 import { type AuditEvent, AuditEventSchema, AuditOutcomeSchema } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import { ListAuditEventsResponseSchema, PrivacyService } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
-import { readList } from "../shared/calls.ts";
 import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
 import { csvOption, fieldColumns, printCsv } from "../shared/csv-output.ts";
 import { printMessage, printRows, type RowColumn } from "../shared/output.ts";
+import { readPages } from "../shared/pages.ts";
 import { enumName, formatTime, parseTime, parseWhole } from "../shared/values.ts";
 import { TIME_HELP } from "../shared/window.ts";
 import { formatJsonFields } from "./json-fields.ts";
@@ -45,7 +45,7 @@ export function auditListCommand(): Command {
 function readEvents(connection: Connection, options: ListOptions) {
   const { carrier: carrierId = "", actor = "", method = "", from, to, limit } = options;
   const window = { ...(from && { startTime: from }), ...(to && { endTime: to }) };
-  return readList(
+  return readPages(
     (page) => connection.client(PrivacyService).listAuditEvents({ carrierId, actor, method, ...window, ...page }),
     ({ events }) => events,
     limit,

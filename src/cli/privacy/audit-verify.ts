@@ -11,10 +11,10 @@ import {
   type VerifyAuditLogResponse,
   VerifyAuditLogResponseSchema,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
-import { readList } from "../shared/calls.ts";
 import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
 import { type CsvColumn, csvOption, printCsv } from "../shared/csv-output.ts";
 import { countOf, formatCount, formatJson, printRows, type RowColumn, styled } from "../shared/output.ts";
+import { readPages } from "../shared/pages.ts";
 import { enumName, parseWhole } from "../shared/values.ts";
 import { type KeptEnd, readKeptEnds, writeKeptEnds } from "./kept-ends.ts";
 
@@ -173,7 +173,7 @@ function newestEnds(verified: readonly Verified[], kept: ReadonlyMap<string, Kep
 
 async function listCarriers(connection: Connection): Promise<string[]> {
   const client = connection.client(CarrierService);
-  const { items } = await readList(
+  const { items } = await readPages(
     (page) => client.listCarriers(page),
     ({ carriers }) => carriers,
   );

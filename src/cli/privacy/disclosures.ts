@@ -13,10 +13,10 @@ import {
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { RecordSideSchema } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { parseDay } from "../reconcile/days.ts";
-import { readList } from "../shared/calls.ts";
 import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
 import { csvOption, printCsv } from "../shared/csv-output.ts";
 import { printMessage } from "../shared/output.ts";
+import { readPages } from "../shared/pages.ts";
 import { enumOption, parseTime, parseWhole } from "../shared/values.ts";
 import { TIME_HELP } from "../shared/window.ts";
 import { NUMBER_HELP, readNumber } from "./number-argument.ts";
@@ -130,7 +130,7 @@ function readDisclosures(connection: Connection, options: DisclosuresOptions, su
   const { carrier: carrierId = "", recipient: recipientKind = 0, since, before, limit } = options;
   const window = { ...(since && { startTime: since }), ...(before && { endTime: before }) };
   const asked = { carrierId, subject, recipientKind, ...window };
-  return readList(
+  return readPages(
     (page) => connection.client(PrivacyService).listDisclosures({ ...asked, ...page }),
     ({ disclosures }) => disclosures,
     limit,

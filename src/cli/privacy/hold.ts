@@ -12,10 +12,11 @@ import {
 import { ListHoldsResponseSchema, PrivacyService } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { DirectionSchema } from "../../gen/tandem/type/v1/call_pb.js";
 import { parseDay } from "../reconcile/days.ts";
-import { callAndPrint, readList, requestIdOf } from "../shared/calls.ts";
+import { callAndPrint, requestIdOf } from "../shared/calls.ts";
 import { type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
 import { csvOption, printCsv } from "../shared/csv-output.ts";
 import { printMessage } from "../shared/output.ts";
+import { readPages } from "../shared/pages.ts";
 import { enumOption, parseTime } from "../shared/values.ts";
 import { HOLD_CSV, printHold, printHolds } from "./print-holds.ts";
 
@@ -136,7 +137,7 @@ function listCommand(): Command {
     .action(async (options: ListOptions) => {
       using connection = await connect(options, "platform");
       const { carrier: carrierId = "", state = 0 } = options;
-      const { items: holds } = await readList(
+      const { items: holds } = await readPages(
         (page) => connection.client(PrivacyService).listHolds({ carrierId, state, ...page }),
         (page) => page.holds,
       );

@@ -1,5 +1,6 @@
 import { open, readFile, rename } from "node:fs/promises";
 import { z } from "zod";
+import { ifThere } from "../../files/files.ts";
 
 /** Where an audit chain ended when it was last found whole. */
 export interface KeptEnd {
@@ -26,10 +27,7 @@ const KeptFile = z.object({
  * something else.
  */
 export async function readKeptEnds(file: string): Promise<Map<string, KeptEnd>> {
-  const text = await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return '{"chains":[]}';
-    throw error;
-  });
+  const text = (await ifThere(readFile(file, "utf8"))) ?? '{"chains":[]}';
   const parsed = KeptFile.safeParse(parseJson(text));
   if (!parsed.success) throw new Error(`${file} was not written by this command`);
   return new Map(

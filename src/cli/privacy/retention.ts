@@ -11,10 +11,11 @@ import {
   RetentionPolicySchema,
 } from "../../gen/tandem/platform/v1/retention_policy_pb.js";
 import { RecordPartSchema } from "../../gen/tandem/type/v1/agreement_pb.js";
-import { callAndPrint, readList, requestIdOf } from "../shared/calls.ts";
+import { callAndPrint, requestIdOf } from "../shared/calls.ts";
 import { type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
 import { type CsvColumn, csvOption, fieldColumns, printCsv } from "../shared/csv-output.ts";
 import { printMessage, printRows, type RowColumn } from "../shared/output.ts";
+import { readPages } from "../shared/pages.ts";
 import { enumName, enumOption, formatTime, parseWhole } from "../shared/values.ts";
 
 /** `tandem privacy retention` */
@@ -43,7 +44,7 @@ function listCommand(): Command {
       using connection = await connect(options, "platform");
       const { country: countryCode = "", carrier: carrierId = "", part: recordPart = 0 } = options;
       const asked = { countryCode, carrierId, recordPart };
-      const { items: policies } = await readList(
+      const { items: policies } = await readPages(
         (page) => connection.client(PrivacyService).listRetentionPolicies({ ...asked, ...page }),
         (page) => page.policies,
       );

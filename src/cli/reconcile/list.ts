@@ -1,14 +1,14 @@
-import { create } from "@bufbuild/protobuf";
 import type { Command } from "commander";
+import { given } from "../../domain/given.ts";
 import { ReconciliationService as CarrierReconciliationService } from "../../gen/tandem/carrier/v1/reconciliation_service_pb.js";
 import {
   ListDiscrepanciesResponseSchema,
   ReconciliationService as PlatformReconciliationService,
 } from "../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
-import type { Discrepancy } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
 import { csvOption, printCsv } from "../shared/csv-output.ts";
 import { printMessage } from "../shared/output.ts";
+import { readPages } from "../shared/pages.ts";
 import { parseWhole } from "../shared/values.ts";
 import { DAY_HELP, type DayOptions, daysOf, withDays } from "./days.ts";
 import { type DiscrepancyFilterOptions, discrepancyFilterOf, withDiscrepancyFilter } from "./discrepancy-filter.ts";
@@ -42,34 +42,24 @@ Examples:
     )
     .action(async (options: ListOptions) => {
       using connection = await connect(options, "either");
-      const { discrepancies, isCut } = await readDiscrepancies(connection, options);
-      if (options.json) {
-        const message = create(ListDiscrepanciesResponseSchema, { discrepancies });
-        printMessage(ListDiscrepanciesResponseSchema, message);
-      } else if (options.csv) printCsv(DISCREPANCY_CSV, discrepancies);
+      const { items: discrepancies, isCut } = await readDiscrepancies(connection, options);
+      if (options.json) printMessage(ListDiscrepanciesResponseSchema, { discrepancies });
+      else if (options.csv) printCsv(DISCREPANCY_CSV, discrepancies);
       else printDiscrepancies(discrepancies, connection.role === "platform" && options.carrier === undefined);
       if (isCut) console.error(`There are more than ${options.limit}: see --limit`);
     });
 }
 
-async function readDiscrepancies(
-  connection: Connection,
-  options: ListOptions,
-): Promise<{ discrepancies: Discrepancy[]; isCut: boolean }> {
-  const filter = discrepancyFilterOf(options);
-  const common = { ...daysOf(options, DEFAULT_DAYS), ...(filter === undefined ? {} : { filter }) };
-  const discrepancies: Discrepancy[] = [];
-  let pageToken = "";
-  do {
-    const request = { ...common, pageToken, pageSize: Math.min(1_000, options.limit - discrepancies.length) };
-    const page =
+function readDiscrepancies(connection: Connection, options: ListOptions) {
+  const asked = { ...daysOf(options, DEFAULT_DAYS), ...given({ filter: discrepancyFilterOf(options) }) };
+  const asPlatform = connection.client(PlatformReconciliationService);
+  const asCarrier = connection.client(CarrierReconciliationService);
+  return readPages(
+    async (page) =>
       connection.role === "platform"
-        ? await connection
-            .client(PlatformReconciliationService)
-            .listDiscrepancies({ ...request, carrierId: options.carrier ?? "" })
-        : await connection.client(CarrierReconciliationService).listDiscrepancies(request);
-    discrepancies.push(...page.discrepancies);
-    pageToken = page.nextPageToken;
-  } while (pageToken !== "" && discrepancies.length < options.limit);
-  return { discrepancies, isCut: pageToken !== "" };
+        ? await asPlatform.listDiscrepancies({ ...asked, ...page, carrierId: options.carrier ?? "" })
+        : await asCarrier.listDiscrepancies({ ...asked, ...page }),
+    ({ discrepancies }) => discrepancies,
+    options.limit,
+  );
 }

@@ -1,4 +1,3 @@
-import { create } from "@bufbuild/protobuf";
 import type { Command } from "commander";
 import {
   type CarrierReconciliationStatus,
@@ -10,6 +9,7 @@ import { ReportingStateSchema } from "../../gen/tandem/type/v1/reconciliation_su
 import { type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
 import { type CsvColumn, csvOption, printCsv } from "../shared/csv-output.ts";
 import { type Column, formatCount, printMessage, printTable } from "../shared/output.ts";
+import { readPages } from "../shared/pages.ts";
 import { enumName, formatTime } from "../shared/values.ts";
 
 type Status = CarrierReconciliationStatus;
@@ -32,18 +32,13 @@ Examples:
     )
     .action(async (carriers: string[], options: ConnectionOptions & { csv?: true }) => {
       using connection = await connect(options, "platform");
-      const statuses: Status[] = [];
-      let pageToken = "";
-      do {
-        const request = { carrierIds: carriers, pageSize: 1_000, pageToken };
-        const page = await connection.client(ReconciliationService).getReconciliationStatus(request);
-        statuses.push(...page.statuses);
-        pageToken = page.nextPageToken;
-      } while (pageToken !== "");
-      if (options.json) {
-        const message = create(GetReconciliationStatusResponseSchema, { statuses });
-        printMessage(GetReconciliationStatusResponseSchema, message);
-      } else if (options.csv) printCsv(STATUS_CSV, statuses);
+      const client = connection.client(ReconciliationService);
+      const { items: statuses } = await readPages(
+        (page) => client.getReconciliationStatus({ carrierIds: carriers, ...page }),
+        (page) => page.statuses,
+      );
+      if (options.json) printMessage(GetReconciliationStatusResponseSchema, { statuses });
+      else if (options.csv) printCsv(STATUS_CSV, statuses);
       else printTable(COLUMNS, statuses.map(cellsOf), "No carriers.");
     });
 }

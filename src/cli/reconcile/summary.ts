@@ -1,4 +1,3 @@
-import { create } from "@bufbuild/protobuf";
 import type { Command } from "commander";
 import { ReconciliationService as CarrierReconciliationService } from "../../gen/tandem/carrier/v1/reconciliation_service_pb.js";
 import {
@@ -58,10 +57,8 @@ Examples:
     .action(async (options: SummaryOptions) => {
       using connection = await connect(options, "either");
       const { isCut, ...found } = await readSummary(connection, options);
-      if (options.json) {
-        const message = create(GetReconciliationSummaryResponseSchema, found);
-        printMessage(GetReconciliationSummaryResponseSchema, message);
-      } else if (options.csv) printCsv(SUMMARY_CSV, found.rows);
+      if (options.json) printMessage(GetReconciliationSummaryResponseSchema, found);
+      else if (options.csv) printCsv(SUMMARY_CSV, found.rows);
       else printSummary(found.rows, groupOf(options), connection.role === "platform" && options.carrier === undefined);
       if (isCut) console.error(`There are more than ${options.limit} rows: see --limit`);
       if (found.reconciledThroughTime && !options.json)

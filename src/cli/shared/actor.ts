@@ -1,8 +1,7 @@
 import { userInfo } from "node:os";
 
 /**
- * Who runs a command, for the logs: `cli:` and the operating system's user. Of sudo's root the one
- * who called it: root is nobody's name.
+ * Who runs a command, for the logs: `cli:` and the system's user; under sudo, whoever called it.
  */
 export function commandLineActor(): string {
   return `cli:${userName()}`;

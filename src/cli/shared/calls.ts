@@ -3,9 +3,6 @@ import type { DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/
 import { type Connection, type ConnectionOptions, connect } from "./connection.ts";
 import { printMessage } from "./output.ts";
 
-/** Most items that a command asks for at once. */
-const PAGE = 1_000;
-
 /** Makes a call by its method. */
 export function call<Method extends DescMethodUnary>(
   connection: Connection,
@@ -32,24 +29,4 @@ export async function callAndPrint<Method extends DescMethodUnary>(
 /** The id of a call that may be repeated: the given one, or a new one. */
 export function requestIdOf({ requestId = randomUUID() }: { requestId?: string }): string {
   return requestId;
-}
-
-/**
- * Reads a list page by page.
- * @param limit most items. Default: all.
- * @returns the items, and whether there are more.
- */
-export async function readList<Page extends { readonly nextPageToken: string }, Item>(
-  read: (page: { pageSize: number; pageToken: string }) => Promise<Page>,
-  itemsOf: (page: Page) => readonly Item[],
-  limit = Number.POSITIVE_INFINITY,
-): Promise<{ items: Item[]; isCut: boolean }> {
-  const items: Item[] = [];
-  let pageToken = "";
-  do {
-    const page = await read({ pageSize: Math.min(PAGE, limit - items.length), pageToken });
-    items.push(...itemsOf(page));
-    pageToken = page.nextPageToken;
-  } while (pageToken !== "" && items.length < limit);
-  return { items, isCut: pageToken !== "" };
 }

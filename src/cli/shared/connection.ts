@@ -14,10 +14,7 @@ import { endQuietlyWhenNobodyReads } from "./run-command.ts";
 import { keyUsed, sayUsed } from "./used.ts";
 import { visibleAnswers } from "./visible-messages.ts";
 
-/**
- * A token that a command signs for itself; a command that runs longer signs the next when it
- * resumes.
- */
+/** A command signs such a token for itself, and the next one when it resumes. */
 const OWN_TOKEN_TTL_S = 900;
 
 /** Who a command acts as. */
@@ -60,9 +57,9 @@ export function asCarrier(): Option {
 }
 
 /**
- * Connects. With a token, its claims say who it is; without one, a token is signed with the data
- * folder's own key: as the carrier that is named, else as the platform, as far as the command
- * allows. Either way the logs name the platform, and the person who runs the command.
+ * Connects. A given token's claims say who it is. Without one, the command signs a token with the
+ * data folder's key: as the named carrier, else as the platform, as far as the command allows.
+ * Either way the logs name the platform, and the person who runs the command.
  */
 export async function connect(options: ConnectionOptions, allowed: Role | "either"): Promise<Connection> {
   endQuietlyWhenNobodyReads();

@@ -1,13 +1,12 @@
 import { escapeOf, isUnseen, visibleText } from "../../domain/privacy/visible-text.ts";
 
 // Texts come from other companies, and a spreadsheet runs a cell that begins like a formula
-// (CWE-1236). What is written here is read back the same by readCsvCell; docs/operations.md has the
-// rule for other readers.
+// (CWE-1236). readCsvCell reads back what is written here; docs/operations.md has the rule for
+// other readers.
 
 /**
- * A text as a cell that no spreadsheet runs: an apostrophe before what could be a formula, and
- * escapes such as `\u{1b}` for characters that are not seen. Numbers stay as they are, with their
- * sign.
+ * A text as a cell that no spreadsheet runs: an apostrophe before a possible formula, and escapes
+ * such as `\u{1b}` for unseen characters. Numbers stay as they are, with their sign.
  */
 export function csvCell(text: string): string {
   if (NUMBER.test(text)) return text;
@@ -23,8 +22,8 @@ export function csvCell(text: string): string {
 }
 
 /**
- * The text of a cell that csvCell wrote. A cell that somebody else wrote is its own text, unless it
- * looks like one of ours.
+ * Reads a cell that csvCell wrote. Any other cell is its own text, unless it looks like one of
+ * ours.
  */
 export function readCsvCell(cell: string): string {
   const escaped = cell.startsWith("'") && FORMULA.test(cell.slice(1)) ? cell.slice(1) : cell;
@@ -33,10 +32,7 @@ export function readCsvCell(cell: string): string {
   );
 }
 
-/**
- * A number, a telephone number among them, whose last digits may be masked. No spreadsheet makes
- * more of it than a number.
- */
+/** A number, also a telephone number with masked last digits: no spreadsheet makes more of it. */
 const NUMBER = /^[+-]?[0-9]+(?:\.[0-9]+)?\*{0,3}$/;
 /** What begins a formula, in whatever width; alone it is none. */
 const SIGNS = "=+\\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u2212";

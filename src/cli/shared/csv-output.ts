@@ -38,14 +38,10 @@ export function csvOption(): Option {
   return new Option("--csv", "print CSV (RFC 4180) with a header").conflicts("json");
 }
 
-/**
- * Rows as CSV; what a row does not have is empty. Texts are cells that no spreadsheet runs
- * (csv-cells.ts).
- */
+/** Rows as CSV; what a row lacks is empty. No spreadsheet runs its texts (csv-cells.ts). */
 export function formatCsv<Row>(columns: readonly CsvColumn<Row>[], rows: readonly Row[], header = true): string {
   const cells = rows.map((row) => columns.map(({ read }) => cellOf(read(row))));
-  // Quoted where spaces would otherwise be taken for the file's, and where an empty line would be
-  // none.
+  // Quoted if a reader could drop spaces at the ends, or an empty line.
   return stringify(cells, {
     columns: columns.map(({ title }) => title),
     header,

@@ -31,7 +31,7 @@ type FeedStartPosition = FollowEntriesOptions<never, never>["start"];
 
 /**
  * `--carrier`, `--from`, `--until` and `--cursor-file`.
- * @param consumers whether the feed has consumers, whose committed positions are a start.
+ * @param consumers whether a consumer's committed position can be the start.
  */
 export function withFollowing(command: Command, { consumers }: { consumers: boolean }): Command {
   const words = consumers ? "earliest, latest, consumer:<name>" : "earliest, latest";
@@ -52,10 +52,7 @@ export function withFollowing(command: Command, { consumers }: { consumers: bool
 
 const CONSUMER = "consumer:";
 
-/**
- * Follows until Ctrl-C or the end, with the options as the client takes them, and says where it
- * ended.
- */
+/** Follows until Ctrl-C or the end, and says where it ended. */
 export async function followToEnd(
   { from, until, cursorFile }: FollowingOptions,
   follow: (options: Pick<FollowEntriesOptions<never, never>, "start" | "end"> & FollowOptions) => Promise<FollowResult>,

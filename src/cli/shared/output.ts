@@ -1,5 +1,5 @@
 import { styleText } from "node:util";
-import { type DescMessage, type MessageShape, toJson } from "@bufbuild/protobuf";
+import { create, type DescMessage, type MessageInitShape, toJson } from "@bufbuild/protobuf";
 import { visibleJson } from "../../domain/privacy/visible-text.ts";
 
 /** A column of a table. */
@@ -10,13 +10,11 @@ export interface Column {
 }
 
 /** Prints a message as the contract's JSON (int64 as text, enums by name), on one line. */
-export function printMessage<Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>): void {
-  console.log(formatJson(toJson(schema, message)));
+export function printMessage<Desc extends DescMessage>(schema: Desc, message: MessageInitShape<Desc>): void {
+  console.log(formatJson(toJson(schema, create(schema, message))));
 }
 
-/**
- * A value as JSON on one line. What a terminal would act on is escaped, also where JSON need not.
- */
+/** A value as JSON on one line, with escapes for what a terminal would act on. */
 export function formatJson(value: unknown): string {
   return visibleJson(JSON.stringify(value));
 }
@@ -61,10 +59,7 @@ export function printFields(fields: readonly (readonly [name: string, value: str
   for (const [name, value] of known) console.log(`${styled("dim", name.padEnd(width))}  ${value}`);
 }
 
-/**
- * Text in a style when standard output is a terminal that wants colours (NO_COLOR and FORCE_COLOR
- * count), else as it is.
- */
+/** Text in a style if standard output is a terminal that wants colours (NO_COLOR, FORCE_COLOR). */
 export function styled(style: "dim" | "bold" | "green" | "red" | "yellow", text: string): string {
   return styleText(style, text, { stream: process.stdout });
 }

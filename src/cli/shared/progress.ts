@@ -9,8 +9,7 @@ export interface ProgressLine {
 }
 
 /**
- * How work goes on, on standard error: bars on a terminal, short lines elsewhere. Dispose it before
- * printing a result.
+ * Progress on standard error: bars on a terminal, else lines. Dispose it before printing a result.
  */
 export interface Progress extends Disposable {
   add(label: string, total: number): ProgressLine;

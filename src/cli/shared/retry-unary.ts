@@ -9,8 +9,8 @@ const MAX_RETRY_AFTER_MS = 5_000;
 
 /**
  * Repeats a unary call that the server refused with "call again" (RetryInfo), as the contract's
- * error_reason.proto allows for every method. A call that was cut off is not repeated: whether it
- * was carried out is the caller's to find out. At most 6 tries, with waits of up to 5 s.
+ * error_reason.proto allows for every method. A call that was cut off is not repeated: only the
+ * caller can find out whether it was carried out. At most 6 tries, with waits of up to 5 s.
  */
 export const retryUnary: Interceptor = (next) => async (request) => {
   if (request.stream) return await next(request);

@@ -10,8 +10,8 @@ import { maskSecrets } from "../../log.ts";
 const EXIT_USAGE = 2;
 
 /**
- * Runs a command. A failure is told in one message, without a stack, and ends with code 1; wrong
- * usage ends with code 2, and commander has told it already.
+ * Runs a command. A failure prints one message without a stack, and ends with code 1. Wrong usage,
+ * which commander reports, ends with code 2.
  */
 export async function runCommand(run: () => Promise<unknown>): Promise<void> {
   try {
@@ -27,8 +27,7 @@ export async function runCommand(run: () => Promise<unknown>): Promise<void> {
 }
 
 /**
- * An error in one message, fit for a terminal: the server's reason and its metadata, when it is the
- * server's.
+ * An error in one message, fit for a terminal, with the server's reason and metadata if it has any.
  */
 export function describeError(error: unknown): string {
   if (error instanceof TandemClientError && error.cause !== undefined) {
@@ -69,10 +68,7 @@ export function describeResume(cut: unknown, { delayMs, fruitless, most }: Resum
   return `${why}trying again in ${Math.round(delayMs)} ms${count}`;
 }
 
-/**
- * For commands whose output is what they are for: `tandem cdrs follow | head` is no failure, and
- * should end.
- */
+/** For commands that print a result: `tandem cdrs follow | head` is no failure, and should end. */
 export function endQuietlyWhenNobodyReads(): void {
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code !== "EPIPE") throw error;

@@ -27,10 +27,7 @@ export function withStoreOptions(command: Command): Command {
     );
 }
 
-/**
- * `--database-url`, which must not have a password: every account of the machine can read command
- * lines.
- */
+/** `--database-url` without a password: every account of the machine can read command lines. */
 export function parseDatabaseUrl(text: string): string {
   const url = URL.parse(text);
   if (url?.password || url?.searchParams.has("password") || /:[^/@]*@/.test(text)) {
@@ -41,7 +38,7 @@ export function parseDatabaseUrl(text: string): string {
 }
 
 /**
- * Opens the database alone, which has to be there and to have the newest schema.
+ * Opens the database, which must be there with the newest schema.
  * @param mayMake for `migrate` only: makes what is missing.
  */
 export async function openStoreOnly(

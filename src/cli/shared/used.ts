@@ -8,10 +8,7 @@ export interface Used {
   readonly key?: string;
 }
 
-/**
- * Says in one line what a command used. On standard error, so that scripts which read the output
- * need not know of it.
- */
+/** Says on standard error, apart from the output, what a command used. */
 export function sayUsed(used: Used): void {
   const parts = Object.entries(used).filter(([, value]) => value !== undefined);
   console.error(visibleText(parts.map(([name, value]) => `${name}: ${value}`).join("; ")));

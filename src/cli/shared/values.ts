@@ -5,10 +5,7 @@ import { isDay } from "../../domain/time/instant.ts";
 import { isTimeZone } from "../../domain/time/time-zone.ts";
 import { wallMs } from "../../domain/time/wall-clock.ts";
 
-/**
- * An option whose value is a name of an enum of the contract, given in lower case: `--state
- * assigned`.
- */
+/** An option that takes a name of the contract's enum in lower case: `--state assigned`. */
 export function enumOption(flags: string, description: string, schema: DescEnum): Option {
   const names = enumNames(schema);
   return new Option(flags, `${description} (${names.join(", ")})`).argParser((text) => parseEnumName(schema, text));
@@ -57,18 +54,15 @@ export function collect(text: string, before: string[] = []): string[] {
 
 const UNIT_MS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-/**
- * A time: `2026-03-01`, `2026-03-01T10:05:00Z`, `now`, or so long ago: `90m`, `24h`, `7d`.
- * Undefined: it is none.
- */
+/** A time: `2026-03-01`, `2026-03-01T10:05:00Z`, `now`, or so long ago: `90m`, `24h`, `7d`. */
 export function readTime(text: string): Timestamp | undefined {
   if (text === "now") return timestampFromDate(new Date(wallMs()));
   const [, count, unit] = /^(\d{1,6})([mhd])$/.exec(text) ?? [];
   if (count !== undefined) return inCalendar(new Date(wallMs() - Number(count) * (UNIT_MS[unit ?? ""] ?? 0)));
   const parts = /^(\d{4}-\d{2}-\d{2})(?:(T\d{2}:\d{2}(?::\d{2})?)(?:\.(\d{1,9}))?(Z|[+-]\d{2}:\d{2}))?$/.exec(text);
   const [, day = "", clock = "", fraction, zone = ""] = parts ?? [];
-  // JavaScript takes 30 February for 2 March, and 24:00 for the next day; and it would cut the
-  // fraction to milliseconds.
+  // JavaScript takes 30 February for 2 March and 24:00 for the next day, and cuts the fraction to
+  // milliseconds.
   if (!isDay(day) || clock.startsWith("T24") || (fraction !== undefined && clock.length < 9)) return undefined;
   const time = inCalendar(new Date(`${day}${clock}${zone}`));
   if (time && fraction !== undefined) time.nanos = Number(fraction.padEnd(9, "0"));

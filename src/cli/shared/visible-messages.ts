@@ -4,9 +4,9 @@ import { visibleText } from "../../domain/privacy/visible-text.ts";
 import { visitField } from "../../rpc/shared/masking/message-fields.ts";
 
 /**
- * Makes every text of every answer fit for a terminal before a command sees it, so that no table or
- * line can forget to. For commands that print for people; JSON and CSV have escapes of their own,
- * which can be read back.
+ * Makes every text of every answer fit for a terminal before a command sees it, so no table or line
+ * can forget to. For commands that print for people; JSON and CSV have escapes that can be read
+ * back.
  */
 export const visibleAnswers: Interceptor = (next) => async (request) => {
   const response = await next(request);

@@ -1,6 +1,6 @@
-import { create } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
+import { given } from "../../domain/given.ts";
 import {
   type ClosedPeriod,
   type Restatement,
@@ -11,6 +11,7 @@ import { ListRestatementsResponseSchema, UsageService } from "../../gen/tandem/p
 import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
 import { type CsvColumn, csvOption, printCsv } from "../shared/csv-output.ts";
 import { formatCount, printMessage, printTable } from "../shared/output.ts";
+import { readPages } from "../shared/pages.ts";
 import { enumName, formatTime, parseTime } from "../shared/values.ts";
 import { TIME_HELP } from "../shared/window.ts";
 import { formatMinutes, USAGE_KEYS, usageKeyCsv } from "./print-usage.ts";
@@ -38,9 +39,8 @@ export function restatementsCommand(): Command {
     .action(async (customerId: string, options: RestatementOptions) => {
       using connection = await connect(options, "platform");
       const found = await readRestatements(connection, customerId, options);
-      if (options.json) {
-        printMessage(ListRestatementsResponseSchema, create(ListRestatementsResponseSchema, found));
-      } else if (options.csv) {
+      if (options.json) printMessage(ListRestatementsResponseSchema, found);
+      else if (options.csv) {
         printCsv(
           LINE_CSV,
           found.restatements.flatMap((restatement) => restatement.lines.map((line) => ({ restatement, line }))),
@@ -53,23 +53,16 @@ export function restatementsCommand(): Command {
 }
 
 async function readRestatements(connection: Connection, customerId: string, { period, from, to }: RestatementOptions) {
-  const restatements: Restatement[] = [];
-  const periods: ClosedPeriod[] = [];
-  let pageToken = "";
-  do {
-    const page = await connection.client(UsageService).listRestatements({
-      customerId,
-      periodId: period ?? "",
-      ...(from === undefined ? {} : { startTime: from }),
-      ...(to === undefined ? {} : { endTime: to }),
-      pageSize: 1_000,
-      pageToken,
-    });
-    restatements.push(...page.restatements);
-    periods.push(...page.periods);
-    pageToken = page.nextPageToken;
-  } while (pageToken !== "");
-  return { restatements, periods };
+  const client = connection.client(UsageService);
+  const request = { customerId, periodId: period ?? "", ...given({ startTime: from, endTime: to }) };
+  const { items } = await readPages(
+    (page) => client.listRestatements({ ...request, ...page }),
+    (page) => [page],
+  );
+  return {
+    restatements: items.flatMap(({ restatements }) => restatements),
+    periods: items.flatMap(({ periods }) => periods),
+  };
 }
 
 function printPeriods(periods: readonly ClosedPeriod[]): void {

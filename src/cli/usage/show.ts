@@ -1,4 +1,4 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import {
   type UsageCompleteness,
@@ -79,7 +79,7 @@ Examples:
       using connection = await connect(options, "platform");
       const found = await readUsage(connection, { customerId, ...period, ...filterOf(options) });
       const by = options.by ?? DEFAULT_BY;
-      if (options.json) printMessage(QueryUsageResponseSchema, create(QueryUsageResponseSchema, found));
+      if (options.json) printMessage(QueryUsageResponseSchema, found);
       else if (options.csv) printCsv(usageCsv(by), found.rows);
       else printUsage(found.rows, found.totals, by);
       const notes = found.completeness && !options.json ? describeCompleteness(found.completeness) : [];

@@ -1,6 +1,4 @@
-/**
- * An instant: microseconds since 1970-01-01T00:00:00Z, the resolution of PostgreSQL's timestamptz.
- */
+/** Microseconds since 1970-01-01T00:00:00Z: the resolution of PostgreSQL's timestamptz. */
 export type Micros = bigint;
 
 export const MINUTE_MS = 60_000;
@@ -17,9 +15,7 @@ export function msFromMicros(micros: Micros): number {
   return Number(floorDiv(micros, 1000n));
 }
 
-/**
- * A protobuf Timestamp's seconds and nanos as an instant; anything finer than a microsecond is cut.
- */
+/** A protobuf Timestamp as an instant; anything finer than a microsecond is cut. */
 export function microsFromTimestamp(timestamp: { seconds: bigint; nanos: number }): Micros {
   return timestamp.seconds * 1_000_000n + BigInt(Math.floor(timestamp.nanos / 1000));
 }
@@ -30,10 +26,7 @@ export function timestampFromMicros(micros: Micros): { seconds: bigint; nanos: n
   return { seconds, nanos: Number(micros - seconds * 1_000_000n) * 1000 };
 }
 
-/**
- * An instant as ISO 8601 text in UTC with six decimals, which PostgreSQL reads without loss. Range:
- * years 1 to 9999.
- */
+/** An instant as ISO 8601 text in UTC with six decimals. Range: years 1 to 9999. */
 export function isoFromMicros(micros: Micros): string {
   const seconds = floorDiv(micros, 1_000_000n);
   const fraction = String(micros - seconds * 1_000_000n).padStart(6, "0");
@@ -57,8 +50,8 @@ export function isDay(text: string): boolean {
 }
 
 /**
- * Whether a text that may be a time (RFC 3339) is one of a real day and hour: JavaScript takes 31
- * September for 1 October, and 24:00 for the next day.
+ * Whether a text like a time (RFC 3339) has a real day and hour: JavaScript takes 31 September for
+ * 1 October, and 24:00 for the next day.
  */
 export function isTimestampText(text: string): boolean {
   const [, day = "", hour = ""] =
@@ -66,10 +59,7 @@ export function isTimestampText(text: string): boolean {
   return isDay(day) && hour < "24";
 }
 
-/**
- * The day so many days after (or before, if negative) a day; the calendar's last (or first) day
- * when there is none.
- */
+/** The day so many days after (negative: before) a day, at most the calendar's last (first) day. */
 export function addDays(day: string, days: number): string {
   const ms = midnightMs(day) + days * DAY_MS;
   if (ms <= midnightMs(FIRST_DAY)) return FIRST_DAY;

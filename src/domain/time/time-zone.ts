@@ -6,9 +6,9 @@ export interface ZoneData {
   /** The edition, such as `2026f`; a newer one sorts after it. */
   readonly version: string;
   /**
-   * When each day of a year begins in a zone, from 1 January on; a day that the zone leaves out
+   * When each day of a year begins in a zone, from 1 January on. A day that the zone leaves out
    * begins with the next.
-   * @throws Error for a zone that it does not know.
+   * @throws Error for an unknown zone.
    */
   startsOfYear(timeZone: string, year: number): Micros[];
 }
@@ -23,10 +23,7 @@ const DAY_MS = 86_400_000;
 
 const NAMES: ReadonlySet<string> = new Set(moment.tz.names());
 
-/**
- * Whether a text is the name of a time zone in the IANA database, its links included, written as it
- * is there.
- */
+/** Whether a text is a zone's or a link's name in the IANA database, written as there. */
 export function isTimeZone(text: string): boolean {
   return NAMES.has(text);
 }
@@ -43,8 +40,8 @@ export function hourIn(timeZone: string, ms: number): number {
 }
 
 /**
- * The day that a zone's calendar shows at an instant, `YYYY-MM-DD`: for simulated truths. Records
- * are cut by rows of `zone_day`.
+ * The day that a zone's calendar shows at an instant: for simulated truths. Rows of `zone_day` cut
+ * records.
  */
 export function dateIn(timeZone: string, ms: number): string {
   return localTime(timeZone, ms).toISOString().slice(0, 10);
@@ -86,8 +83,8 @@ function shiftsOf(timeZone: string): readonly Shift[] {
   return shifts;
 }
 
-// Before names were checked, some were taken that only ICU has, or in other cases: they go on
-// meaning what they meant.
+// Before names were checked, some were taken that only ICU has, or in other cases. They keep their
+// meaning.
 function nameInUse(timeZone: string): string {
   if (isTimeZone(timeZone) || moment.tz.zone(timeZone)) return timeZone;
   try {
@@ -107,8 +104,8 @@ function startsOfYear(shifts: readonly Shift[], year: number): Micros[] {
   return starts;
 }
 
-// The first instant at which the zone's calendar shows the day, or a later one: where midnight
-// comes twice, the first of the two.
+// The first instant at which the zone's calendar shows the day or a later one: the first of two
+// midnights.
 function startOfDay(shifts: readonly Shift[], from: number, midnightMs: number): number {
   let beginMs = shifts[from - 1]?.endMs ?? Number.NEGATIVE_INFINITY;
   for (let at = from; ; at++) {

@@ -1,10 +1,9 @@
 import { type Micros, microsFromMs } from "./instant.ts";
 
-// The time of day, asked here and nowhere else (lint: tools/lint/clocks.grit). Somebody sets it,
-// and it may step back by an hour. It is for moments: those that are stored or shown, and those
-// that somebody else wrote down, such as a token's end. How long something takes or lasts is
-// measured with `performance.now()`, which only goes forward; an end that was written down is
-// judged with `Expiries`.
+// Only this file asks the time of day (tools/lint/clocks.grit). Somebody sets that clock, and it
+// may step back by an hour. Use it for moments that are stored or shown, or that somebody else
+// wrote down, such as a token's end. Measure how long something lasts with `performance.now()`,
+// which only goes forward. `Expiries` judges an end that was written down.
 
 /** Now, in milliseconds since the epoch. */
 export function wallMs(): number {

@@ -2,15 +2,12 @@ import { addDays, type Micros } from "./instant.ts";
 
 const DAY_MS = 86_400_000;
 
-/**
- * Days of a time zone that follow each other, and when each begins. An instant lies in exactly one
- * of them.
- */
+/** Successive days of a time zone, and when each begins. An instant lies in exactly one of them. */
 export class ZoneDays {
   /** The first day, `YYYY-MM-DD`. */
   readonly firstDay: string;
   /**
-   * When each day begins, and last when the day after them does. Ascending; a day that the zone
+   * When each day begins, and at last when the day after them does. Ascending; a day that the zone
    * leaves out begins with the next.
    */
   readonly starts: readonly Micros[];
@@ -27,10 +24,7 @@ export class ZoneDays {
     return start;
   }
 
-  /**
-   * The day of an instant, `YYYY-MM-DD`. Throws RangeError for an instant that is in none of the
-   * days.
-   */
+  /** The day of an instant, `YYYY-MM-DD`. Throws RangeError for an instant in none of the days. */
   dayOf(instant: Micros): string {
     const index = this.#countBegun(instant) - 1;
     if (index < 0 || index >= this.starts.length - 1)

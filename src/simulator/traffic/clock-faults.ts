@@ -13,16 +13,15 @@ export interface OffTrunk {
   readonly planted: string;
   readonly trunkId: string;
   /**
-   * By how much it is ahead at an instant by the platform's clock, milliseconds; undefined: it
-   * carries no call then.
+   * How far it is ahead of the platform's clock then, milliseconds; undefined: it carries no call.
    */
   readonly offsetAt: (ms: number) => number | undefined;
 }
 
 /**
- * A call on such a trunk. One in eight was not answered; of the others one in thirty is lacking at
- * the carrier, as many at the platform, and as many have another length at the carrier. Nothing
- * happens while the trunk carries no call.
+ * A call on such a trunk. One in eight was not answered. Of the others, the carrier lacks one in
+ * thirty, the platform lacks as many, and as many have another length at the carrier. While the
+ * trunk carries no call, nothing happens.
  */
 export function happenedOn(site: TrafficSite, { planted, trunkId, offsetAt }: OffTrunk, inviteMs: number): void {
   const { random } = site;

@@ -14,10 +14,7 @@ const ANSWERED = {
 /** What one side lacks must be missed by now. */
 const MISSED: readonly PlantedFault[] = ["droppedAtCarrier", "carrierOnly"];
 
-/**
- * A call of a row of calls: mostly as both sides tell it alike, and at the site's share of them
- * with a fault of its own.
- */
+/** A call in a row of calls: mostly both sides tell it alike, a share has a fault of its own. */
 export function happensInRow(site: TrafficSite, call: RealCall): TrafficCall {
   const fault = drawFault(site, call);
   if (fault === "none") return site.happened(call);

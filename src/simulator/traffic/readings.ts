@@ -1,9 +1,6 @@
 import type { CallEnds } from "../reconciliation/parties.ts";
 
-/**
- * What one side's record, or its parts together, shows of a call; milliseconds, by the platform's
- * clock.
- */
+/** What a side's record, or its parts together, shows: milliseconds, by the platform's clock. */
 export interface SeenRecord {
   readonly inviteMs?: number | undefined;
   /** Of the platform's. */
@@ -30,8 +27,8 @@ export interface SeenCall {
   readonly carrier?: SeenRecord | undefined;
 }
 
-// Misfits are negative logarithms of how likely something is by the noise that the simulator puts
-// in; see switchView in ../reconciliation.
+// Misfits are negative logarithms of likelihoods, by the simulator's own noise (switchView in
+// ../reconciliation).
 
 /** How little the records of both calls fit, read as they are. */
 export function misfitOfTruth(a: SeenCall, b: SeenCall): number {
@@ -39,8 +36,7 @@ export function misfitOfTruth(a: SeenCall, b: SeenCall): number {
 }
 
 /**
- * The least misfit of all other readings of the records of both calls: another one each, or some of
- * them alone.
+ * The least misfit of all other readings of both calls' records: other pairs, or some left alone.
  */
 export function bestOtherReading(a: SeenCall, b: SeenCall): number {
   const platforms = [a.platform, b.platform].filter((record) => record !== undefined);

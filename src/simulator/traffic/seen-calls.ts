@@ -7,8 +7,8 @@ import type { SeenCall, SeenRecord } from "./readings.ts";
 import type { TrafficCall } from "./site.ts";
 
 /**
- * What the records show of a call: one for each of its truths, but for copies and what was taken
- * back, which go with no other call.
+ * What a call's records show, for each of its truths. Copies and voided records are left out: they
+ * go with no other call.
  */
 export function seenCallsOf({ made, played }: TrafficCall, index: number): SeenCall[] {
   const { ends, condition } = made.plan;

@@ -21,10 +21,7 @@ export interface RealCall {
   readonly ends: CallEnds;
   /** By the platform's clock, milliseconds since 1970. */
   readonly inviteMs: number;
-  /**
-   * From the invite to the answer, or to the end of a call that nobody answered. Default: as calls
-   * are.
-   */
+  /** From the invite to the answer, or to the end if nobody answered. Default: as calls are. */
   readonly setupMs?: number;
   /** From the answer to the end. Absent: nobody answered. */
   readonly connectedMs?: number;
@@ -99,6 +96,15 @@ export class TrafficSite {
     return this.#drawMs(this.random);
   }
 
+  /** An instant between two, as often as calls are by the local hour. */
+  drawMsIn({ fromMs = this.startMs, untilMs = this.endMs }: { fromMs?: number; untilMs?: number }): number {
+    for (let draws = 0; draws < 10_000; draws += 1) {
+      const ms = this.drawMs();
+      if (ms >= fromMs && ms < untilMs) return ms;
+    }
+    throw new Error("no call happens then");
+  }
+
   /** One of the carrier's numbers that calls can be made with. */
   drawNumber(): AssignedNumber {
     return this.random.pick(this.#numbers);
@@ -131,9 +137,10 @@ export class TrafficSite {
   }
 
   /**
-   * A real call happened. `play` says what each side wrote of it and what must come out; by default
-   * both sides tell it alike, but for the switch's noise. `suits`: in which of the calls, whose
-   * ringing is drawn, that can be seen.
+   * A real call happened.
+   * @param play says what each side wrote and what must come out. Default: both tell it alike, but
+   *   for the switch's noise.
+   * @param suits in which calls, whose ringing is drawn, that can be seen.
    */
   happened(
     call: RealCall,
@@ -174,10 +181,7 @@ export class TrafficSite {
   }
 }
 
-/**
- * Gives the record another time from the invite to the answer or to the end without one; what
- * follows moves along.
- */
+/** Sets the time from the invite to the answer, or to the end without one; the rest moves along. */
 function setUpIn(cdr: CallDetailRecord, setupMs: number): void {
   const { inviteMs, answerMs, connectedMs } = clockOf(cdr);
   const { times, lengths } = cdr;

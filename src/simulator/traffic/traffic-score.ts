@@ -1,10 +1,7 @@
 import { type Accuracy, type FoundResult, NOTHING, type Score, scoreResults } from "../reconciliation/score.ts";
 import type { TrafficWorld } from "./traffic-world.ts";
 
-/**
- * How a world came out. Shares are 0..1, and of the decidable calls but for `undecidable`, which is
- * of all.
- */
+/** How a world came out. Shares are 0..1 of the decidable calls; `undecidable` is of all. */
 export interface TrafficScore {
   readonly score: Score;
   readonly right: number;
@@ -50,10 +47,7 @@ export function scoreTraffic(world: TrafficWorld, { results, usage }: FoundTraff
   };
 }
 
-/**
- * What of the bounds does not hold. `leastPlanted`: how often each status and cause that the world
- * has must be planted.
- */
+/** What of the bounds does not hold. `leastPlanted`: how often each status and cause must occur. */
 export function findTrafficShortfalls(found: TrafficScore, { leastPlanted = 0, hasAllIds = false } = {}): string[] {
   const shortfalls: string[] = [];
   const atMost = (name: "falseMissing" | "wrongPairs" | "usageError" | "undecidable", most: number) => {

@@ -75,13 +75,10 @@ export interface TrafficWorld extends TrafficAgreement {
   readonly nowMs: number;
   readonly cdrs: readonly Arriving<CallDetailRecord>[];
   readonly durations: readonly Arriving<CallDuration>[];
-  /**
-   * One for each real call and each copy. `isAmbiguous`: it is undecidable, see `findUndecidable`.
-   */
+  /** One for each real call and each copy. `isAmbiguous`: undecidable, see `findUndecidable`. */
   readonly truths: readonly TrafficTruth[];
   /**
-   * Connected milliseconds of the decidable calls that must be counted, by `customer day`, the day
-   * `YYYY-MM-DD` in the agreement's time zone.
+   * Connected milliseconds of the decidable calls, by `customer day`, in the agreement's time zone.
    */
   readonly usage: ReadonlyMap<string, number>;
 }
@@ -89,10 +86,6 @@ export interface TrafficWorld extends TrafficAgreement {
 /**
  * Makes the records of some days of traffic, and the truth of each call. The same for the same
  * seed.
- *
- * @example const carrier = createWorld({ seed: "1", numbersPerCarrier: 900 }).carriers[1]; const
- *   options = { seed: "1", carrier, callCount: 5_000, correlatedShare: 0.5, startDay: "2026-01-12"
- *   }; const world = createTrafficWorld(worldPlan("hotlines"), options);
  */
 export function createTrafficWorld(plan: TrafficPlan, options: TrafficWorldOptions): TrafficWorld {
   const { carrier, callCount, dayCount = 3 } = options;

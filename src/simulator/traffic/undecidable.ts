@@ -3,9 +3,7 @@ import { bestOtherReading, misfitOfTruth, type SeenCall } from "./readings.ts";
 import { seenCallsOf } from "./seen-calls.ts";
 import type { TrafficCall } from "./site.ts";
 
-/**
- * Calls no further apart than this, by the invite or by the answer, can be taken for each other.
- */
+/** Calls no further apart than this, by invite or answer, can be taken for each other. */
 const RIVAL_MS = 60_000;
 /** Longest from an invite to its answer. */
 const MAX_SETUP_MS = 200_000;
@@ -13,10 +11,9 @@ const MAX_SETUP_MS = 200_000;
 const LIKELY_MARGIN = Math.log(20);
 
 /**
- * Which calls nobody can tell for certain, by their index: of two calls of the same parties that
- * are near each other, the records read another way are nearly as likely as read the true way, or
- * likelier. Found by trying every reading of any two such calls, with the noise that the simulator
- * knows it has put in.
+ * Which calls nobody can tell for certain, by their index. Two calls of the same parties are near
+ * each other, and their records read another way are nearly as likely as the truth, or likelier.
+ * Tries every reading of any two such calls, with the noise that the simulator put in.
  */
 export function findUndecidable(calls: readonly TrafficCall[]): Set<number> {
   const undecidable = new Set<number>();

@@ -4,18 +4,12 @@ import type { TruthStatus } from "../reconciliation/truth.ts";
 import { newestReport } from "./newest-report.ts";
 import type { TrafficCall } from "./site.ts";
 
-/**
- * What both sides agree on: the carrier's time counts, and the platform's of a carrier that only
- * bills.
- */
+/** Both sides agree: the carrier's time counts, or the platform's if the carrier only bills. */
 const AGREED: readonly TruthStatus[] = ["MATCHED_EXACT", "WITHIN_TOLERANCE", "MATCHED_UNANSWERED"];
 /** Copies and further parts, of which the first counts, and what was taken back. */
 const NOWHERE: readonly TruthStatus[] = ["DUPLICATE_AT_CARRIER", "DUPLICATE_AT_PLATFORM", "VOIDED", "PART_OF_CALL"];
 
-/**
- * Connected milliseconds that must be counted, by `customer day`, the day that of the call's start
- * in the zone.
- */
+/** Connected milliseconds to count, by `customer day`: the day of the call's start in the zone. */
 export function usageOfCalls(calls: readonly TrafficCall[], timeZone: string): Map<string, number> {
   const usage = new Map<string, number>();
   for (const call of calls) {

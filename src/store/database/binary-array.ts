@@ -1,9 +1,9 @@
 import type { Micros } from "../../domain/time/instant.ts";
 
 // A column of values as one parameter in PostgreSQL's binary array format (array_recv in
-// arrayfuncs.c): pg sends a Buffer as it is, so that neither side builds or parses text. The
-// layout: dimensions, has-null flag, element type, length, lower bound; then each element as its
-// length (-1 for null) and its bytes, all big-endian.
+// arrayfuncs.c). pg sends a Buffer as it is, so neither side builds or parses text. Layout:
+// dimensions, has-null flag, element type, length, lower bound; then each element as its length (-1
+// for null) and its bytes, all big-endian.
 
 const OID = {
   bool: 16,
@@ -22,41 +22,29 @@ const POSTGRES_EPOCH_MICROS = 946_684_800_000_000n;
 const POSTGRES_EPOCH_DAYS = 10_957;
 
 /** An int8[] parameter. */
-export function int8Array(values: readonly (bigint | null | undefined)[]): Buffer {
-  return fixedArray(OID.int8, 8, values, (view, at, value) => view.setBigInt64(at, value));
-}
+export const int8Array = fixedArray<bigint>(OID.int8, 8, (view, at, value) => view.setBigInt64(at, value));
 
 /** An int4[] parameter. */
-export function int4Array(values: readonly (number | null | undefined)[]): Buffer {
-  return fixedArray(OID.int4, 4, values, (view, at, value) => view.setInt32(at, value));
-}
+export const int4Array = fixedArray<number>(OID.int4, 4, (view, at, value) => view.setInt32(at, value));
 
 /** An int2[] parameter. */
-export function int2Array(values: readonly (number | null | undefined)[]): Buffer {
-  return fixedArray(OID.int2, 2, values, (view, at, value) => view.setInt16(at, value));
-}
+export const int2Array = fixedArray<number>(OID.int2, 2, (view, at, value) => view.setInt16(at, value));
 
 /** A float8[] parameter. */
-export function float8Array(values: readonly (number | null | undefined)[]): Buffer {
-  return fixedArray(OID.float8, 8, values, (view, at, value) => view.setFloat64(at, value));
-}
+export const float8Array = fixedArray<number>(OID.float8, 8, (view, at, value) => view.setFloat64(at, value));
 
 /** A boolean[] parameter. */
-export function boolArray(values: readonly (boolean | null | undefined)[]): Buffer {
-  return fixedArray(OID.bool, 1, values, (view, at, value) => view.setUint8(at, value ? 1 : 0));
-}
+export const boolArray = fixedArray<boolean>(OID.bool, 1, (view, at, value) => view.setUint8(at, value ? 1 : 0));
 
 /** A timestamptz[] parameter. */
-export function timestamptzArray(values: readonly (Micros | null | undefined)[]): Buffer {
-  return fixedArray(OID.timestamptz, 8, values, (view, at, value) =>
-    view.setBigInt64(at, value - POSTGRES_EPOCH_MICROS),
-  );
-}
+export const timestamptzArray = fixedArray<Micros>(OID.timestamptz, 8, (view, at, value) =>
+  view.setBigInt64(at, value - POSTGRES_EPOCH_MICROS),
+);
 
 /** A date[] parameter of days `YYYY-MM-DD`. */
 export function dateArray(values: readonly string[]): Buffer {
   const days = new Map<string, number>();
-  return fixedArray(OID.date, 4, values, (view, at, value) => {
+  const write = fixedArray<string>(OID.date, 4, (view, at, value) => {
     let day = days.get(value);
     if (day === undefined) {
       day = Date.parse(`${value}T00:00:00Z`) / 86_400_000 - POSTGRES_EPOCH_DAYS;
@@ -64,6 +52,7 @@ export function dateArray(values: readonly string[]): Buffer {
     }
     view.setInt32(at, day);
   });
+  return write(values);
 }
 
 /** A text[] parameter. The values hold no NUL: they were refused at the edge. */
@@ -94,22 +83,19 @@ export function byteaArray(values: readonly Uint8Array[]): Buffer {
   return buffer;
 }
 
-function fixedArray<T>(
-  oid: number,
-  width: number,
-  values: readonly (T | null | undefined)[],
-  write: (view: DataView, at: number, value: T) => void,
-): Buffer {
-  const { buffer, view } = allocate(HEADER_BYTES + values.length * (4 + width));
-  let at = writeHeader(view, oid, values.length);
-  for (const value of values) {
-    view.setInt32(at, value == null ? -1 : width);
-    at += 4;
-    if (value == null) continue;
-    write(view, at, value);
-    at += width;
-  }
-  return buffer.subarray(0, at);
+function fixedArray<T>(oid: number, width: number, write: (view: DataView, at: number, value: T) => void) {
+  return (values: readonly (T | null | undefined)[]): Buffer => {
+    const { buffer, view } = allocate(HEADER_BYTES + values.length * (4 + width));
+    let at = writeHeader(view, oid, values.length);
+    for (const value of values) {
+      view.setInt32(at, value == null ? -1 : width);
+      at += 4;
+      if (value == null) continue;
+      write(view, at, value);
+      at += width;
+    }
+    return buffer.subarray(0, at);
+  };
 }
 
 // A DataView writes a bigint in a fifth of the time that a Buffer takes.

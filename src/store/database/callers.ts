@@ -25,10 +25,7 @@ export interface Judged {
 
 export type CallerKind = Caller["kind"];
 
-/**
- * The hub's poll; a failover of the database; who is served, and the watch of it; whether the
- * database answers; the keys of seals; that this process lives.
- */
+/** Work on a connection of its own. `access` is who is served, and the watch of it. */
 export type OwnWork = "hub" | "timeline" | "access" | "health" | "seal keys" | "sign of life";
 
 /** Callers that share one line and one share have the same key. */
@@ -86,10 +83,9 @@ function constant<T>(value: T): () => T {
 }
 
 /**
- * Tells how the caller of the call that we are in is found. Asked each time: who calls is known
- * only once the credential was judged.
- * @param signal aborts when the call ends. From then on nothing of the call is kept but its caller:
- *   timers that the call began remember where they were begun, and may live far longer.
+ * Tells how to find the caller of the current call: only a judged credential names it.
+ * @param signal aborts when the call ends. Then only the caller is kept of the call: timers
+ *   remember where they were begun, and may live far longer.
  */
 export function nameCaller(find: () => Caller | undefined, signal: AbortSignal): void {
   const slot = slots.getStore();
@@ -102,26 +98,20 @@ export function nameCaller(find: () => Caller | undefined, signal: AbortSignal):
   else signal.addEventListener("abort", letGo, { once: true });
 }
 
-/**
- * Runs what counts to the caller and does not end with its call: what others wait for too, and what
- * must be finished once it has begun.
- */
+/** Runs what others wait for too, or what must be finished once begun. It counts to the caller. */
 export function outlivingCall<T>(run: () => T, caller: Caller | undefined = currentCaller()): T {
   return asCaller(caller && { ...caller, signal: undefined, judged: undefined }, run);
 }
 
 /**
- * Runs what the call itself is to finish, whether or not its client waits for it. Whoever may no
- * longer be served while it waits is refused, as in the call.
+ * Runs what the call itself finishes, even without its client. The call is still judged while it
+ * waits.
  */
 export function finishingCall<T>(run: () => T, caller: Caller | undefined = currentCaller()): T {
   return asCaller(caller && { ...caller, signal: undefined }, run);
 }
 
-/**
- * Runs what has no caller and lives for longer than any call: it must not keep the call that
- * happened to start it.
- */
+/** Runs what outlives every call, so that it does not keep the call that happened to start it. */
 export function outsideCalls<T>(run: () => T): T {
   return slots.run(undefined, run);
 }

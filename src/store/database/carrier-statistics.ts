@@ -6,12 +6,11 @@ import { run } from "./run.ts";
 const BATCH = 64;
 
 /**
- * Lets no statistics be gathered of which carriers a table has. A carrier that came after they were
- * gathered would be taken for one without rows: then every index that begins with the carrier looks
- * as good as the right one, and any of them may be taken. Without them each carrier is taken for a
- * small part of the table, which makes the look-up by the whole key the cheaper one, always.
- * Statistics that are there are forgotten where PostgreSQL has a function for it (18 and later),
- * and stay as they are elsewhere. May run in several processes at once.
+ * Lets PostgreSQL gather no statistics of which carriers a table has. It would assume that a
+ * carrier which they lack has no rows. Then every index that begins with the carrier costs the
+ * same, and it may take any. Without statistics it assumes that each carrier has a small part of
+ * the table, so looking up the whole key is always cheaper. PostgreSQL 18 and later can forget
+ * existing statistics; on older servers they stay. May run in several processes at once.
  */
 export async function leaveCarriersOut(db: Database): Promise<void> {
   const tables = await listTables(db);

@@ -1,8 +1,8 @@
 import { type RawBuilder, sql } from "kysely";
 
 /**
- * The database's clock, read where a row lies when the row is written, under its lock: for UPDATE,
- * ON CONFLICT DO UPDATE and their RETURNING. Elsewhere `clock_timestamp()` is right.
+ * The database's clock, read where a row lies, under its lock: for UPDATE, ON CONFLICT DO UPDATE
+ * and their RETURNING. Elsewhere `clock_timestamp()` is right.
  * @param column a time of that row, NULL or not. What it holds does not matter.
  */
 export function clockFrom(column: string): RawBuilder<string> {

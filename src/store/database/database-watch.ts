@@ -15,10 +15,7 @@ const DOUBT_MS = 250;
 /** A database that takes longer does not answer. */
 const ANSWER_MS = 5_000;
 
-/**
- * Asks the database again and again whether it answers, on the connection that is kept for that.
- * Dispose it to stop.
- */
+/** Asks the database again and again whether it answers, on a connection of its own. */
 export class DatabaseWatch implements AsyncDisposable {
   readonly #options: DatabaseWatchOptions;
   readonly #stop = new AbortController();
@@ -59,8 +56,8 @@ export class DatabaseWatch implements AsyncDisposable {
   }
 
   /**
-   * Why it does not answer; undefined: it does. One question at a time, so that a silent database
-   * is not asked a thousand.
+   * Returns why it does not answer. One question at a time: a silent database is not asked a
+   * thousand.
    */
   async #ask(): Promise<unknown> {
     const late = setTimeout(() => this.#tell(false, new Error(`no answer for ${ANSWER_MS} ms`)), ANSWER_MS);

@@ -18,15 +18,9 @@ export interface Database extends AsyncDisposable {
   readonly lanes: Lanes;
   /** What this process has seen committed of each feed. */
   readonly heads: SeenHeads;
-  /**
-   * What the newest transaction found of the server: whether a commit waits for a standby, if it is
-   * asked to.
-   */
+  /** Whether the server's commits can wait for a standby, as the newest transaction found. */
   readonly server: { isReplicated: boolean };
-  /**
-   * Lets connections be silent for as long as it takes, until disposed: for work without
-   * statement_timeout, such as migrations.
-   */
+  /** Lets connections be silent, until disposed: for work without statement_timeout. */
   waitWithoutLimit(): Disposable;
   /** From the next connection on, another URL: the server moved to another port. */
   connectTo(url: string): void;
@@ -35,30 +29,23 @@ export interface Database extends AsyncDisposable {
 export interface TransactionOptions {
   /** Longest that one statement may take, milliseconds. Default 5,000. */
   statementTimeoutMs?: number;
-  /**
-   * Longest that it may do nothing between two statements, milliseconds: for work that computes
-   * between them. Default 5,000.
-   */
+  /** Longest pause between two statements, milliseconds. Default 5,000. */
   idleTimeoutMs?: number;
   /** Read everything from one snapshot: REPEATABLE READ, READ ONLY. Default false. */
   snapshot?: boolean;
   /**
-   * Look rows up by index, whatever the statistics say: a plan made while a partition was empty
-   * must not scan it once it is full. Default true, but for the owner's transactions.
+   * Look rows up by index, whatever the statistics say: a plan made for an empty partition must not
+   * scan it once it is full. Default true, but false for the owner's transactions.
    */
   byIndexOnly?: boolean;
-  /**
-   * Read in the order of an index, and sort no table's rows: what a page takes of many. Default
-   * false.
-   */
+  /** Read in the order of an index, and sort no table's rows. Default false. */
   inOrder?: boolean;
   /** How often a transaction that failed on 40001 or 40P01 is run again. Default 5. */
   retries?: number;
 }
 
 /**
- * How a page of a list is read: whatever the planner believes, what comes first is found by an
- * index, and all statements of the page see the same.
+ * How a page of a list is read: in the order of an index, and all its statements from one snapshot.
  */
 export const LIST_PAGE = { snapshot: true, inOrder: true } as const satisfies TransactionOptions;
 
@@ -71,8 +58,8 @@ export interface DatabaseOptions {
   /** synchronous_commit of every write; "off" only for tests. Default "on". */
   synchronousCommit?: "on" | "off" | "remote_apply";
   /**
-   * How long a connection in use may carry nothing before it is given up, milliseconds: a server or
-   * a network that went without a word. Longer than any statement may take. Default 90,000.
+   * How long a connection in use may carry nothing before it is given up, milliseconds: its server
+   * or network may be gone. Longer than any statement may take. Default 90,000.
    */
   silenceMs?: number;
   /** Told of errors on idle connections; they are replaced. */
@@ -94,8 +81,8 @@ export function openDatabase(options: DatabaseOptions): Database {
     pipeline: true,
   });
   pool.on("error", (error) => options.onIdleError?.(error));
-  // A connection that breaks in use, between two statements, says so by an event, which would end
-  // the process if nobody listened; the next statement fails for it.
+  // A connection that breaks between two statements emits an error, which would end the process
+  // without a listener. The next statement fails because of it.
   pool.on("connect", (client) => client.on("error", () => {}));
   const waitWithoutLimit = limitSilence(pool, options.silenceMs ?? 90_000);
   const kysely = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) });
@@ -116,7 +103,7 @@ export function openDatabase(options: DatabaseOptions): Database {
   };
 }
 
-// statement_timeout is the server's: it says nothing when the server, or the way to it, is gone
+// statement_timeout is the server's: it does nothing if the server, or the way to it, is gone
 // without a FIN.
 function limitSilence(pool: pg.Pool, silenceMs: number): () => Disposable {
   let exemptions = 0;
@@ -136,34 +123,27 @@ function socketOf(client: pg.PoolClient): Socket {
   return (client as unknown as { connection: { stream: Socket } }).connection.stream;
 }
 
+type Work<T> = (tx: Tx) => Promise<T>;
+
 /**
- * Runs a transaction that sees and writes one carrier's rows only: the role and the setting that
- * row-level security asks for end with it.
+ * Runs a transaction that sees and writes one carrier's rows only: role and setting end with it.
  */
 export function carrierTransaction<T>(
   db: Database,
   carrierId: string,
-  work: (tx: Tx) => Promise<T>,
+  work: Work<T>,
   options: TransactionOptions = {},
 ): Promise<T> {
   return transaction(db, "tandem_carrier", carrierId, work, options);
 }
 
 /** Runs a transaction that sees every carrier's rows, for the platform's methods and the jobs. */
-export function systemTransaction<T>(
-  db: Database,
-  work: (tx: Tx) => Promise<T>,
-  options: TransactionOptions = {},
-): Promise<T> {
+export function systemTransaction<T>(db: Database, work: Work<T>, options: TransactionOptions = {}): Promise<T> {
   return transaction(db, "tandem_system", "", work, options);
 }
 
 /** Runs a transaction with the connection's own rights: migrations, partitions, start-up checks. */
-export function ownerTransaction<T>(
-  db: Database,
-  work: (tx: Tx) => Promise<T>,
-  options: TransactionOptions = {},
-): Promise<T> {
+export function ownerTransaction<T>(db: Database, work: Work<T>, options: TransactionOptions = {}): Promise<T> {
   return transaction(db, "none", "", work, options);
 }
 
@@ -183,10 +163,7 @@ export async function withConnection<T>(db: Database, work: (client: pg.PoolClie
   }
 }
 
-/**
- * Whether an error is the database's own, with this SQLSTATE (or one of this class, given two
- * characters).
- */
+/** Whether an error is PostgreSQL's, with one of these SQLSTATEs or classes (two characters). */
 export function isSqlState(error: unknown, ...states: string[]): boolean {
   const code = (error as { code?: unknown } | null)?.code;
   return (
@@ -195,10 +172,10 @@ export function isSqlState(error: unknown, ...states: string[]): boolean {
 }
 
 /**
- * Whether a failure says nothing about the data: the connection, the server or a lock, so that the
- * same work may succeed later. Class 08 connection, 53 resources, 57 operator intervention, 58
- * system; 40 rollback; 55P03 lock timeout; 25P03 idle in transaction; 25006 a standby. Of our own
- * errors those of a wait for a connection.
+ * Whether a failure is the connection's, the server's or a lock's, so the same work may succeed
+ * later. Class 08 connection, 53 resources, 57 operator intervention, 58 system; 40 rollback; 55P03
+ * lock timeout; 25P03 idle in transaction; 25006 a standby. Of our own errors those of a wait for a
+ * connection.
  */
 export function isTransient(error: unknown): boolean {
   if (error instanceof TandemError) return error.reason === "STORE_UNAVAILABLE" || error.reason === "RATE_LIMITED";
@@ -221,7 +198,7 @@ async function transaction<T>(
   db: Database,
   role: Role,
   carrierId: string,
-  work: (tx: Tx) => Promise<T>,
+  work: Work<T>,
   options: TransactionOptions,
 ): Promise<T> {
   const begin = beginStatement(db, role, carrierId, options);
@@ -237,7 +214,7 @@ async function transaction<T>(
 
 const NOBODY: Caller = { kind: "jobs" };
 
-async function runOnce<T>(db: Database, caller: Caller, begin: string, work: (tx: Tx) => Promise<T>): Promise<T> {
+async function runOnce<T>(db: Database, caller: Caller, begin: string, work: Work<T>): Promise<T> {
   using _place = await db.lanes.take(caller);
   const client = await connect(db);
   let broken: Error | undefined;
@@ -285,8 +262,7 @@ async function commit({ kysely }: Database, client: pg.PoolClient): Promise<void
   } finally {
     client.off("notice", hear);
   }
-  // A wait for a standby that takes too long ends with a warning, and not with an error: the
-  // transaction is committed here only.
+  // If a wait for a standby takes too long, COMMIT succeeds here only, with a warning.
   if (warning === undefined || commitModes.get(kysely) !== "remote_apply") return;
   throw new TandemError("STORE_UNAVAILABLE", `the commit did not reach a replica in time: ${warning}`);
 }
@@ -307,8 +283,7 @@ interface TxContext {
 const contexts = new WeakMap<Tx, TxContext>();
 
 /**
- * What this process has seen committed of each feed, and on which timeline the transaction itself
- * is; undefined where that is not known.
+ * What this process saw committed of each feed, and the transaction's timeline, if that is known.
  */
 export function seenHeadsOf(tx: Tx): { heads: SeenHeads; timeline: bigint } | undefined {
   const { heads, timeline } = contexts.get(tx) ?? {};
@@ -322,8 +297,7 @@ export function onCommit(tx: Tx, act: () => void): void {
 
 const commitModes = new WeakMap<Kysely<Schema>, string>();
 
-// One round trip: everything is LOCAL, so that a pooled connection carries nothing over (PgBouncer
-// in transaction mode).
+// One round trip. Everything is LOCAL, so a pooled connection carries nothing over (PgBouncer).
 function beginStatement(db: Database, role: Role, carrierId: string, options: TransactionOptions): string {
   const settings: [string, string][] = [
     ["role", role],

@@ -36,8 +36,8 @@ export interface Turns {
 }
 
 /**
- * Works in turns, with a rest between them, until the signal aborts. A turn that fails is reported,
- * and the next one comes all the same.
+ * Works in turns, with a rest between them, until the signal aborts. A failed turn is reported, and
+ * the next one comes all the same.
  * @param work may return another rest after this turn, milliseconds; 0: none.
  */
 export async function every(turns: Turns, work: () => Promise<void> | Promise<number>): Promise<void> {

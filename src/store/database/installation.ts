@@ -1,5 +1,4 @@
 import { randomBytes, randomUUID } from "node:crypto";
-import { sql } from "kysely";
 import { type Database, ownerTransaction } from "./database.ts";
 import { run, type Tx } from "./run.ts";
 import { mayReadTimeline, readTimeline } from "./timeline.ts";
@@ -9,67 +8,55 @@ const UNKNOWN = "unknown";
 /** What is one and the same for every process on this database. */
 export interface Installation {
   installationId: string;
-  /**
-   * 32 random bytes, made with the database: they key cursors, page tokens and content hashes.
-   * Never logged.
-   */
+  /** 32 random bytes: they key stored hashes, and cursors of before seals. Never logged. */
   secret: Buffer;
   /**
-   * Whether the server beneath is another, or on another timeline, than when the installation was
-   * last confirmed: the sign of a restore or a failover. Feeds may then lack entries that clients
-   * have seen; `tandem epoch rotate` says so to the clients.
+   * Whether the server or its timeline differs from the confirmed one: the sign of a restore or a
+   * failover. Feeds may then lack entries that clients have seen; `tandem epoch rotate` tells
+   * clients so.
    */
   serverChanged: boolean;
 }
+
+interface Server {
+  readonly systemIdentifier: string;
+  /** 0n: not known. */
+  readonly timeline: bigint;
+}
+
+type Confirmed = Server & Pick<Installation, "installationId" | "secret">;
 
 /** Makes the installation row if there is none. */
 export async function ensureInstallation(db: Database): Promise<void> {
   await ownerTransaction(db, async (tx) => {
     const server = await readServer(tx);
-    const insert = tx
-      .insertInto("installation")
-      .values({
-        singleton: true,
-        installation_id: randomUUID(),
-        secret: randomBytes(32),
-        system_identifier: server.systemIdentifier,
-        timeline: server.timeline,
-        create_time: sql`clock_timestamp()`,
-      })
-      .onConflict((conflict) => conflict.doNothing());
-    await run(tx, insert);
+    await run(tx)`
+      INSERT INTO installation (singleton, installation_id, secret, system_identifier, timeline, create_time)
+      VALUES (true, ${randomUUID()}, ${randomBytes(32)}, ${server.systemIdentifier}, ${server.timeline}, clock_timestamp())
+      ON CONFLICT DO NOTHING`;
   });
 }
 
-/**
- * Reads the installation, and whether the database server is still the one that it was confirmed
- * on.
- */
+/** Reads the installation, and whether the database server is still the confirmed one. */
 export async function readInstallation(db: Database): Promise<Installation> {
   return ownerTransaction(db, async (tx) => {
-    const {
-      rows: [row],
-    } = await run(tx, tx.selectFrom("installation").selectAll());
-    if (!row) throw new Error("the database has no installation yet");
-    const server = await readServer(tx);
-    return {
-      installationId: row.installationId,
-      secret: row.secret,
-      serverChanged: isOther(row, server),
-    };
+    const { rows } = await run(tx)<Confirmed>`
+      SELECT installation_id, secret, system_identifier, timeline FROM installation`;
+    if (!rows[0]) throw new Error("the database has no installation yet");
+    const { installationId, secret, ...confirmed } = rows[0];
+    return { installationId, secret, serverChanged: isOther(confirmed, await readServer(tx)) };
   });
 }
 
 /** Confirms the server beneath. */
 export async function confirm(tx: Tx): Promise<{ timeline: bigint }> {
   const { systemIdentifier, timeline } = await readServer(tx);
-  await run(tx, tx.updateTable("installation").set({ system_identifier: systemIdentifier, timeline }));
+  await run(tx)`UPDATE installation SET system_identifier = ${systemIdentifier}, timeline = ${timeline}`;
   return { timeline };
 }
 
-// A managed PostgreSQL may not let us ask; then a restore is noticed by cursors only (entries that
-// differ or are missing).
-async function readServer(tx: Tx): Promise<{ systemIdentifier: string; timeline: bigint }> {
+// A managed PostgreSQL may not let us ask. Then only cursors notice a restore.
+async function readServer(tx: Tx): Promise<Server> {
   const { rows: may } = await run(tx)<{ may: boolean }>`
     SELECT has_function_privilege('pg_control_system()', 'EXECUTE') AS may`;
   const timeline = (await mayReadTimeline(tx)) ? await readTimeline(tx) : undefined;
@@ -79,10 +66,7 @@ async function readServer(tx: Tx): Promise<{ systemIdentifier: string; timeline:
 }
 
 // What is not known says nothing.
-function isOther(
-  row: { systemIdentifier: string; timeline: bigint },
-  now: { systemIdentifier: string; timeline: bigint },
-) {
+function isOther(row: Server, now: Server): boolean {
   const known = row.systemIdentifier !== UNKNOWN && now.systemIdentifier !== UNKNOWN;
   if (known && row.systemIdentifier !== now.systemIdentifier) return true;
   return row.timeline !== 0n && now.timeline !== 0n && row.timeline !== now.timeline;

@@ -5,20 +5,18 @@ const PROBE_CARRIERS = ["isolation-probe-a", "isolation-probe-b"] as const;
 
 /**
  * Proves that row-level security holds on this connection: a transaction as one carrier must not
- * see another's probe row, and the roles that transactions take on must be ones that it binds.
- * Where it does not hold, the process must not serve.
+ * see another's probe row, and row security must bind the roles of transactions. If it does not
+ * hold, the process must not serve.
  */
 export async function proveIsolation(db: Database): Promise<void> {
   const [mine, other] = PROBE_CARRIERS;
   await ownerTransaction(db, async (tx) => {
-    const insert = tx
-      .insertInto("isolation_probe")
-      .values([{ carrier_id: mine }, { carrier_id: other }])
-      .onConflict((conflict) => conflict.doNothing());
-    await run(tx, insert);
+    await run(tx)`INSERT INTO isolation_probe (carrier_id) VALUES (${mine}), (${other}) ON CONFLICT DO NOTHING`;
   });
-  const { rows: seen } = await carrierTransaction(db, mine, (tx) =>
-    run(tx, tx.selectFrom("isolation_probe").select("carrier_id")),
+  const { rows: seen } = await carrierTransaction(
+    db,
+    mine,
+    (tx) => run(tx)<{ carrierId: string }>`SELECT carrier_id FROM isolation_probe`,
   );
   if (seen.length !== 1 || seen[0]?.carrierId !== mine) {
     throw new Error(
@@ -42,9 +40,8 @@ export async function assertRolesBound(tx: Tx): Promise<void> {
 }
 
 /**
- * What the database's login may beyond what serving needs; empty when it is as docs/operations.md
- * has it. Row-level security holds all the same while a transaction is a carrier's; but whoever
- * found a way to send SQL of their own would have everything.
+ * What the database's login may beyond what docs/operations.md grants. Row-level security binds a
+ * carrier's transactions all the same. But whoever could send their own SQL would have everything.
  */
 export async function findExcessRights(db: Database): Promise<string[]> {
   const { rows } = await ownerTransaction(

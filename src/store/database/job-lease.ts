@@ -1,11 +1,11 @@
+import { type RawBuilder, sql } from "kysely";
 import { clockFrom } from "./clock-from.ts";
 import { type Database, systemTransaction } from "./database.ts";
 import { run, type Tx } from "./run.ts";
 
-// A job works on one carrier at a time under a lease, so that processes share the work instead of
-// doing it twice. The lease is confirmed in each of the job's write transactions, before any other
-// lock: a holder that was stopped and comes back too late writes nothing. In system transactions;
-// whatever a job does must still be safe to repeat.
+// A job works on one carrier at a time under a lease, so that processes share the work. Each of its
+// write transactions confirms the lease before any other lock: a holder that comes back too late
+// writes nothing. In system transactions. A job's work must still be safe to repeat.
 
 /** A lease that this process holds. */
 export interface JobLease {
@@ -41,10 +41,7 @@ export async function takeLease(
   return row && { carrierId, job, holder, leaseEpoch: row.leaseEpoch };
 }
 
-/**
- * Works under a lease, and gives it back at the end; undefined, and nothing is done, while another
- * holds it.
- */
+/** Works under a lease and gives it back; undefined, without any work, while another holds it. */
 export async function withLease<T>(
   db: Database,
   request: Parameters<typeof takeLease>[1],
@@ -63,17 +60,15 @@ export async function withLease<T>(
 export async function confirmLease(tx: Tx, lease: JobLease, ttlS: number): Promise<void> {
   const { count } = await run(tx)`
     UPDATE job_lease SET until_time = ${clockFrom("until_time")} + make_interval(secs => ${ttlS})
-    WHERE carrier_id = ${lease.carrierId} AND job = ${lease.job} AND holder = ${lease.holder} AND lease_epoch = ${lease.leaseEpoch}`;
+    WHERE ${isHeld(lease)}`;
   if (count !== 1) throw new LeaseLost(lease);
 }
 
 /** Gives a lease back. */
 export async function releaseLease(tx: Tx, lease: JobLease): Promise<void> {
-  const deletion = tx
-    .deleteFrom("job_lease")
-    .where("carrier_id", "=", lease.carrierId)
-    .where("job", "=", lease.job)
-    .where("holder", "=", lease.holder)
-    .where("lease_epoch", "=", lease.leaseEpoch);
-  await run(tx, deletion);
+  await run(tx)`DELETE FROM job_lease WHERE ${isHeld(lease)}`;
+}
+
+function isHeld({ carrierId, job, holder, leaseEpoch }: JobLease): RawBuilder<boolean> {
+  return sql`carrier_id = ${carrierId} AND job = ${job} AND holder = ${holder} AND lease_epoch = ${leaseEpoch}`;
 }

@@ -12,15 +12,9 @@ export interface LaneOptions {
   readonly maxWaitMs?: number;
   /** Longest wait of a call in a line that moves, milliseconds. Default 60,000. */
   readonly maxMovingWaitMs?: number;
-  /**
-   * Longest wait of a job, milliseconds: it may wait for another job's longest statement. Default
-   * 90,000.
-   */
+  /** Longest wait of a job, milliseconds: another job's longest statement. Default 90,000. */
   readonly maxJobWaitMs?: number;
-  /**
-   * How long the judgement of a call is believed that waits, or that asks for a connection,
-   * milliseconds. Default 2,000.
-   */
+  /** How long the judgement of a waiting call is believed, milliseconds. Default 2,000. */
   readonly judgeMs?: number;
 }
 
@@ -36,24 +30,19 @@ export interface LaneState {
   readonly longestWaitMs: number;
 }
 
-/**
- * Told of each connection that was given: to whom, and how long it was waited for, milliseconds.
- */
+/** Told who was given a connection, and after how long a wait, milliseconds. */
 export type GrantListener = (caller: Caller, waitedMs: number) => void;
 
 /** Of a pool's connections, what one caller may hold at once. */
 const SHARE = 0.3;
-/**
- * From so many shared connections on, carriers and the platform each keep one that nobody else may
- * hold.
- */
+/** From so many shared connections on, carriers and the platform each keep one. */
 const MIN_SHARED_TO_KEEP = 4;
 
 /**
  * Deals the pool's connections out. One is kept for the work that everybody depends on. Of the
- * others a carrier, a principal of the platform, and the jobs together hold at most three tenths of
- * the pool each; all carriers leave one to the platform, and all of the platform one to the
- * carriers. What cannot have one at once waits in its caller's line, and the lines are served in
+ * others, a carrier, a principal of the platform, and all jobs together hold at most three tenths
+ * of the pool each. All carriers leave one to the platform, and the platform leaves one to the
+ * carriers. Who cannot have one at once waits in its caller's line, and the lines are served in
  * turn.
  */
 export class Lanes {
@@ -92,9 +81,9 @@ export class Lanes {
 
   /**
    * Waits for a connection.
-   * @throws TandemError RATE_LIMITED when too much of this caller waits already, STORE_UNAVAILABLE
-   *   when too much waits in all or the time is over; an AbortError when the caller's call has
-   *   ended meanwhile; what a judgement of the call rejects with.
+   * @throws TandemError RATE_LIMITED when too much of this caller waits, STORE_UNAVAILABLE when too
+   *   much waits in all or the time is over; an AbortError when the call has ended; what a
+   *   judgement of the call rejects with.
    */
   async take(caller: Caller): Promise<Place> {
     const key = callerKey(caller);
@@ -200,8 +189,8 @@ export class Lanes {
     line.waiting.add(waiting);
     this.#lines.set(key, line);
     this.#waiting++;
-    // What begins after its call has ended is what a call leaves in order: it waits as long as
-    // others do.
+    // What begins after its call has ended cleans up after the call, and waits as long as others
+    // do.
     if (!signal?.aborted) signal?.addEventListener("abort", abandon, { once: true });
     return promise;
   }
@@ -210,9 +199,9 @@ export class Lanes {
     return kind === "jobs" ? this.#options.maxJobWaitMs : this.#options.maxWaitMs;
   }
 
-  // Who waits in a line that moves is getting nearer: a burst within the limits is served late, and
-  // not refused. A line that is held back by its own share moves only by its own grants; any other
-  // gets nearer with whoever is served before it.
+  // A waiter in a moving line gets nearer, so a burst within the limits is served late, not
+  // refused. A line that its own share holds back moves only by its own grants. Any other gets
+  // nearer with whoever is served before it.
   #leftMs(line: Line, sinceMs: number): number {
     const { caller, key } = line;
     const now = performance.now();

@@ -70,10 +70,7 @@ export async function migrate(
   return (results ?? []).filter((result) => result.status === "Success").map((result) => result.migrationName);
 }
 
-/**
- * For what reads a database that should be there.
- * @throws Error when it has not the newest schema; nothing is made.
- */
+/** @throws Error when the database lacks the newest schema; nothing is made. */
 export async function assertMigrated(db: Database): Promise<void> {
   const migrator = new Migrator({ db: db.kysely, provider: { getMigrations: async () => MIGRATIONS } });
   const migrations = await migrator.getMigrations();
@@ -86,8 +83,7 @@ export async function assertMigrated(db: Database): Promise<void> {
   throw new Error(`the database ${what}: \`tandem migrate\` or \`tandem serve\` brings it to the newest schema`);
 }
 
-// Roles belong to the whole server, not to one database: another database, or another process, may
-// be making them just now.
+// Roles belong to the whole server: another database or process may be making them just now.
 async function createRoles(db: Database): Promise<void> {
   for (const role of ["tandem_carrier", "tandem_system"]) {
     await ownerTransaction(db, async (tx) => {
@@ -96,15 +92,15 @@ async function createRoles(db: Database): Promise<void> {
       if (rows.length === 0) await run(tx, sql.raw(`CREATE ROLE ${role} NOLOGIN NOINHERIT`));
       if (!rows[0]?.ready) await run(tx, sql.raw(`GRANT ${role} TO CURRENT_USER`));
     }).catch((error) => {
-      // 42710 duplicate_object, 23505 unique_violation, XX000 "tuple concurrently updated": made by
-      // another at the same moment.
+      // 42710 duplicate_object, 23505 unique_violation, XX000 "tuple concurrently updated": another
+      // process made it at the same moment.
       if (!isSqlState(error, "42710", "23505", "XX000")) throw error;
     });
   }
 }
 
-// A temporary table is found before one of the schema that has its name. In a database that is not
-// ours to rule, whoever made it decides.
+// A temporary table hides one of the schema with the same name. If the database is not ours to
+// rule, its maker decides.
 async function forbidTemporaryTables(db: Database): Promise<void> {
   await ownerTransaction(db, async (tx) => {
     const { rows } = await run(tx)<{ revoke: string }>`

@@ -4,8 +4,7 @@ import { leaveCarriersOut } from "./carrier-statistics.ts";
 import { type Database, isSqlState, ownerTransaction } from "./database.ts";
 import { run, type Tx } from "./run.ts";
 
-// Records age by the time at which they were ingested, keys by the day that is part of their
-// identity.
+// Records age by their ingest time, keys by the day that is part of their identity.
 const BY_INGEST_TIME = ["cdr_record", "cdr_quality", "cdr_network", "duration_record"] as const;
 const BY_RECORD_DATE = ["cdr_key", "duration_key"] as const;
 
@@ -26,11 +25,10 @@ export function isWantedPartition(table: string, week: string, today: string): b
 }
 
 /**
- * Makes the weekly partitions (Monday to Monday, UTC) that are missing, from the past that is still
- * accepted to four weeks ahead. May run in several processes at once. Call it at start and daily: a
- * missing partition stops ingest.
- * @param ingestWeeksBack how far back those by ingest time are made: further for whoever loads
- *   history.
+ * Makes the missing weekly partitions (Monday to Monday, UTC), from the past that is still accepted
+ * to four weeks ahead. May run in several processes at once. Call it at start and daily: a missing
+ * partition stops ingest.
+ * @param ingestWeeksBack how far back those by ingest time are made: further to load history.
  */
 export async function ensurePartitions(
   db: Database,
@@ -95,7 +93,7 @@ export async function listPartitions(tx: Tx, tables: readonly string[] = AGING_T
   return rows;
 }
 
-// Several in one transaction, for speed; one by one when another process makes the same ones just
+// Several in one transaction, for speed; one by one if another process makes the same ones just
 // now.
 async function createPartitions(db: Database, statements: string[]): Promise<void> {
   const execute = (text: string) => ownerTransaction(db, (tx) => run(tx, sql.raw(text)));
@@ -116,8 +114,7 @@ interface Partition {
   readonly week: string;
 }
 
-// Locks the whole table: only for a new database, of which nobody reads or writes anything yet.
-// Twice as fast, though.
+// Twice as fast, but locks the whole table: only for a new database that nobody uses yet.
 function createStatement(partition: Partition): string {
   return `CREATE TABLE IF NOT EXISTS ${nameOf(partition)} PARTITION OF ${partition.table} ${boundsOf(partition)}`;
 }

@@ -1,11 +1,9 @@
-import { sql } from "kysely";
 import { TandemError } from "../../domain/errors.ts";
 import type { AuditedRequestId } from "../../domain/privacy/audited-request-id.ts";
 import { run, type Tx } from "./run.ts";
 
 /**
- * A call that may be repeated: a repeat with the same content within 24 hours gets the first answer
- * (AIP-155).
+ * A call that may be repeated: within 24 hours, the same content gets the first answer (AIP-155).
  */
 export interface RepeatableCall {
   readonly method: string;
@@ -17,20 +15,15 @@ export interface RepeatableCall {
 }
 
 /**
- * The answer that was given to a call before; undefined when it is new.
+ * Finds the answer that a call got before.
  * @throws TandemError REQUEST_ID_REUSED when the id came with other content.
  */
 export async function findResponse(tx: Tx, carrierId: string, call: RepeatableCall): Promise<Buffer | undefined> {
-  const query = tx
-    .selectFrom("request_log")
-    .select(["content_hash", "response"])
-    .where("carrier_id", "=", carrierId)
-    .where("method", "=", call.method)
-    .where("request_id", "=", call.requestId)
-    .where("create_time", ">", sql<bigint>`clock_timestamp() - interval '24 hours'`);
-  const {
-    rows: [row],
-  } = await run(tx, query);
+  const { rows } = await run(tx)<{ contentHash: bigint; response: Buffer }>`
+    SELECT content_hash, response FROM request_log
+    WHERE carrier_id = ${carrierId} AND method = ${call.method} AND request_id = ${call.requestId}
+      AND create_time > clock_timestamp() - interval '24 hours'`;
+  const [row] = rows;
   if (!row) return undefined;
   if (row.contentHash === call.contentHash) return row.response;
   const message = "request_id: it was used before with a different request; choose a new one";
@@ -38,8 +31,8 @@ export async function findResponse(tx: Tx, carrierId: string, call: RepeatableCa
 }
 
 /**
- * Keeps the answer to a call, in the transaction of what the call did. The caller holds a lock that
- * keeps a repeat out, and has looked for an answer under it.
+ * Keeps the answer to a call, in the call's transaction. The caller holds a lock that keeps a
+ * repeat out, and has looked for an answer under it.
  */
 export async function insertResponse(
   tx: Tx,
@@ -55,8 +48,7 @@ export async function insertResponse(
 }
 
 /**
- * Deletes answers that no repeat will ask for again, some at a time, and says how many. In a system
- * transaction.
+ * Deletes some answers that no repeat can ask for, and returns how many. In a system transaction.
  */
 export async function deleteOldResponses(tx: Tx, limit: number): Promise<number> {
   const { count } = await run(tx)`

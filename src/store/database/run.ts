@@ -4,10 +4,7 @@ import type pg from "pg";
 import type { Micros } from "../../domain/time/instant.ts";
 import type { Schema } from "./schema.ts";
 
-/**
- * Store functions that must run inside a transaction take one of these, and nothing else that could
- * reach the database.
- */
+/** What store functions take that must run inside a transaction: their only way to the database. */
 export type Tx = Kysely<Schema> & { readonly [inTransaction]: true };
 declare const inTransaction: unique symbol;
 
@@ -51,9 +48,9 @@ export interface Answer<Row> {
 /**
  * Runs a query: SQL as `` run(tx)<Row>`SELECT ...` ``, or what a builder has built.
  *
- * It is sent in the very call: queries of one transaction that are sent before the first is
- * answered run in the order of their calls, each sees what the ones before it did, and the database
- * need not wait for us between them. Wait for them with `together`.
+ * The call itself sends it. Queries that are sent before the first is answered run in the order of
+ * their calls. Each sees what the ones before it did, and the database need not wait for us between
+ * them. Wait for them with `together`.
  */
 export function run(tx: Tx): <Row>(text: TemplateStringsArray, ...values: unknown[]) => Promise<Answer<Row>>;
 export function run<Row>(tx: Tx, query: Query<Row>): Promise<Answer<Row>>;
@@ -90,10 +87,7 @@ function camelCase(name: string): string {
 /** As many as the store's statements have names of columns. */
 const camelCases = new Map<string, string>();
 
-/**
- * Waits until all are answered, and only then throws what the first of them failed with: the others
- * failed because of it.
- */
+/** Waits until all are answered, then throws the first failure: it made the others fail. */
 export async function together<const P extends readonly Promise<unknown>[]>(
   answers: P,
 ): Promise<{ -readonly [K in keyof P]: Awaited<P[K]> }> {
@@ -113,11 +107,10 @@ export async function readClock(tx: Tx): Promise<Micros> {
 }
 
 /**
- * Sends an INSERT that is to write so many rows. Rows of arrays are selected with the row of whom
- * they are of: `FROM carrier c CROSS JOIN unnest(...) WHERE c.carrier_id = $1`. What comes of
- * arrays alone goes by COPY on a cluster, which row-level security refuses; the row that is read
- * beside them lies where they go. Nobody may delete a carrier; where it is not there all the same,
- * nothing would be written.
+ * Sends an INSERT of so many rows. Rows from arrays are selected beside their carrier's row: `FROM
+ * carrier c CROSS JOIN unnest(...) WHERE c.carrier_id = $1`. On a cluster, arrays alone would go by
+ * COPY, which row-level security refuses; the carrier's row lies where they go. Nobody may delete a
+ * carrier. If it were gone all the same, nothing would be written.
  * @throws Error when it wrote fewer.
  */
 export async function insertAll(tx: Tx, query: RawBuilder<unknown>, count: number): Promise<void> {

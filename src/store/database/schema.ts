@@ -1,37 +1,15 @@
-import type { ColumnType, Generated, GeneratedAlways } from "kysely";
+import type { ColumnType, Generated } from "kysely";
 import type { Micros } from "../../domain/time/instant.ts";
 
-/**
- * A timestamptz: read as microseconds since the epoch, written as ISO text (`isoFromMicros`) or as
- * SQL.
- */
+/** A timestamptz: read as microseconds, written as ISO text (`isoFromMicros`) or as SQL. */
 type Time = ColumnType<Micros, string, string>;
 type OptionalTime = ColumnType<Micros | null, string | null, string | null>;
 
-/** The tables, as the migrations make them. int8 is bigint, date is `YYYY-MM-DD`. */
+/**
+ * The tables that builders query, as the migrations make them. Other SQL names the types of its
+ * rows itself; schema.sql has every table. int8 is bigint, date is `YYYY-MM-DD`.
+ */
 export interface Schema {
-  installation: {
-    singleton: boolean;
-    installation_id: string;
-    secret: Buffer;
-    system_identifier: string;
-    timeline: bigint;
-    create_time: Time;
-  };
-  /** By what the files are known that processes share; see store/database/shared-files.ts. */
-  shared_file: { file: "erasure-key" | "erasure-journal" | "signing-key"; fingerprint: string; agree_time: Time };
-  /** When days begin; see store/zone-days/zone-days.ts. */
-  zone_day: { time_zone: string; day: string; start_time: Time };
-  /** Which years are in zone_day, by which edition of the IANA data. */
-  zone_year: { time_zone: string; year: number; data_version: string };
-  seal_key: {
-    /** 1 to 2^32 - 1. */
-    key_id: bigint;
-    secret: Buffer;
-    create_time: Time;
-    /** Null: the key that seals. */
-    retire_time: OptionalTime;
-  };
   carrier: {
     carrier_id: string;
     revision: bigint;
@@ -49,14 +27,6 @@ export interface Schema {
   carrier_credential: { identity: string; carrier_id: string; expire_time: Time };
   /** Every identity that is or ever was a carrier's. */
   carrier_identity: { identity: string; carrier_id: string };
-  request_log: {
-    carrier_id: string;
-    method: string;
-    request_id: string;
-    content_hash: bigint;
-    response: Buffer;
-    create_time: GeneratedAlways<Micros>;
-  };
   feed_head: {
     carrier_id: string;
     feed: number;
@@ -94,25 +64,7 @@ export interface Schema {
     claim_time: Time;
     payload: Buffer;
   };
-  number_entry: {
-    carrier_id: string;
-    sequence: bigint;
-    ingest_time: Time;
-    /** 1: a change, the row after it; 2: an erasure, which has a payload only. */
-    entry_kind: number;
-    phone_number: string | null;
-    state: number | null;
-    customer_id: string | null;
-    country_code: string | null;
-    previous_state: number | null;
-    previous_customer_id: string | null;
-    previous_country_code: string | null;
-    payload: Buffer;
-  };
-  /**
-   * Periods in which a carrier held a number and its assignment did not change; scheduled ones have
-   * revision 0.
-   */
+  /** Periods of one holding and one assignment; scheduled ones have revision 0. */
   number_holding: {
     carrier_id: string;
     phone_number: string;
@@ -203,71 +155,13 @@ export interface Schema {
     payload: Buffer;
     create_time: Time;
   };
+  job_lease: { carrier_id: string; job: string; holder: string; lease_epoch: bigint; until_time: Time };
   cdr_consumer: {
     carrier_id: string;
     consumer: string;
     committed_sequence: bigint;
     cursor: string;
     commit_time: Time;
-  };
-  job_lease: { carrier_id: string; job: string; holder: string; lease_epoch: bigint; until_time: Time };
-  isolation_probe: { carrier_id: string };
-  cdr_key: RecordKey;
-  duration_key: RecordKey;
-  cdr_record: {
-    carrier_id: string;
-    sequence: bigint;
-    ingest_time: Time;
-    record_id: string;
-    record_date: string;
-    revision: number;
-    entry_kind: number;
-    partial: boolean;
-    call_id: string | null;
-    invite_time: OptionalTime;
-    direction: number;
-    phone_number: string | null;
-    customer_id: string | null;
-    trunk_id: string | null;
-    dialog_call_id: string | null;
-    correlation_id: string | null;
-    codec: string | null;
-    calling_number: string | null;
-    called_number: string | null;
-    answered: boolean | null;
-    network_effective: boolean | null;
-    setup_duration_ms: bigint | null;
-    connected_duration_ms: bigint | null;
-    quality_verdict: number;
-    payload: Buffer;
-  };
-  cdr_quality: {
-    carrier_id: string;
-    sequence: bigint;
-    ingest_time: Time;
-    mos_lq: number | null;
-    mos_cq: number | null;
-    classified_streams: number;
-    poor_streams: number;
-    reasons: number[];
-    payload: Buffer;
-  };
-  cdr_network: { carrier_id: string; sequence: bigint; ingest_time: Time; payload: Buffer };
-  duration_record: {
-    carrier_id: string;
-    sequence: bigint;
-    ingest_time: Time;
-    record_id: string;
-    record_date: string;
-    revision: number;
-    entry_kind: number;
-    start_time: OptionalTime;
-    direction: number;
-    phone_number: string | null;
-    customer_id: string | null;
-    trunk_id: string | null;
-    connected_duration_ms: bigint | null;
-    payload: Buffer;
   };
   /** One row a call: what reconciliation found; see domain/matching/result.ts. */
   call_result: {
@@ -319,10 +213,7 @@ export interface Schema {
     pair_key: bigint | null;
     /** Of pairs that begin far from each other: the name of the carrier's record, hashed. */
     correlation_key: bigint | null;
-    /**
-     * Ids, hashed, under which further records would be of this call or take one of its records;
-     * null: none.
-     */
+    /** Hashed ids under which records would be of this call, or take a record of it; null: none. */
     id_keys: bigint[] | null;
     /** Over all that a reader sees; unchanged: nothing is written. */
     result_hash: bigint;
@@ -383,26 +274,6 @@ export interface Schema {
     /** Until when all records that had come are marked; null once their minutes are worked off. */
     marked_through: ColumnType<Micros | null, string | null | undefined, string | null>;
   };
-  /** `round` 0: marked by a record or by time; else one more than the mark whose work made it. */
-  reconcile_minute: { carrier_id: string; minute: Time; round: Generated<number> };
-  clock_minute: {
-    carrier_id: string;
-    minute: Time;
-    /** How many records of a trunk say so, by bucket. */
-    votes: ColumnType<Record<string, Record<string, number>>, string, string>;
-  };
-  clock_lacking: {
-    carrier_id: string;
-    side: number;
-    record_id: string;
-    record_date: string;
-    start_time: Time;
-    pair_key: bigint;
-    trunk_id: string;
-    vote_ms: bigint | null;
-    length_ms: bigint | null;
-    is_alike: Generated<boolean>;
-  };
   clock_offset: {
     carrier_id: string;
     trunk_id: string;
@@ -431,92 +302,12 @@ export interface Schema {
     checked_time: Time;
     completeness: Buffer;
     /**
-     * How far its carriers were judged, and by which rules, when the figures were last compared;
-     * see usage-periods.ts.
+     * How far its carriers were judged, by which rules, at the last comparison: usage-periods.ts.
      */
     judged: ColumnType<unknown, string, string>;
     /** Attempts, answered, connected milliseconds, calls with billed seconds, billed seconds. */
     closed_totals: ColumnType<string[], Buffer, never>;
     current_totals: ColumnType<string[], Buffer, Buffer>;
-  };
-  usage_line: {
-    period_id: string;
-    restatement_number: number;
-    usage_date: string;
-    phone_number: string;
-    direction: number;
-    country_code: string;
-    carrier_id: string;
-    parts: ColumnType<unknown, string, string>;
-  };
-  usage_restatement: { period_id: string; restatement_number: number; record_time: Time; payload: Buffer };
-  erasure: {
-    erasure_id: string;
-    request_id: string;
-    /** An ErasureState. */
-    state: number;
-    start_time: Time;
-    end_time: Time;
-    /** A SubjectRole. */
-    role: number;
-    case_reference: string;
-    verified_by: string;
-    requested_by: string;
-    /** What is to be erased, encrypted. */
-    journal: Buffer;
-    create_time: Time;
-    drain_time: OptionalTime;
-    complete_time: OptionalTime;
-    receipt_time: OptionalTime;
-  };
-  erasure_carrier: {
-    carrier_id: string;
-    erasure_id: string;
-    journal: Buffer;
-    done: boolean;
-    look_time: OptionalTime;
-    counts: ColumnType<unknown, string, string>;
-    exceptions: ColumnType<unknown, string, string>;
-    notices: ColumnType<unknown, string, string>;
-    late_cdrs: bigint;
-    late_durations: bigint;
-    late_time: OptionalTime;
-  };
-  serving_process: { process_id: string; beat_time: Time; clear_time: Time };
-  /** Who may have received which records; see store/privacy/disclosures.ts. */
-  disclosure: {
-    carrier_id: string;
-    disclosure_id: string;
-    commit_time: Time;
-    recipient_kind: number;
-    credential_id: string;
-    method: string;
-    kind: number;
-    session_id: string | null;
-    filter_json: string;
-    filter_has_number: boolean;
-    record_parts: number[];
-    masked: boolean;
-    /** Of a block of a feed, with the next four. */
-    feed: number | null;
-    feed_epoch: bigint | null;
-    after_sequence: bigint | null;
-    reserved_through: bigint | null;
-    /** Null: the block is open. */
-    through_sequence: bigint | null;
-    /** Of what is no feed, with the next four: a side, or NO_SIDE. */
-    side: number | null;
-    record_ids: string[] | null;
-    record_dates: string[] | null;
-    revisions: number[] | null;
-    record_keys: bigint[] | null;
-    record_count: number;
-    first_record_date: string;
-    last_record_date: string;
-    span_class: GeneratedAlways<number>;
-    purpose: number;
-    legal_basis: number;
-    privacy_statement_version: string;
   };
   audit_chain: {
     /** '': the platform's. */
@@ -572,131 +363,4 @@ export interface Schema {
     /** Keys of earlier days may be gone. */
     keys_from: string;
   };
-  hold: {
-    carrier_id: string;
-    hold_id: string;
-    /** Null, as the other bounds: single records, in hold_item. */
-    start_date: string | null;
-    end_date: string | null;
-    start_time: OptionalTime;
-    before_time: OptionalTime;
-    customer_id: string | null;
-    trunk_id: string | null;
-    /** 0: both. */
-    direction: number;
-    reason: number;
-    case_reference: string;
-    owner: string;
-    end_time: Time;
-    create_time: Time;
-    created_by: string;
-    release_time: OptionalTime;
-    released_by: string | null;
-    release_note: string | null;
-  };
-  hold_item: { carrier_id: string; hold_id: string; side: number; record_id: string; record_date: string };
-  /** Copies of held records, with their parts. */
-  held_record: {
-    carrier_id: string;
-    /** 1: the platform's; 2: the carrier's. */
-    side: number;
-    sequence: bigint;
-    ingest_time: Time;
-    record_id: string;
-    record_date: string;
-    revision: number;
-    entry_kind: number;
-    start_time: OptionalTime;
-    direction: number;
-    phone_number: string | null;
-    customer_id: string | null;
-    trunk_id: string | null;
-    call_id: string | null;
-    dialog_call_id: string | null;
-    correlation_id: string | null;
-    /** Of the platform's records only: a duration's other numbers are in its payload. */
-    calling_number: string | null;
-    called_number: string | null;
-    quality_verdict: number;
-    payload: Buffer;
-    quality: Buffer | null;
-    network: Buffer | null;
-  };
 }
-
-interface RecordKey {
-  carrier_id: string;
-  record_id: string;
-  record_date: string;
-  revision: number;
-  content_hash: bigint;
-  party_hash: bigint;
-  sequence: bigint;
-  ingest_time: Time;
-}
-
-/**
- * Where a table's rows lie on a cluster: with those of the same carrier, number or period; whole on
- * every node; or on the coordinator alone.
- */
-export type Distribution = "carrier_id" | "phone_number" | "period_id" | "reference" | "local";
-
-/**
- * How each table is distributed. A key of a distributed table has its column, but for `hold_id`.
- */
-export const DISTRIBUTION: { readonly [Table in keyof Schema]: Distribution } = {
-  installation: "reference",
-  shared_file: "reference",
-  zone_day: "reference",
-  zone_year: "reference",
-  seal_key: "reference",
-  carrier: "carrier_id",
-  carrier_credential: "reference",
-  carrier_identity: "reference",
-  request_log: "carrier_id",
-  feed_head: "carrier_id",
-  carrier_tally: "carrier_id",
-  number_range: "reference",
-  number_approval: "carrier_id",
-  number_owner: "phone_number",
-  phone_number: "carrier_id",
-  number_entry: "carrier_id",
-  number_holding: "carrier_id",
-  number_port: "carrier_id",
-  upload: "carrier_id",
-  upload_batch: "carrier_id",
-  upload_reject: "carrier_id",
-  quarantine: "carrier_id",
-  cdr_consumer: "carrier_id",
-  job_lease: "carrier_id",
-  isolation_probe: "carrier_id",
-  cdr_key: "carrier_id",
-  duration_key: "carrier_id",
-  cdr_record: "carrier_id",
-  cdr_quality: "carrier_id",
-  cdr_network: "carrier_id",
-  duration_record: "carrier_id",
-  call_result: "carrier_id",
-  discrepancy_entry: "carrier_id",
-  reconcile_position: "carrier_id",
-  reconcile_minute: "carrier_id",
-  clock_minute: "carrier_id",
-  clock_lacking: "carrier_id",
-  clock_offset: "carrier_id",
-  rounding_vote: "carrier_id",
-  usage_period: "period_id",
-  usage_line: "period_id",
-  usage_restatement: "period_id",
-  erasure: "reference",
-  erasure_carrier: "carrier_id",
-  serving_process: "local",
-  disclosure: "carrier_id",
-  audit_chain: "carrier_id",
-  audit_head: "carrier_id",
-  audit_event: "carrier_id",
-  retention_policy: "reference",
-  retention_state: "carrier_id",
-  hold: "carrier_id",
-  hold_item: "carrier_id",
-  held_record: "carrier_id",
-};

@@ -17,21 +17,18 @@ export interface SealDirectoryOptions {
 
 /**
  * Least time between two readings, milliseconds: anyone may make up a key id. Who asks meanwhile
- * waits, and shares the next one.
+ * shares the next one.
  */
 const MIN_INTERVAL_MS = 500;
 
-/**
- * The keys of seals, which every process reads from the database again and again. Dispose it to
- * stop.
- */
+/** The keys of seals, which every process reads from the database again and again. */
 export class SealDirectory implements AsyncDisposable {
   readonly seals: Seals;
   readonly #db: Database;
   readonly #stop = new AbortController();
   readonly #running: Promise<void>;
-  // Whoever asks, the reading is this process's own: others wait for it too, and it must not end
-  // with the asker's call.
+  // The process reads for itself, whoever asks: others wait for it too, so it outlives the asker's
+  // call.
   readonly #reading = new OneAtATime(() => asOwn("seal keys", () => this.#read()));
   #earliest = 0;
 

@@ -18,31 +18,28 @@ export interface SealKeyInfo {
 /** Makes the first key if there is none. */
 export async function ensureSealKey(db: Database): Promise<void> {
   await ownerTransaction(db, async (tx) => {
-    const { rows: found } = await run(tx, tx.selectFrom("seal_key").select("key_id").limit(1));
-    if (found.length === 0) await insertKey(tx);
+    const { rows } = await run(tx)`SELECT FROM seal_key LIMIT 1`;
+    if (rows.length === 0) await insertKey(tx);
   });
 }
 
 /** Reads all keys, the one that seals last. In a system transaction. */
 export async function readSealSecrets(tx: Tx): Promise<SealSecret[]> {
-  const { rows } = await run(tx, inOrder(tx).select(["key_id", "secret"]));
-  return rows.map((row) => ({ keyId: Number(row.keyId), secret: row.secret }));
+  const { rows } = await run(tx)<{ keyId: bigint; secret: Buffer }>`SELECT key_id, secret FROM seal_key ${NEWEST_LAST}`;
+  return rows.map(({ keyId, secret }) => ({ keyId: Number(keyId), secret }));
 }
 
 /** Lists the keys, the one that seals last. In a system transaction. */
 export async function listSealKeys(tx: Tx): Promise<SealKeyInfo[]> {
-  const { rows } = await run(tx, inOrder(tx).select(["key_id", "create_time", "retire_time"]));
-  return rows.map((row) => ({
-    keyId: Number(row.keyId),
-    createTime: row.createTime,
-    retireTime: row.retireTime,
-  }));
+  const { rows } = await run(tx)<Omit<SealKeyInfo, "keyId"> & { keyId: bigint }>`
+    SELECT key_id, create_time, retire_time FROM seal_key ${NEWEST_LAST}`;
+  return rows.map((row) => ({ ...row, keyId: Number(row.keyId) }));
 }
 
 /**
- * Makes a new key, with which every process seals within seconds. What the one before it has sealed
- * still opens, until retention forgets it.
- * @param forgetOld whether all old keys go at once: for keys that others may have.
+ * Makes a new key, which every process uses within seconds. What older keys sealed still opens,
+ * until retention deletes them.
+ * @param forgetOld deletes all old keys at once: others may have them.
  * @param actor who does so, for the audit log.
  */
 export async function rotateSealKey(
@@ -51,8 +48,8 @@ export async function rotateSealKey(
 ): Promise<{ keyId: number; forgotten: number }> {
   return ownerTransaction(db, async (tx) => {
     const now = isoFromMicros(await readClock(tx));
-    await run(tx, tx.updateTable("seal_key").set({ retire_time: now }).where("retire_time", "is", null));
-    const forgotten = forgetOld ? (await run(tx, tx.deleteFrom("seal_key"))).count : 0;
+    await run(tx)`UPDATE seal_key SET retire_time = ${now} WHERE retire_time IS NULL`;
+    const forgotten = forgetOld ? (await run(tx)`DELETE FROM seal_key`).count : 0;
     const keyId = await insertKey(tx);
     await appendAuditEvent(tx, {
       carrierId: undefined,
@@ -66,38 +63,24 @@ export async function rotateSealKey(
   });
 }
 
-/**
- * Deletes the keys that had been replaced before an instant, with the owner's rights. What they
- * sealed no longer opens. @returns how many.
- */
+/** Deletes keys that were replaced before an instant: what they sealed no longer opens. */
 export async function deleteSealKeys(db: Database, before: Micros): Promise<number> {
   return ownerTransaction(db, async (tx) => {
-    const { count } = await run(
-      tx,
-      tx.deleteFrom("seal_key").where("retire_time", "<", sql<Micros>`${isoFromMicros(before)}::timestamptz`),
-    );
+    const { count } = await run(tx)`DELETE FROM seal_key WHERE retire_time < ${isoFromMicros(before)}::timestamptz`;
     return count;
   });
 }
 
-function inOrder(tx: Tx) {
-  return tx
-    .selectFrom("seal_key")
-    .orderBy("retire_time", (order) => order.asc().nullsLast())
-    .orderBy("key_id");
-}
+const NEWEST_LAST = sql`ORDER BY retire_time NULLS LAST, key_id`;
 
-// At most one key has no end, which an index holds: of two processes that make one at once, one
-// makes none, and both have the other's.
+// An index allows one key without an end: if two processes make one at once, one of them makes
+// none, and both get the other's.
 async function insertKey(tx: Tx): Promise<number> {
-  // Chosen, and not counted up: after a restore, the next key must not have the id of one that was
-  // lost.
+  // Chosen, not counted: after a restore, the next key must not have a lost key's id.
   const keyId = BigInt(randomBytes(4).readUInt32BE(0) || 1);
-  const insert = tx
-    .insertInto("seal_key")
-    .values({ key_id: keyId, secret: randomBytes(32), create_time: sql`clock_timestamp()`, retire_time: null })
-    .onConflict((conflict) => conflict.doNothing());
-  await run(tx, insert);
-  const { rows: current } = await run(tx, tx.selectFrom("seal_key").select("key_id").where("retire_time", "is", null));
-  return Number(current[0]?.keyId ?? keyId);
+  await run(tx)`
+    INSERT INTO seal_key (key_id, secret, create_time) VALUES (${keyId}, ${randomBytes(32)}, clock_timestamp())
+    ON CONFLICT DO NOTHING`;
+  const { rows } = await run(tx)<{ keyId: bigint }>`SELECT key_id FROM seal_key WHERE retire_time IS NULL`;
+  return Number(rows[0]?.keyId ?? keyId);
 }

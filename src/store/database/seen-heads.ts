@@ -25,9 +25,8 @@ export type HeadJudgement =
   | "of an older server";
 
 /**
- * Judges a head that a transaction found, against what was seen committed before. Only a
- * transaction that holds the feed's row by UPDATE can tell for sure, since any other may look at a
- * moment that is past.
+ * Judges a head that a transaction found against what was seen committed. Only a transaction that
+ * holds the feed's row by UPDATE can tell for sure; any other may look at a past moment.
  * @param seen undefined: this feed was not seen before.
  * @param newest the newest timeline that was met.
  */
@@ -45,14 +44,11 @@ function isBefore(found: SeenHead, seen: SeenHead): boolean {
 const MAX_FEEDS = 200_000;
 
 /**
- * What this process has seen committed, feed by feed. A server that comes after a failover may lack
- * the newest of it.
+ * What this process saw committed, feed by feed. After a failover the server may lack the newest of
+ * it.
  */
 export class SeenHeads {
-  /**
-   * The newest timeline that was met; undefined while it is not known, and then nothing is
-   * remembered.
-   */
+  /** The newest timeline that was met. While it is unknown, nothing is remembered. */
   timeline: bigint | undefined;
   /** Told when a transaction was refused for what it found of its feed. */
   onRefused: (() => void) | undefined;
@@ -76,8 +72,7 @@ export class SeenHeads {
   }
 
   /**
-   * Remembers what a transaction found that held the feed's row, though it may be less than was
-   * seen.
+   * Remembers what a transaction found that held the feed's row, even if it is less than was seen.
    */
   believe(carrierId: string, feed: FeedId, { epoch, headSequence, lastIngestTime, timeline }: SeenHead): void {
     this.#feeds.set(keyOf(carrierId, feed), { carrierId, feed, epoch, headSequence, lastIngestTime, timeline });
@@ -88,10 +83,7 @@ export class SeenHeads {
     }
   }
 
-  /**
-   * Remembers that a transaction which held the feed's row on a timeline has committed up to a
-   * sequence.
-   */
+  /** Remembers that a transaction which held the feed's row has committed up to a sequence. */
   advance(carrierId: string, feed: FeedId, timeline: bigint, headSequence: bigint): void {
     const known = this.find(carrierId, feed);
     if (known && known.timeline === timeline && headSequence > known.headSequence)

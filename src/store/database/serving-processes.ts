@@ -5,11 +5,9 @@ import { readClock, run, type Tx } from "./run.ts";
 const DEAD_AFTER_S = 30;
 
 /**
- * Says that a process lives, and that nothing which it may still deliver was read before an
- * instant.
+ * Says that a process lives, and since when it may still deliver what it read.
  * @param oldestReadMs how long ago the oldest of it was read, milliseconds. Asked once the clock
- *   was read: what is read in between is told as older than it is, and never as younger, however
- *   long the database takes.
+ *   was read, so a slow database makes it seem older, and never younger.
  */
 export async function beat(tx: Tx, processId: string, oldestReadMs: () => number): Promise<void> {
   const clock = isoFromMicros(await readClock(tx));
@@ -33,8 +31,7 @@ export async function countServing(tx: Tx): Promise<number> {
 }
 
 /**
- * Whether no living process may still deliver what was read before an instant. Forgets those that
- * are dead.
+ * Whether no living process may still deliver what was read before an instant. Forgets dead ones.
  */
 export async function areAllClear(tx: Tx, instant: Micros): Promise<boolean> {
   await run(tx)`

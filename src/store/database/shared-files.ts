@@ -1,4 +1,3 @@
-import { sql } from "kysely";
 import { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import { appendAuditEvent } from "../audit/audit-log.ts";
 import { type Database, ownerTransaction } from "./database.ts";
@@ -8,35 +7,27 @@ import { countServing } from "./serving-processes.ts";
 /** A file that lies beside the database, and has to be the same for every process on it. */
 export type SharedFile = "erasure-key" | "erasure-journal" | "signing-key";
 
-/**
- * Reads by what the files are known that processes share; those of which nothing is known are left
- * out. In a system transaction.
- */
+/** Reads the known fingerprints of the files that processes share. In a system transaction. */
 export async function readSharedFiles(tx: Tx): Promise<Map<SharedFile, string>> {
-  const { rows } = await run(tx, tx.selectFrom("shared_file").select(["file", "fingerprint"]));
+  const { rows } = await run(tx)<{ file: SharedFile; fingerprint: string }>`SELECT file, fingerprint FROM shared_file`;
   return new Map(rows.map(({ file, fingerprint }) => [file, fingerprint]));
 }
 
 /**
- * Keeps by what a file is known, unless another process was first.
- * @returns by what it is known from now on.
+ * Keeps a file's fingerprint, unless another process was first.
+ * @returns its fingerprint from now on.
  */
 export async function agreeOnSharedFile(db: Database, file: SharedFile, fingerprint: string): Promise<string> {
   return ownerTransaction(db, async (tx) => {
-    const insert = tx
-      .insertInto("shared_file")
-      .values({ file, fingerprint, agree_time: sql`clock_timestamp()` })
-      .onConflict((conflict) => conflict.doNothing());
-    await run(tx, insert);
+    await insertSharedFile(tx, file, fingerprint);
     return (await readSharedFiles(tx)).get(file) ?? fingerprint;
   });
 }
 
 /**
- * Keeps by what the files are known from now on; of those without a fingerprint, nothing: the next
- * process to start decides.
+ * Replaces the fingerprints. For a file without one, the next process to start decides.
  * @param actor who does so, for the audit log.
- * @throws Error when processes still serve: they have the files of before.
+ * @throws Error when processes still serve: they have the old files.
  */
 export async function replaceSharedFiles(
   db: Database,
@@ -50,10 +41,8 @@ export async function replaceSharedFiles(
         `${serving} processes still serve on this database: stop them first (a killed process counts for half a minute)`,
       );
     }
-    await run(tx, tx.deleteFrom("shared_file"));
-    for (const [file, fingerprint] of fingerprints) {
-      await run(tx, tx.insertInto("shared_file").values({ file, fingerprint, agree_time: sql`clock_timestamp()` }));
-    }
+    await run(tx)`DELETE FROM shared_file`;
+    for (const [file, fingerprint] of fingerprints) await insertSharedFile(tx, file, fingerprint);
     await appendAuditEvent(tx, {
       carrierId: undefined,
       actor,
@@ -63,4 +52,10 @@ export async function replaceSharedFiles(
       details: Object.fromEntries(fingerprints),
     });
   });
+}
+
+async function insertSharedFile(tx: Tx, file: SharedFile, fingerprint: string): Promise<void> {
+  await run(tx)`
+    INSERT INTO shared_file (file, fingerprint, agree_time) VALUES (${file}, ${fingerprint}, clock_timestamp())
+    ON CONFLICT DO NOTHING`;
 }

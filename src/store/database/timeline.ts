@@ -11,8 +11,7 @@ export async function readTimeline(tx: Tx): Promise<bigint | undefined> {
 }
 
 /**
- * Whether the roles that serve may ask for the timeline. Everybody may, where nobody has forbidden
- * it.
+ * Whether the serving roles may ask for the timeline. Everybody may, unless somebody forbade it.
  */
 export async function mayReadTimeline(tx: Tx): Promise<boolean> {
   const { rows } = await run(tx)<{ may: boolean }>`

@@ -4,8 +4,8 @@ import type { Micros } from "../../domain/time/instant.ts";
 const INFINITY_MICROS: Micros = 253_402_300_799_999_999n;
 
 /**
- * How a value is read: int8, its arrays and numeric without decimals as bigint; timestamptz as
- * microseconds; date and its arrays as text. All else as pg reads it.
+ * How a value is read: int8, its arrays and whole numeric as bigint; timestamptz as microseconds;
+ * date and its arrays as text. All else as pg reads it.
  */
 export function getTypeParser(oid: number, format?: "text" | "binary") {
   if (format !== "binary") {

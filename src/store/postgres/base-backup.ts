@@ -6,17 +6,12 @@ import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 export interface BaseBackup {
   /** The contents of `backup_label`: where recovery has to begin. */
   readonly label: string;
-  /**
-   * Whatever was committed before this time, by the database's clock, is in the backup. RFC 3339.
-   */
+  /** The backup has all that was committed before this time of the database's clock. RFC 3339. */
   readonly throughTime: string;
   readonly systemIdentifier: string;
 }
 
-/**
- * The first and the last file of the write-ahead log that a backup needs, by name; the last is
- * whole.
- */
+/** The names of the first and last file of the write-ahead log that a backup needs. */
 export interface WalRange {
   readonly first: string;
   readonly last: string;
@@ -30,10 +25,9 @@ export interface BackupCopies {
 }
 
 /**
- * Has a running server's files copied between pg_backup_start and pg_backup_stop. Copied so they
- * are of many moments; the log between the two brings them to that of the second. The server goes
- * on serving. When the connection is lost, so is the backup, and nothing is left to be undone
- * there.
+ * Has a running server's files copied between pg_backup_start and pg_backup_stop. The copies are of
+ * many moments; the log between the two brings them to the second. The server goes on serving. If
+ * the connection is lost, so is the backup, and the server has nothing to undo.
  */
 export async function takeBaseBackup(
   adminUrl: string,

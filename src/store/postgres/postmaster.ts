@@ -14,10 +14,7 @@ export interface Postmaster {
   readonly isReady: boolean;
 }
 
-/**
- * The running server of this cluster folder, or undefined; removes a pid file that names a process
- * of another kind.
- */
+/** Finds this cluster folder's running server; removes a pid file that names another process. */
 export async function findPostmaster(clusterDir: string): Promise<Postmaster | undefined> {
   const pidPath = join(clusterDir, "postmaster.pid");
   const text = await readFile(pidPath, "utf8").catch(() => undefined);
@@ -27,7 +24,7 @@ export async function findPostmaster(clusterDir: string): Promise<Postmaster | u
   const pid = Number(lines[0]);
   if (!(pid > 0) || !isProcessAlive(pid)) return undefined; // PostgreSQL itself clears this on start
   if (!(await isPostmasterOf(pid, clusterDir))) {
-    // After a reboot, or in a new container, the id may be another process's, and PostgreSQL would
+    // After a reboot, or in a new container, another process may have the id, and PostgreSQL would
     // refuse to start.
     await rm(pidPath, { force: true });
     return undefined;
@@ -36,8 +33,7 @@ export async function findPostmaster(clusterDir: string): Promise<Postmaster | u
 }
 
 /**
- * Fast shutdown: open transactions are rolled back, everything committed is written. Answers when
- * the server is gone.
+ * Fast shutdown: rolls open transactions back, writes what was committed, and waits for the end.
  */
 export async function stopPostmaster(clusterDir: string, pid: number): Promise<void> {
   if (await endsAfter("SIGINT", clusterDir, pid, FAST_SHUTDOWN_MS)) return;
@@ -56,8 +52,8 @@ async function endsAfter(name: "SIGINT" | "SIGQUIT", clusterDir: string, pid: nu
 }
 
 /**
- * Whether a process is this cluster's server. Looks at the command line where the system shows it
- * (Linux), so that a reused id and a zombie do not count.
+ * Whether a process is this cluster's server. On Linux it reads the command line, so a reused id
+ * and a zombie do not count.
  */
 export async function isPostmasterOf(pid: number, clusterDir: string): Promise<boolean> {
   if (!isProcessAlive(pid)) return false;

@@ -4,8 +4,8 @@ import { dateArray, timestamptzArray } from "../database/binary-array.ts";
 import { run, type Tx } from "../database/run.ts";
 
 /**
- * Days that begin sooner than this stay as they are, whatever newer data says: calls may be in them
- * already, for records may be up to 15 h ahead of the clock. Microseconds.
+ * Days that begin sooner than this stay as they are: they may have calls already, since records may
+ * be up to 15 h ahead of the clock. Microseconds.
  */
 const SETTLED_AHEAD: Micros = 86_400_000_000n;
 
@@ -19,7 +19,7 @@ export interface ZoneChange {
 }
 
 /**
- * Takes what newer data says of days to come, in the years that older data filled; other processes
+ * Takes what newer data says of days to come, in the years that older data filled. Other processes
  * that do the same wait, and find it done.
  * @returns what differs, by zone.
  */
@@ -47,7 +47,7 @@ function daysSaid(data: ZoneData, timeZone: string, year: number): Day[] {
   return daysOfYear(year).map((day, index) => ({ day, start: starts[index] ?? 0n }));
 }
 
-// A day moves only if it is to come by both: then all days after it move too, and days stay in
+// A day moves only if both editions put it in the future: then all later days move too, and stay in
 // order.
 async function moveDays(tx: Tx, timeZone: string, said: readonly Day[], settled: Micros): Promise<ZoneChange> {
   const { rows } = await run(tx)<{ day: string; startTime: Micros }>`

@@ -11,17 +11,16 @@ import { ZoneDays } from "../../domain/time/zone-days.ts";
 import { dateArray, timestamptzArray } from "../database/binary-array.ts";
 import { run, type Tx } from "../database/run.ts";
 
-// Where days begin is kept in rows, and read from nowhere else: neither Node's nor PostgreSQL's
-// zones are asked, which differ from each other and from one process to the next. In system
-// transactions.
+// Only these rows say where days begin. Node's and PostgreSQL's zones differ from each other and
+// between processes. In system transactions.
 
 const FIRST_KEPT = `${FIRST_ZONE_YEAR}-01-01`;
 const LAST_KEPT = `${LAST_ZONE_YEAR}-12-31`;
 
 /**
- * Reads the days of a zone from one to before another. Days of a year that nobody has asked for are
- * written first, so that the transaction must be one that may write. No calls are from before 2000
- * or after 2037: those days begin at midnight UTC.
+ * Reads the days of a zone from one to before another. It writes days of a year that nobody has
+ * asked for, so the transaction must be one that may write. No calls are from before 2000 or after
+ * 2037: those days begin at midnight UTC.
  */
 export async function readZoneDays(
   tx: Tx,

@@ -19,8 +19,8 @@ const TARIFFS: readonly Tariff[] = [
 const LEAST_OF_A_DAY = 100;
 
 /**
- * Carriers that send bills and nothing else of a call's length, and never say by which tariff: one
- * each, and one that changes it every day.
+ * Carriers that send bills and no other length, and never tell the tariff: one tariff each, and one
+ * carrier that changes it every day.
  */
 export const bills: TrafficShape = {
   name: "bills",

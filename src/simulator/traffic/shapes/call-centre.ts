@@ -4,8 +4,8 @@ import type { TrafficShape } from "../traffic-world.ts";
 
 /**
  * A call centre: for some minutes a call every second or two, all to one number or all from it.
- * Callers hide their numbers, give up and call again within seconds; a dialler tries a number again
- * until somebody answers.
+ * Callers hide their numbers, give up, and call again within seconds. A dialler tries a number
+ * again until somebody answers.
  */
 export const callCentre: TrafficShape = {
   name: "call-centre",

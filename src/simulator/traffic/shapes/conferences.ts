@@ -4,8 +4,8 @@ import type { TrafficShape } from "../traffic-world.ts";
 
 /**
  * Conferences: everybody dials the same number within a minute, some with their number hidden, and
- * all hang up within a second; or the conference calls everybody at the same instant. Who drops out
- * dials in again.
+ * all hang up within a second. Or the conference calls everybody at once. Who drops out dials in
+ * again.
  */
 export const conferences: TrafficShape = {
   name: "conferences",

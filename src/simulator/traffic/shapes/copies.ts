@@ -12,8 +12,8 @@ import type { TrafficShape } from "../traffic-world.ts";
 const HOUR_MS = 3_600_000;
 
 /**
- * Failover: the standby switch writes some calls too, under ids of its own, in its own spelling,
- * and knows no ids of the signalling.
+ * Failover: the standby switch also writes some calls, with its own ids and spelling, and without
+ * ids of the signalling.
  */
 export const failoverCopies: TrafficShape = {
   name: "failover-copies",
@@ -91,10 +91,7 @@ function madeAnew(duration: CallDuration, random: Random): CallDuration {
   return copy;
 }
 
-/**
- * The called number as another switch writes it: in national form at home, else with 00 or without
- * the plus.
- */
+/** The called number in national form at home, else with 00 or without the plus. */
 function inOtherSpelling(copy: CallDuration, random: Random): CallDuration {
   const { called, calling } = copy;
   delete copy.correlation;

@@ -6,7 +6,7 @@ const HOUR_MS = 3_600_000;
 /** Milliseconds an hour. */
 const DRIFT_MS = 300;
 /**
- * Where a clock is about as far off as any two are, whether that is told is chance: then the trunk
+ * If a clock is about as far off as any two are, chance decides whether it is told: the trunk
  * rests.
  */
 const TOLD_FROM_MS = { least: 1_000, most: 3_200 };

@@ -7,8 +7,8 @@ import type { TrafficShape } from "../traffic-world.ts";
 
 /**
  * False answer: a network on the way answers while the called telephone still rings. The carrier
- * counts a call that nobody answered, or counts the ringing too; callers hear that something is
- * wrong and try again at once.
+ * counts a call that nobody answered, or counts the ringing too. Callers notice and try again at
+ * once.
  */
 export const falseAnswer: TrafficShape = {
   name: "false-answer",
@@ -34,9 +34,7 @@ function playTries(site: TrafficSite): void {
   }
 }
 
-/**
- * The carrier counts from the ringing to the end of a call that the platform says nobody answered.
- */
+/** The carrier counts from the ringing to the end, but the platform says that nobody answered. */
 function playNeverAnswered(made: MadeCall): PlayedCall {
   const { clock, random } = made;
   const { inviteMs = clock.inviteMs } = switchView(clock, random);

@@ -3,8 +3,8 @@ import type { TrafficSite } from "../site.ts";
 import type { TrafficShape } from "../traffic-world.ts";
 
 /**
- * Hunt groups: five tries between the same two numbers within 40 s, of which the last is answered.
- * Carriers report none of the other four, or all.
+ * Hunt groups: five tries between the same two numbers within 40 s; the last is answered. Carriers
+ * report none of the other four, or all.
  */
 export const huntGroups: TrafficShape = {
   name: "hunt-groups",

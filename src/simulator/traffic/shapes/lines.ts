@@ -21,10 +21,7 @@ export const hotlines = lines("hotlines", {
   pauseMs: [1_000, 30_000],
 });
 
-/**
- * Alarm lines: a machine that reports to one number every few seconds, and is as long each time, to
- * the second.
- */
+/** Alarm lines: a machine calls one number every few seconds, always for as long, to the second. */
 export const alarmLines = lines("alarm-lines", {
   planted: "alarm",
   setupMs: [900, 2_500],

@@ -13,9 +13,8 @@ const SINGLE = (Object.keys(FAULTS) as PlantedFault[]).filter((fault) => !NOT_HE
 const SHARE_EACH = 0.02;
 
 /**
- * The calls of everybody else: between any two, at any time, with every fault that one call can
- * have, and on trunks of their own a clock that is 23 s ahead, one that is an hour ahead, and
- * lengths rounded up to the minute.
+ * Everybody else's calls: between any two, at any time, with every fault that one call can have.
+ * Some trunks have a clock 23 s or an hour ahead, or round lengths up to the minute.
  */
 export const ordinary: TrafficShape = {
   name: "ordinary",
@@ -48,20 +47,12 @@ function playFault(site: TrafficSite, fault: PlantedFault): void {
     {
       planted: fault,
       ends: site.ends({ kind }),
-      inviteMs: drawBetween(site, place),
+      inviteMs: site.drawMsIn(place),
       ...(unanswered ? {} : { connectedMs: talkMs }),
     },
     play,
     suits,
   );
-}
-
-function drawBetween(site: TrafficSite, { fromMs = site.startMs, untilMs = site.endMs }): number {
-  for (let draws = 0; draws < 10_000; draws += 1) {
-    const ms = site.drawMs();
-    if (ms >= fromMs && ms < untilMs) return ms;
-  }
-  throw new Error("no time suits the fault");
 }
 
 function trunksOf({ carrier }: TrafficSite): { trunkId: string; condition: TrunkCondition }[] {

@@ -8,8 +8,7 @@ const OFF_BY_MS = [HOUR_MS, -HOUR_MS, 5.5 * HOUR_MS, 5.75 * HOUR_MS, -3.5 * HOUR
 const CALLS_OF_A_TRUNK = [40, 90, 160];
 
 /**
- * Trunks with a call or two an hour whose clocks are in another zone, all the time or for a day and
- * a half.
+ * Trunks with a call or two an hour, and a clock in another zone, always or for a day and a half.
  */
 export const quietZones: TrafficShape = {
   name: "quiet-zones",

@@ -6,9 +6,9 @@ import type { TrafficSite } from "../site.ts";
 import type { TrafficShape } from "../traffic-world.ts";
 
 /**
- * Calls that one trunk refuses and another takes: two of the platform's records of one Call-ID,
- * with 503 and with 200, a fraction of a second apart. The carrier writes the second one, at times
- * both, and mostly in whole seconds.
+ * Calls that one trunk refuses and another takes: two platform records of one Call-ID, with 503 and
+ * with 200, a fraction of a second apart. The carrier writes the second, at times both, and mostly
+ * in whole seconds.
  */
 export const reRoutes: TrafficShape = {
   name: "re-routes",

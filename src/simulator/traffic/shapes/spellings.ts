@@ -13,8 +13,8 @@ import type { TrafficShape } from "../traffic-world.ts";
 const NUMBERS_OF_A_COUNTRY = 6;
 
 /**
- * Carriers that write their own numbers in national form or with 00, and those of every country as
- * people and switches write them.
+ * Carriers that write their own numbers in national form or with 00, and numbers of every country
+ * as people and switches write them.
  */
 export const spellings: TrafficShape = {
   name: "spellings",

@@ -10,9 +10,9 @@ const CHANGE_MS = 25 * HOUR_MS;
 const SETUP_MS = 5 * MINUTE_MS;
 
 /**
- * Carriers that keep local time and convert it wrongly when summer begins or ends: with the old
- * offset until somebody sees it in the middle of an hour, or, of the hour that comes twice, the one
- * as the other. Before and after, their clocks are right.
+ * Carriers that convert local time wrongly when summer begins or ends. They keep the old offset
+ * until somebody sees it in the middle of an hour, or take one of the two equal hours for the
+ * other. Before and after, their clocks are right.
  */
 export const summerTime: TrafficShape = {
   name: "summer-time",

@@ -16,8 +16,8 @@ import type { TrafficSite } from "../site.ts";
 import type { TrafficShape } from "../traffic-world.ts";
 
 /**
- * Transfers and forwards: the platform parts a call that the carrier has as one; a call that goes
- * on to somebody else; the same caller, put through twice.
+ * Transfers and forwards: the platform parts a call that the carrier has as one; a call goes on to
+ * somebody else; the same caller is put through twice.
  */
 export const transfers: TrafficShape = {
   name: "transfers",
@@ -32,10 +32,7 @@ export const transfers: TrafficShape = {
   },
 };
 
-/**
- * The platform writes what came before the transfer and what came after as two records of one
- * dialog.
- */
+/** The platform writes the parts before and after the transfer as two records of one dialog. */
 function playParted(site: TrafficSite): void {
   const connectedMs = site.drawTalkMs() + 6_000;
   const ends = site.ends({ kind: site.random.chance(0.5) ? "inbound" : "outbound" });
@@ -101,9 +98,7 @@ function playForwarded(site: TrafficSite): void {
   happensInRow(site, { planted: "forward: out", ends: outgoing, ...leg });
 }
 
-/**
- * Whoever took a call asks a colleague first and puts the caller through to the same number then.
- */
+/** Somebody asks a colleague first, then puts the caller through to the same number. */
 function playConsultation(site: TrafficSite): void {
   const { random } = site;
   const [ends, inviteMs] = [site.ends(), site.drawMs()];

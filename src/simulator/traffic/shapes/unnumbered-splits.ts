@@ -12,8 +12,8 @@ const LEAST_PART_MS = 2 * MINUTE_MS;
 const CUT_MS = 1_200;
 
 /**
- * Long calls that the carrier's switch cuts in two to twelve parts without saying so, and of one in
- * three of which a part never comes.
+ * Long calls that the carrier's switch cuts in two to twelve parts without saying so. One in three
+ * lacks a part.
  */
 export const unnumberedSplits: TrafficShape = {
   name: "unnumbered-splits",
@@ -26,7 +26,7 @@ function playOne(site: TrafficSite): void {
   const { random } = site;
   const partCount = random.int(2, 12);
   const lost = random.weighted({ none: 66, first: 9, middle: 16, last: 9 });
-  // Nobody can tell a call of one part from one whose other part never came; a part is waited for
+  // Nobody can tell a call of one part from one whose other part never came. A part is waited for
   // as long as a call is.
   const isLost = lost !== "none" && partCount > 2;
   const connectedMs = partCount * LEAST_PART_MS + random.int(0, 90 * MINUTE_MS);
@@ -34,7 +34,7 @@ function playOne(site: TrafficSite): void {
     {
       planted: isLost ? `in ${partCount} parts, the ${lost} lost` : `in ${partCount} parts`,
       ends: site.ends(),
-      inviteMs: drawOver(site),
+      inviteMs: site.drawMsIn({ untilMs: site.bounds.missedBeforeMs }),
       connectedMs,
     },
     (made) => {
@@ -43,14 +43,6 @@ function playOne(site: TrafficSite): void {
       return playParts(made, isLost ? parts.toSpliced(gone, 1) : parts, isLost);
     },
   );
-}
-
-function drawOver(site: TrafficSite): number {
-  for (let draws = 0; draws < 10_000; draws += 1) {
-    const ms = site.drawMs();
-    if (ms < site.bounds.missedBeforeMs) return ms;
-  }
-  throw new Error("no call is over for long");
 }
 
 function playParts(made: MadeCall, parts: readonly CallDuration[], isLost: boolean): PlayedCall {
