@@ -94,7 +94,7 @@ export async function judgeOnly(
   { carrierId, kind }: AppendPlace,
   holdings: HoldingsCache,
   batch: PreparedBatch,
-): Promise<AppendResult> {
+): Promise<AppendResult & { committed: true }> {
   const numbers = await readFeedHead(tx, carrierId, FeedId.NUMBERS);
   const [attributed] = await attributeBatches(tx, carrierId, holdings, numbers, [batch]);
   const records = attributed?.records ?? [];

@@ -9,6 +9,7 @@ import { CdrService as PlatformCdrService } from "../../gen/tandem/platform/v1/p
 import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { asCarrier, type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
 import { printMessage } from "../shared/output.ts";
+import { readPages } from "../shared/pages.ts";
 import { parseWhole } from "../shared/values.ts";
 import { TIME_HELP, type WindowOptions, windowOf, withWindow } from "../shared/window.ts";
 import { type CdrFilterOptions, cdrFilterOf, withCdrFilter } from "./cdr-filter.ts";
@@ -33,17 +34,10 @@ export function listCommand(): Command {
     )
     .action(async (options: CdrListOptions) => {
       using connection = await connect(options, isForPlatform(options) ? "either" : "carrier");
-      const readPage = pageReader(connection, options);
-      const records: CallDetailRecord[] = [];
-      let pageToken = "";
-      do {
-        const page = await readPage(Math.min(1_000, options.limit - records.length), pageToken);
-        records.push(...page.records);
-        pageToken = page.nextPageToken;
-      } while (pageToken !== "" && records.length < options.limit);
+      const { items: records, isCut } = await readPages(options.limit, pageReader(connection, options));
       if (options.json) printMessage(ListCdrsResponseSchema, create(ListCdrsResponseSchema, { records }));
       else printCdrs(records);
-      if (pageToken !== "") console.error(`There are more than ${options.limit}: see --limit`);
+      if (isCut) console.error(`There are more than ${options.limit}: see --limit`);
     });
 }
 
@@ -52,17 +46,15 @@ function isForPlatform({ customer = [], number = [], trunk, quality }: CdrFilter
   return customer.length <= 1 && number.length <= 1 && trunk === undefined && quality === undefined;
 }
 
-type ReadPage = (
-  pageSize: number,
-  pageToken: string,
-) => Promise<{ readonly records: CallDetailRecord[]; readonly nextPageToken: string }>;
-
-function pageReader(connection: Connection, options: CdrListOptions): ReadPage {
+function pageReader(
+  connection: Connection,
+  options: CdrListOptions,
+): Parameters<typeof readPages<CallDetailRecord>>[1] {
   const asked = { ...windowOf(options), ...(options.dialog === undefined ? {} : { dialogCallId: options.dialog }) };
   if (connection.role === "carrier") {
     const filter = cdrFilterOf(options);
     const request = { ...asked, ...(filter === undefined ? {} : { filter }) };
-    return (pageSize, pageToken) => connection.client(CdrService).listCdrs({ ...request, pageSize, pageToken });
+    return async (page) => listedOf(await connection.client(CdrService).listCdrs({ ...request, ...page }));
   }
   const { carrier: carrierId, customer: [customerId] = [], number: [phoneNumber] = [], direction = 0 } = options;
   if (carrierId === undefined) throw new Error("say whose records: --carrier <id>, or use a carrier's token");
@@ -73,7 +65,11 @@ function pageReader(connection: Connection, options: CdrListOptions): ReadPage {
     ...(customerId === undefined ? {} : { customerId }),
     ...(phoneNumber === undefined ? {} : { phoneNumber }),
   };
-  return (pageSize, pageToken) => connection.client(PlatformCdrService).listCdrs({ ...request, pageSize, pageToken });
+  return async (page) => listedOf(await connection.client(PlatformCdrService).listCdrs({ ...request, ...page }));
+}
+
+function listedOf({ records: items, nextPageToken }: { records: CallDetailRecord[]; nextPageToken: string }) {
+  return { items, nextPageToken };
 }
 
 /** `tandem cdrs get` */

@@ -5,6 +5,7 @@ import { type CallDuration, DurationStateSchema } from "../../gen/tandem/type/v1
 import { DirectionSchema, RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
 import { asCarrier, type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
 import { printMessage, printTable } from "../shared/output.ts";
+import { readPages } from "../shared/pages.ts";
 import { formatParty } from "../shared/print-party.ts";
 import { enumName, enumOption, formatDuration, formatTime, parseTime, parseWhole } from "../shared/values.ts";
 import { TIME_HELP, type WindowOptions, windowOf, withWindow } from "../shared/window.ts";
@@ -60,21 +61,16 @@ async function listDurations(
   options: DurationListOptions,
   recordId?: string,
 ): Promise<{ durations: CallDuration[]; isCut: boolean }> {
-  const durations: CallDuration[] = [];
-  const window = windowOf(options);
-  let pageToken = "";
-  do {
-    const page = await connection.client(DurationService).listDurations({
-      ...window,
-      state: options.state ?? 0,
-      ...(recordId === undefined ? {} : { recordId }),
-      pageSize: Math.min(1_000, options.limit - durations.length),
-      pageToken,
-    });
-    durations.push(...page.durations);
-    pageToken = page.nextPageToken;
-  } while (pageToken !== "" && durations.length < options.limit);
-  return { durations, isCut: pageToken !== "" };
+  const asked = {
+    ...windowOf(options),
+    state: options.state ?? 0,
+    ...(recordId === undefined ? {} : { recordId }),
+  };
+  const { items: durations, isCut } = await readPages(options.limit, async (page) => {
+    const listed = await connection.client(DurationService).listDurations({ ...asked, ...page });
+    return { items: listed.durations, nextPageToken: listed.nextPageToken };
+  });
+  return { durations, isCut };
 }
 
 function printDurations(durations: readonly CallDuration[]): void {

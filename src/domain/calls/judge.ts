@@ -41,8 +41,7 @@ export class Judge {
   }
 
   /**
-   * @param isAttributable whether it fits a number that this carrier had assigned at the time of the
-   *   call.
+   * @param isAttributable whether it fits a number that this carrier had at the time of the call.
    */
   judge(record: JudgedRecord, isAttributable: boolean): Judgement {
     const days = this.#identities.get(record.recordId);

@@ -5,8 +5,8 @@ import { ERASED_HASH } from "../../domain/privacy/erasure.ts";
 import { CDR, DURATION, type RecordKind } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import type { Verdict } from "../../gen/tandem/type/v1/upload_pb.js";
-import { type Column, type ColumnOf, columnsOf, insertColumns } from "../database/insert-columns.ts";
 import { run, type Tx, together } from "../database/run.ts";
+import { type Column, type ColumnOf, columnsOf, insertColumns } from "./insert-columns.ts";
 import type { RejectRow } from "./rejects.ts";
 
 /** What an entry of a feed of records is. */

@@ -2,10 +2,10 @@ import { type ExpressionBuilder, sql } from "kysely";
 import { UNREAD_ISSUES } from "../../domain/calls/verdict.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { Verdict } from "../../gen/tandem/type/v1/upload_pb.js";
-import { type ColumnOf, columnsOf, insertColumns } from "../database/insert-columns.ts";
 import { run, type Tx } from "../database/run.ts";
 import type { Schema } from "../database/schema.ts";
-import type { UploadKey } from "./upload-key.ts";
+import { type ColumnOf, columnsOf, insertColumns } from "./insert-columns.ts";
+import { isUpload, type UploadKey } from "./upload-key.ts";
 
 /** What is kept of a record that was not plainly accepted. */
 export interface RejectRow {
@@ -54,13 +54,7 @@ export async function readRejects(
   key: UploadKey,
   range: { start: bigint; end?: bigint; limit: number },
 ): Promise<(RejectRow & { createTime: Micros })[]> {
-  let query = tx
-    .selectFrom("upload_reject")
-    .selectAll()
-    .where("carrier_id", "=", key.carrierId)
-    .where("kind", "=", key.kind.upload)
-    .where("upload_id", "=", key.uploadId)
-    .where("record_offset", ">=", range.start);
+  let query = tx.selectFrom("upload_reject").selectAll().where(isUpload(key)).where("record_offset", ">=", range.start);
   if (range.end !== undefined) query = query.where("record_offset", "<", range.end);
   const { rows } = await run(tx, query.orderBy("record_offset").limit(range.limit));
   return rows;
@@ -72,9 +66,7 @@ export function unreadRejects(eb: ExpressionBuilder<Schema, "upload">, key: Uplo
   return eb
     .selectFrom("upload_reject")
     .select(sql<number>`1`.as("unread"))
-    .where("carrier_id", "=", key.carrierId)
-    .where("kind", "=", key.kind.upload)
-    .where("upload_id", "=", key.uploadId)
+    .where(isUpload(key))
     .where("verdict", "=", Verdict.REJECTED)
     .where("issue", "in", UNREAD_ISSUES);
 }

@@ -9,8 +9,8 @@ import {
   int8Array,
   textArray,
   timestamptzArray,
-} from "./binary-array.ts";
-import { insertAll, type Tx } from "./run.ts";
+} from "../database/binary-array.ts";
+import { insertAll, type Tx } from "../database/run.ts";
 
 /** A column of an INSERT: one value for each row, or one for all. */
 export interface Column {
