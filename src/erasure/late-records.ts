@@ -1,6 +1,5 @@
 import { type ErasureScope, isInScope, reachesSubscriber } from "../domain/privacy/erasure.ts";
 import { CDR, type RecordKind } from "../domain/record-kind.ts";
-import type { Micros } from "../domain/time/instant.ts";
 import { Verdict } from "../gen/tandem/type/v1/upload_pb.js";
 import type { Tx } from "../store/database/run.ts";
 import { readInForce } from "../store/privacy/erasures.ts";
@@ -64,7 +63,7 @@ export function eraseLateBatches(
 
 // Erasure periods lie in the past, so calls that arrive on time fall outside all of them.
 function eraseRecords(batch: AppendBatch, kind: RecordKind, scopes: LateErasures): AppendBatch["records"] {
-  const starts = batch.records.flatMap(({ startTime }) => startTime ?? []).sort((a, b) => Number(a - b));
+  const starts = batch.records.flatMap(({ sent }) => sent.startTime ?? []).sort((a, b) => Number(a - b));
   const [first = 0n, last = starts.at(-1) ?? first] = [starts[0], starts.at(-1)];
   const isTimed = starts.length === batch.records.length;
   const near = isTimed ? scopes.filter(({ start, end }) => start <= last && end > first) : scopes;
@@ -78,7 +77,7 @@ function eraseRecords(batch: AppendBatch, kind: RecordKind, scopes: LateErasures
 export function eraseLate(record: AppendRecord, kind: RecordKind, scopes: LateErasures): AppendRecord {
   let erased = record;
   for (const scope of scopes) {
-    if (isInScope(scope, record)) erased = eraseOne(erased, kind, scope) ?? erased;
+    if (isInScope(scope, record.sent)) erased = eraseOne(erased, kind, scope) ?? erased;
   }
   return erased;
 }
@@ -131,23 +130,7 @@ function cdrRow(row: CdrRow, erased: ErasedParts, { number }: ErasureScope): Cdr
 
 // Records have getters, which a spread would lose.
 function copyOf(record: AppendRecord, changes: Partial<AppendRecord>): AppendRecord {
-  return {
-    recordId: record.recordId,
-    recordDate: record.recordDate,
-    revision: record.revision,
-    isVoid: record.isVoid,
-    contentHash: record.contentHash,
-    partyHash: record.partyHash,
-    refused: record.refused,
-    attributable: record.attributable,
-    connectedDurationMs: record.connectedDurationMs,
-    warned: record.warned,
-    startTime: record.startTime as Micros | undefined,
-    attribution: record.attribution,
-    numbers: record.numbers,
-    row: record.row,
-    encoded: () => record.encoded(),
-    ...(record.erasedBy === undefined ? {} : { erasedBy: record.erasedBy }),
-    ...changes,
-  };
+  const { sent, attribution, row, numbers, erasedBy } = record;
+  const copy = { sent, attribution, row, numbers, encoded: () => record.encoded(), ...changes };
+  return erasedBy === undefined ? copy : { erasedBy, ...copy };
 }

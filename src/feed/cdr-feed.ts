@@ -8,7 +8,7 @@ import { EntryKind } from "../store/records/record-rows.ts";
 import { type Feed, PAGE_ENTRIES } from "./feed.ts";
 import { forwardEntries } from "./forwarded-batch.ts";
 
-/** A batch is made of stored bytes: a record is its parts one after the other, then its position. */
+// A batch is made of stored bytes: a record is its parts, one after the other.
 const { batchOf, partsOf } = forwardEntries({
   batch: CdrBatchSchema,
   entries: CdrBatchSchema.field.entries,

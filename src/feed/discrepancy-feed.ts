@@ -16,7 +16,7 @@ import {
 import { type Feed, PAGE_ENTRIES } from "./feed.ts";
 import { forwardEntries } from "./forwarded-batch.ts";
 
-/** A batch is made of stored bytes: a discrepancy as it was encoded, then its position. */
+// A batch is made of stored bytes: a discrepancy as it was encoded.
 const { batchOf, partsOf } = forwardEntries({
   batch: DiscrepancyBatchSchema,
   entries: DiscrepancyBatchSchema.field.entries,

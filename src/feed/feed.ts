@@ -31,7 +31,7 @@ export interface Feed<Entry, Row, Shown> {
     read(tx: Tx, afterKey: string): Promise<SnapshotPage<Row>>;
     show(frame: RowsFrame<Row>): Shown;
   };
-  /** Names what is in an entry now: streams of one variant share pages. Undefined: nothing is shared. */
+  /** Names what is in an entry now: streams of one variant share pages. Undefined: none does. */
   readonly variant?: (() => string) | undefined;
   /** The parts that entries include now. */
   recordParts(): readonly RecordPart[];
@@ -44,7 +44,7 @@ export interface Feed<Entry, Row, Shown> {
 /** A run of the current rows. */
 export interface SnapshotPage<Row> {
   readonly rows: Row[];
-  /** The key of the last row that was looked at; the one that was asked after when there is none. */
+  /** The key of the last row that was looked at; without one, the key that was asked after. */
   readonly lastKey: string;
   /** Whether there are no more. */
   readonly isLast: boolean;

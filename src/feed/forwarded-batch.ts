@@ -20,7 +20,7 @@ export interface ForwardedFeed<Batch extends DescMessage, Stored> {
   readonly batch: Batch;
   /** The batch's field of entries. */
   readonly entries: { readonly number: number };
-  /** The field of an entry, of its oneof, that holds a record; and where a record has its position. */
+  /** The field of an entry that holds a record, and where a record says its position. */
   readonly record: PositionFields & { readonly field: { readonly number: number } };
   /** The field of an entry that holds an erasure. */
   readonly erasure: { readonly number: number };
@@ -40,7 +40,7 @@ export function forwardEntries<Batch extends DescMessage, Stored extends Forward
   const { sequence, ingestTime: time } = ErasureEntrySchema.field;
   const erasure = { field: feed.erasure, sequence, time };
   const kindOf = (stored: Stored) => (feed.isErasure(stored) ? erasure : feed.record);
-  /** The encoding of one entry, in parts that are to be joined: behind what is stored, its position. */
+  // In parts that are to be joined: behind what is stored, the position.
   const partsOf = (stored: Stored): Uint8Array[] => {
     const parts = feed.encodedParts(stored);
     parts.push(encodePosition(kindOf(stored), stored));

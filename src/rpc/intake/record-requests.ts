@@ -14,9 +14,9 @@ import { type CallDetailRecord, CallDetailRecordSchema } from "../../gen/tandem/
 import { type CallDuration, CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { decodeDuration } from "../../upload/records/duration-decoder.ts";
 import type { RecordList } from "../../upload/records/record-list.ts";
-import { BinaryRecords, type RecordReader } from "./binary-records.ts";
+import { type RecordReader, RecordsAsSent, readBinary } from "./binary-records.ts";
 import { findJsonFault, STRICT_JSON } from "./json-faults.ts";
-import { JsonRecords } from "./json-records.ts";
+import { readJson } from "./json-records.ts";
 import { recordBounds } from "./message-bounds.ts";
 import type { RawMessage } from "./raw-messages.ts";
 import { type RecordPath, recordPathOf } from "./record-paths.ts";
@@ -85,16 +85,16 @@ function readRequest<I extends DescMessage, R extends DescMessage>(
   { input, path, reader }: RequestKind<I, R>,
   { bytes, isJson, split }: RawMessage,
 ): { request: MessageShape<I>; records: RecordList<MessageShape<R>> } {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (isJson) {
     if (!split) throw unreadableMessage();
     const request = readJsonHead(input, split.head);
-    return { request, records: new JsonRecords(reader, bytes, split.bounds) };
+    return { request, records: new RecordsAsSent(readJson(reader), buffer, split.bounds) };
   }
   try {
     const { head, bounds }: SplitRequest = splitBinary(path, bytes);
     const request = fromBinary(input, head, DROP_UNKNOWN_FIELDS.binaryOptions);
-    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    return { request, records: new BinaryRecords(reader, buffer, bounds) };
+    return { request, records: new RecordsAsSent(readBinary(reader), buffer, bounds) };
   } catch (cause) {
     throw unreadableMessage(cause);
   }

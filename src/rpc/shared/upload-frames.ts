@@ -19,10 +19,10 @@ import {
 import { shareOf } from "../../port/memory-budget.ts";
 import { MAX_CONSUMERS } from "../../store/feeds/consumers.ts";
 import type { UploadRow } from "../../store/records/uploads.ts";
-import type { UploadFinish } from "../../upload/book.ts";
 import type { ClientFrame, ServerFrame, UploadEnd } from "../../upload/frames.ts";
 import type { Outcome } from "../../upload/outcome.ts";
 import type { RecordList } from "../../upload/records/record-list.ts";
+import type { UploadFinish } from "../../upload/upload-store.ts";
 import { CALLER_ALLOWANCE } from "./audit/refusal-budget.ts";
 import type { Services } from "./context.ts";
 import { type FirstFrameCall, type FirstFrameLimits, readFirst } from "./first-frame.ts";

@@ -79,9 +79,7 @@ export async function lockFeed(tx: Tx, carrierId: string, feed: FeedId): Promise
       sql<boolean>`last_ingest_time > ${clockFrom("last_ingest_time")} + make_interval(secs => ${sql.lit(MAX_CLOCK_STEP_BACK_S)})
         AND (accepted_ingest_time IS NULL OR last_ingest_time > accepted_ingest_time)`.as("clock_is_behind"),
     ]);
-  const {
-    rows: [row],
-  } = await run(tx, query);
+  const [row] = (await run(tx, query)).rows;
   if (!row) throw noCarrier(carrierId);
   const { clockIsBehind, ...lock } = row;
   if (clockIsBehind) {

@@ -1,41 +1,34 @@
-import { countVerdicts, UNREAD_ISSUES, type VerdictCounts } from "../domain/calls/verdict.ts";
+import { addCounts, countVerdicts, UNREAD_ISSUES, type VerdictCounts } from "../domain/calls/verdict.ts";
 import { carrierTransaction, type Database } from "../store/database/database.ts";
 import type { Tx } from "../store/database/run.ts";
 import type { HoldingsCache } from "../store/numbers/holdings-cache.ts";
 import type { UploadRow } from "../store/records/uploads.ts";
 import { judgeOnly } from "./append.ts";
+import { type Outcome, outcomesOf } from "./outcome.ts";
+import type { AppendResult, PreparedBatch } from "./pending.ts";
 import {
-  checkBatchSize,
   checkTotals,
   checkUploadId,
   historyLost,
-  prepareBatch,
+  type PreparingOptions,
+  PreparingStore,
   totalMismatch,
-  type UploadBook,
   type UploadFinish,
   type UploadOpen,
-} from "./book.ts";
-import { type Outcome, outcomesOf } from "./outcome.ts";
-import type { AppendResult, PreparedBatch } from "./pending.ts";
-import type { RecordCodec } from "./record-codec.ts";
-import type { PrepareContext } from "./records/prepared.ts";
-import type { RecordList } from "./records/record-list.ts";
+  type UploadStore,
+} from "./upload-store.ts";
 
-export interface ValidationBookOptions<Message> {
-  db: Database;
-  holdings: HoldingsCache;
-  carrierId: string;
-  codec: RecordCodec<Message>;
-  prepareContext: () => PrepareContext;
-  maxBatchRecords: number;
+export interface DryRunOptions<Message> extends PreparingOptions<Message> {
+  readonly db: Database;
+  readonly holdings: HoldingsCache;
 }
 
 /**
  * A dry run: every record gets the verdict that it would get now, each batch on its own, and
  * nothing is stored.
  */
-export class ValidationBook<Message> implements UploadBook<Message> {
-  readonly #options: ValidationBookOptions<Message>;
+export class DryRun<Message> extends PreparingStore<Message> implements UploadStore<Message> {
+  readonly #options: DryRunOptions<Message>;
   readonly #row: UploadRow = {
     uploadId: "",
     nextOffset: 0n,
@@ -52,28 +45,20 @@ export class ValidationBook<Message> implements UploadBook<Message> {
   #last: Promise<unknown> = Promise.resolve();
   #hasUnread = false;
 
-  constructor(options: ValidationBookOptions<Message>) {
+  constructor(options: DryRunOptions<Message>) {
+    super(options);
     this.#options = options;
   }
 
   async open(open: UploadOpen): Promise<UploadRow> {
     checkUploadId(open.uploadId);
     if (open.acknowledgedOffset !== 0n) throw historyLost(0n);
-    this.#row.uploadId = open.uploadId;
+    this.uploadId = this.#row.uploadId = open.uploadId;
     return this.#row;
   }
 
   claim(): Disposable {
     return { [Symbol.dispose]() {} };
-  }
-
-  checkBatch(firstOffset: bigint, recordCount: number): void {
-    checkBatchSize(firstOffset, recordCount, this.#options.maxBatchRecords);
-  }
-
-  prepare(firstOffset: bigint, records: RecordList<Message>, writerEpoch: bigint): PreparedBatch {
-    const batch = { uploadId: this.#row.uploadId, firstOffset, records, writerEpoch };
-    return prepareBatch(this.#options.codec, this.#options.prepareContext(), batch);
   }
 
   // One after the other, as a store would: a validation in small batches must not take every
@@ -91,13 +76,8 @@ export class ValidationBook<Message> implements UploadBook<Message> {
     this.#row.nextOffset = batch.firstOffset + BigInt(batch.records.length);
     this.#hasUnread ||= batch.records.some(({ refusal }) => UNREAD_ISSUES.some((issue) => issue === refusal?.issue));
     this.#row.connectedDurationMs += batch.records.reduce((sum, record) => sum + record.connectedDurationMs, 0n);
-    const counts = countVerdicts(result.committed ? result.verdicts : []);
-    for (const key of Object.keys(counts) as (keyof VerdictCounts)[]) this.#row.counts[key] += counts[key];
+    this.#row.counts = addCounts(this.#row.counts, countVerdicts(result.verdicts));
     return result;
-  }
-
-  outcomes(batch: PreparedBatch, result: AppendResult): Outcome[] {
-    return result.committed ? outcomesOf(batch, result.verdicts, result.issues) : [];
   }
 
   async checkWriter(): Promise<UploadRow> {
@@ -107,11 +87,11 @@ export class ValidationBook<Message> implements UploadBook<Message> {
   async replay(batch: PreparedBatch): Promise<{ outcomes: Outcome[]; counts: VerdictCounts }> {
     // Nothing was stored that a repeat could be held against: it is judged again, and not counted
     // again.
-    const result = await this.#judge(batch);
-    return { outcomes: this.outcomes(batch, result), counts: countVerdicts(result.committed ? result.verdicts : []) };
+    const { verdicts, issues } = await this.#judge(batch);
+    return { outcomes: outcomesOf(batch, verdicts, issues), counts: countVerdicts(verdicts) };
   }
 
-  async finish(_open: UploadOpen, _writerEpoch: bigint, finish: UploadFinish, committed: bigint): Promise<UploadRow> {
+  async finish(_writerEpoch: bigint, finish: UploadFinish, committed: bigint): Promise<UploadRow> {
     checkTotals(finish, committed);
     if (finish.connectedDurationMs !== this.#row.connectedDurationMs && !this.#hasUnread) {
       throw totalMismatch("totals.connected_duration_ms", finish.connectedDurationMs, this.#row.connectedDurationMs);
@@ -119,7 +99,7 @@ export class ValidationBook<Message> implements UploadBook<Message> {
     return this.#row;
   }
 
-  #judge(batch: PreparedBatch): Promise<AppendResult> {
+  #judge(batch: PreparedBatch): Promise<AppendResult & { committed: true }> {
     const { db, carrierId, holdings, codec } = this.#options;
     const place = { carrierId, kind: codec.kind };
     const judge = (tx: Tx) => judgeOnly(tx, place, holdings, batch);
