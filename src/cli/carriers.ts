@@ -15,7 +15,6 @@ import { enumListOption, enumName, enumOption, formatTime, parseTimeZone, parseW
 /** `tandem carriers`: onboarding. */
 export function carriersCommand(): Command {
   return new Command("carriers")
-    .description("Onboard, change and suspend carriers (platform only; scopes carriers.read and .write).")
     .addCommand(createCommand())
     .addCommand(listCommand())
     .addCommand(getCommand())
