@@ -5,7 +5,7 @@ import { RecordPart } from "../gen/tandem/type/v1/agreement_pb.js";
 import { type CallDetailRecord, CallDetailRecordSchema } from "../gen/tandem/type/v1/call_detail_record_pb.js";
 import { type CdrConditions, type FeedCdr, readCdrPage, type StoredCdr } from "../store/records/cdrs.ts";
 import { EntryKind } from "../store/records/record-rows.ts";
-import { type Feed, PAGE_ENTRIES } from "./feed.ts";
+import { PAGE_ENTRIES, type StreamedFeed } from "./feed.ts";
 import { forwardEntries } from "./forwarded-batch.ts";
 
 // A batch is made of stored bytes: a record is its parts, one after the other.
@@ -59,5 +59,5 @@ export function cdrFeed(
     recordParts: () => (withNetwork ? [...PLAIN_PARTS, RecordPart.NETWORK] : PLAIN_PARTS),
     disclosed: (entries) => entries,
     showBatch: (entries, format) => ({ case: "batch" as const, value: batchOf(entries, format) }),
-  } satisfies Feed<FeedCdr, never, unknown>;
+  } satisfies StreamedFeed<FeedCdr, never, unknown>;
 }

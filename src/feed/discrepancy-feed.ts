@@ -13,7 +13,7 @@ import {
   readDiscrepancyPage,
   type StoredDiscrepancy,
 } from "../store/reconciliation/discrepancies.ts";
-import { type Feed, PAGE_ENTRIES } from "./feed.ts";
+import { PAGE_ENTRIES, type StreamedFeed } from "./feed.ts";
 import { forwardEntries } from "./forwarded-batch.ts";
 
 // A batch is made of stored bytes: a discrepancy as it was encoded.
@@ -44,7 +44,7 @@ export function discrepancyFeed(carrierId: string, conditions: DiscrepancyCondit
     recordParts: () => [RecordPart.CALL, RecordPart.DURATION],
     disclosed: (entries) => entries.map((stored) => ({ sequence: stored.sequence, recordDate: dayOfEntry(stored) })),
     showBatch: (entries, format) => ({ case: "batch" as const, value: batchOf(entries, format) }),
-  } satisfies Feed<StoredDiscrepancy, never, unknown>;
+  } satisfies StreamedFeed<StoredDiscrepancy, never, unknown>;
 }
 
 function isErasure({ entryKind }: StoredDiscrepancy): boolean {

@@ -13,7 +13,7 @@ export const PAGE_ENTRIES = 1_000;
  * One carrier's feed as a stream reads it: where its entries come from, how they are shown, and
  * what the log of disclosures says of them.
  */
-export interface Feed<Entry, Row, Shown> {
+export interface StreamedFeed<Entry, Row, Shown> {
   readonly id: FeedId;
   /**
    * Looks what the agreement allows now: before the stream opens, and after each frame. So a change

@@ -9,7 +9,7 @@ import { ErasureEntrySchema } from "../gen/tandem/type/v1/erasure_pb.js";
 import { type PhoneNumber, PhoneNumberSchema } from "../gen/tandem/type/v1/phone_number_pb.js";
 import { type NumberEntry, readNumberPage, readNumberSnapshotPage } from "../store/numbers/number-feed.ts";
 import { NumberEntryKind } from "../store/numbers/number-rows.ts";
-import { type Feed, PAGE_ENTRIES } from "./feed.ts";
+import { PAGE_ENTRIES, type StreamedFeed } from "./feed.ts";
 
 type NumberFrame = NonNullable<MessageInitShape<typeof WatchNumbersResponseSchema>["frame"]>;
 
@@ -17,7 +17,7 @@ type NumberFrame = NonNullable<MessageInitShape<typeof WatchNumbersResponseSchem
 export function numberFeed(
   carrierId: string,
   filter: NumberFilter | undefined,
-): Feed<NumberEntry, PhoneNumber, NumberFrame> {
+): StreamedFeed<NumberEntry, PhoneNumber, NumberFrame> {
   return {
     id: FeedId.NUMBERS,
     readPage: (tx, after, until) => readNumberPage(tx, { carrierId, after, until, limit: PAGE_ENTRIES }, filter),

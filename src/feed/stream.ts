@@ -6,7 +6,7 @@ import type { FeedHead } from "../store/feeds/feed-head.ts";
 import type { FeedPoint, StoredPage } from "../store/feeds/feed-page.ts";
 import type { Cursor } from "./cursor.ts";
 import type { FeedDisclosure } from "./disclosed-blocks.ts";
-import type { Feed, FeedFrame, FeedRange, SnapshotPage } from "./feed.ts";
+import type { FeedFrame, FeedRange, SnapshotPage, StreamedFeed } from "./feed.ts";
 import type { FeedHub, FeedSubscription } from "./hub.ts";
 import { cursorText, type FeedEnd, type FeedPlace, type FeedStart, resolveEnd, resolveStart } from "./position.ts";
 import type { SharedPages } from "./shared-pages.ts";
@@ -15,7 +15,7 @@ import { openStream, type StreamEffect, type StreamEvent, type StreamState, step
 export interface StreamFeedOptions<Entry, Row> {
   place: FeedPlace;
   hub: FeedHub;
-  feed: Feed<Entry, Row, unknown>;
+  feed: StreamedFeed<Entry, Row, unknown>;
   start: FeedStart;
   end: FeedEnd | undefined;
   life: StreamLife;

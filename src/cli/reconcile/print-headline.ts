@@ -1,4 +1,5 @@
 import { tellLength } from "../../domain/matching/explain/evidence.ts";
+import { PLATFORM_SIDE } from "../../domain/record-kind.ts";
 import type { RefusedCandidate } from "../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import {
   type CallMeasure,
@@ -8,7 +9,6 @@ import {
   DiscrepancyStatus,
   MatchedBy,
   MatchedBySchema,
-  RecordSide,
 } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { enumName } from "../shared/values.ts";
 import { formatCauses, formatCircumstances, formatReasons, formatStatus, isAgreeing } from "./print-discrepancies.ts";
@@ -47,7 +47,7 @@ function formatKin({ status, duplicateOf, candidateCount }: Discrepancy, whole: 
 /** Names of causes that leave open whose or what, said in full. */
 function withSide(causes: string, { findings }: Discrepancy): string {
   const late = findings.find(({ cause }) => cause === DiscrepancyCause.LATE);
-  const whose = late?.suspectedSide === RecordSide.PLATFORM ? "platform's" : "carrier's";
+  const whose = late?.suspectedSide === PLATFORM_SIDE ? "platform's" : "carrier's";
   return causes
     .replace(/\blate\b/, `${whose} record came ${formatLength(late?.lateByMs)} after its deadline`)
     .replace(/\bsplit\b/, "a missing part")

@@ -1,7 +1,7 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import type { Limits } from "../../domain/limits.ts";
-import type { Feed, FeedFrame } from "../../feed/feed.ts";
+import type { FeedFrame, StreamedFeed } from "../../feed/feed.ts";
 import type { FeedPlace, FeedStart } from "../../feed/position.ts";
 import type { SharedPages } from "../../feed/shared-pages.ts";
 import { streamFeed } from "../../feed/stream.ts";
@@ -14,7 +14,7 @@ import { openStreamLife } from "./stream-life.ts";
 /** Which feed a method streams, and from where. */
 interface AnsweredFeed<Entry, Row, Shown> {
   readonly carrierId: string;
-  readonly feed: Feed<Entry, Row, Shown>;
+  readonly feed: StreamedFeed<Entry, Row, Shown>;
   /** From `filterHash`. */
   readonly filter: bigint;
   readonly start: FeedStart | ((place: FeedPlace) => Promise<FeedStart>);
@@ -54,7 +54,7 @@ export async function* answerFeed<Entry, Row, Shown>(
 
 function showFrame<Entry, Row, Shown>(
   frame: FeedFrame<Entry, Row>,
-  feed: Feed<Entry, Row, Shown>,
+  feed: StreamedFeed<Entry, Row, Shown>,
   { format, limits }: { format: "binary" | "json"; limits: Limits },
 ) {
   switch (frame.frame) {

@@ -2,7 +2,7 @@ import type { Message } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import type { DisclosureTerms } from "../../../domain/privacy/disclosure.ts";
 import { DisclosedBlocks, type FeedDisclosure } from "../../../feed/disclosed-blocks.ts";
-import type { Feed } from "../../../feed/feed.ts";
+import type { StreamedFeed } from "../../../feed/feed.ts";
 import { DisclosureKind } from "../../../gen/tandem/platform/v1/disclosure_pb.js";
 import type { PhoneNumber } from "../../../gen/tandem/type/v1/phone_number_pb.js";
 import { carrierTransaction } from "../../../store/database/database.ts";
@@ -19,7 +19,7 @@ import { disclosedNumbers } from "./disclosed-records.ts";
 export function feedDisclosure<Entry, Row>(
   services: Services,
   context: HandlerContext,
-  { request, carrierId, feed }: { request: Message; carrierId: string; feed: Feed<Entry, Row, unknown> },
+  { request, carrierId, feed }: { request: Message; carrierId: string; feed: StreamedFeed<Entry, Row, unknown> },
 ) {
   return ({ sessionId, until }: { sessionId: string; until: bigint | undefined }): FeedDisclosure<Entry, Row> => {
     const terms = disclosureTerms(services, context, { request, masked: false, sessionId });
