@@ -3,6 +3,17 @@
  */
 export type Micros = bigint;
 
+/** 24 hours. */
+export const DAY: Micros = 86_400_000_000n;
+
+export function earlier(one: Micros, other: Micros): Micros {
+  return one < other ? one : other;
+}
+
+export function later(one: Micros, other: Micros): Micros {
+  return one > other ? one : other;
+}
+
 /** Milliseconds since the epoch, as `Date.now()` gives them, as an instant. */
 export function microsFromMs(ms: number): Micros {
   return BigInt(Math.round(ms)) * 1000n;
