@@ -12,7 +12,6 @@ import { printFields, printMessage, printRows, type RowColumn } from "./shared/o
 import { readPages } from "./shared/pages.ts";
 import { enumListOption, enumName, enumOption, formatTime, parseTimeZone, parseWhole } from "./shared/values.ts";
 
-/** `tandem carriers`: onboarding. */
 export function carriersCommand(): Command {
   return new Command("carriers")
     .addCommand(createCommand())

@@ -20,7 +20,6 @@ import { readPages } from "../shared/pages.ts";
 import { enumOption, parseTime } from "../shared/values.ts";
 import { HOLD_CSV, printHold, printHolds } from "./print-holds.ts";
 
-/** `tandem privacy hold` */
 export function holdCommand(): Command {
   return new Command("hold")
     .description("Keep disputed records beyond their retention.")

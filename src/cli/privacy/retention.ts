@@ -18,7 +18,6 @@ import { printMessage, printRows, type RowColumn } from "../shared/output.ts";
 import { readPages } from "../shared/pages.ts";
 import { enumName, enumOption, formatTime, parseWhole } from "../shared/values.ts";
 
-/** `tandem privacy retention` */
 export function retentionCommand(): Command {
   return new Command("retention")
     .description("How long each part of the records is kept.")

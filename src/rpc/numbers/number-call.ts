@@ -20,7 +20,6 @@ import { encodePhoneNumber, outcomeOfResult, redactLocation } from "../shared/me
 /** How much of a number an outcome repeats, characters. */
 const MAX_ECHO = 64;
 
-/** What changing numbers needs, from what services have. */
 export function numberWriter(
   services: Pick<Services, "db" | "hub" | "config" | "log" | "onNumbersChanged">,
 ): NumberWriter {
@@ -47,10 +46,7 @@ export interface NumberItems<Item> {
   readonly slots: readonly NumberSlot[];
 }
 
-/**
- * Sorts out the items of a call. Throws BATCH_TOO_LARGE.
- * @param repeats what a number that is named again gets: a failure, or the outcome of the first.
- */
+/** Throws BATCH_TOO_LARGE. A repeated number fails, or follows: it gets the first's outcome. */
 export function readNumberItems<Request, Item extends object>(
   requests: readonly Request[],
   numberOf: (request: Request) => string,
@@ -83,17 +79,14 @@ export function readNumberItems<Request, Item extends object>(
   return { items, slots };
 }
 
-/** A call that changes a batch of numbers. */
 export interface ChangingCall<Desc extends DescMessage> {
   readonly context: HandlerContext;
   readonly call: RepeatableCall;
-  /** Whose numbers. */
   readonly carrierId: string;
   /** Of the answer, a list of outcomes in request order. */
   readonly schema: Desc;
   readonly slots: readonly NumberSlot[];
   readonly mayReadLocations: boolean;
-  /** For the audit log. */
   readonly changedFields?: readonly string[];
   readonly details?: Readonly<Record<string, unknown>>;
 }
@@ -124,9 +117,9 @@ export async function answerBatch<Desc extends DescMessage>(
 }
 
 /**
- * What the audit log is told of a batch: how many numbers were changed, and why others were not. A
- * batch that changed nothing is no act. If every number was refused it is a refusal, which is
- * always kept when it told a carrier that a number is another's.
+ * How many numbers were changed, and why others were not. A batch that changed nothing is no act,
+ * but a refusal if every number was refused; kept in any case if it told that a number is
+ * another's.
  */
 function auditBatch(
   { context, call, carrierId, slots, changedFields, details }: ChangingCall<DescMessage>,
@@ -150,7 +143,7 @@ function auditBatch(
   return reasons[0] === undefined ? {} : { refusal: refusal(reasons[0]) };
 }
 
-/** Paths of the fields that any of these items sets, without those that say which number and when. */
+/** Fields that any of these items sets, besides those that say which number and when. */
 export function fieldsSet<Desc extends DescMessage>(schema: Desc, items: readonly MessageShape<Desc>[]): string[] {
   const set = new Set<string>();
   for (const item of items) {

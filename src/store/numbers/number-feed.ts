@@ -8,7 +8,6 @@ import { run, type Tx } from "../database/run.ts";
 import { type PageRequest, readFeedPage, type StoredPage } from "../feeds/feed-page.ts";
 import { NumberEntryKind } from "./number-rows.ts";
 
-/** An entry of the numbers feed. */
 export interface NumberEntry {
   readonly sequence: bigint;
   readonly ingestTime: Micros;
@@ -49,7 +48,6 @@ export function readNumberPage(
   });
 }
 
-/** A number's current row, encoded. */
 export interface NumberSnapshotRow {
   readonly phoneNumber: string;
   readonly carrierId: string;
@@ -60,10 +58,7 @@ export interface NumberSnapshotRow {
 /** Where a page of current rows ended. */
 export type NumberPlace = Pick<NumberSnapshotRow, "phoneNumber" | "carrierId">;
 
-/**
- * Reads the current rows of a carrier's numbers that match, ascending by number compared as text.
- * In a transaction as `LIST_PAGE`.
- */
+/** Reads current rows that match, ascending by number as text. In a transaction as `LIST_PAGE`. */
 export async function readNumberSnapshotPage(
   tx: Tx,
   request: {
@@ -84,10 +79,7 @@ export async function readNumberSnapshotPage(
   return scanNumbers(tx, numbers, { ...request, order: sql`e.phone_number`, where: conditions(others, COLUMNS) });
 }
 
-/**
- * Reads the current rows of all carriers' numbers that match, by number, then by carrier. In a
- * system transaction as `LIST_PAGE`.
- */
+/** Reads matching rows of all carriers, by number and carrier. In a system `LIST_PAGE`. */
 export async function listNumbersOfAll(
   tx: Tx,
   request: {
@@ -139,8 +131,7 @@ const PREVIOUS_COLUMNS: Columns = {
   countryCode: sql`e.previous_country_code`,
 };
 
-// A column without a value matches no condition on it: never null, so that the whole can be
-// negated.
+// Never null, so that the condition can be negated.
 function matches(filter: NumberFilter, columns: Columns): RawBuilder<boolean> {
   return sql<boolean>`COALESCE(${conditions(filter, columns)}, false)`;
 }
