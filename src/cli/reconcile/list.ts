@@ -1,11 +1,13 @@
 import { create } from "@bufbuild/protobuf";
 import type { Command } from "commander";
-import { ReconciliationService as CarrierReconciliationService } from "../../gen/tandem/carrier/v1/reconciliation_service_pb.js";
+import { ReconciliationService as OfCarrier } from "../../gen/tandem/carrier/v1/reconciliation_service_pb.js";
 import {
+  type ListDiscrepanciesResponse,
   ListDiscrepanciesResponseSchema,
-  ReconciliationService as PlatformReconciliationService,
+  ReconciliationService as OfAll,
 } from "../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import type { Discrepancy } from "../../gen/tandem/type/v1/discrepancy_pb.js";
+import { readList } from "../shared/calls.ts";
 import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
 import { csvOption, printCsv } from "../shared/csv-output.ts";
 import { printMessage } from "../shared/output.ts";
@@ -18,6 +20,8 @@ interface ListOptions extends ConnectionOptions, DayOptions, DiscrepancyFilterOp
   readonly limit: number;
   readonly csv?: true;
 }
+
+type Page = Pick<ListDiscrepanciesResponse, "discrepancies" | "nextPageToken">;
 
 /** Days that are listed when nothing is said: as many as a list may have. */
 const DEFAULT_DAYS = 92;
@@ -42,7 +46,7 @@ Examples:
     )
     .action(async (options: ListOptions) => {
       using connection = await connect(options, "either");
-      const { discrepancies, isCut } = await readDiscrepancies(connection, options);
+      const { items: discrepancies, isCut } = await readDiscrepancies(connection, options);
       if (options.json) {
         const message = create(ListDiscrepanciesResponseSchema, { discrepancies });
         printMessage(ListDiscrepanciesResponseSchema, message);
@@ -52,24 +56,16 @@ Examples:
     });
 }
 
-async function readDiscrepancies(
-  connection: Connection,
-  options: ListOptions,
-): Promise<{ discrepancies: Discrepancy[]; isCut: boolean }> {
+function readDiscrepancies(connection: Connection, options: ListOptions) {
   const filter = discrepancyFilterOf(options);
   const common = { ...daysOf(options, DEFAULT_DAYS), ...(filter === undefined ? {} : { filter }) };
-  const discrepancies: Discrepancy[] = [];
-  let pageToken = "";
-  do {
-    const request = { ...common, pageToken, pageSize: Math.min(1_000, options.limit - discrepancies.length) };
-    const page =
+  const { carrier: carrierId = "" } = options;
+  return readList<Page, Discrepancy>(
+    (page) =>
       connection.role === "platform"
-        ? await connection
-            .client(PlatformReconciliationService)
-            .listDiscrepancies({ ...request, carrierId: options.carrier ?? "" })
-        : await connection.client(CarrierReconciliationService).listDiscrepancies(request);
-    discrepancies.push(...page.discrepancies);
-    pageToken = page.nextPageToken;
-  } while (pageToken !== "" && discrepancies.length < options.limit);
-  return { discrepancies, isCut: pageToken !== "" };
+        ? connection.client(OfAll).listDiscrepancies({ ...common, ...page, carrierId })
+        : connection.client(OfCarrier).listDiscrepancies({ ...common, ...page }),
+    ({ discrepancies }) => discrepancies,
+    options.limit,
+  );
 }

@@ -49,7 +49,7 @@ export interface NumberItems<Item> {
 
 /**
  * Sorts out the items of a call. Throws BATCH_TOO_LARGE.
- * @param repeats what a number that is named again gets: a failure, or the outcome of the first.
+ * @param repeats a failure for a repeated number, or the first's outcome.
  */
 export function readNumberItems<Request, Item extends object>(
   requests: readonly Request[],
@@ -124,9 +124,9 @@ export async function answerBatch<Desc extends DescMessage>(
 }
 
 /**
- * What the audit log is told of a batch: how many numbers were changed, and why others were not. A
- * batch that changed nothing is no act. If every number was refused it is a refusal, which is
- * always kept when it told a carrier that a number is another's.
+ * How many numbers were changed, and why others were not. A batch that changed nothing is no act,
+ * but a refusal if every number was refused; kept in any case if it told that a number is
+ * another's.
  */
 function auditBatch(
   { context, call, carrierId, slots, changedFields, details }: ChangingCall<DescMessage>,
@@ -150,7 +150,7 @@ function auditBatch(
   return reasons[0] === undefined ? {} : { refusal: refusal(reasons[0]) };
 }
 
-/** Paths of the fields that any of these items sets, without those that say which number and when. */
+/** Fields that any of these items sets, besides those that say which number and when. */
 export function fieldsSet<Desc extends DescMessage>(schema: Desc, items: readonly MessageShape<Desc>[]): string[] {
   const set = new Set<string>();
   for (const item of items) {
