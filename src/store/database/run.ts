@@ -153,11 +153,6 @@ export function inRange(
   return sql<boolean>`${column} >= ${instant(start)} AND ${column} < ${instant(end)}`;
 }
 
-/** The day of an instant, in UTC. */
-export function dayOf(time: Micros): RawBuilder<string> {
-  return sql<string>`(${instant(time)} AT TIME ZONE 'UTC')::date`;
-}
-
 const ARRAYS = {
   bool: boolArray,
   bytea: byteaArray,
