@@ -37,17 +37,17 @@ export function printDiscrepancies(discrepancies: readonly Discrepancy[], withCa
   printRows([...(withCarrier ? [carrier] : []), ...COLUMNS], discrepancies, "No discrepancies.");
 }
 
-/** Of a feed's lines, which cannot wait for the widest cell. */
-const WIDTHS = [0, 3, 15, 15, 9, 9, 9, 21, 12, 0];
-
-/** A discrepancy as one line of a feed. */
+/** A discrepancy as one line of a feed, which cannot wait for the widest cell. */
 export function formatDiscrepancyLine(discrepancy: Discrepancy): string {
   const cells = COLUMNS.map(({ read, align }, index) => {
-    const [cell, width] = [read(discrepancy) ?? "", WIDTHS[index] ?? 0];
+    const [cell, width] = [read(discrepancy) ?? "", LINE_WIDTHS[index] ?? 0];
     return align === "right" ? cell.padStart(width) : cell.padEnd(width);
   });
   return `${cells.join("  ")} #${discrepancy.revision}`;
 }
+
+/** What most cells of a column fit in. */
+const LINE_WIDTHS: readonly number[] = [0, 3, 15, 15, 9, 9, 9, 21, 12, 0];
 
 /** A status and what it waits for, or that it is resolved: in a word, or as told. */
 export function formatStatus({ status, pendingReason, resolvedTime }: Discrepancy, resolved = "resolved"): string {
@@ -96,7 +96,7 @@ const EXPLAINING_NOTHING: ReadonlySet<DiscrepancyCause> = new Set([
 ]);
 
 /** A difference with its sign. */
-export function formatDelta(ms: bigint | undefined): string {
+function formatDelta(ms: bigint | undefined): string {
   if (ms === undefined) return "";
   return ms < 0n ? `-${formatDuration(-ms)}` : `+${formatDuration(ms)}`;
 }
