@@ -113,7 +113,7 @@ async function countAgain(tx: Tx, carrierId: string, changed: readonly LackingCa
     .map(({ pairKey, startTime }) => ({ pairKey, ...timeRange(spanAround(msFromMicros(startTime), FAR_CALLS_MS)) }));
   const read = async (side: RecordKind["side"]) => {
     const found = await findLacking(tx, carrierId, { side, wanted, limit: MOST_OF_A_PAIR });
-    const calls = new Map(found.map(({ position: _, ...call }) => [nameOf(call), farCall(call)]));
+    const calls = new Map(found.map((call) => [nameOf(call), farCall(call)]));
     return Map.groupBy(calls.values(), ({ call }) => call.pairKey);
   };
   const platform = await read(PLATFORM_SIDE);

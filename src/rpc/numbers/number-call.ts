@@ -46,7 +46,10 @@ export interface NumberItems<Item> {
   readonly slots: readonly NumberSlot[];
 }
 
-/** Throws BATCH_TOO_LARGE. A repeated number fails, or follows: it gets the first's outcome. */
+/**
+ * Sorts out the items of a call. Throws BATCH_TOO_LARGE.
+ * @param repeats a failure for a repeated number, or the first's outcome.
+ */
 export function readNumberItems<Request, Item extends object>(
   requests: readonly Request[],
   numberOf: (request: Request) => string,

@@ -94,6 +94,10 @@ function camelCase(name: string): string {
   return made;
 }
 
+export function snakeCase(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
 /** As many as the store's statements have names of columns. */
 const camelCases = new Map<string, string>();
 
