@@ -17,8 +17,8 @@ export function repeatableCall<Desc extends DescMessage>(
   if (length < 1 || length > 64 || !/^[^\p{Cc}\p{Cs}]*$/u.test(requestId)) {
     throw invalidArgument("request_id", "is required: 1 to 64 characters without control characters");
   }
-  // A repeat has another id only by mistake, so it is part of the content; unknown fields are not
-  // ours to judge.
+  // A repeat has another id only by mistake, so the id is part of the content; unknown fields are
+  // ignored.
   const content = toBinary(schema, request, { writeUnknownFields: false });
   const mac = createHmac("sha256", services.installation.secret)
     .update("tandem request\0")
