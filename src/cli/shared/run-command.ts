@@ -6,7 +6,7 @@ import type { ResumingEvent } from "../../client/retry.ts";
 import { visibleLines, visibleText } from "../../domain/privacy/visible-text.ts";
 import { maskSecrets } from "../../log.ts";
 
-/** Wrong usage, as shells and their tools count it. */
+/** The shells' exit code for wrong usage. */
 const EXIT_USAGE = 2;
 
 /**

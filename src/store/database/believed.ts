@@ -7,15 +7,15 @@ const MAX_REMEMBERED = 10_000;
 interface Entry<T> {
   readonly until: number;
   readonly value: Promise<T>;
-  /** Who reads it, until it has been read: nobody waits in another's line for it. */
+  /** Who is reading it: nobody waits in another's line for it. */
   reader: string | undefined;
 }
 
-/** What is read from the database once for all who ask for it, and believed for two seconds. */
+/** Reads from the database once for all who ask, and believes it for two seconds. */
 export class Believed<T> {
   readonly #known = new Map<string, Entry<T>>();
 
-  /** What is known by a key, or what `read` finds. */
+  /** The known value of a key, or what `read` finds. */
   get(key: string, read: () => Promise<T>): Promise<T> {
     const caller = currentCaller();
     const reader = caller ? callerKey(caller) : "";
