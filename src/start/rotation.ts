@@ -155,7 +155,7 @@ function keysPart({ tokens }: Config, keys: TokenKeys | undefined): Part | undef
 
 /**
  * Takes files that are to be taken at the start.
- * @returns a look, which takes changed files if two looks saw the same, so nobody still writes them,
+ * @returns a look. It takes changed files if two looks saw the same, so nobody still writes them,
  *   or if forced. It never throws.
  * @throws Error when the files are not usable.
  */
