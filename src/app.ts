@@ -35,10 +35,10 @@ import { watchTimeline } from "./start/timeline.ts";
 import { CarrierDirectory } from "./store/carriers/carriers.ts";
 import { asCaller } from "./store/database/callers.ts";
 import type { Database } from "./store/database/database.ts";
-import { DatabaseWatch } from "./store/database/database-watch.ts";
+import { type DatabaseWatch, openDatabaseWatch } from "./store/database/database-watch.ts";
 import { type Installation, readInstallation } from "./store/database/installation.ts";
 import { findExcessRights } from "./store/database/isolation.ts";
-import { SealDirectory } from "./store/database/seal-directory.ts";
+import { openSealDirectory } from "./store/database/seal-directory.ts";
 import type { TimelineWatch } from "./store/feeds/timeline-watch.ts";
 import { RetentionDirectory } from "./store/privacy/retention-policies.ts";
 import type { SigningKey } from "./trust/signing-key.ts";
@@ -54,7 +54,7 @@ export interface App extends AsyncDisposable {
   readonly services: Services;
   /** How many calls are in flight. */
   readonly callCount: number;
-  /** What calls hold now of what they have sent, bytes. */
+  /** Bytes that calls have sent and the process still holds. */
   readonly heldBytes: { readonly received: number; readonly decoded: number };
   /** The key that `tandem token` signs with; undefined when others issue the tokens. */
   readonly signingKey: SigningKey | undefined;
@@ -175,7 +175,7 @@ async function openServices(parts: Foundations, opening: AsyncDisposableStack): 
   const access = opening.use(
     new CarrierAccess({ db, region: config.region, cacheMs: config.limits.accessCacheMs, onError }),
   );
-  const sealKeys = opening.use(await SealDirectory.open({ db, unsealedSecret: installation.secret, onError }));
+  const sealKeys = opening.use(await openSealDirectory({ db, unsealedSecret: installation.secret, onError }));
   const { journal, erase } = await openErasures(parts, hub, opening);
   const inForce = new ErasuresInForce(journal);
   const uploads = new Uploads({
@@ -242,11 +242,10 @@ async function openErasures(
 }
 
 function watchDatabase(db: Database, log: Logger): DatabaseWatch {
-  const onChange = (answers: boolean, error: unknown) => {
+  return openDatabaseWatch(db, (answers, error) => {
     if (answers) log.warn("the database answers again: health says SERVING");
     else log.error({ err: error }, "the database does not answer: health says NOT_SERVING");
-  };
-  return new DatabaseWatch({ db, onChange });
+  });
 }
 
 function authOptions(config: Config, { trust, tokenKeys }: Rotation, access: CarrierAccess): AuthOptions {

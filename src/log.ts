@@ -14,7 +14,7 @@ export function openLog(level: string, write?: (line: string) => void): Logger {
     level,
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: (label: string) => ({ level: label }), log: maskTexts },
+    formatters: { level: (label: string) => ({ level: label }), log: maskFields },
     redact: { paths: SECRET_FIELDS.flatMap((field) => [field, `*.${field}`]), censor: "[secret]" },
     serializers: { err: serializeError },
     hooks: { logMethod: maskMessage },
@@ -44,21 +44,21 @@ function maskMessage(this: Logger, args: unknown[], method: LogFn): void {
   method.apply(this, masked as Parameters<LogFn>);
 }
 
-/** A client's text, such as a request's id, may hold a number, wherever it stands in the log. */
-function maskTexts(fields: Record<string, unknown>): Record<string, unknown> {
-  return maskFields(fields, 0) as Record<string, unknown>;
-}
-
 const MAX_DEPTH = 5;
 
-function maskFields(value: unknown, depth: number): unknown {
+/** A client's text, such as a request's id, may hold a number, wherever it stands in the log. */
+function maskFields(fields: Record<string, unknown>, depth = 0): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, maskValue(value, depth + 1)]));
+}
+
+function maskValue(value: unknown, depth: number): unknown {
   if (typeof value === "string") return visible(maskReport(value));
   if (typeof value !== "object" || value === null || depth > MAX_DEPTH) return value;
-  if (Array.isArray(value)) return value.map((item) => maskFields(item, depth + 1));
+  if (Array.isArray(value)) return value.map((item) => maskValue(item, depth + 1));
   // What has a class of its own, such as an error, has its serializer.
   const prototype: unknown = Object.getPrototypeOf(value);
-  if (prototype !== Object.prototype && prototype !== null) return value;
-  return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, maskFields(item, depth + 1)]));
+  const isPlain = prototype === Object.prototype || prototype === null;
+  return isPlain ? maskFields(value as Record<string, unknown>, depth) : value;
 }
 
 // JSON escapes line breaks and other ASCII controls itself. The rest would reach the terminal of

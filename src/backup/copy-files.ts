@@ -4,7 +4,6 @@ import { dirname, join } from "node:path";
 import { ifThere } from "../files/files.ts";
 
 export interface CopiedFile {
-  /** Relative path. */
   readonly path: string;
   readonly bytes: number;
   readonly sha256: string;
@@ -103,7 +102,6 @@ export function toMiB(bytes: number): number {
   return Math.ceil(bytes / (1024 * 1024));
 }
 
-/** Empties a folder. */
 export async function emptyFolder(folder: string): Promise<void> {
   for (const name of await readdir(folder)) await rm(join(folder, name), { recursive: true, force: true });
 }

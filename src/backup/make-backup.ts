@@ -19,7 +19,6 @@ export interface BackupSource {
 }
 
 export interface BackupOptions {
-  /** Empty or not existing. */
   readonly to: string;
   readonly signal: AbortSignal;
   readonly onFile?: (file: CopiedFile) => void;
@@ -126,7 +125,6 @@ class Copies {
     this.#onFile = onFile;
   }
 
-  /** Copies a file, if there is one. */
   async copy(from: string, path: string, signal: AbortSignal): Promise<void> {
     await this.makeFolder(dirname(path));
     const copied = await copyFile({ from, to: join(this.#folder, path), signal });

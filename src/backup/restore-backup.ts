@@ -17,9 +17,7 @@ import { makeOpenFolder } from "./open-folder.ts";
 import { restoringFolder } from "./restoring.ts";
 
 export interface RestoreOptions {
-  /** The backup; only read. */
   readonly from: string;
-  /** Empty or not existing. */
   readonly dataDir: string;
   /** Further journals that may hold later erasures. */
   readonly journals: readonly string[];

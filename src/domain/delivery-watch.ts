@@ -12,7 +12,7 @@ export class DeliveryWatch {
     return { [Symbol.dispose]: () => void this.#held.delete(held) };
   }
 
-  /** How long ago the oldest of it was begun to be read, milliseconds; 0 when there is nothing. */
+  /** How long ago reading the oldest of it began, milliseconds; 0: there is nothing. */
   get oldestMs(): number {
     // In the order in which they came.
     const [oldest] = this.#held;

@@ -17,7 +17,7 @@ export interface SealSecret {
  */
 export type Opened = { readonly body: Buffer } | "key gone" | "not genuine";
 
-/** The first byte. Whatever else is told apart by it comes with a number of its own. */
+/** The first byte. Another format gets another number. */
 const VERSION = 2;
 const HEADER_BYTES = 1 + 4;
 
@@ -30,7 +30,7 @@ export class Seals {
   readonly #readAgain: () => Promise<void>;
   #keys: ReadonlyMap<number, DerivedKeys>;
   #current: DerivedKeys;
-  /** The installation's secret, with which texts of before there were seals were made. */
+  /** The installation's secret: it made the texts of the time before seals. */
   readonly unsealedSecret: Buffer;
 
   /**

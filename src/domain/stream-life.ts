@@ -1,4 +1,4 @@
-import { TandemError } from "./errors.ts";
+import { type ErrorReason, TandemError } from "./errors.ts";
 
 /** Why the server ends a stream that could have gone on. */
 export type StreamEnd = "DRAINING" | "MAX_AGE" | "CREDENTIAL_EXPIRING" | "SUSPENDED" | "SLOW_CONSUMER" | "IDLE";
@@ -18,26 +18,17 @@ export interface StreamLife {
 
 /** The error after a stream's Closing: no client may take a planned end for the end of the data. */
 export function streamEndError(end: StreamEnd): TandemError {
-  switch (end) {
-    case "DRAINING":
-      return new TandemError("DRAINING", "the server is shutting down: call again and resume");
-    case "MAX_AGE":
-      return new TandemError("STREAM_MAX_AGE", "the stream has reached its age limit: call again and resume");
-    case "CREDENTIAL_EXPIRING":
-      return new TandemError("CREDENTIAL_EXPIRED", "the credential has expired: get a new one and resume");
-    case "SUSPENDED":
-      return new TandemError("CARRIER_SUSPENDED", "the platform has suspended this carrier");
-    case "SLOW_CONSUMER":
-      return new TandemError("SLOW_CONSUMER", "the client did not read the stream for too long: call again and resume");
-    case "IDLE":
-      return new TandemError(
-        "STREAM_IDLE",
-        "the client sent nothing for three heartbeat intervals: call again and resume",
-      );
-    default:
-      return end satisfies never;
-  }
+  return new TandemError(...STREAM_ENDS[end]);
 }
+
+const STREAM_ENDS: Readonly<Record<StreamEnd, readonly [reason: ErrorReason, message: string]>> = {
+  DRAINING: ["DRAINING", "the server is shutting down: call again and resume"],
+  MAX_AGE: ["STREAM_MAX_AGE", "the stream has reached its age limit: call again and resume"],
+  CREDENTIAL_EXPIRING: ["CREDENTIAL_EXPIRED", "the credential has expired: get a new one and resume"],
+  SUSPENDED: ["CARRIER_SUSPENDED", "the platform has suspended this carrier"],
+  SLOW_CONSUMER: ["SLOW_CONSUMER", "the client did not read the stream for too long: call again and resume"],
+  IDLE: ["STREAM_IDLE", "the client sent nothing for three heartbeat intervals: call again and resume"],
+};
 
 /**
  * Least time for a stalled client to read on and get its Closing before the reset, milliseconds.

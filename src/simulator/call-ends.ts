@@ -26,7 +26,6 @@ const WEIGHTS = {
   unreachable: 1,
 } as const;
 
-/** Draws how an attempt goes. */
 export function simulateEnd(random: Random): CallEnd {
   return endOf(random.weighted(WEIGHTS), random);
 }

@@ -30,31 +30,22 @@ const KINDS = {
   emergency: 1,
 } as const;
 
-/** Draws what kind of call a number and a contact have. */
 export function simulateShape(random: Random, number: AssignedNumber, contact: Contact): CallShape {
-  const kind = random.weighted(KINDS);
-  switch (kind) {
-    case "outbound":
-      return outboundShape(number, contact);
-    case "withheld":
-      return withheldShape(number, contact);
-    case "inbound":
-      return inboundShape(number, e164(contact));
-    case "inboundRestricted":
-      return inboundShape(
-        number,
-        create(PartySchema, { kind: PartyKind.RESTRICTED, presentation: Presentation.RESTRICTED }),
-      );
-    case "forwarded":
-      return forwardedShape(number, contact, random);
-    case "shortCode":
-      return toCode(number, CallType.USER, PartyKind.SHORT_CODE, SHORT_CODES[number.countryCode]);
-    case "emergency":
-      return toCode(number, CallType.EMERGENCY, PartyKind.EMERGENCY, EMERGENCY_NUMBERS[number.countryCode]);
-    default:
-      throw new Error(`unknown kind ${kind satisfies never}`);
-  }
+  return SHAPES[random.weighted(KINDS)](number, contact, random);
 }
+
+const SHAPES: Readonly<
+  Record<keyof typeof KINDS, (number: AssignedNumber, contact: Contact, random: Random) => CallShape>
+> = {
+  outbound: outboundShape,
+  withheld: withheldShape,
+  inbound: (number, contact) => inboundShape(number, e164(contact)),
+  inboundRestricted: (number) =>
+    inboundShape(number, create(PartySchema, { kind: PartyKind.RESTRICTED, presentation: Presentation.RESTRICTED })),
+  forwarded: forwardedShape,
+  shortCode: (number) => toCode(number, CallType.USER, PartyKind.SHORT_CODE, SHORT_CODES[number.countryCode]),
+  emergency: (number) => toCode(number, CallType.EMERGENCY, PartyKind.EMERGENCY, EMERGENCY_NUMBERS[number.countryCode]),
+};
 
 /** A user of the platform calls someone on the PSTN. */
 export function outboundShape(number: AssignedNumber, contact: Contact): CallShape {
@@ -111,12 +102,10 @@ function e164({ value, countryCode }: Contact): Party {
 }
 
 function callTypeOf({ assignment }: AssignedNumber): CallType {
-  switch (assignment.assigneeKind) {
-    case AssigneeKind.CONFERENCE:
-      return CallType.CONFERENCE;
-    case AssigneeKind.VOICE_APPLICATION:
-      return CallType.VOICE_APPLICATION;
-    default:
-      return CallType.USER;
-  }
+  return CALL_TYPES.get(assignment.assigneeKind) ?? CallType.USER;
 }
+
+const CALL_TYPES: ReadonlyMap<AssigneeKind, CallType> = new Map([
+  [AssigneeKind.CONFERENCE, CallType.CONFERENCE],
+  [AssigneeKind.VOICE_APPLICATION, CallType.VOICE_APPLICATION],
+]);

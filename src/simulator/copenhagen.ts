@@ -77,13 +77,10 @@ export function recordsFromCalls(calls: readonly FileCall[], options: { seed: st
     return found;
   };
   const startMs = startOfStudy(calls, options.nowMs);
-  const carriers = new Map(world.carriers.map((carrier) => [carrier.carrierId, carrier]));
   const recordsByCarrier = new Map<string, CallDetailRecord[]>(world.carriers.map(({ carrierId }) => [carrierId, []]));
   for (const [index, call] of calls.entries()) {
     const random = createRandom(`${options.seed}/study/${index}`);
-    const { carrierId, number } = personOf(call.caller);
-    const carrier = carriers.get(carrierId);
-    if (carrier === undefined) throw new Error(`no carrier is ${carrierId}`);
+    const { carrier, number } = personOf(call.caller);
     const callee = personOf(call.callee).number;
     const attempt = {
       ...outboundShape(number, { value: callee.phoneNumber, countryCode: callee.countryCode }),
@@ -100,7 +97,7 @@ export function recordsFromCalls(calls: readonly FileCall[], options: { seed: st
           : unansweredEnd(call.durationS === -1 ? "noAnswer" : "cancelled", random),
       connectedMs: call.durationS * 1000,
     };
-    recordsByCarrier.get(carrierId)?.push(completeRecord(attempt, random));
+    recordsByCarrier.get(carrier.carrierId)?.push(completeRecord(attempt, random));
   }
   return { world, recordsByCarrier, startMs };
 }

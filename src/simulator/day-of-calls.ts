@@ -19,7 +19,6 @@ const DAY_MS = 86_400_000;
 const DIURNAL = [2, 1, 1, 1, 2, 5, 15, 40, 75, 95, 100, 95, 70, 85, 95, 95, 85, 65, 45, 35, 25, 15, 8, 4];
 const MAX_CONNECTED_MS = 4 * 3_600_000;
 
-/** What to simulate. */
 export interface DayOptions {
   readonly seed: string;
   /** The UTC day, `YYYY-MM-DD`. All calls begin and end in it. */

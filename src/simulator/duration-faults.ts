@@ -12,7 +12,6 @@ import type { SimulatedCarrier } from "./world.ts";
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
-/** What faults are made with. */
 export interface FaultTools {
   readonly carrier: SimulatedCarrier;
   readonly nowMs: number;

@@ -25,11 +25,9 @@ export interface PlannedDuration {
 /** What a carrier uploads. Its index is its offset, when it is uploaded alone. */
 export interface DurationPlan {
   readonly planned: readonly PlannedDuration[];
-  /** How often each fault was planted. */
   readonly faultCounts: ReadonlyMap<DurationFault, number>;
 }
 
-/** How to make a carrier's durations. */
 export interface DurationOptions {
   readonly seed: string;
   /** Now, for records of the future and of long ago. */
@@ -58,7 +56,6 @@ export function durationsFor(
   return plantFaults(honest, options.faults ?? defaultFaults(honest.length), tools);
 }
 
-/** How many records must get each verdict. */
 export function expectedVerdicts({ planned }: DurationPlan): Map<Verdict, number> {
   const counts = new Map<Verdict, number>();
   for (const { verdict } of planned) counts.set(verdict, (counts.get(verdict) ?? 0) + 1);

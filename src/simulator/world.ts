@@ -16,7 +16,6 @@ export interface SimulatedCarrier {
   readonly numbers: readonly SimulatedNumber[];
 }
 
-/** A number that a carrier provisions. */
 export interface SimulatedNumber {
   readonly phoneNumber: string;
   readonly countryCode: HomeCountry;
@@ -37,8 +36,10 @@ export interface SimulatedWorld {
   readonly carriers: readonly SimulatedCarrier[];
 }
 
-/** The carriers, without numbers. */
-const CARRIERS: readonly Omit<SimulatedCarrier, "numbers">[] = [
+/** A carrier without its numbers. */
+type CarrierInfo = Omit<SimulatedCarrier, "numbers">;
+
+const CARRIERS: readonly CarrierInfo[] = [
   {
     carrierId: "albion-voice",
     displayName: "Albion Voice",
@@ -109,21 +110,19 @@ export function createWorldOfPeople(
   const random = createRandom(`${seed}/people`);
   const numbers = new Map<string, AssignedNumber[]>(CARRIERS.map(({ carrierId }) => [carrierId, []]));
   const numberOfPerson = range(people).map((person): PersonsNumber => {
-    const carrier = CARRIERS[person % CARRIERS.length];
-    const own = carrier && numbers.get(carrier.carrierId);
-    if (carrier === undefined || own === undefined) throw new Error("there are no carriers");
+    const carrier = CARRIERS[person % CARRIERS.length] as CarrierInfo;
+    const own = numbers.get(carrier.carrierId) ?? [];
     const assignment = { customerId: random.pick(CUSTOMERS), assigneeKind: AssigneeKind.USER };
     const number = { ...numberOf(carrier, own.length), assignment };
     own.push(number);
-    return { carrierId: carrier.carrierId, number };
+    return { carrier, number };
   });
   const carriers = CARRIERS.map((carrier) => ({ ...carrier, numbers: numbers.get(carrier.carrierId) ?? [] }));
   return { world: { seed, carriers }, numberOfPerson };
 }
 
-/** The number of one person. */
 export interface PersonsNumber {
-  readonly carrierId: string;
+  readonly carrier: CarrierInfo;
   readonly number: AssignedNumber;
 }
 
@@ -132,7 +131,7 @@ export function assignedNumbers(carrier: SimulatedCarrier): AssignedNumber[] {
   return carrier.numbers.filter((number): number is AssignedNumber => number.assignment !== undefined);
 }
 
-function numberOf(carrier: Omit<SimulatedCarrier, "numbers">, index: number): SimulatedNumber {
+function numberOf(carrier: CarrierInfo, index: number): SimulatedNumber {
   if (index >= MAX_NUMBERS_PER_CARRIER) {
     throw new RangeError(`a simulated carrier has at most ${MAX_NUMBERS_PER_CARRIER} numbers`);
   }

@@ -13,7 +13,7 @@ import type { SigningKey } from "../trust/signing-key.ts";
 import { parseKeySet, remoteTokenKeys, TokenKeys } from "../trust/token-keys.ts";
 import { Trust } from "../trust/trust.ts";
 
-/** Keys in files are read at every look; this is for tokens that name a key between two looks. */
+/** Every look reads keys in files; this is for tokens that name a key between two looks. */
 const FILE_KEYS = { maxAgeMs: Number.POSITIVE_INFINITY, cooldownMs: 100 };
 
 /** Who is believed, kept up to date with the files. Dispose it to stop looking. */
@@ -69,14 +69,14 @@ export async function openRotation(
     keysPart(config, tokenKeys),
     erasureKeyPart(config, assertSameErasureKey),
   ];
-  const watched = parts.filter((part) => part !== undefined).map((part) => new WatchedFiles(part, log));
-  for (const files of watched) await files.begin();
+  const watched: ((isForced: boolean) => Promise<void>)[] = [];
+  for (const part of parts) if (part !== undefined) watched.push(await watchFiles(part, log));
   // Never two looks side by side: the older contents might be taken last.
   let isForced = false;
   const looks = new OneAtATime(async () => {
     const isAsked = isForced;
     isForced = false;
-    for (const files of watched) await files.look(isAsked);
+    for (const look of watched) await look(isAsked);
   });
   const { reloadIntervalMs: intervalMs } = config;
   const { signal } = stop;
@@ -97,7 +97,7 @@ function openTokenKeys(config: Config, signingKey: SigningKey | undefined, trust
   return new TokenKeys({ load, initial: keys.keySet, ...FILE_KEYS, onChange });
 }
 
-/** Files that are used together. */
+/** Files that belong together. */
 interface Part {
   readonly what: string;
   readonly files: readonly string[];
@@ -153,75 +153,55 @@ function keysPart({ tokens }: Config, keys: TokenKeys | undefined): Part | undef
   return { what: "token keys", files: [], inUse: [], take: () => {}, tick };
 }
 
-class WatchedFiles {
-  readonly #part: Part;
-  readonly #log: Logger;
-  /** Digest of what is in use, or was refused. */
-  #judged = "";
-  #seen = "";
-  #problem = "";
-
-  constructor(part: Part, log: Logger) {
-    this.#part = part;
-    this.#log = log;
-  }
-
-  /** @throws Error when files that are to be taken at the start are not usable. */
-  async begin(): Promise<void> {
-    const { inUse, files } = this.#part;
-    try {
-      const contents = inUse ?? (await this.#read());
-      if (!inUse) await this.#part.take(contents);
-      this.#judged = digest(contents);
-    } catch (error) {
-      throw new Error(`${files.join(", ")}: ${messageOf(error)}`, { cause: error });
-    }
-  }
-
-  /**
-   * Takes changed files if two looks saw the same, so nobody still writes them, or if forced. Never
-   * throws.
-   */
-  async look(isForced: boolean): Promise<void> {
-    const contents = await this.#attempt(async () => {
-      await this.#part.tick?.();
-      return await this.#read();
-    });
-    if (!contents) return;
-    const found = digest(contents);
-    const isSettled = isForced || found === this.#seen;
-    this.#seen = found;
-    if (found === this.#judged || !isSettled) return;
-    this.#judged = found;
-    const { what, files } = this.#part;
-    try {
-      await this.#part.take(contents);
-      this.#log.info({ files }, `${what}: the new ones are in use`);
-    } catch (error) {
-      this.#log.warn({ files, why: messageOf(error) }, `${what}: the new ones are refused, the old ones stay in use`);
-    }
-  }
-
+/**
+ * Takes files that are to be taken at the start.
+ * @returns a look. It takes changed files if two looks saw the same, so nobody still writes them,
+ *   or if forced. It never throws.
+ * @throws Error when the files are not usable.
+ */
+async function watchFiles(part: Part, log: Logger): Promise<(isForced: boolean) => Promise<void>> {
+  const { what, files, inUse, take, tick } = part;
+  // That a file cannot be read is not as if it were not there: it may list what must not come in.
+  const read = () => Promise.all(files.map((file) => ifThere(readFile(file))));
+  const begin = async () => {
+    const contents = inUse ?? (await read());
+    if (!inUse) await take(contents);
+    return digest(contents);
+  };
+  // What is in use, or was refused.
+  let judged = await begin().catch((error: unknown) => {
+    throw new Error(`${files.join(", ")}: ${messageOf(error)}`, { cause: error });
+  });
+  let [seen, problem] = ["", ""];
   /** Undefined when it fails, which is logged once for each way of failing. */
-  async #attempt<T>(read: () => Promise<T>): Promise<T | undefined> {
+  const tryToRead = async () => {
     try {
-      const result = await read();
-      this.#problem = "";
-      return result;
+      await tick?.();
+      const contents = await read();
+      problem = "";
+      return contents;
     } catch (error) {
       const why = messageOf(error);
-      const { what, files } = this.#part;
-      if (why !== this.#problem)
-        this.#log.warn({ files, why }, `${what}: cannot be read again, the old ones stay in use`);
-      this.#problem = why;
+      if (why !== problem) log.warn({ files, why }, `${what}: cannot be read again, the old ones stay in use`);
+      problem = why;
       return undefined;
     }
-  }
-
-  // That a file cannot be read is not as if it were not there: it may list what must not come in.
-  #read(): Promise<(Buffer | undefined)[]> {
-    return Promise.all(this.#part.files.map((file) => ifThere(readFile(file))));
-  }
+  };
+  return async (isForced) => {
+    const contents = await tryToRead();
+    if (!contents) return;
+    const found = digest(contents);
+    const isSettled = isForced || found === seen;
+    seen = found;
+    if (found === judged || !isSettled) return;
+    judged = found;
+    try {
+      await take(contents);
+      log.info({ files }, `${what}: the new ones are in use`);
+    } catch (error) {
+      log.warn({ files, why: messageOf(error) }, `${what}: the new ones are refused, the old ones stay in use`);
+    }
+  };
 }
 
 function digest(contents: readonly (Buffer | undefined)[]): string {

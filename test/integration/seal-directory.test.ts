@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Seals } from "../../src/domain/seals.ts";
 import { asCaller } from "../../src/store/database/callers.ts";
 import { type Database, openDatabase } from "../../src/store/database/database.ts";
-import { SealDirectory } from "../../src/store/database/seal-directory.ts";
+import { openSealDirectory } from "../../src/store/database/seal-directory.ts";
 import { rotateSealKey } from "../../src/store/database/seal-keys.ts";
 import { createMigratedDatabase } from "../support/database.ts";
 
@@ -20,7 +20,7 @@ afterAll(async () => {
 const unsealedSecret = Buffer.alloc(32);
 
 function open(intervalMs: number, onError = (error: unknown): void => void Promise.reject(error)) {
-  return SealDirectory.open({ db, unsealedSecret, intervalMs, onError });
+  return openSealDirectory({ db, unsealedSecret, intervalMs, onError });
 }
 
 function keyIdOf(seals: Seals): number {

@@ -107,7 +107,6 @@ export interface FollowedCalls extends Followed {
   readonly log: readonly AppliedRun[];
 }
 
-/** Follows a carrier's CDR feed. */
 export function followCalls(
   line: Line,
   expectedEntries: number,

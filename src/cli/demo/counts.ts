@@ -11,7 +11,6 @@ export function countNames<Item>(
   return counts;
 }
 
-/** The sum of what each item counts. */
 export function sumOf<Item>(items: readonly Item[], count: (item: Item) => number | bigint | undefined): number {
   return items.reduce((total, item) => total + Number(count(item) ?? 0), 0);
 }

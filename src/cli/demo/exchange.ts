@@ -1,7 +1,7 @@
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type App, openApp } from "../../app.ts";
+import { openApp } from "../../app.ts";
 import { loadConfig } from "../../config/config.ts";
 import { findFolderClosedToOthers } from "../../config/data-dir.ts";
 import { PLATFORM_SCOPES } from "../../domain/carriers/scopes.ts";
@@ -11,18 +11,11 @@ import { startEmbeddedPostgres } from "../../store/postgres/embedded-postgres.ts
 /** A demo that is kept is meant for an afternoon. */
 const TOKEN_TTL_S = 86_400;
 
-/**
- * A real server on a real port, over a real PostgreSQL that commits to disk, in a temporary folder.
- */
-export interface DemoExchange extends AsyncDisposable {
-  readonly app: App;
-  readonly folder: string;
-  platformToken(): Promise<string>;
-  carrierToken(carrierId: string): Promise<string>;
-}
+/** A server of the demo's own, and tokens for it. */
+export type DemoExchange = Awaited<ReturnType<typeof openDemoExchange>>;
 
-/** Starts it. */
-export async function openDemoExchange(signal: AbortSignal): Promise<DemoExchange> {
+/** Opens a real server and a PostgreSQL that commits to disk, in a temporary folder. */
+export async function openDemoExchange(signal: AbortSignal) {
   await using opening = new AsyncDisposableStack();
   const folder = await mkdtemp(join(chooseParent(), "tandem-demo-"));
   opening.defer(() => rm(folder, { recursive: true, force: true }));
@@ -56,7 +49,7 @@ export async function openDemoExchange(signal: AbortSignal): Promise<DemoExchang
     app,
     folder,
     platformToken: () => issue({ scopes: PLATFORM_SCOPES }),
-    carrierToken: (carrierId) => issue({ carrierId }),
+    carrierToken: (carrierId: string) => issue({ carrierId }),
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
 }

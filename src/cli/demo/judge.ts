@@ -150,7 +150,7 @@ function cutFailures({ trace: { mirrorResumes: mirror, consumerResumes: feed, in
     .map(([stream]) => `its ${stream} was never cut off`);
 }
 
-/** Of each identity that was accepted, the highest revision; none of one that was taken back. */
+/** The highest accepted revision of each identity, without voided ones. */
 function expectedTips(durations: readonly DemoDuration[]): Set<string> {
   const tips = new Map<string, DemoDuration>();
   for (const duration of durations) {
@@ -164,7 +164,7 @@ function expectedTips(durations: readonly DemoDuration[]): Set<string> {
 
 type Judged = Pick<RecordOutcome, "verdict" | "issue" | "message">;
 
-/** What is not among the outcomes was plainly accepted. */
+/** A record without an outcome was plainly accepted. */
 function verdictsByOffset({ outcomes }: UploadResult): (offset: number) => Judged {
   const byOffset = new Map(outcomes.map((outcome) => [Number(outcome.recordOffset), outcome]));
   return (offset) => byOffset.get(offset) ?? { verdict: Verdict.ACCEPTED, issue: RecordIssue.UNSPECIFIED, message: "" };

@@ -19,7 +19,6 @@ export interface Line extends Disposable {
   cut(): void;
 }
 
-/** Opens a line. */
 export function openLine(url: string, token: string): Line {
   const sockets = new Set<Socket>();
   const transport = createTandemTransport({

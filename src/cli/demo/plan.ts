@@ -30,28 +30,10 @@ export interface DemoOptions {
 /**
  * Everything that will happen, decided beforehand: how a record was made says what becomes of it.
  */
-export interface DemoPlan {
-  /** Whose calls they are, for people. */
-  readonly title: string;
-  readonly carriers: readonly CarrierPlan[];
-  /** Comes after them: both sides' records of one more carrier. */
-  readonly reconciliation: ReconciliationPlan;
-  /** Since when the numbers are provisioned and assigned, milliseconds. */
-  readonly sinceMs: number;
-}
+export type DemoPlan = Awaited<ReturnType<typeof makePlan>>;
 
 /** What will happen to one carrier. */
-export interface CarrierPlan {
-  readonly carrier: SimulatedCarrier;
-  /** What the platform ingests, in the order of writing. */
-  readonly cdrs: readonly CallDetailRecord[];
-  /** What the carrier uploads. */
-  readonly durations: readonly DemoDuration[];
-  /**
-   * A number that is assigned only after all of this: its records wait in quarantine until then.
-   */
-  readonly lateNumber: string | undefined;
-}
+export type CarrierPlan = ReturnType<typeof planCarrier>;
 
 /**
  * A record of a carrier's upload, what must become of it, and whether quarantine must release it.
@@ -59,40 +41,43 @@ export interface CarrierPlan {
 export type DemoDuration = PlannedDuration & { readonly isReleased?: true };
 
 /** Makes the plan: the same for the same seed and day. */
-export async function makePlan(options: DemoOptions, nowMs: number): Promise<DemoPlan> {
-  const { seed, calls: file } = options;
-  if (file === undefined) {
-    const day = dayOf(nowMs - DAY_MS);
-    const { carriers } = createWorld({ seed, numbersPerCarrier: NUMBERS_PER_CARRIER });
-    const plans = carriers.map((carrier, index) => {
-      const callCount = Math.floor((options.callsPerDay + index) / carriers.length);
-      return planCarrier(carrier, simulateDay(carrier, { seed, day, callCount }), { seed, nowMs });
-    });
-    const reconciliation = planReconciliation(carriers, nowMs);
-    const title = `a simulated day, ${day}, seed ${seed}`;
-    return { title, carriers: plans, reconciliation, sinceMs: sinceOf(Date.parse(day)) };
-  }
-  const { world, recordsByCarrier, startMs } = recordsFromCalls(await readCallsCsv(file), { seed, nowMs });
-  const plans = world.carriers.map((carrier) =>
-    planCarrier(carrier, recordsByCarrier.get(carrier.carrierId) ?? [], { seed, nowMs }),
-  );
-  const reconciliation = planReconciliation(world.carriers, nowMs);
-  return { title: file, carriers: plans, reconciliation, sinceMs: sinceOf(startMs) };
+export async function makePlan(options: DemoOptions, nowMs: number) {
+  const { title, carriers, recordsOf, startMs } = await readCalls(options, nowMs);
+  return {
+    /** Whose calls they are, for people. */
+    title,
+    carriers: carriers.map((carrier, index) =>
+      planCarrier(carrier, recordsOf(carrier, index), { seed: options.seed, nowMs }),
+    ),
+    /** Comes after them: both sides' records of one more carrier. */
+    reconciliation: planReconciliation(carriers, nowMs),
+    /**
+     * Since when the numbers are provisioned and assigned. Two days before the first: a planted
+     * record has a date a day too early, and must be refused only for that.
+     */
+    sinceMs: startMs - 2 * DAY_MS,
+  };
 }
 
-/**
- * Two days before the first: a planted record has a date a day too early, and must be refused only
- * for that.
- */
-function sinceOf(firstDayMs: number): number {
-  return firstDayMs - 2 * DAY_MS;
+/** The calls of a file, or of a simulated day. */
+async function readCalls({ seed, calls: file, callsPerDay }: DemoOptions, nowMs: number) {
+  if (file !== undefined) {
+    const { world, recordsByCarrier, startMs } = recordsFromCalls(await readCallsCsv(file), { seed, nowMs });
+    const recordsOf = ({ carrierId }: SimulatedCarrier) => recordsByCarrier.get(carrierId) ?? [];
+    return { title: file, carriers: world.carriers, recordsOf, startMs };
+  }
+  const day = dayOf(nowMs - DAY_MS);
+  const { carriers } = createWorld({ seed, numbersPerCarrier: NUMBERS_PER_CARRIER });
+  const recordsOf = (carrier: SimulatedCarrier, index: number) =>
+    simulateDay(carrier, { seed, day, callCount: Math.floor((callsPerDay + index) / carriers.length) });
+  return { title: `a simulated day, ${day}, seed ${seed}`, carriers, recordsOf, startMs: Date.parse(day) };
 }
 
 function planCarrier(
   carrier: SimulatedCarrier,
   cdrs: readonly CallDetailRecord[],
   { seed, nowMs }: { seed: string; nowMs: number },
-): CarrierPlan {
+) {
   const each = 1 + Math.floor(cdrs.length / 1_000);
   // A late revision is no refusal, and `--json` has no place for its verdict.
   const kinds = (Object.keys(FAULTS) as DurationFault[]).filter((kind) => kind !== "LATE_REVISION");
@@ -105,7 +90,14 @@ function planCarrier(
         ? { ...duration, verdict: Verdict.QUARANTINED, issue: RecordIssue.NOT_ATTRIBUTABLE, isReleased: true }
         : duration,
   );
-  return { carrier, cdrs, durations, lateNumber };
+  return {
+    carrier,
+    /** What the platform ingests, in the order of writing. */
+    cdrs,
+    durations,
+    /** A number that is assigned after all of this: its records wait in quarantine until then. */
+    lateNumber,
+  };
 }
 
 /** The number that a record belongs to, by the contract's rule of attribution. */
@@ -148,7 +140,7 @@ const NUMBERS = 300;
 /** Records of more than a week ago are for long retention; all calls end before today. */
 const DAYS_AGO = 6;
 const LEAST_PER_FAULT = 12;
-/** What would be a share of the calls otherwise, and what is planted only where it is asked for. */
+/** Faults that would otherwise be a share of the calls, or not be planted. */
 const PLANTED = {
   unansweredUnreported: 30,
   inboundUnreported: 30,
@@ -157,30 +149,14 @@ const PLANTED = {
   transferred: LEAST_PER_FAULT,
   translated: LEAST_PER_FAULT,
 };
-/** Its days and the day of the calls that its last night goes on into. */
+/** Its days, and one more for the calls of its last night. */
 const DAYS = 4;
 
-/** One side's records: those that are sent at once, and those that come when the grace is over. */
-export interface SentRecords<Rec> {
-  readonly atOnce: readonly Rec[];
-  readonly late: readonly Rec[];
-}
-
-/** One more carrier, of whose calls it is known what comparing both sides must come to. */
-export interface ReconciliationPlan {
-  readonly carrier: SimulatedCarrier;
-  readonly cdrs: SentRecords<CallDetailRecord>;
-  readonly durations: SentRecords<CallDuration>;
-  readonly truths: readonly CallTruth[];
-  /** Since when its numbers are provisioned and assigned, milliseconds. */
-  readonly sinceMs: number;
-  /** Its calls' days, `YYYY-MM-DD`, half-open. */
-  readonly startDate: string;
-  readonly endDate: string;
-}
+/** One more carrier, and what comparing both sides of its calls must come to. */
+export type ReconciliationPlan = ReturnType<typeof planReconciliation>;
 
 /** Plans some days of calls on numbers of their own, with every fault that can be seen at once. */
-export function planReconciliation(others: readonly SimulatedCarrier[], nowMs: number): ReconciliationPlan {
+export function planReconciliation(others: readonly SimulatedCarrier[], nowMs: number) {
   const startMs = Math.floor(nowMs / DAY_MS - DAYS_AGO) * DAY_MS;
   const world = createReconciliationWorld({
     // Always the same calls: then a wrong result is the code's fault, not that of an unlucky draw.
@@ -196,7 +172,8 @@ export function planReconciliation(others: readonly SimulatedCarrier[], nowMs: n
     faults: { ...PLANTED, stillPartial: 0, insideGrace: 0 },
   });
   const lateIds = lateRecordIds(world.truths);
-  const sent = <Rec extends { recordId: string }>(arriving: readonly { record: Rec }[]): SentRecords<Rec> => {
+  // Those that are sent at once, and those that come when the grace is over.
+  const sent = <Rec extends { recordId: string }>(arriving: readonly { record: Rec }[]) => {
     const records = arriving.map(({ record }) => record);
     const isLate = ({ recordId }: Rec) => lateIds.has(recordId);
     return { atOnce: records.filter((record) => !isLate(record)), late: records.filter(isLate) };
@@ -206,7 +183,9 @@ export function planReconciliation(others: readonly SimulatedCarrier[], nowMs: n
     cdrs: sent(world.cdrs),
     durations: sent(world.durations),
     truths: world.truths,
+    /** Since when its numbers are provisioned and assigned, milliseconds. */
     sinceMs: startMs - 2 * DAY_MS,
+    /** Its calls' days, `YYYY-MM-DD`, half-open. */
     startDate: dayOf(startMs - DAY_MS),
     endDate: dayOf(startMs + DAYS * DAY_MS),
   };

@@ -9,7 +9,6 @@ import type { AssignedNumber, SimulatedCarrier } from "../../simulator/world.ts"
 import { cutsAt, DEMO_OPTIONS, type Line } from "./line.ts";
 import type { CarrierPlan } from "./plan.ts";
 
-/** Onboards a carrier. */
 export async function createCarrier(
   line: Line,
   { carrierId, displayName, legalCountry, timeZone, sipDomain }: SimulatedCarrier,
@@ -30,7 +29,6 @@ export interface Assigning {
   readonly sinceMs: number;
 }
 
-/** Assigns numbers of a carrier. */
 export async function assignNumbers(
   line: Line,
   { carrierId }: SimulatedCarrier,

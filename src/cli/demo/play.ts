@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { wallMs } from "../../domain/time/wall-clock.ts";
 import { assignedNumbers } from "../../simulator/world.ts";
 import { untilInterrupted } from "../shared/following.ts";
@@ -10,7 +11,7 @@ import { runDemo } from "./run.ts";
 import { tellStory } from "./story.ts";
 import { summarize } from "./summary.ts";
 
-/** As shells count an end by Ctrl-C. */
+/** The shells' exit code for Ctrl-C. */
 const EXIT_INTERRUPTED = 130;
 
 /** Plays the demo and tells it; the exit code says whether all of it holds. */
@@ -33,7 +34,7 @@ export async function playDemo(options: DemoOptions): Promise<void> {
     // Not into the JSON.
     const tell = options.json ? console.error : console.log;
     for (const line of await tellHowToTalk(exchange, plan)) tell(line);
-    await aborted(signal);
+    if (!signal.aborted) await once(signal, "abort");
   } catch (error) {
     if (!signal.aborted) throw error;
     process.exitCode = EXIT_INTERRUPTED;
@@ -46,14 +47,7 @@ function failuresOf({ checks }: ReturnType<typeof judge>): string[] {
   );
 }
 
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
-}
-
-/** How to talk to the server that was kept: lines that can be pasted into a shell. */
+/** How to talk to the kept server: lines to paste into a shell. */
 export async function tellHowToTalk(exchange: DemoExchange, plan: DemoPlan): Promise<string[]> {
   const { url } = exchange.app;
   const carrierId = plan.carriers[0]?.carrier.carrierId ?? "";

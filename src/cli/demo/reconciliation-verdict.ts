@@ -10,7 +10,7 @@ import { countNames } from "./counts.ts";
 import type { Line } from "./line.ts";
 import type { ReconciliationPlan } from "./plan.ts";
 
-/** What happened to the carrier whose calls are compared. */
+/** What happened to the one more carrier. */
 interface ReconciliationTrace {
   readonly plan: ReconciliationPlan;
   readonly uploads: readonly UploadResult[];
@@ -22,7 +22,7 @@ export type ReconciliationVerdict = ReturnType<typeof judgeReconciliation>;
 
 /** What a call comes to when nothing is wrong with it. */
 const FAULTLESS: readonly string[] = ["MATCHED_EXACT", "WITHIN_TOLERANCE", "MATCHED_UNANSWERED", "NOT_REPORTED"];
-/** What no list tells of when it was so from the start: the summary counts it. */
+/** What only the summary counts if it was so from the start. */
 const UNLISTED: readonly string[] = [...FAULTLESS, "VOIDED", "PART_OF_CALL"];
 
 /** Compares what was found with what was planted. */

@@ -20,7 +20,7 @@ import { DEMO_OPTIONS, type Line, STILL_MS, untilDone } from "./line.ts";
 import type { ReconciliationPlan } from "./plan.ts";
 import { assignNumbers, createCarrier } from "./platform.ts";
 
-/** The grace is so much longer than the exchange of what is not late took, milliseconds. */
+/** How much longer the grace is than the exchange of what is not late, milliseconds. */
 export const GRACE_BEYOND_MS = 1_000;
 /** Contracts go up to 0.05. */
 const THRESHOLDS = { netRatio: 0.01, grossRatio: 0.02, unmatchedRatio: 0.01 };
@@ -71,7 +71,7 @@ function exchange({ platform, carrier, plan, signal }: ReconciliationStage, when
 interface UntilReconciledOptions {
   /** Default: all is judged, and no call waits for anything. */
   readonly isDone?: (status: CarrierReconciliationStatus) => boolean;
-  /** For so long calls may wait and nothing moves, milliseconds. */
+  /** How long calls may wait without any progress, milliseconds. */
   readonly graceMs?: number;
 }
 
@@ -92,7 +92,7 @@ export async function untilReconciled(
   });
 }
 
-/** Whether all records that there are were judged. */
+/** Whether all records were judged. */
 export function isCaughtUp(status: CarrierReconciliationStatus): boolean {
   const newestMs = Math.max(msOf(status.lastCdrTime), msOf(status.lastDurationTime));
   const isAtHeads =

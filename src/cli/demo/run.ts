@@ -41,19 +41,11 @@ export async function runDemo(exchange: DemoExchange, plan: DemoPlan, progress: 
  * Plays one carrier: numbers, calls, durations, then the late assignment. Each of its streams has a
  * line of its own, which is cut on the way.
  */
-async function playCarrier({ exchange, plan, progress, signal }: Stage, platform: Line, own: CarrierPlan) {
-  const { url } = exchange.app;
+async function playCarrier(stage: Stage, platform: Line, own: CarrierPlan) {
+  const { plan, progress, signal } = stage;
   const { carrier, cdrs, durations, lateNumber } = own;
-  const [token, platformToken] = [await exchange.carrierToken(carrier.carrierId), await exchange.platformToken()];
-  using lines = new DisposableStack();
-  const open = (by = token) => lines.use(openLine(url, by));
-  const stop = new AbortController();
-  lines.defer(() => stop.abort());
-  const until = AbortSignal.any([signal, stop.signal]);
-  const callsLine = progress.add(`${carrier.carrierId}: calls`, cdrs.length);
-  const line = open();
-  const mirror = mirrorNumbers(open(), 2 * carrier.numbers.length, until);
-  const consumer = followCalls(open(), cdrs.length, until, (entries) => callsLine.set(entries));
+  using streams = await openStreams(stage, own);
+  const { line, open, mirror, consumer } = streams;
   const reaches = (feed: { readonly sequence: bigint }, sequence: bigint) =>
     untilDone(() => feed.sequence, { isDone: (now) => now >= sequence, progressOf: String, signal });
   const assign = (what: "assign" | "assign-late", isMeant: (phoneNumber: string) => boolean) => {
@@ -66,12 +58,12 @@ async function playCarrier({ exchange, plan, progress, signal }: Stage, platform
   await reaches(mirror, highestRevision([...provisioned, ...assigned]));
 
   // The platform ingests while the carrier follows; both are cut off.
-  const ingest = await ingestCalls(open(platformToken), own, signal);
+  const ingest = await ingestCalls(open("platform"), own, signal);
   const onTime = cdrs.filter((cdr) => lateNumber === undefined || numberOfCdr(cdr) !== lateNumber);
   await reaches(consumer, BigInt(onTime.length));
 
   const durationsLine = progress.add(`${carrier.carrierId}: durations`, durations.length);
-  const upload = await uploadPlanned(open(), own, signal, (records) => durationsLine.set(records));
+  const upload = await uploadPlanned(open("carrier"), own, signal, (records) => durationsLine.set(records));
 
   // What waited for the late number is attributed, and reaches the carrier's feed and the platform.
   const late = await assign("assign-late", (phoneNumber) => phoneNumber === lateNumber);
@@ -81,7 +73,6 @@ async function playCarrier({ exchange, plan, progress, signal }: Stage, platform
   const applied = await listDurations(line, DurationState.APPLIED, plan.sinceMs, signal);
   // Whatever else the server has would be doubled or made up: the carrier must have seen it.
   await reaches(consumer, (await line.client(CdrService).getCdrFeed({}, { signal })).headSequence);
-  stop.abort();
   return {
     plan: own,
     numbers: mirror.numbers,
@@ -94,12 +85,42 @@ async function playCarrier({ exchange, plan, progress, signal }: Stage, platform
     applied: applied.filter(({ kind }) => kind !== RecordKind.VOID),
     /** The durations that still wait. */
     quarantined,
-    mirrorResumes: await mirror.resumes,
-    consumerResumes: await consumer.resumes,
+    ...(await streams.stop()),
   };
 }
 
-/** What still waits for a number, once nothing waits that is to be released. */
+/** What a carrier follows. */
+async function openStreams({ exchange, progress, signal }: Stage, { carrier, cdrs }: CarrierPlan) {
+  const tokens = {
+    carrier: await exchange.carrierToken(carrier.carrierId),
+    platform: await exchange.platformToken(),
+  };
+  const lines = new DisposableStack();
+  const open = (by: keyof typeof tokens) => lines.use(openLine(exchange.app.url, tokens[by]));
+  const stopped = new AbortController();
+  const until = AbortSignal.any([signal, stopped.signal]);
+  const callsLine = progress.add(`${carrier.carrierId}: calls`, cdrs.length);
+  const mirror = mirrorNumbers(open("carrier"), 2 * carrier.numbers.length, until);
+  const consumer = followCalls(open("carrier"), cdrs.length, until, (entries) => callsLine.set(entries));
+  return {
+    /** For single calls. */
+    line: open("carrier"),
+    open,
+    mirror,
+    consumer,
+    /** Stops following, and returns how often each stream resumed. */
+    stop: async () => {
+      stopped.abort();
+      return { mirrorResumes: await mirror.resumes, consumerResumes: await consumer.resumes };
+    },
+    [Symbol.dispose]: () => {
+      stopped.abort();
+      lines.dispose();
+    },
+  };
+}
+
+/** Waits until nothing is left to release, and returns what still waits for a number. */
 function untilReleased(line: Line, { durations }: CarrierPlan, sinceMs: number, signal: AbortSignal) {
   const released = durations.filter(({ isReleased }) => isReleased).map(({ record }) => record.recordId);
   const waiting = new Set(released);

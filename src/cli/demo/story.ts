@@ -13,7 +13,6 @@ const MIN_WIDTH = 80;
 const MAX_FAILURES = 5;
 const CHECK_INDENT = " ".repeat(6);
 
-/** The story of a demo, line by line. */
 export function tellStory(plan: DemoPlan, verdict: DemoVerdict, seconds: number): string[] {
   const { carriers } = verdict;
   return [
@@ -177,7 +176,6 @@ function reconciliationLines(verdict: ReconciliationVerdict): string[] {
   ];
 }
 
-/** A line for each customer. */
 function usageTable(usage: readonly CustomerUsage[]): string[] {
   return countsTable(
     ["customer", "calls", "answered", "minutes", "by the carrier's clock"],

@@ -20,7 +20,7 @@ const OWN_TOKEN_TTL_S = 900;
 /** Who a command acts as. */
 export type Role = "carrier" | "platform";
 
-/** The options that every command has which talks to a server. */
+/** The options of every command that talks to a server. */
 export interface ConnectionOptions {
   readonly url?: string;
   readonly tokenFile?: string;
@@ -128,12 +128,7 @@ function describeGiven({ tokenFile }: Pick<ClientConfig, "tokenFile">): string {
 }
 
 /** Tokens that a command signs for itself, and what with. */
-interface OwnTokens {
-  readonly issue: () => Promise<string>;
-  readonly key: string;
-}
-
-async function ownTokens(url: URL, options: ConnectionOptions, role: Role): Promise<OwnTokens> {
+async function ownTokens(url: URL, options: ConnectionOptions, role: Role) {
   const config = loadConfig(undefined, { dataDir: options.dataDir });
   // What this key signs is of no use elsewhere, and should not be shown there.
   if (!isLoopback(url.hostname)) throw noToken(`${url.host} is not this machine`);

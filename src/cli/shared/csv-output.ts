@@ -54,7 +54,6 @@ function cellOf(value: string | number | bigint | boolean | undefined): string {
   return typeof value === "string" ? csvCell(value) : (value?.toString() ?? "");
 }
 
-/** Prints rows as CSV. */
 export function printCsv<Row>(columns: readonly CsvColumn<Row>[], rows: readonly Row[]): void {
   process.stdout.write(formatCsv(columns, rows));
 }

@@ -67,7 +67,7 @@ export async function followToEnd(
   printFollowEnd(result);
 }
 
-/** Where a follower's position is kept: in a file, or for as long as it runs. */
+/** Keeps a follower's position in a file, or in memory. */
 export function cursorStore(file: string | undefined): FollowOptions["store"] {
   return file === undefined ? memoryCursorStore() : fileCursorStore(file);
 }
@@ -125,7 +125,7 @@ export function untilInterrupted(): AbortSignal {
   return controller.signal;
 }
 
-/** Tells on standard error what a user would otherwise wonder about: cuts, and that it goes on. */
+/** Tells on standard error of cuts and resumes. */
 export function createTeller(): (event: FeedEvent) => void {
   let cut: unknown;
   let lostSinceMs: number | undefined;
@@ -159,7 +159,6 @@ export function createTeller(): (event: FeedEvent) => void {
   };
 }
 
-/** Says where following ended. */
 export function printFollowEnd({ endReached, entryCount, position, resumes }: FollowResult): void {
   const why = endReached ? "the end was reached" : "stopped";
   const where = position === undefined ? "" : ` at sequence ${position.sequence}`;

@@ -2,7 +2,6 @@ import { styleText } from "node:util";
 import { create, type DescMessage, type MessageInitShape, toJson } from "@bufbuild/protobuf";
 import { visibleJson } from "../../domain/privacy/visible-text.ts";
 
-/** A column of a table. */
 export interface Column {
   readonly title: string;
   /** Default: left; numbers look best at the right. */

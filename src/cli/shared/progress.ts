@@ -3,7 +3,6 @@ import { visibleLines } from "../../domain/privacy/visible-text.ts";
 
 const BAR_WIDTH = 24;
 
-/** One thing that goes on. */
 export interface ProgressLine {
   set(value: number): void;
 }

@@ -1,6 +1,6 @@
 import { CommanderError } from "commander";
 
-/** Wrong usage, as shells and their tools count it. */
+/** The shells' exit code for wrong usage. */
 const EXIT_USAGE = 2;
 
 /**

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { visibleText } from "../../domain/privacy/visible-text.ts";
 
-/** What a command used, each part as a person would look for it. */
+/** What a command used, as a person would look for it. */
 export interface Used {
   readonly database?: string;
   readonly server?: string;

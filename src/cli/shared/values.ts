@@ -36,13 +36,11 @@ export function enumName(schema: DescEnum, value: number): string | undefined {
   return known === undefined ? `${value}` : shortName(schema, known.name);
 }
 
-/** The name of a time zone. */
 export function parseTimeZone(text: string): string {
   if (isTimeZone(text)) return text;
   throw new InvalidArgumentError("Expected an IANA time zone, such as Europe/Copenhagen.");
 }
 
-/** A list written with commas or spaces. */
 export function splitList(text: string): string[] {
   return text.split(/[\s,]+/).filter(Boolean);
 }
@@ -75,7 +73,6 @@ function inCalendar(date: Date): Timestamp | undefined {
   return isTime ? timestampFromDate(date) : undefined;
 }
 
-/** As `readTime`, for commander. */
 export function parseTime(text: string): Timestamp {
   const time = readTime(text);
   if (time === undefined) {

@@ -2,7 +2,6 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
 import { parseTime } from "./values.ts";
 
-/** Between which times. */
 export interface WindowOptions {
   readonly from?: Timestamp;
   readonly to?: Timestamp;
@@ -18,7 +17,6 @@ export function withWindow(command: Command): Command {
     .option("--to <time>", "calls that began before this time (default: now)", parseTime);
 }
 
-/** The window that the options mean. */
 export function windowOf({ from, to }: WindowOptions): { startTime: Timestamp; endTime: Timestamp } {
   return { startTime: from ?? parseTime("24h"), endTime: to ?? parseTime("now") };
 }

@@ -18,7 +18,7 @@ export const FIRST_ZONE_YEAR = 2000;
 export const LAST_ZONE_YEAR = 2037;
 
 const MINUTE_MS = 60_000;
-/** No zone's day begins further than this from that of UTC. */
+/** No zone's day begins further than this from UTC's. */
 const DAY_MS = 86_400_000;
 
 const NAMES: ReadonlySet<string> = new Set(moment.tz.names());
@@ -28,7 +28,7 @@ export function isTimeZone(text: string): boolean {
   return NAMES.has(text);
 }
 
-/** The data that comes with this version of Tandem, whatever Node or PostgreSQL know of zones. */
+/** The data of this version of Tandem, whatever Node or PostgreSQL know of zones. */
 export const PINNED_ZONES: ZoneData = {
   version: moment.tz.dataVersion,
   startsOfYear: (timeZone, year) => startsOfYear(shiftsOf(timeZone), year),

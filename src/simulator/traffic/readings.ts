@@ -30,7 +30,7 @@ export interface SeenCall {
 // Misfits are negative logarithms of likelihoods, by the simulator's own noise (switchView in
 // ../reconciliation).
 
-/** How little the records of both calls fit, read as they are. */
+/** The misfit of both calls' records, read truly. */
 export function misfitOfTruth(a: SeenCall, b: SeenCall): number {
   return misfitOfCall(a.platform, a.carrier) + misfitOfCall(b.platform, b.carrier);
 }

@@ -39,7 +39,6 @@ export interface TrafficCall {
   readonly played: PlayedCall;
 }
 
-/** What a site is given. */
 export interface SiteOptions {
   readonly carrier: SimulatedCarrier;
   readonly correlatedShare: number;
@@ -91,6 +90,12 @@ export class TrafficSite {
     };
   }
 
+  /** Plays until so many more calls happened, or a few more. */
+  fill(callCount: number, play: () => void): void {
+    const endCount = this.calls.length + callCount;
+    while (this.calls.length < endCount) play();
+  }
+
   /** An instant, as often as calls are by the local hour. */
   drawMs(): number {
     return this.#drawMs(this.random);
@@ -105,12 +110,10 @@ export class TrafficSite {
     throw new Error("no call happens then");
   }
 
-  /** One of the carrier's numbers that calls can be made with. */
   drawNumber(): AssignedNumber {
     return this.random.pick(this.#numbers);
   }
 
-  /** Somebody on the PSTN. */
   drawContact(): Contact {
     return pstnNumber(this.random, this.carrier.legalCountry);
   }

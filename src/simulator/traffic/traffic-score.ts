@@ -15,7 +15,6 @@ export interface TrafficScore {
   readonly misplaced: readonly string[];
 }
 
-/** What was found of a world. */
 export interface FoundTraffic {
   readonly results: readonly FoundResult[];
   /** As the world's usage. */
@@ -68,7 +67,6 @@ export function findTrafficShortfalls(found: TrafficScore, { leastPlanted = 0, h
   return shortfalls;
 }
 
-/** One line of figures. */
 export function formatTraffic(name: string, found: TrafficScore): string {
   const [worst, accuracy] = classesOf(found).sort(([, a], [, b]) => worstOf(a) - worstOf(b))[0] ?? ["none", undefined];
   return [

@@ -21,14 +21,12 @@ export interface TrafficAgreement {
   readonly toleranceMs: number;
 }
 
-/** One kind of traffic: what it does is what its file plays. */
 export interface TrafficShape {
   readonly name: string;
   /** Plays so many real calls, or a few more. */
   readonly play: (site: TrafficSite, callCount: number) => void;
 }
 
-/** What a world is made of. */
 export interface TrafficMix {
   /** Each with its share of the calls, relative to the others. */
   readonly shapes: readonly { readonly shape: TrafficShape; readonly share: number }[];
@@ -38,7 +36,6 @@ export interface TrafficMix {
   readonly pace?: number;
 }
 
-/** A world by name. */
 export interface TrafficPlan {
   readonly name: string;
   /** What it is made of, by the seed where it is drawn from it. */
@@ -47,7 +44,6 @@ export interface TrafficPlan {
   readonly agreement?: Partial<TrafficAgreement>;
 }
 
-/** What to make. */
 export interface TrafficWorldOptions {
   readonly seed: string;
   /** Whose numbers the calls are of. */

@@ -17,30 +17,29 @@ import { transfers } from "./shapes/transfers.ts";
 import { unnumberedSplits } from "./shapes/unnumbered-splits.ts";
 import type { TrafficMix, TrafficPlan, TrafficShape } from "./traffic-world.ts";
 
+/** What callers do. */
+const CALLERS = [
+  callCentre,
+  huntGroups,
+  hotlines,
+  alarmLines,
+  reRoutes,
+  transfers,
+  conferences,
+  falseAnswer,
+  failoverCopies,
+  filesTwice,
+];
+/** What a carrier does to its trunks' records, whoever calls. */
+const TRUNKS = [drift, clocksSet, summerTime, quietZones, bills, spellings, unnumberedSplits];
+
 /** Every world of traffic, by name. */
 export const TRAFFIC_WORLDS: readonly TrafficPlan[] = [
-  beside(callCentre),
-  beside(huntGroups),
-  beside(hotlines),
-  beside(alarmLines),
-  beside(reRoutes),
-  beside(transfers),
-  beside(conferences),
-  beside(falseAnswer),
-  beside(failoverCopies),
-  beside(filesTwice),
-  beside(drift),
-  beside(clocksSet),
-  beside(summerTime),
-  beside(quietZones),
-  beside(bills),
-  beside(spellings),
-  beside(unnumberedSplits),
-  { name: "mixed", draw: (seed) => drawMixed(seed, MIXED) },
-  { name: "mixed-trunks", draw: (seed) => drawMixed(`${seed}/trunks`, MIXED_TRUNKS) },
+  ...[...CALLERS, ...TRUNKS].map(beside),
+  { name: "mixed", draw: (seed) => drawMixed(seed, CALLERS) },
+  { name: "mixed-trunks", draw: (seed) => drawMixed(`${seed}/trunks`, TRUNKS) },
 ];
 
-/** The world of a name. */
 export function worldPlan(name: string): TrafficPlan {
   const plan = TRAFFIC_WORLDS.find((each) => each.name === name);
   if (plan) return plan;
@@ -59,21 +58,6 @@ function beside(shape: TrafficShape): TrafficPlan {
     }),
   };
 }
-
-const MIXED = [
-  callCentre,
-  huntGroups,
-  hotlines,
-  alarmLines,
-  reRoutes,
-  transfers,
-  conferences,
-  falseAnswer,
-  failoverCopies,
-  filesTwice,
-];
-/** What a carrier does to its trunks' records, whoever calls. */
-const MIXED_TRUNKS = [drift, clocksSet, summerTime, quietZones, bills, spellings, unnumberedSplits];
 
 /** All shapes at once, each as often, as crowded and as faulty as the seed says. */
 function drawMixed(seed: string, kinds: readonly TrafficShape[]): TrafficMix {

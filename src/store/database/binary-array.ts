@@ -21,22 +21,11 @@ const HEADER_BYTES = 20;
 const POSTGRES_EPOCH_MICROS = 946_684_800_000_000n;
 const POSTGRES_EPOCH_DAYS = 10_957;
 
-/** An int8[] parameter. */
 export const int8Array = fixedArray<bigint>(OID.int8, 8, (view, at, value) => view.setBigInt64(at, value));
-
-/** An int4[] parameter. */
 export const int4Array = fixedArray<number>(OID.int4, 4, (view, at, value) => view.setInt32(at, value));
-
-/** An int2[] parameter. */
 export const int2Array = fixedArray<number>(OID.int2, 2, (view, at, value) => view.setInt16(at, value));
-
-/** A float8[] parameter. */
 export const float8Array = fixedArray<number>(OID.float8, 8, (view, at, value) => view.setFloat64(at, value));
-
-/** A boolean[] parameter. */
 export const boolArray = fixedArray<boolean>(OID.bool, 1, (view, at, value) => view.setUint8(at, value ? 1 : 0));
-
-/** A timestamptz[] parameter. */
 export const timestamptzArray = fixedArray<Micros>(OID.timestamptz, 8, (view, at, value) =>
   view.setBigInt64(at, value - POSTGRES_EPOCH_MICROS),
 );
@@ -69,7 +58,6 @@ export function textArray(values: readonly (string | null | undefined)[]): Buffe
   return buffer.subarray(0, at);
 }
 
-/** A bytea[] parameter. */
 export function byteaArray(values: readonly Uint8Array[]): Buffer {
   let bytes = HEADER_BYTES;
   for (const value of values) bytes += 4 + value.length;

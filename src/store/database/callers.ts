@@ -51,7 +51,7 @@ interface Slot {
 
 const slots = new AsyncLocalStorage<Slot | undefined>();
 
-/** Whoever asks the database in what `run` starts; undefined when nobody has been named. */
+/** The caller of the present work; undefined: nobody was named. */
 export function currentCaller(): Caller | undefined {
   return slots.getStore()?.find();
 }

@@ -13,15 +13,15 @@ const BATCH = 64;
  * existing statistics; on older servers they stay. May run in several processes at once.
  */
 export async function leaveCarriersOut(db: Database): Promise<void> {
-  const tables = await listTables(db);
-  for (let start = 0; start < tables.length; start += BATCH) {
+  const statements = await listStatements(db);
+  for (let start = 0; start < statements.length; start += BATCH) {
     await ownerTransaction(db, async (tx) => {
-      for (const { statement } of tables.slice(start, start + BATCH)) await run(tx, sql.raw(statement));
+      for (const statement of statements.slice(start, start + BATCH)) await run(tx, sql.raw(statement));
     });
   }
 }
 
-async function listTables(db: Database): Promise<{ statement: string }[]> {
+async function listStatements(db: Database): Promise<string[]> {
   return ownerTransaction(db, async (tx) => {
     const { rows: found } = await run(tx)<{ canForget: boolean }>`
       SELECT to_regproc('pg_catalog.pg_clear_attribute_stats') IS NOT NULL AS "canForget"`;
@@ -34,9 +34,6 @@ async function listTables(db: Database): Promise<{ statement: string }[]> {
       LEFT JOIN pg_stats s ON s.schemaname = current_schema() AND s.tablename = c.relname AND s.attname = a.attname AND NOT s.inherited
       WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') AND COALESCE(a.attstattarget, -1) <> 0
         AND (s.attname IS NULL OR ${canForget})`;
-    return rows.flatMap(({ statement, forget, gathered }) => [
-      { statement },
-      ...(gathered ? [{ statement: forget }] : []),
-    ]);
+    return rows.flatMap(({ statement, forget, gathered }) => (gathered ? [statement, forget] : [statement]));
   });
 }

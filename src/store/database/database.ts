@@ -7,7 +7,7 @@ import { Lanes } from "./lanes.ts";
 import { type Tx, txOf } from "./run.ts";
 import type { Schema } from "./schema.ts";
 import { SeenHeads } from "./seen-heads.ts";
-import { TIMELINE_SQL } from "./timeline-sql.ts";
+import { TIMELINE_SQL } from "./timeline.ts";
 import { getTypeParser } from "./type-parsers.ts";
 
 /** A connection pool to Tandem's database. Dispose it to close every connection. */
@@ -40,8 +40,6 @@ export interface TransactionOptions {
   byIndexOnly?: boolean;
   /** Read in the order of an index, and sort no table's rows. Default false. */
   inOrder?: boolean;
-  /** How often a transaction that failed on 40001 or 40P01 is run again. Default 5. */
-  retries?: number;
 }
 
 /**
@@ -155,7 +153,7 @@ export async function withConnection<T>(db: Database, work: (client: pg.PoolClie
   try {
     return await work(client);
   } catch (error) {
-    // What it set for the session may still be set.
+    // Its session settings may still be in force.
     broken = error as Error;
     throw error;
   } finally {
@@ -192,6 +190,9 @@ export function isUnstorableText(error: unknown): boolean {
   return isSqlState(error, "22021");
 }
 
+/** How often a transaction that failed on 40001 or 40P01 is run again. */
+const MAX_RETRIES = 5;
+
 type Role = "tandem_carrier" | "tandem_system" | "none";
 
 async function transaction<T>(
@@ -207,7 +208,7 @@ async function transaction<T>(
     try {
       return await runOnce(db, caller, begin, work);
     } catch (error) {
-      if (attempt >= (options.retries ?? 5) || !isSqlState(error, "40001", "40P01")) throw error;
+      if (attempt >= MAX_RETRIES || !isSqlState(error, "40001", "40P01")) throw error;
     }
   }
 }
@@ -236,7 +237,7 @@ async function runOnce<T>(db: Database, caller: Caller, begin: string, work: Wor
   }
 }
 
-// The last statement of what begins a transaction tells of the server.
+// The last statement that begins a transaction describes the server.
 function contextOf(db: Database, answer: unknown): TxContext {
   const { rows } = (Array.isArray(answer) ? answer.at(-1) : answer) as pg.QueryResult<BeginRow>;
   db.server.isReplicated = rows[0]?.is_replicated ?? false;
@@ -256,7 +257,7 @@ async function commit({ kysely }: Database, client: pg.PoolClient): Promise<void
   client.on("notice", hear);
   try {
     const { command } = await client.query("COMMIT");
-    // So PostgreSQL answers the COMMIT of a transaction in which a statement failed.
+    // PostgreSQL's answer to COMMIT if a statement failed.
     if (command === "ROLLBACK")
       throw new Error("a statement of the transaction failed and the transaction was rolled back");
   } finally {
@@ -290,7 +291,7 @@ export function seenHeadsOf(tx: Tx): { heads: SeenHeads; timeline: bigint } | un
   return heads && timeline !== undefined ? { heads, timeline } : undefined;
 }
 
-/** Has something done once the transaction is known to have committed. */
+/** Acts once the transaction has committed. */
 export function onCommit(tx: Tx, act: () => void): void {
   contexts.get(tx)?.onCommit.push(act);
 }
@@ -313,7 +314,7 @@ function beginStatement(db: Database, role: Role, carrierId: string, options: Tr
   if (options.byIndexOnly ?? role !== "none") settings.push(["enable_seqscan", "off"], ["jit", "off"]);
   if (options.inOrder) settings.push(["enable_sort", "off"]);
   const calls = settings.map(([name, value]) => `set_config('${name}', ${pg.escapeLiteral(value)}, true)`).join(", ");
-  // It is not asked for before it is known that we may ask.
+  // Asked for only once we know that we may.
   const timeline = db.heads.timeline === undefined ? "" : `, ${TIMELINE_SQL} AS timeline`;
   const told = `current_setting('synchronous_standby_names') <> '' AS is_replicated${timeline}`;
   const mode = options.snapshot ? "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" : "BEGIN";

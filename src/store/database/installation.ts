@@ -5,7 +5,7 @@ import { mayReadTimeline, readTimeline } from "./timeline.ts";
 
 const UNKNOWN = "unknown";
 
-/** What is one and the same for every process on this database. */
+/** What all processes on this database share. */
 export interface Installation {
   installationId: string;
   /** 32 random bytes: they key stored hashes, and cursors of before seals. Never logged. */

@@ -26,7 +26,7 @@ export async function proveIsolation(db: Database): Promise<void> {
   await ownerTransaction(db, assertRolesBound);
 }
 
-/** Throws when a role that transactions take on is one that row security does not bind. */
+/** Throws when row security does not bind a role that transactions take on. */
 export async function assertRolesBound(tx: Tx): Promise<void> {
   const { rows } = await run(tx)<{ role: string }>`
     SELECT rolname AS role FROM pg_roles

@@ -64,7 +64,6 @@ export async function confirmLease(tx: Tx, lease: JobLease, ttlS: number): Promi
   if (count !== 1) throw new LeaseLost(lease);
 }
 
-/** Gives a lease back. */
 export async function releaseLease(tx: Tx, lease: JobLease): Promise<void> {
   await run(tx)`DELETE FROM job_lease WHERE ${isHeld(lease)}`;
 }

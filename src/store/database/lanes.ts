@@ -2,7 +2,6 @@ import { TandemError } from "../../domain/errors.ts";
 import { type Caller, type CallerKind, callerKey } from "./callers.ts";
 
 export interface LaneOptions {
-  /** Most connections of the pool. */
   readonly connections: number;
   /** Most that wait for one caller. Default 1,000. */
   readonly maxWaiting?: number;
@@ -26,14 +25,14 @@ export interface LaneState {
   /** Connections in use. */
   readonly held: number;
   readonly waiting: number;
-  /** How long the one has waited that waits for longest, milliseconds; 0: nobody waits. */
+  /** Longest present wait, milliseconds; 0: nobody waits. */
   readonly longestWaitMs: number;
 }
 
 /** Told who was given a connection, and after how long a wait, milliseconds. */
 export type GrantListener = (caller: Caller, waitedMs: number) => void;
 
-/** Of a pool's connections, what one caller may hold at once. */
+/** Share of the pool that one caller may hold at once. */
 const SHARE = 0.3;
 /** From so many shared connections on, carriers and the platform each keep one. */
 const MIN_SHARED_TO_KEEP = 4;
@@ -109,7 +108,7 @@ export class Lanes {
     return { carrier: stateOf("carrier"), platform: stateOf("platform"), jobs: stateOf("jobs"), own: stateOf("own") };
   }
 
-  /** Has a listener told of every connection that is given, until it is disposed. */
+  /** Tells a listener of every connection that is given, until disposed. */
   watch(listener: GrantListener): Disposable {
     this.#listeners.add(listener);
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
@@ -178,7 +177,7 @@ export class Lanes {
       else timer = setTimeout(lookAgain, Math.ceil(leftMs));
     };
     let timer = setTimeout(lookAgain, this.#maxWaitMs(caller));
-    // Whoever is put out meanwhile is not served in the end.
+    // Who is put out while waiting is not served.
     const judging = judged && setInterval(() => void judged.again().catch(fail), this.#options.judgeMs);
     const grant = () => {
       leave();
@@ -238,7 +237,7 @@ interface Line {
   readonly caller: Caller;
   readonly key: string;
   readonly waiting: Set<Waiting>;
-  /** When one of it was served last, of the monotonic clock. */
+  /** When one of it was last served, by performance.now(). */
   movedAt: number;
 }
 

@@ -18,9 +18,9 @@ const KEY_WEEKS_BACK = 58;
 /** How many weeks back records can come: the clock of the database may step back a little. */
 const INGEST_WEEKS_BACK = 1;
 
-/** Whether a partition would be made anew if it were not there. */
+/** Whether a missing partition would be made. */
 export function isWantedPartition(table: string, week: string, today: string): boolean {
-  const back = BY_RECORD_DATE.some((name) => name === table) ? KEY_WEEKS_BACK : INGEST_WEEKS_BACK;
+  const back = isKeyTable(table) ? KEY_WEEKS_BACK : INGEST_WEEKS_BACK;
   return week >= addDays(monday(today), -7 * back);
 }
 
@@ -38,14 +38,9 @@ export async function ensurePartitions(
     const { rows } = await run(tx)<{ now: bigint }>`SELECT clock_timestamp() AS now`;
     return monday(utcDay(rows[0]?.now ?? 0n));
   });
-  const wanted = [
-    ...BY_INGEST_TIME.flatMap((table) =>
-      weeks(thisWeek, -ingestWeeksBack, PARTITION_WEEKS_AHEAD).map((week) => ({ table, week })),
-    ),
-    ...BY_RECORD_DATE.flatMap((table) =>
-      weeks(thisWeek, -KEY_WEEKS_BACK, PARTITION_WEEKS_AHEAD).map((week) => ({ table, week })),
-    ),
-  ];
+  const wanted = AGING_TABLES.flatMap((table) =>
+    weeks(thisWeek, isKeyTable(table) ? -KEY_WEEKS_BACK : -ingestWeeksBack).map((week) => ({ table, week })),
+  );
   const existing = await ownerTransaction(db, (tx) => listPartitions(tx));
   const missing = wanted.filter((partition) => !isCovered(existing, partition));
   const statement = existing.length === 0 ? createStatement : attachStatements;
@@ -70,7 +65,7 @@ function isCovered(existing: readonly Bounds[], { table, week }: Partition): boo
   return existing.some((bounds) => bounds.table === table && bounds.start <= week && end <= bounds.end);
 }
 
-/** A time of days; the end is not included. */
+/** A period of days without its end. */
 export interface Days {
   readonly start: string;
   readonly end: string;
@@ -125,21 +120,22 @@ function attachStatements(partition: Partition): string {
   return `CREATE TABLE ${name} (LIKE ${partition.table} INCLUDING ALL); ALTER TABLE ${partition.table} ATTACH PARTITION ${name} ${boundsOf(partition)}`;
 }
 
-function nameOf({ table, week }: Partition): string {
-  return partitionName(table, week);
-}
-
 function boundsOf({ table, week }: Partition): string {
-  const bound = (day: string) => (BY_RECORD_DATE.some((name) => name === table) ? `'${day}'` : `'${day} 00:00:00+00'`);
+  const bound = (day: string) => (isKeyTable(table) ? `'${day}'` : `'${day} 00:00:00+00'`);
   return `FOR VALUES FROM (${bound(week)}) TO (${bound(addDays(week, 7))})`;
 }
 
-function partitionName(table: string, week: string): string {
+function nameOf({ table, week }: Partition): string {
   return `${table}_${week.replaceAll("-", "")}`;
 }
 
-function weeks(first: string, start: number, end: number): string[] {
-  return Array.from({ length: end - start + 1 }, (_, index) => addDays(first, 7 * (start + index)));
+function weeks(thisWeek: string, start: number): string[] {
+  const count = PARTITION_WEEKS_AHEAD - start + 1;
+  return Array.from({ length: count }, (_, index) => addDays(thisWeek, 7 * (start + index)));
+}
+
+function isKeyTable(table: string): boolean {
+  return BY_RECORD_DATE.some((name) => name === table);
 }
 
 function monday(day: string): string {

@@ -1,14 +1,14 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { OneAtATime } from "../../domain/one-at-a-time.ts";
-import { type SealSecret, Seals } from "../../domain/seals.ts";
+import { Seals } from "../../domain/seals.ts";
 import { asOwn } from "./callers.ts";
 import { type Database, systemTransaction } from "./database.ts";
 import { every } from "./every.ts";
 import { readSealSecrets } from "./seal-keys.ts";
 
-export interface SealDirectoryOptions {
+interface SealDirectoryOptions {
   readonly db: Database;
-  /** The installation's secret. */
+  /** The installation's. */
   readonly unsealedSecret: Buffer;
   /** Between two looks, milliseconds. Default 2,000. */
   readonly intervalMs?: number;
@@ -22,47 +22,37 @@ export interface SealDirectoryOptions {
 const MIN_INTERVAL_MS = 500;
 
 /** The keys of seals, which every process reads from the database again and again. */
-export class SealDirectory implements AsyncDisposable {
+export interface SealDirectory extends AsyncDisposable {
   readonly seals: Seals;
-  readonly #db: Database;
-  readonly #stop = new AbortController();
-  readonly #running: Promise<void>;
+  /** Reads them once more; resolves when what was there at the call is in use. */
+  refresh(): Promise<void>;
+}
+
+/** Reads the keys, and goes on reading them until it is disposed. */
+export async function openSealDirectory(options: SealDirectoryOptions): Promise<SealDirectory> {
+  const { db, unsealedSecret, intervalMs = 2_000, onError: report } = options;
+  const stop = new AbortController();
+  const { signal } = stop;
+  let earliest = 0;
+  const read = async () => {
+    const delayMs = earliest - performance.now();
+    if (delayMs > 0) await wait(delayMs, undefined, { signal });
+    earliest = performance.now() + MIN_INTERVAL_MS;
+    seals.replace(await systemTransaction(db, readSealSecrets));
+  };
   // The process reads for itself, whoever asks: others wait for it too, so it outlives the asker's
   // call.
-  readonly #reading = new OneAtATime(() => asOwn("seal keys", () => this.#read()));
-  #earliest = 0;
-
-  /** Reads them for the first time. */
-  static async open(options: SealDirectoryOptions): Promise<SealDirectory> {
-    return new SealDirectory(options, await systemTransaction(options.db, readSealSecrets));
-  }
-
-  private constructor(options: SealDirectoryOptions, secrets: readonly SealSecret[]) {
-    this.#db = options.db;
-    this.seals = new Seals(secrets, options.unsealedSecret, () => this.refresh());
-    this.#running = this.#follow(options);
-  }
-
-  /** Reads them once more; resolves when what was there at the call is in use. */
-  refresh(): Promise<void> {
-    return this.#reading.run();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#stop.abort();
-    await this.#running;
-  }
-
-  async #read(): Promise<void> {
-    const delayMs = this.#earliest - performance.now();
-    if (delayMs > 0) await wait(delayMs, undefined, { signal: this.#stop.signal });
-    this.#earliest = performance.now() + MIN_INTERVAL_MS;
-    this.seals.replace(await systemTransaction(this.#db, readSealSecrets));
-  }
-
-  #follow({ intervalMs = 2_000, onError: report }: SealDirectoryOptions): Promise<void> {
-    const { signal } = this.#stop;
-    const onError = (error: unknown) => signal.aborted || report(error);
-    return every({ intervalMs, firstMs: intervalMs, signal, ref: false, onError }, () => this.refresh());
-  }
+  const reading = new OneAtATime(() => asOwn("seal keys", read));
+  const refresh = () => reading.run();
+  const seals = new Seals(await systemTransaction(db, readSealSecrets), unsealedSecret, refresh);
+  const onError = (error: unknown) => signal.aborted || report(error);
+  const running = every({ intervalMs, firstMs: intervalMs, signal, ref: false, onError }, refresh);
+  return {
+    seals,
+    refresh,
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await running;
+    },
+  };
 }

@@ -9,13 +9,13 @@ export interface SeenHead {
   readonly timeline: bigint;
 }
 
-/** Where this process has seen a feed stand, committed. */
+/** The last committed head of a feed that this process saw. */
 export interface SeenFeed extends SeenHead {
   readonly carrierId: string;
   readonly feed: FeedId;
 }
 
-/** What a head that was found says of the history that was seen. */
+/** What a found head says of the history that was seen. */
 export type HeadJudgement =
   /** The same history goes on, or nothing can be told. */
   | "goes on"
@@ -40,7 +40,7 @@ function isBefore(found: SeenHead, seen: SeenHead): boolean {
   return found.headSequence < seen.headSequence;
 }
 
-/** Feeds that are remembered; beyond it the one that was seen first is forgotten. */
+/** Most feeds that are remembered; beyond it, the first one is forgotten. */
 const MAX_FEEDS = 200_000;
 
 /**
@@ -50,7 +50,7 @@ const MAX_FEEDS = 200_000;
 export class SeenHeads {
   /** The newest timeline that was met. While it is unknown, nothing is remembered. */
   timeline: bigint | undefined;
-  /** Told when a transaction was refused for what it found of its feed. */
+  /** Told when a transaction was refused because of its feed's head. */
   onRefused: (() => void) | undefined;
   readonly #maxFeeds: number;
   readonly #feeds = new Map<string, SeenFeed>();
@@ -59,7 +59,6 @@ export class SeenHeads {
     this.#maxFeeds = maxFeeds;
   }
 
-  /** Where the feed was last seen. */
   find(carrierId: string, feed: FeedId): SeenFeed | undefined {
     return this.#feeds.get(keyOf(carrierId, feed));
   }
@@ -76,11 +75,8 @@ export class SeenHeads {
    */
   believe(carrierId: string, feed: FeedId, { epoch, headSequence, lastIngestTime, timeline }: SeenHead): void {
     this.#feeds.set(keyOf(carrierId, feed), { carrierId, feed, epoch, headSequence, lastIngestTime, timeline });
-    if (this.#feeds.size <= this.#maxFeeds) return;
-    for (const oldest of this.#feeds.keys()) {
-      this.#feeds.delete(oldest);
-      break;
-    }
+    const [oldest] = this.#feeds.keys();
+    if (this.#feeds.size > this.#maxFeeds && oldest !== undefined) this.#feeds.delete(oldest);
   }
 
   /** Remembers that a transaction which held the feed's row has committed up to a sequence. */
@@ -90,7 +86,6 @@ export class SeenHeads {
       this.#feeds.set(keyOf(carrierId, feed), { ...known, headSequence });
   }
 
-  /** Forgets a carrier that is gone. */
   forget(carrierId: string): void {
     for (const feed of ALL_FEEDS) this.#feeds.delete(keyOf(carrierId, feed));
   }

@@ -1,7 +1,7 @@
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { readClock, run, type Tx } from "./run.ts";
 
-/** A process that has not said for so long that it lives is taken for dead, seconds. */
+/** A process that was silent for so long counts as dead, seconds. */
 const DEAD_AFTER_S = 30;
 
 /**
@@ -17,12 +17,10 @@ export async function beat(tx: Tx, processId: string, oldestReadMs: () => number
     ON CONFLICT (process_id) DO UPDATE SET beat_time = EXCLUDED.beat_time, clear_time = EXCLUDED.clear_time`;
 }
 
-/** Says that a process has ended. */
 export async function forgetProcess(tx: Tx, processId: string): Promise<void> {
   await run(tx)`DELETE FROM serving_process WHERE process_id = ${processId}`;
 }
 
-/** How many processes live. */
 export async function countServing(tx: Tx): Promise<number> {
   const { rows } = await run(tx)<{ count: bigint }>`
     SELECT count(*) AS count FROM serving_process

@@ -1,6 +1,13 @@
 import { type RawBuilder, sql } from "kysely";
 import { run, type Tx } from "./run.ts";
-import { TIMELINE_SQL } from "./timeline-sql.ts";
+
+/**
+ * Which timeline of its write-ahead log the server writes; NULL on a standby, which writes none.
+ * The name of the present log file begins with it, and is right from a promotion on.
+ * pg_control_checkpoint() tells the old timeline until the next checkpoint is done.
+ */
+export const TIMELINE_SQL =
+  "CASE WHEN pg_is_in_recovery() THEN NULL ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int8 END";
 
 const TIMELINE: RawBuilder<bigint | null> = sql.raw(TIMELINE_SQL);
 
@@ -21,7 +28,7 @@ export async function mayReadTimeline(tx: Tx): Promise<boolean> {
   return rows[0]?.may ?? false;
 }
 
-/** What is asked again and again of the server beneath. */
+/** What the server beneath is polled for. */
 export interface ServerState {
   /** Undefined on a standby. */
   readonly timeline: bigint | undefined;

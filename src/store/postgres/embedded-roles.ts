@@ -6,7 +6,7 @@ export const SERVICE_USER = "tandem_service";
 
 const DATABASE = "tandem";
 const OTHER_ROLES = ["tandem_carrier", "tandem_system"] as const;
-/** How long a table may be in use by a process of an older version before the start is given up. */
+/** How long an older version's process may hold a table before the start fails, milliseconds. */
 const OWNER_WAIT_MS = 30_000;
 
 /** Where the server is reached, and as whom. Never log it. */
@@ -35,30 +35,22 @@ export async function ensureRoles(access: RoleAccess, signal: AbortSignal): Prom
   });
 }
 
-/** Whether nothing is left to do, asked as the service. That it cannot come in is an answer too. */
+/** Whether nothing is left to do. That the service cannot log in is an answer too. */
 async function isReady({ serviceUrl }: RoleAccess): Promise<boolean> {
-  const client = new pg.Client({ connectionString: serviceUrl, connectionTimeoutMillis: 5_000 });
-  client.on("error", () => {});
   try {
-    await client.connect();
+    return await withClient(serviceUrl, async (client) => {
+      const { rows } = await client.query<{ ready: boolean }>(READY, [OTHER_ROLES]);
+      return rows[0]?.ready === true;
+    });
   } catch (error) {
-    const { code } = error as { code?: string };
-    // 28P01 wrong password, or no such role; 28000, 42501 not allowed to connect; 3D000 no
-    // database.
-    if (code === "28P01" || code === "28000" || code === "42501" || code === "3D000") return false;
+    if (NOT_READY.has((error as { code?: string }).code)) return false;
     throw error;
-  }
-  try {
-    const { rows } = await client.query<{ ready: boolean }>(READY, [OTHER_ROLES]);
-    return rows[0]?.ready === true;
-  } catch (error) {
-    // One of the roles is not there.
-    if ((error as { code?: string }).code === "42704") return false;
-    throw error;
-  } finally {
-    await client.end();
   }
 }
+
+// 28P01 wrong password, or no such role; 28000, 42501 not allowed to connect; 3D000 no database;
+// 42704 no such role of ours.
+const NOT_READY: ReadonlySet<string | undefined> = new Set(["28P01", "28000", "42501", "3D000", "42704"]);
 
 const READY = `
   SELECT NOT (r.rolsuper OR r.rolbypassrls OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication OR r.rolinherit)
@@ -149,18 +141,18 @@ async function isDone(client: pg.Client, statement: string): Promise<boolean> {
   }
 }
 
-async function asAdmin(
-  { adminUrl }: RoleAccess,
-  database: string,
-  run: (client: pg.Client) => Promise<void>,
-): Promise<void> {
+async function asAdmin({ adminUrl }: RoleAccess, database: string, run: (client: pg.Client) => Promise<void>) {
   const url = new URL(adminUrl);
   url.pathname = `/${database}`;
-  const client = new pg.Client({ connectionString: url.href, connectionTimeoutMillis: 5_000 });
+  await withClient(url.href, run);
+}
+
+async function withClient<T>(url: string, run: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
   client.on("error", () => {});
   await client.connect();
   try {
-    await run(client);
+    return await run(client);
   } finally {
     await client.end();
   }

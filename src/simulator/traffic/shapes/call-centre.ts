@@ -9,13 +9,7 @@ import type { TrafficShape } from "../traffic-world.ts";
  */
 export const callCentre: TrafficShape = {
   name: "call-centre",
-  play: (site, callCount) => {
-    const endCount = site.calls.length + callCount;
-    while (site.calls.length < endCount) {
-      if (site.random.chance(0.5)) playCallers(site);
-      else playDialler(site);
-    }
-  },
+  play: (site, callCount) => site.fill(callCount, () => (site.random.chance(0.5) ? playCallers : playDialler)(site)),
 };
 
 function playCallers(site: TrafficSite): void {

@@ -9,13 +9,7 @@ import type { TrafficShape } from "../traffic-world.ts";
  */
 export const conferences: TrafficShape = {
   name: "conferences",
-  play: (site, callCount) => {
-    const endCount = site.calls.length + callCount;
-    while (site.calls.length < endCount) {
-      if (site.random.chance(0.6)) playDialIn(site);
-      else playDialOut(site);
-    }
-  },
+  play: (site, callCount) => site.fill(callCount, () => (site.random.chance(0.6) ? playDialIn : playDialOut)(site)),
 };
 
 function playDialIn(site: TrafficSite): void {

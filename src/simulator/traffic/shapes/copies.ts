@@ -17,25 +17,17 @@ const HOUR_MS = 3_600_000;
  */
 export const failoverCopies: TrafficShape = {
   name: "failover-copies",
-  play: (site, callCount) => {
-    for (let left = callCount; left > 0; left -= 3) playNeighbours(site, ["first", "copied", "last"]);
-  },
+  play: (site, callCount) => site.fill(callCount, () => playNeighbours(site, ["first", "copied", "last"])),
 };
 
 /** Files sent twice: an hour's file comes again, as it was, or made anew with other ids. */
 export const filesTwice: TrafficShape = {
   name: "files-twice",
-  play: (site, callCount) => {
-    for (let left = callCount; left > 0; left -= 2)
-      playNeighbours(
-        site,
-        site.random.pick([
-          ["again", "again"],
-          ["anew", "anew"],
-          ["once", "once"],
-        ]),
-      );
-  },
+  play: (site, callCount) =>
+    site.fill(callCount, () => {
+      const kind = site.random.pick(["again", "anew", "once"]);
+      playNeighbours(site, [kind, kind]);
+    }),
 };
 
 /** Calls of the same two within a minute, some of which are copied. */

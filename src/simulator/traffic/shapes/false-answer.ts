@@ -12,10 +12,7 @@ import type { TrafficShape } from "../traffic-world.ts";
  */
 export const falseAnswer: TrafficShape = {
   name: "false-answer",
-  play: (site, callCount) => {
-    const endCount = site.calls.length + callCount;
-    while (site.calls.length < endCount) playTries(site);
-  },
+  play: (site, callCount) => site.fill(callCount, () => playTries(site)),
 };
 
 function playTries(site: TrafficSite): void {

@@ -8,9 +8,7 @@ import type { TrafficShape } from "../traffic-world.ts";
  */
 export const huntGroups: TrafficShape = {
   name: "hunt-groups",
-  play: (site, callCount) => {
-    for (let left = callCount; left > 0; left -= 5) playHunt(site);
-  },
+  play: (site, callCount) => site.fill(callCount, () => playHunt(site)),
 };
 
 function playHunt(site: TrafficSite): void {

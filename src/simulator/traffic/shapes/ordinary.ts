@@ -19,10 +19,8 @@ const SHARE_EACH = 0.02;
 export const ordinary: TrafficShape = {
   name: "ordinary",
   play: (site, callCount) => {
-    for (const fault of SINGLE) {
-      for (let left = Math.ceil(callCount * SHARE_EACH); left > 0; left -= 1) playFault(site, fault);
-    }
-    for (let left = callCount * (1 - SINGLE.length * SHARE_EACH); left > 0; left -= 1) playPlain(site);
+    for (const fault of SINGLE) site.fill(callCount * SHARE_EACH, () => playFault(site, fault));
+    site.fill(callCount * (1 - SINGLE.length * SHARE_EACH), () => playPlain(site));
   },
 };
 

@@ -12,9 +12,7 @@ import type { TrafficShape } from "../traffic-world.ts";
  */
 export const reRoutes: TrafficShape = {
   name: "re-routes",
-  play: (site, callCount) => {
-    for (let left = callCount; left > 0; left -= 2) playReRoute(site);
-  },
+  play: (site, callCount) => site.fill(callCount, () => playReRoute(site)),
 };
 
 function playReRoute(site: TrafficSite): void {

@@ -15,21 +15,16 @@ import { happensInRow } from "../in-the-row.ts";
 import type { TrafficSite } from "../site.ts";
 import type { TrafficShape } from "../traffic-world.ts";
 
+const SHARES = { parted: 35, forwarded: 35, consultation: 30 } as const;
+const PLAYS = { parted: playParted, forwarded: playForwarded, consultation: playConsultation };
+
 /**
  * Transfers and forwards: the platform parts a call that the carrier has as one; a call goes on to
  * somebody else; the same caller is put through twice.
  */
 export const transfers: TrafficShape = {
   name: "transfers",
-  play: (site, callCount) => {
-    const endCount = site.calls.length + callCount;
-    while (site.calls.length < endCount) {
-      const kind = site.random.weighted({ parted: 35, forwarded: 35, consultation: 30 });
-      if (kind === "parted") playParted(site);
-      else if (kind === "forwarded") playForwarded(site);
-      else playConsultation(site);
-    }
-  },
+  play: (site, callCount) => site.fill(callCount, () => PLAYS[site.random.weighted(SHARES)](site)),
 };
 
 /** The platform writes the parts before and after the transfer as two records of one dialog. */

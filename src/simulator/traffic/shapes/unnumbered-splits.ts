@@ -17,9 +17,7 @@ const CUT_MS = 1_200;
  */
 export const unnumberedSplits: TrafficShape = {
   name: "unnumbered-splits",
-  play: (site, callCount) => {
-    for (let left = callCount; left > 0; left -= 1) playOne(site);
-  },
+  play: (site, callCount) => site.fill(callCount, () => playOne(site)),
 };
 
 function playOne(site: TrafficSite): void {
