@@ -215,7 +215,7 @@ test("a window is widened by how the carrier declares its times", () => {
     [60_000, "plus 59.999 s, because the carrier's times are in whole minutes"],
     [100, "plus 99 ms, because the carrier's times are in steps of 100 ms"],
   ] as const) {
-    const evidence = explain([platformCall("p")], [carrierCall("c", {}, { resolutionMs })]);
+    const evidence = explain([platformCall("p")], [carrierCall("c", { startMs: TEN + 10 }, { resolutionMs })]);
     expect(sentencesOf(evidence)[EvidenceStage.TIME_WINDOW]).toContain(`(${told})`);
   }
 });
