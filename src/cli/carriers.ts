@@ -1,15 +1,14 @@
 import { randomUUID } from "node:crypto";
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Command } from "commander";
 import type { Carrier, CarrierSchema } from "../gen/tandem/platform/v1/carrier_pb.js";
-import { CarrierService, ListCarriersResponseSchema } from "../gen/tandem/platform/v1/carrier_service_pb.js";
+import { CarrierService } from "../gen/tandem/platform/v1/carrier_service_pb.js";
 import { CarrierState, CarrierStateSchema } from "../gen/tandem/type/v1/agreement_pb.js";
 import { DirectionSchema } from "../gen/tandem/type/v1/call_pb.js";
 import { rangesCommand } from "./carriers/ranges.ts";
-import { callAndPrint } from "./shared/calls.ts";
-import { type ConnectionOptions, connect, remoteCommand } from "./shared/connection.ts";
-import { printFields, printMessage, printRows, type RowColumn } from "./shared/output.ts";
-import { readPages } from "./shared/pages.ts";
+import { callAndPrint, listAndPrint } from "./shared/calls.ts";
+import { type ConnectionOptions, remoteCommand } from "./shared/connection.ts";
+import { printFields, printRows, type RowColumn } from "./shared/output.ts";
 import { enumListOption, enumName, enumOption, formatTime, parseTimeZone, parseWhole } from "./shared/values.ts";
 
 export function carriersCommand(): Command {
@@ -98,18 +97,11 @@ function listCommand(): Command {
     .description("List carriers.")
     .addOption(enumOption("--state <state>", "only those in this state", CarrierStateSchema))
     .option("--country <code>", "only those of this country")
-    .action(async (options: ConnectionOptions & { state?: number; country?: string }) => {
-      using connection = await connect(options, "platform");
-      const asked = {
-        state: options.state ?? 0,
-        ...(options.country === undefined ? {} : { legalCountry: options.country.toUpperCase() }),
-      };
-      const { items: carriers } = await readPages(
-        (page) => connection.client(CarrierService).listCarriers({ ...asked, ...page }),
-        (page) => page.carriers,
-      );
-      if (options.json) printMessage(ListCarriersResponseSchema, create(ListCarriersResponseSchema, { carriers }));
-      else printRows(CARRIER_COLUMNS, carriers, "No carriers yet: tandem carriers create --help");
+    .action((options: ConnectionOptions & { state?: number; country?: string }) => {
+      const request = { state: options.state ?? 0, legalCountry: options.country?.toUpperCase() };
+      return listAndPrint(options, CarrierService.method.listCarriers, request, "carriers", {
+        print: (carriers) => printRows(CARRIER_COLUMNS, carriers, "No carriers yet: tandem carriers create --help"),
+      });
     });
 }
 

@@ -1,5 +1,5 @@
 import { type Database, systemTransaction } from "../store/database/database.ts";
-import { every } from "../store/database/every.ts";
+import { drain, every } from "../store/database/every.ts";
 import { closeLeftBlocks, findCarriersOfLeftBlocks } from "../store/privacy/open-disclosures.ts";
 
 export interface CloseDisclosuresOptions {
@@ -11,8 +11,7 @@ export interface CloseDisclosuresOptions {
 
 /** Carriers read at once, and blocks closed by one transaction. */
 const BATCH = 100;
-/** Milliseconds. */
-const STATEMENT_TIMEOUT_MS = 60_000;
+const LIMITS = { statementTimeoutMs: 60_000 };
 
 /** Closes blocks of disclosed records that dead processes left open, until the signal aborts. */
 export function runCloseDisclosures(options: CloseDisclosuresOptions, signal: AbortSignal): Promise<void> {
@@ -24,17 +23,9 @@ async function closeAll(db: Database, signal: AbortSignal): Promise<void> {
   let after = "";
   while (!signal.aborted) {
     const carriers = await systemTransaction(db, (tx) => findCarriersOfLeftBlocks(tx, after, BATCH));
-    for (const carrierId of carriers) await closeOf(db, carrierId, signal);
+    for (const carrierId of carriers)
+      await drain(BATCH, signal, () => systemTransaction(db, (tx) => closeLeftBlocks(tx, carrierId, BATCH), LIMITS));
     if (carriers.length < BATCH) return;
     after = carriers.at(-1) ?? after;
-  }
-}
-
-async function closeOf(db: Database, carrierId: string, signal: AbortSignal): Promise<void> {
-  let closed = BATCH;
-  while (closed === BATCH && !signal.aborted) {
-    closed = await systemTransaction(db, (tx) => closeLeftBlocks(tx, carrierId, BATCH), {
-      statementTimeoutMs: STATEMENT_TIMEOUT_MS,
-    });
   }
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { systemTransaction } from "../store/database/database.ts";
-import { every } from "../store/database/every.ts";
+import { drain, every } from "../store/database/every.ts";
 import { confirmLease, withLease } from "../store/database/job-lease.ts";
 import { deleteOldResponses } from "../store/database/request-log.ts";
 import { sweepClaims } from "../store/numbers/number-owners.ts";
@@ -75,8 +75,5 @@ async function sweep({ writer, strayAgeS = 600 }: ScheduledNumbersOptions, signa
     const from: string = after;
     after = (await systemTransaction(writer.db, (tx) => sweepClaims(tx, from, strayAgeS))).next;
   }
-  let deleted = SWEEP_ANSWERS;
-  while (deleted === SWEEP_ANSWERS && !signal.aborted) {
-    deleted = await systemTransaction(writer.db, (tx) => deleteOldResponses(tx, SWEEP_ANSWERS));
-  }
+  await drain(SWEEP_ANSWERS, signal, () => systemTransaction(writer.db, (tx) => deleteOldResponses(tx, SWEEP_ANSWERS)));
 }

@@ -39,9 +39,9 @@ export function filterOf(options: Omit<NumberListOptions, "limit">): MessageInit
   const { state, customer, country, prefix } = options;
   return {
     states: state ?? [],
-    ...(customer === undefined ? {} : { customerId: customer }),
-    ...(country === undefined ? {} : { countryCode: country.toUpperCase() }),
-    ...(prefix === undefined ? {} : { numberPrefix: prefix }),
+    customerId: customer,
+    countryCode: country?.toUpperCase(),
+    numberPrefix: prefix,
   };
 }
 
@@ -97,11 +97,10 @@ export function historyCommand(): Command {
 
 function listNumbers(connection: Connection, options: NumberListOptions) {
   const filter = filterOf(options);
-  const ofCarrier = options.carrier === undefined ? {} : { carrierId: options.carrier };
   return readPages(
     (page): Promise<{ numbers: PhoneNumber[]; nextPageToken: string }> =>
       connection.role === "platform"
-        ? connection.client(PlatformNumberService).listNumbers({ ...page, filter, ...ofCarrier })
+        ? connection.client(PlatformNumberService).listNumbers({ ...page, filter, carrierId: options.carrier })
         : connection.client(CarrierNumberService).listNumbers({ ...page, filter }),
     ({ numbers }) => numbers,
     options.limit,

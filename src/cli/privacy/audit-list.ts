@@ -1,12 +1,11 @@
-import { create } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
 import { type AuditEvent, AuditEventSchema, AuditOutcomeSchema } from "../../gen/tandem/platform/v1/audit_event_pb.js";
-import { ListAuditEventsResponseSchema, PrivacyService } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
-import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
-import { csvOption, fieldColumns, printCsv } from "../shared/csv-output.ts";
-import { printMessage, printRows, type RowColumn } from "../shared/output.ts";
-import { readPages } from "../shared/pages.ts";
+import { PrivacyService } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
+import { listAndPrint } from "../shared/calls.ts";
+import { type ConnectionOptions, remoteCommand } from "../shared/connection.ts";
+import { csvOption, fieldColumns } from "../shared/csv-output.ts";
+import { printRows, type RowColumn } from "../shared/output.ts";
 import { enumName, formatTime, parseTime, parseWhole } from "../shared/values.ts";
 import { TIME_HELP } from "../shared/window.ts";
 import { formatJsonFields } from "./json-fields.ts";
@@ -31,24 +30,12 @@ export function auditListCommand(): Command {
     .addOption(csvOption())
     .option("--limit <count>", "how many at most", parseWhole(1, 1_000_000), 100)
     .addHelpText("after", `\n${TIME_HELP}\n\nExample:\n  tandem privacy audit list --carrier nordlys-tele --from 30d`)
-    .action(async (options: ListOptions) => {
-      using connection = await connect(options, "platform");
-      const { items: events, isCut } = await readEvents(connection, options);
-      if (options.json) printMessage(ListAuditEventsResponseSchema, create(ListAuditEventsResponseSchema, { events }));
-      else if (options.csv) printCsv(EVENT_CSV, events);
-      else printRows(COLUMNS, events, describeNone(options));
-      if (isCut) console.error(`There are more than ${options.limit}: see --limit`);
+    .action((options: ListOptions) => {
+      const { carrier: carrierId = "", actor = "", method = "", from: startTime, to: endTime } = options;
+      const request = { carrierId, actor, method, startTime, endTime };
+      const print = (events: AuditEvent[]) => printRows(COLUMNS, events, describeNone(options));
+      return listAndPrint(options, PrivacyService.method.listAuditEvents, request, "events", { print, csv: EVENT_CSV });
     });
-}
-
-function readEvents(connection: Connection, options: ListOptions) {
-  const { carrier: carrierId = "", actor = "", method = "", from, to, limit } = options;
-  const window = { ...(from && { startTime: from }), ...(to && { endTime: to }) };
-  return readPages(
-    (page) => connection.client(PrivacyService).listAuditEvents({ carrierId, actor, method, ...window, ...page }),
-    ({ events }) => events,
-    limit,
-  );
 }
 
 function describeNone({ carrier }: ListOptions): string {

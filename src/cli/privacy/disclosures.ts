@@ -1,22 +1,20 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
 import { PLATFORM_SIDE } from "../../domain/record-kind.ts";
 import { addDays } from "../../domain/time/instant.ts";
-import { RecipientKindSchema } from "../../gen/tandem/platform/v1/disclosure_pb.js";
+import { type Disclosure, RecipientKindSchema } from "../../gen/tandem/platform/v1/disclosure_pb.js";
 import {
   type ListDisclosuresRequestSchema,
-  ListDisclosuresResponseSchema,
   PrivacyService,
   SubjectRole,
   SubjectRoleSchema,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { RecordSideSchema } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { parseDay } from "../reconcile/days.ts";
-import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
-import { csvOption, printCsv } from "../shared/csv-output.ts";
-import { printMessage } from "../shared/output.ts";
-import { readPages } from "../shared/pages.ts";
+import { listAndPrint } from "../shared/calls.ts";
+import { type ConnectionOptions, remoteCommand } from "../shared/connection.ts";
+import { csvOption } from "../shared/csv-output.ts";
 import { enumOption, parseTime, parseWhole } from "../shared/values.ts";
 import { TIME_HELP } from "../shared/window.ts";
 import { NUMBER_HELP, readNumber } from "./number-argument.ts";
@@ -77,14 +75,12 @@ Examples:
     .action(async (options: DisclosuresOptions, command: Command) => {
       const mistake = findMistake(options);
       if (mistake !== undefined) command.error(`error: ${mistake}`);
+      const { carrier, recipient: recipientKind = 0, since: startTime, before: endTime } = options;
       const subject = await subjectOf(options);
-      using connection = await connect(options, "platform");
-      const { items: disclosures, isCut } = await readDisclosures(connection, options, subject);
-      if (options.json) {
-        printMessage(ListDisclosuresResponseSchema, create(ListDisclosuresResponseSchema, { disclosures }));
-      } else if (options.csv) printCsv(DISCLOSURE_CSV, disclosures);
-      else printDisclosures(disclosures, options.carrier === undefined);
-      if (isCut) console.error(`There are more than ${options.limit}: see --limit`);
+      const request = { carrierId: carrier ?? "", subject, recipientKind, startTime, endTime };
+      const print = (disclosures: Disclosure[]) => printDisclosures(disclosures, carrier === undefined);
+      const as = { print, csv: DISCLOSURE_CSV };
+      await listAndPrint(options, PrivacyService.method.listDisclosures, request, "disclosures", as);
     });
 }
 
@@ -114,7 +110,7 @@ async function subjectOf(options: DisclosuresOptions): Promise<Subject> {
   const { record, number, period } = options;
   if (record !== undefined) {
     const { date = "", side = PLATFORM_SIDE, revision } = options;
-    const named = { recordId: record, recordDate: date, ...(revision === undefined ? {} : { revision }) };
+    const named = { recordId: record, recordDate: date, revision };
     return { case: "record", value: { side, record: named } };
   }
   if (number !== undefined) {
@@ -123,15 +119,4 @@ async function subjectOf(options: DisclosuresOptions): Promise<Subject> {
   }
   const startDate = period ?? "";
   return { case: "period", value: { startDate, endDate: addDays(options.until ?? startDate, 1) } };
-}
-
-function readDisclosures(connection: Connection, options: DisclosuresOptions, subject: Subject) {
-  const { carrier: carrierId = "", recipient: recipientKind = 0, since, before, limit } = options;
-  const window = { ...(since && { startTime: since }), ...(before && { endTime: before }) };
-  const asked = { carrierId, subject, recipientKind, ...window };
-  return readPages(
-    (page) => connection.client(PrivacyService).listDisclosures({ ...asked, ...page }),
-    ({ disclosures }) => disclosures,
-    limit,
-  );
 }

@@ -1,4 +1,4 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { Command, InvalidArgumentError } from "commander";
 import { CARRIER_SIDE, PLATFORM_SIDE } from "../../domain/record-kind.ts";
@@ -9,14 +9,12 @@ import {
   type HoldState,
   HoldStateSchema,
 } from "../../gen/tandem/platform/v1/hold_pb.js";
-import { ListHoldsResponseSchema, PrivacyService } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
+import { PrivacyService } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { DirectionSchema } from "../../gen/tandem/type/v1/call_pb.js";
 import { parseDay } from "../reconcile/days.ts";
-import { callAndPrint, requestIdOf } from "../shared/calls.ts";
-import { type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
-import { csvOption, printCsv } from "../shared/csv-output.ts";
-import { printMessage } from "../shared/output.ts";
-import { readPages } from "../shared/pages.ts";
+import { callAndPrint, listAndPrint, requestIdOf } from "../shared/calls.ts";
+import { type ConnectionOptions, remoteCommand } from "../shared/connection.ts";
+import { csvOption } from "../shared/csv-output.ts";
 import { enumOption, parseTime } from "../shared/values.ts";
 import { HOLD_CSV, printHold, printHolds } from "./print-holds.ts";
 
@@ -133,16 +131,10 @@ function listCommand(): Command {
     .addOption(enumOption("--state <state>", "only in this state", HoldStateSchema))
     .addOption(csvOption())
     .addHelpText("after", "\nExample:\n  tandem privacy hold list --state active")
-    .action(async (options: ListOptions) => {
-      using connection = await connect(options, "platform");
+    .action((options: ListOptions) => {
       const { carrier: carrierId = "", state = 0 } = options;
-      const { items: holds } = await readPages(
-        (page) => connection.client(PrivacyService).listHolds({ carrierId, state, ...page }),
-        (page) => page.holds,
-      );
-      if (options.json) printMessage(ListHoldsResponseSchema, create(ListHoldsResponseSchema, { holds }));
-      else if (options.csv) printCsv(HOLD_CSV, holds);
-      else printHolds(holds);
+      const as = { print: printHolds, csv: HOLD_CSV };
+      return listAndPrint(options, PrivacyService.method.listHolds, { carrierId, state }, "holds", as);
     });
 }
 

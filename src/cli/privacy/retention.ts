@@ -1,9 +1,5 @@
-import { create } from "@bufbuild/protobuf";
 import { Command } from "commander";
-import {
-  ListRetentionPoliciesResponseSchema,
-  PrivacyService,
-} from "../../gen/tandem/platform/v1/privacy_service_pb.js";
+import { PrivacyService } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import {
   LegalBasisSchema,
   ProcessingPurposeSchema,
@@ -11,11 +7,10 @@ import {
   RetentionPolicySchema,
 } from "../../gen/tandem/platform/v1/retention_policy_pb.js";
 import { RecordPartSchema } from "../../gen/tandem/type/v1/agreement_pb.js";
-import { callAndPrint, requestIdOf } from "../shared/calls.ts";
-import { type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
-import { type CsvColumn, csvOption, fieldColumns, printCsv } from "../shared/csv-output.ts";
-import { printMessage, printRows, type RowColumn } from "../shared/output.ts";
-import { readPages } from "../shared/pages.ts";
+import { callAndPrint, listAndPrint, requestIdOf } from "../shared/calls.ts";
+import { type ConnectionOptions, remoteCommand } from "../shared/connection.ts";
+import { type CsvColumn, csvOption, fieldColumns } from "../shared/csv-output.ts";
+import { printRows, type RowColumn } from "../shared/output.ts";
 import { enumName, enumOption, formatTime, parseWhole } from "../shared/values.ts";
 
 export function retentionCommand(): Command {
@@ -39,18 +34,11 @@ function listCommand(): Command {
     .addOption(enumOption("--part <part>", "only this part", RecordPartSchema))
     .addOption(csvOption())
     .addHelpText("after", "\nExample:\n  tandem privacy retention list --carrier nordlys-tele")
-    .action(async (options: ListOptions) => {
-      using connection = await connect(options, "platform");
+    .action((options: ListOptions) => {
       const { country: countryCode = "", carrier: carrierId = "", part: recordPart = 0 } = options;
-      const asked = { countryCode, carrierId, recordPart };
-      const { items: policies } = await readPages(
-        (page) => connection.client(PrivacyService).listRetentionPolicies({ ...asked, ...page }),
-        (page) => page.policies,
-      );
-      if (options.json)
-        printMessage(ListRetentionPoliciesResponseSchema, create(ListRetentionPoliciesResponseSchema, { policies }));
-      else if (options.csv) printCsv(POLICY_CSV, policies);
-      else printPolicies(policies);
+      const request = { countryCode, carrierId, recordPart };
+      const as = { print: printPolicies, csv: POLICY_CSV };
+      return listAndPrint(options, PrivacyService.method.listRetentionPolicies, request, "policies", as);
     });
 }
 
@@ -95,7 +83,7 @@ function setCommand(): Command {
         requestId: requestIdOf(options),
         policy: {
           countryCode: options.country,
-          ...(options.carrier === undefined ? {} : { carrierId: options.carrier }),
+          carrierId: options.carrier,
           recordPart: options.part,
           purpose: options.purpose,
           legalBasis: options.basis,
@@ -103,7 +91,7 @@ function setCommand(): Command {
           source: options.source,
           privacyStatementVersion: options.statement,
         },
-        ...(options.ifRevision === undefined ? {} : { expectedRevision: BigInt(options.ifRevision) }),
+        expectedRevision: options.ifRevision === undefined ? undefined : BigInt(options.ifRevision),
       };
       return callAndPrint(
         options,

@@ -7,19 +7,12 @@ import {
   NumberType,
 } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import { isCountry } from "../carriers/country.ts";
-import { lastValue } from "../enum-values.ts";
 import type { Micros } from "../time/instant.ts";
 import { invalid, isEffectiveTime, MAX_AHEAD_DAYS, MAX_PAST_DAYS, type NumberProblem } from "./number-changes.ts";
 import type { ActivationFailure, NumberAttributes } from "./number-state.ts";
 import { isGlobalService, isPossibleNumber, isServedByCallingCode } from "./phone-number.ts";
 import { findSipUriProblem } from "./sip-uri.ts";
 
-const LAST_NUMBER_TYPE = lastValue(NumberType);
-const LAST_ASSIGNEE_KIND = lastValue(AssigneeKind);
-const LAST_CAPABILITY = lastValue(NumberCapability);
-const LAST_ACTIVATION_STATE = lastValue(ActivationState);
-const LAST_FAILURE_REASON = lastValue(ActivationFailureReason);
-const LAST_ACTING_PARTY = lastValue(ActingParty);
 const MAX_SIP_URI = 255;
 /** Limits lists, whose repeats do not matter. */
 const MAX_LIST = 16;
@@ -49,24 +42,12 @@ export function findProvisionProblem(phoneNumber: string, attributes: NumberAttr
   const { numberType, usages, capabilities, locationId, customerReference, customerId } = attributes;
   return (
     findNumberProblem(phoneNumber) ??
-    check(isValue(numberType, LAST_NUMBER_TYPE), "number_type", "is required: one of the contract's values") ??
-    check(
-      areValues(usages, LAST_ASSIGNEE_KIND),
-      "usages",
-      "expected at least one of the contract's values, at most 16",
-    ) ??
-    check(
-      areValues(capabilities, LAST_CAPABILITY),
-      "capabilities",
-      "expected at least one of the contract's values, at most 16",
-    ) ??
+    check(isValue(NumberType, numberType), "number_type", VALUE) ??
+    check(areValues(AssigneeKind, usages), "usages", VALUES) ??
+    check(areValues(NumberCapability, capabilities), "capabilities", VALUES) ??
     findCountryProblem(phoneNumber, attributes.countryCode) ??
     check(locationId === undefined || isCustomerId(locationId), "location_id", ID_FORM) ??
-    check(
-      customerReference === undefined || isReference(customerReference),
-      "customer_reference",
-      "expected 1 to 60 printable characters",
-    ) ??
+    check(customerReference === undefined || isReference(customerReference), "customer_reference", REFERENCE_FORM) ??
     check(customerId === undefined || isCustomerId(customerId), "customer_id", ID_FORM)
   );
 }
@@ -91,28 +72,34 @@ export function findAssignmentItemProblem(
   return (
     findNumberProblem(phoneNumber) ??
     check(isCustomerId(customerId), "customer_id", ID_FORM) ??
-    check(isValue(assigneeKind, LAST_ASSIGNEE_KIND), "assignee_kind", "is required: one of the contract's values") ??
+    check(isValue(AssigneeKind, assigneeKind), "assignee_kind", VALUE) ??
     findSipProblem(phoneNumber, sipUri) ??
     check(locationId === undefined || isCustomerId(locationId), "location_id", ID_FORM) ??
-    check(isValue(activationState, LAST_ACTIVATION_STATE), "activation_state", "is not one of the contract's values") ??
+    check(isValue(ActivationState, activationState), "activation_state", "is not one of the contract's values") ??
     findFailureProblem(activationState, item.activationFailure) ??
     check(effectiveTime === undefined || isEffectiveTime(effectiveTime, now), "effective_time", EFFECTIVE_RANGE)
   );
 }
 
 export const EFFECTIVE_RANGE = `expected at most ${MAX_PAST_DAYS} days back and ${MAX_AHEAD_DAYS} days ahead`;
+const VALUE = "is required: one of the contract's values";
+const VALUES = `expected at least one of the contract's values, at most ${MAX_LIST}`;
+const REFERENCE_FORM = "expected 1 to 60 printable characters";
+const MESSAGE_FORM = "expected at most 256 printable characters";
 const ID_FORM = "expected 1 to 64 characters of A-Z, a-z, 0-9, ., _ and -";
 
 function check(holds: boolean, field: string, description: string): NumberProblem | undefined {
   return holds ? undefined : invalid(field, description).problem;
 }
 
-function isValue(value: number, last: number): boolean {
-  return value >= 1 && value <= last;
+type Enum = Readonly<Record<number, string>>;
+
+function isValue(of: Enum, value: number): boolean {
+  return value !== 0 && of[value] !== undefined;
 }
 
-function areValues(values: readonly number[], last: number): boolean {
-  return values.length >= 1 && values.length <= MAX_LIST && values.every((value) => isValue(value, last));
+function areValues(of: Enum, values: readonly number[]): boolean {
+  return values.length >= 1 && values.length <= MAX_LIST && values.every((value) => isValue(of, value));
 }
 
 // Control characters could steer a terminal; length counts characters.
@@ -127,19 +114,13 @@ function isPrintable(text: string): boolean {
 
 function findCountryProblem(phoneNumber: string, countryCode: string | undefined): NumberProblem | undefined {
   if (isGlobalService(phoneNumber)) {
-    return check(
-      countryCode === undefined,
-      "country_code",
-      "an ITU global service belongs to no country: leave it out",
-    );
+    const description = "an ITU global service belongs to no country: leave it out";
+    return check(countryCode === undefined, "country_code", description);
   }
   if (countryCode === undefined) return check(false, "country_code", "is required");
   if (!isCountry(countryCode)) return check(false, "country_code", "expected an ISO 3166-1 alpha-2 code in upper case");
-  return check(
-    isServedByCallingCode(phoneNumber, countryCode),
-    "country_code",
-    "this country does not use the number's calling code",
-  );
+  const description = "this country does not use the number's calling code";
+  return check(isServedByCallingCode(phoneNumber, countryCode), "country_code", description);
 }
 
 function findSipProblem(phoneNumber: string, sipUri: string | undefined): NumberProblem | undefined {
@@ -157,21 +138,10 @@ function findFailureProblem(
     return check(failure === undefined, "activation_failure", "expected only with activation_state FAILED");
   }
   if (!failure) return check(false, "activation_failure", "is required with activation_state FAILED");
+  const { message } = failure;
   return (
-    check(
-      isValue(failure.reason, LAST_FAILURE_REASON),
-      "activation_failure.reason",
-      "is required: one of the contract's values",
-    ) ??
-    check(
-      isValue(failure.actingParty, LAST_ACTING_PARTY),
-      "activation_failure.acting_party",
-      "is required: one of the contract's values",
-    ) ??
-    check(
-      [...failure.message].length <= 256 && isPrintable(failure.message),
-      "activation_failure.message",
-      "expected at most 256 printable characters",
-    )
+    check(isValue(ActivationFailureReason, failure.reason), "activation_failure.reason", VALUE) ??
+    check(isValue(ActingParty, failure.actingParty), "activation_failure.acting_party", VALUE) ??
+    check([...message].length <= 256 && isPrintable(message), "activation_failure.message", MESSAGE_FORM)
   );
 }

@@ -5,6 +5,7 @@ import { KEY_DAYS, keptHorizons, type RetentionDays } from "../../domain/privacy
 import { CARRIER_SIDE, PLATFORM_SIDE, RECORD_KINDS, type RecordKind } from "../../domain/record-kind.ts";
 import { addDays, DAY, earlier, later, type Micros, utcDay } from "../../domain/time/instant.ts";
 import { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
+import { drain } from "../../store/database/every.ts";
 import type { Tx } from "../../store/database/run.ts";
 import {
   type CopyPlace,
@@ -36,7 +37,7 @@ import {
   raiseFloors,
   readRetentionState,
 } from "../../store/privacy/retention-state.ts";
-import { deleteLogs, drain, type RetentionWork } from "./retention-work.ts";
+import { deleteLogs, type RetentionWork } from "./retention-work.ts";
 
 /** How often held records are copied anew because a hold was made meanwhile. */
 const MAX_COPIES = 10;
@@ -61,7 +62,9 @@ export async function expireCarrier(work: RetentionWork, carrier: Carrier, stage
   );
   const { laterDays } = keptHorizons(carrier.horizons, days);
   const rest = { state, numberHistory: cutoffs.numberHistory, now: work.now, laterDays };
-  for (const some of otherDeletes(carrierId, rest)) await drain(work, (limit) => work.step((tx) => some(tx, limit)));
+  const limit = work.batchSize;
+  for (const some of otherDeletes(carrierId, rest))
+    await drain(limit, work.signal, () => work.step((tx) => some(tx, limit)));
   await deleteLogs(work, carrierId, cutoffs.logs);
   for (const { side } of RECORD_KINDS) await dropCopies(work, carrierId, side);
 }
@@ -101,7 +104,8 @@ async function raise(work: RetentionWork, carrierId: string, cutoffs: Cutoffs): 
 // Disclosures of what goes now are found by their days from here on, so these are read while the
 // records are stored. Below the floors no block is opened.
 async function dateDisclosures(work: RetentionWork, carrierId: string): Promise<void> {
-  await drain(work, (limit) => work.step((tx) => closeLeftBlocks(tx, carrierId, limit)));
+  const { batchSize: limit, signal } = work;
+  await drain(limit, signal, () => work.step((tx) => closeLeftBlocks(tx, carrierId, limit)));
   await work.step((tx) => dateOpenBlocks(tx, carrierId));
 }
 

@@ -1,6 +1,7 @@
 import type { Micros } from "../../domain/time/instant.ts";
 import { deleteAuditEvents } from "../../store/audit/audit-events.ts";
 import { type Database, ownerTransaction } from "../../store/database/database.ts";
+import { drain } from "../../store/database/every.ts";
 import type { Tx } from "../../store/database/run.ts";
 import { deleteDisclosures } from "../../store/privacy/disclosure-retention.ts";
 
@@ -15,21 +16,16 @@ export interface RetentionWork {
   readonly pause: (tookMs: number) => Promise<void>;
 }
 
-/** Repeats a delete until it takes fewer rows than it may. */
-export async function drain(work: RetentionWork, some: (limit: number) => Promise<number>): Promise<void> {
-  let isMore = true;
-  while (isMore && !work.signal.aborted) isMore = (await some(work.batchSize)) >= work.batchSize;
-}
-
 /** Deletes a chain's and a carrier's logs before an instant, with the owner's rights. */
 export async function deleteLogs(work: RetentionWork, carrierId: string | undefined, before: Micros): Promise<void> {
+  const { batchSize: limit, signal } = work;
   const asOwner = async (run: (tx: Tx) => Promise<number>) => {
     const started = performance.now();
     const count = await ownerTransaction(work.db, run, { byIndexOnly: true, inOrder: true });
     await work.pause(performance.now() - started);
     return count;
   };
-  await drain(work, (limit) => asOwner((tx) => deleteAuditEvents(tx, carrierId, before, limit)));
+  await drain(limit, signal, () => asOwner((tx) => deleteAuditEvents(tx, carrierId, before, limit)));
   if (carrierId === undefined) return;
-  await drain(work, (limit) => asOwner((tx) => deleteDisclosures(tx, carrierId, before, limit)));
+  await drain(limit, signal, () => asOwner((tx) => deleteDisclosures(tx, carrierId, before, limit)));
 }

@@ -1,5 +1,5 @@
-import { create, type DescMessage, equals, type Message } from "@bufbuild/protobuf";
-import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
+import { isDeepStrictEqual } from "node:util";
+import { type JsonObject, type JsonValue, toJson } from "@bufbuild/protobuf";
 import type { Carrier } from "../../domain/carriers/carrier.ts";
 import { identityText } from "../../domain/carriers/principal.ts";
 import { CarrierSchema } from "../../gen/tandem/platform/v1/carrier_pb.js";
@@ -12,9 +12,9 @@ const MAX_IDENTITIES = 3_000;
 
 /** What the audit log is told of a change: the fields, and which credentials came and went. */
 export function auditCarrier(before: Carrier | undefined, after: Carrier) {
-  const messageOf = (carrier: Carrier) => reflect(CarrierSchema, carrierMessage(carrier, undefined));
-  const empty = reflect(CarrierSchema, create(CarrierSchema));
-  const paths = changedPaths(before ? messageOf(before) : empty, messageOf(after));
+  const jsonOf = (carrier: Carrier) =>
+    toJson(CarrierSchema, carrierMessage(carrier, undefined), { useProtoFieldName: true }) as JsonObject;
+  const paths = changedPaths(before ? jsonOf(before) : {}, jsonOf(after));
   const [old, now] = [identitiesOf(before), identitiesOf(after)];
   const added = [...now].filter((identity) => !old.has(identity));
   const removed = [...old].filter((identity) => !now.has(identity));
@@ -39,24 +39,16 @@ function shorten(identities: readonly string[]): readonly string[] | number {
   return length > MAX_IDENTITIES / 2 ? identities.length : identities;
 }
 
-/** The paths of the fields in which two messages differ; of a message in both, those within it. */
-function changedPaths(before: ReflectMessage, after: ReflectMessage): string[] {
-  return after.sortedFields.flatMap((field) => {
-    if (isSameField(after.desc, field.number, before.message, after.message)) return [];
-    if (field.fieldKind !== "message" || !before.isSet(field) || !after.isSet(field)) return [field.name];
-    const [old, now] = [before.get(field) as ReflectMessage, after.get(field) as ReflectMessage];
-    return changedPaths(old, now).map((path) => `${field.name}.${path}`);
+// The paths of the fields that differ; of an object in both, those within it.
+function changedPaths(before: JsonObject, after: JsonObject): string[] {
+  return Object.keys({ ...before, ...after }).flatMap((name) => {
+    const [old, now] = [before[name], after[name]];
+    if (isDeepStrictEqual(old, now)) return [];
+    if (!isObject(old) || !isObject(now)) return [name];
+    return changedPaths(old, now).map((path) => `${name}.${path}`);
   });
 }
 
-// Two messages that have nothing but this field.
-function isSameField(desc: DescMessage, number: number, one: Message, other: Message): boolean {
-  const only = (message: Message) => {
-    const result = reflect(desc, create(desc));
-    const source = reflect(desc, message);
-    const field = source.sortedFields.find((candidate) => candidate.number === number);
-    if (field && source.isSet(field)) result.set(field, source.get(field));
-    return result.message;
-  };
-  return equals(desc, only(one), only(other));
+function isObject(json: JsonValue | undefined): json is JsonObject {
+  return typeof json === "object" && json !== null && !Array.isArray(json);
 }

@@ -4,6 +4,7 @@ import { type Carrier, findCarrierViolations, isCarrierId, isRegion } from "../.
 import { isCountry } from "../../domain/carriers/country.ts";
 import { type FieldViolation, fieldViolations, invalidArgument, TandemError } from "../../domain/errors.ts";
 import { keptHorizons } from "../../domain/privacy/retention.ts";
+import { later } from "../../domain/time/instant.ts";
 import { wallMicros } from "../../domain/time/wall-clock.ts";
 import { type Carrier as CarrierMessage, CarrierSchema } from "../../gen/tandem/platform/v1/carrier_pb.js";
 import {
@@ -143,11 +144,10 @@ function changeCarrier(
   paths: readonly string[],
 ): Carrier {
   const message = applyCarrierMask(carrierMessage(current, undefined), changes, paths);
-  const now = wallMicros();
-  const isBehind = now < current.updateTime;
+  const updateTime = later(wallMicros(), current.updateTime);
   const next = readCarrierMessage(message, {
     createTime: current.createTime,
-    updateTime: isBehind ? current.updateTime : now,
+    updateTime,
     revision: current.revision + 1n,
   });
   assertValid(services, next, paths);
@@ -194,11 +194,8 @@ function readConditions({ state, legalCountry, region }: ListCarriersRequest): C
     throw invalidArgument("legal_country", "expected an ISO 3166-1 alpha-2 code");
   if (region !== undefined && !isRegion(region))
     throw invalidArgument("region", "expected 1 to 32 characters of a-z, 0-9 and -");
-  return {
-    ...(state === CarrierState.UNSPECIFIED ? {} : { suspended: state === CarrierState.SUSPENDED }),
-    ...(legalCountry === undefined ? {} : { legalCountry }),
-    ...(region === undefined ? {} : { region }),
-  };
+  const suspended = state === CarrierState.UNSPECIFIED ? undefined : state === CarrierState.SUSPENDED;
+  return { suspended, legalCountry, region };
 }
 
 function assertRevision(expected: bigint | undefined, actual: bigint): void {

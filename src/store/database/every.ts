@@ -57,3 +57,9 @@ export async function every(turns: Turns, work: () => Promise<void> | Promise<nu
     }
   }
 }
+
+/** Works on at most `limit` rows at a time until fewer are left, or the signal aborts. */
+export async function drain(limit: number, signal: AbortSignal, work: () => Promise<number>): Promise<void> {
+  let isMore = true;
+  while (isMore && !signal.aborted) isMore = (await work()) >= limit;
+}
