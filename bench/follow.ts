@@ -7,6 +7,7 @@ import {
   ownerTransaction,
   type TransactionOptions,
 } from "../src/store/database/database.ts";
+import type { Tx } from "../src/store/database/run.ts";
 import { scanCdrs } from "../src/store/records/cdr-lists.ts";
 import { readCdrPage } from "../src/store/records/cdrs.ts";
 import { addCarrier } from "../test/support/carriers.ts";
@@ -100,8 +101,9 @@ async function measure(db: Database, recorder: PlanRecorder, carrierId: string, 
   };
   const feed = async (sequence: number) => {
     const after = { sequence: BigInt(sequence), ingestTime: 0n };
-    const page = { carrierId, after, until: undefined, limit: PAGE, conditions: undefined, withNetwork: true };
-    return expectRows(PAGE, await cost("cdrs.ts/readCdrPage", (tx) => readCdrPage(tx, page)));
+    const page = { carrierId, after, until: undefined, limit: PAGE };
+    const read = (tx: Tx) => readCdrPage(tx, page, { conditions: undefined, withNetwork: true });
+    return expectRows(PAGE, await cost("feed-page.ts/readFeedPage", read));
   };
   const period = { start: microsFromMs(NOW_MS - 20 * 24 * HOUR_MS), end: microsFromMs(NOW_MS) };
   const list = async (sequence: number) => {

@@ -11,6 +11,7 @@ import { EraseJob } from "./jobs/erase.ts";
 import { ReleaseQuarantinedJob } from "./jobs/release-quarantined.ts";
 import { openLog } from "./log.ts";
 import { type MetricsEndpoint, openMetrics } from "./metrics.ts";
+import { Places } from "./port/places.ts";
 import { measureConnections } from "./rpc/connection-metrics.ts";
 import { TIMELINE_HEALTH } from "./rpc/health.ts";
 import { listRoutes } from "./rpc/routes.ts";
@@ -23,7 +24,6 @@ import { FailureLimit } from "./rpc/shared/access/principal-limits.ts";
 import { RefusalLog } from "./rpc/shared/audit/refusal-log.ts";
 import type { Services } from "./rpc/shared/context.ts";
 import { createMetrics } from "./rpc/shared/metrics.ts";
-import { StreamSlots } from "./rpc/shared/stream-life.ts";
 import { warnOfClock } from "./start/clock.ts";
 import { findExposures } from "./start/exposures.ts";
 import { startJobs } from "./start/jobs.ts";
@@ -196,7 +196,7 @@ async function openServices(parts: Foundations, opening: AsyncDisposableStack): 
   return {
     db,
     hub,
-    cdrPages: new SharedPages(),
+    feedPages: new SharedPages(),
     blockWrites: new BlockWrites(db),
     uploads,
     carriers: new CarrierDirectory(db),
@@ -207,7 +207,7 @@ async function openServices(parts: Foundations, opening: AsyncDisposableStack): 
     log,
     metrics: createMetrics(metrics.meter),
     access,
-    slots: new StreamSlots(),
+    slots: new Places(),
     refusals: opening.use(new RefusalLog({ db, log, secret: installation.secret })),
     erasures: { journal, inForce, wake: () => erase.wake() },
     onNumbersChanged: (carrierId) => release.wake(carrierId),

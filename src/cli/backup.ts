@@ -12,7 +12,6 @@ const { version } = createRequire(import.meta.url)("../../package.json") as { ve
 /** `tandem backup`: copies the embedded database while it serves. */
 export function backupCommand(): Command {
   return new Command("backup")
-    .description("Copy the embedded PostgreSQL, the keys and the journal of erasures into a folder, while it serves.")
     .requiredOption("--to <folder>", "the folder: empty or not existing")
     .option("--data-dir <folder>", "data folder (TANDEM_DATA_DIR); works beside a running server")
     .option("--json", "print JSON")

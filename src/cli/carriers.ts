@@ -1,27 +1,19 @@
 import { randomUUID } from "node:crypto";
-import type { MessageInitShape } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Command } from "commander";
-import { given } from "../domain/given.ts";
 import type { Carrier, CarrierSchema } from "../gen/tandem/platform/v1/carrier_pb.js";
-import {
-  CarrierService,
-  CreateCarrierResponseSchema,
-  GetCarrierResponseSchema,
-  ListCarriersResponseSchema,
-  UpdateCarrierResponseSchema,
-} from "../gen/tandem/platform/v1/carrier_service_pb.js";
+import { CarrierService, ListCarriersResponseSchema } from "../gen/tandem/platform/v1/carrier_service_pb.js";
 import { CarrierState, CarrierStateSchema } from "../gen/tandem/type/v1/agreement_pb.js";
 import { DirectionSchema } from "../gen/tandem/type/v1/call_pb.js";
 import { rangesCommand } from "./carriers/ranges.ts";
+import { callAndPrint } from "./shared/calls.ts";
 import { type ConnectionOptions, connect, remoteCommand } from "./shared/connection.ts";
-import { printFields, printMessage, printTable } from "./shared/output.ts";
+import { printFields, printMessage, printRows, type RowColumn } from "./shared/output.ts";
 import { readPages } from "./shared/pages.ts";
 import { enumListOption, enumName, enumOption, formatTime, parseTimeZone, parseWhole } from "./shared/values.ts";
 
-/** `tandem carriers`: onboarding. */
 export function carriersCommand(): Command {
   return new Command("carriers")
-    .description("Onboard, change and suspend carriers (platform only; scopes carriers.read and .write).")
     .addCommand(createCommand())
     .addCommand(listCommand())
     .addCommand(getCommand())
@@ -88,8 +80,7 @@ function createCommand(): Command {
       "after",
       "\nExample:\n  tandem carriers create nordlys-tele --country DK --time-zone Europe/Copenhagen --name 'Nordlys Tele'",
     )
-    .action(async (carrierId: string, options: CarrierOptions) => {
-      using connection = await connect(options, "platform");
+    .action((carrierId: string, options: CarrierOptions) => {
       const carrier = {
         displayName: carrierId,
         timeZone: "UTC",
@@ -97,11 +88,8 @@ function createCommand(): Command {
         legalCountry: options.country?.toUpperCase() ?? "",
         ...fieldsOf(options),
       };
-      const response = await connection
-        .client(CarrierService)
-        .createCarrier({ requestId: randomUUID(), carrierId, carrier });
-      if (options.json) printMessage(CreateCarrierResponseSchema, response);
-      else printCarrier(response.carrier);
+      const request = { requestId: randomUUID(), carrierId, carrier };
+      return callAndPrint(options, CarrierService.method.createCarrier, request, printCarrier);
     });
 }
 
@@ -112,14 +100,16 @@ function listCommand(): Command {
     .option("--country <code>", "only those of this country")
     .action(async (options: ConnectionOptions & { state?: number; country?: string }) => {
       using connection = await connect(options, "platform");
-      const request = { state: options.state ?? 0, ...given({ legalCountry: options.country?.toUpperCase() }) };
-      const client = connection.client(CarrierService);
+      const asked = {
+        state: options.state ?? 0,
+        ...(options.country === undefined ? {} : { legalCountry: options.country.toUpperCase() }),
+      };
       const { items: carriers } = await readPages(
-        (page) => client.listCarriers({ ...request, ...page }),
+        (page) => connection.client(CarrierService).listCarriers({ ...asked, ...page }),
         (page) => page.carriers,
       );
-      if (options.json) printMessage(ListCarriersResponseSchema, { carriers });
-      else printCarriers(carriers);
+      if (options.json) printMessage(ListCarriersResponseSchema, create(ListCarriersResponseSchema, { carriers }));
+      else printRows(CARRIER_COLUMNS, carriers, "No carriers yet: tandem carriers create --help");
     });
 }
 
@@ -127,12 +117,9 @@ function getCommand(): Command {
   return remoteCommand("get")
     .description("Show a carrier.")
     .argument("<carrier-id>")
-    .action(async (carrierId: string, options: ConnectionOptions) => {
-      using connection = await connect(options, "platform");
-      const response = await connection.client(CarrierService).getCarrier({ carrierId });
-      if (options.json) printMessage(GetCarrierResponseSchema, response);
-      else printCarrier(response.carrier);
-    });
+    .action((carrierId: string, options: ConnectionOptions) =>
+      callAndPrint(options, CarrierService.method.getCarrier, { carrierId }, printCarrier),
+    );
 }
 
 function updateCommand(): Command {
@@ -157,31 +144,28 @@ function stateCommand(name: string, state: CarrierState, description: string): C
     .action((carrierId: string, options: ConnectionOptions) => update(options, { carrierId, state }, ["state"]));
 }
 
-async function update(
+function update(
   options: ConnectionOptions,
   carrier: MessageInitShape<typeof CarrierSchema>,
   paths: string[],
 ): Promise<void> {
-  using connection = await connect(options, "platform");
-  const response = await connection
-    .client(CarrierService)
-    .updateCarrier({ requestId: randomUUID(), carrier, updateMask: { paths } });
-  if (options.json) printMessage(UpdateCarrierResponseSchema, response);
-  else printCarrier(response.carrier);
+  const request = { requestId: randomUUID(), carrier, updateMask: { paths } };
+  return callAndPrint(options, CarrierService.method.updateCarrier, request, printCarrier);
 }
 
 function fieldsOf(options: CarrierOptions): MessageInitShape<typeof CarrierSchema> {
   const { name, timeZone, region, sipDomain, toleranceMs, graceMs, reports, unanswered } = options;
-  const reportsAny = reports !== undefined || unanswered !== undefined;
-  return given({
-    displayName: name,
-    timeZone,
-    region,
-    sipDomain,
-    tolerances: toleranceMs === undefined ? undefined : { durationMs: BigInt(toleranceMs) },
-    graceMs: graceMs === undefined ? undefined : BigInt(graceMs),
-    reportingScopes: reportsAny ? [{ directions: reports ?? [], unanswered: unanswered ?? false }] : undefined,
-  });
+  return {
+    ...(name === undefined ? {} : { displayName: name }),
+    ...(timeZone === undefined ? {} : { timeZone }),
+    ...(region === undefined ? {} : { region }),
+    ...(sipDomain === undefined ? {} : { sipDomain }),
+    ...(toleranceMs === undefined ? {} : { tolerances: { durationMs: BigInt(toleranceMs) } }),
+    ...(graceMs === undefined ? {} : { graceMs: BigInt(graceMs) }),
+    ...(reports === undefined && unanswered === undefined
+      ? {}
+      : { reportingScopes: [{ directions: reports ?? [], unanswered: unanswered ?? false }] }),
+  };
 }
 
 function pathsOf(options: CarrierOptions): string[] {
@@ -197,29 +181,16 @@ function pathsOf(options: CarrierOptions): string[] {
   return Object.keys(paths).filter((path) => paths[path] !== undefined);
 }
 
-function printCarriers(carriers: readonly Carrier[]): void {
-  printTable(
-    [
-      { title: "carrier" },
-      { title: "name" },
-      { title: "country" },
-      { title: "time zone" },
-      { title: "region" },
-      { title: "state" },
-    ],
-    carriers.map((carrier) => [
-      carrier.carrierId,
-      carrier.displayName,
-      carrier.legalCountry,
-      carrier.timeZone,
-      carrier.region,
-      enumName(CarrierStateSchema, carrier.state) ?? "",
-    ]),
-    "No carriers yet: tandem carriers create --help",
-  );
-}
+const CARRIER_COLUMNS: readonly RowColumn<Carrier>[] = [
+  { title: "carrier", read: ({ carrierId }) => carrierId },
+  { title: "name", read: ({ displayName }) => displayName },
+  { title: "country", read: ({ legalCountry }) => legalCountry },
+  { title: "time zone", read: ({ timeZone }) => timeZone },
+  { title: "region", read: ({ region }) => region },
+  { title: "state", read: ({ state }) => enumName(CarrierStateSchema, state) },
+];
 
-function printCarrier(carrier: Carrier | undefined): void {
+function printCarrier({ carrier }: { carrier?: Carrier | undefined }): void {
   if (carrier === undefined) return;
   const scopes = carrier.reportingScopes.map(({ directions, unanswered, emergency }) => {
     const names = directions.map((direction) => enumName(DirectionSchema, direction) ?? "");

@@ -7,7 +7,6 @@ import { qualityCommand } from "./cdrs/quality.ts";
 /** `tandem cdrs`: a carrier's call detail records. */
 export function cdrsCommand(): Command {
   return new Command("cdrs")
-    .description("A carrier's call detail records and quality (--carrier <id>, or its token).")
     .addCommand(followCommand())
     .addCommand(listCommand())
     .addCommand(getCommand())

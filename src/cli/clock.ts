@@ -6,10 +6,7 @@ import { openStoreOnly, type StoreOptions, withStoreOptions } from "./shared/sto
 
 /** `tandem clock`: the way out after the database's clock was ahead. */
 export function clockCommand(): Command {
-  return new Command("clock")
-    .description("Feeds that wait for the database's clock, after it ran ahead and was corrected.")
-    .addCommand(listCommand())
-    .addCommand(acceptCommand());
+  return new Command("clock").addCommand(listCommand()).addCommand(acceptCommand());
 }
 
 type ClockOptions = StoreOptions & { json?: true };

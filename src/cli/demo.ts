@@ -5,7 +5,6 @@ import { parseWhole } from "./shared/values.ts";
 /** `tandem demo`: everything at once, on a server of its own. */
 export function demoCommand(): Command {
   return new Command("demo")
-    .description("See it work: three carriers and a day of calls on a temporary server, with every stream cut off.")
     .option("--calls <file>", "calls from a CSV file instead of the simulated day: timestamp,caller,callee,duration")
     .option("--seed <text>", "the simulator's seed: the same seed, the same day", "1")
     .option("--calls-per-day <count>", "how many calls the simulated day has", parseWhole(60, 100_000), 3_000)

@@ -6,7 +6,6 @@ import { rejectsCommand, uploadsCommand } from "./durations/uploads.ts";
 /** `tandem durations`: what a carrier's own switch says of its calls. */
 export function durationsCommand(): Command {
   return new Command("durations")
-    .description("Call durations by the carrier's own clock (--carrier <id>, or its token).")
     .addCommand(uploadCommand())
     .addCommand(uploadsCommand())
     .addCommand(rejectsCommand())

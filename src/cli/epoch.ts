@@ -8,10 +8,7 @@ import { parseTime } from "./shared/values.ts";
 
 /** `tandem epoch`: what a restore needs. */
 export function epochCommand(): Command {
-  return new Command("epoch")
-    .description("Feed epochs: needed after a restore.")
-    .addCommand(rotateCommand())
-    .addCommand(confirmCommand());
+  return new Command("epoch").addCommand(rotateCommand()).addCommand(confirmCommand());
 }
 
 function rotateCommand(): Command {

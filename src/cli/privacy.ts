@@ -9,7 +9,6 @@ import { retentionCommand } from "./privacy/retention.ts";
 /** `tandem privacy`: what law and the privacy statement ask of the platform. */
 export function privacyCommand(): Command {
   return new Command("privacy")
-    .description("Retention, holds, erasure, export, disclosures and the audit log.")
     .addCommand(retentionCommand())
     .addCommand(holdCommand())
     .addCommand(eraseCommand())

@@ -1,52 +1,106 @@
 import { createRequire } from "node:module";
 import { Command } from "commander";
-import { backupCommand } from "./backup.ts";
-import { carriersCommand } from "./carriers.ts";
-import { cdrsCommand } from "./cdrs.ts";
-import { clockCommand } from "./clock.ts";
-import { demoCommand } from "./demo.ts";
-import { durationsCommand } from "./durations.ts";
-import { epochCommand } from "./epoch.ts";
-import { migrateCommand } from "./migrate.ts";
-import { numbersCommand } from "./numbers.ts";
-import { privacyCommand } from "./privacy.ts";
-import { reconcileCommand } from "./reconcile.ts";
-import { restoreCommand } from "./restore.ts";
-import { serveCommand } from "./serve.ts";
-import { keysCommand } from "./trust/keys.ts";
-import { tokenCommand } from "./trust/token.ts";
-import { usageCommand } from "./usage.ts";
-import { verifyCommand } from "./verify.ts";
 
 const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
 
-/** The command `tandem`, with all that it can do. */
-export function createProgram(): Command {
+/** A command of the first level. What it needs is read only when it is asked for. */
+interface FirstCommand {
+  readonly description: string;
+  readonly load: () => Promise<Command>;
+}
+
+const GROUPS: Readonly<Record<string, Readonly<Record<string, FirstCommand>>>> = {
+  "See it:": {
+    demo: {
+      description: "See it work: three carriers and a day of calls on a temporary server, with every stream cut off.",
+      load: async () => (await import("./demo.ts")).demoCommand(),
+    },
+  },
+  "Run it:": {
+    serve: {
+      description: "Serve until SIGTERM or Ctrl-C: by default on loopback, with a PostgreSQL of its own in ./.tandem.",
+      load: async () => (await import("./serve.ts")).serveCommand(),
+    },
+    token: {
+      description: "Print a bearer token for a server on this data folder, signed with the folder's key.",
+      load: async () => (await import("./trust/token.ts")).tokenCommand(),
+    },
+    migrate: {
+      description:
+        "Migrate the database to the newest schema and prove that it isolates carriers. `serve` does both by itself.",
+      load: async () => (await import("./migrate.ts")).migrateCommand(),
+    },
+    verify: {
+      description:
+        "Check that stored data is consistent: dense feeds, keys and records, uploads and verdicts, numbers, the audit log.",
+      load: async () => (await import("./verify.ts")).verifyCommand(),
+    },
+    epoch: {
+      description: "Feed epochs: needed after a restore.",
+      load: async () => (await import("./epoch.ts")).epochCommand(),
+    },
+    clock: {
+      description: "Feeds that wait for the database's clock, after it ran ahead and was corrected.",
+      load: async () => (await import("./clock.ts")).clockCommand(),
+    },
+    keys: {
+      description: "Manage the keys that seal cursors and page tokens, and the key files that processes share.",
+      load: async () => (await import("./trust/keys.ts")).keysCommand(),
+    },
+    backup: {
+      description: "Copy the embedded PostgreSQL, the keys and the journal of erasures into a folder, while it serves.",
+      load: async () => (await import("./backup.ts")).backupCommand(),
+    },
+    restore: {
+      description: "Make a new data folder from a backup: check it, recover it, and begin a new epoch of its feeds.",
+      load: async () => (await import("./restore.ts")).restoreCommand(),
+    },
+  },
+  "Talk to a running server:": {
+    carriers: {
+      description: "Onboard, change and suspend carriers (platform only; scopes carriers.read and .write).",
+      load: async () => (await import("./carriers.ts")).carriersCommand(),
+    },
+    numbers: {
+      description: "Phone numbers: a carrier provisions and watches them, the platform assigns and ports them.",
+      load: async () => (await import("./numbers.ts")).numbersCommand(),
+    },
+    cdrs: {
+      description: "A carrier's call detail records and quality (--carrier <id>, or its token).",
+      load: async () => (await import("./cdrs.ts")).cdrsCommand(),
+    },
+    durations: {
+      description: "Call durations by the carrier's own clock (--carrier <id>, or its token).",
+      load: async () => (await import("./durations.ts")).durationsCommand(),
+    },
+    reconcile: {
+      description: "Where the platform's records and the carriers' durations agree, where they do not, and why.",
+      load: async () => (await import("./reconcile.ts")).reconcileCommand(),
+    },
+    usage: {
+      description: "A customer's calls, from both sides' records; closed periods.",
+      load: async () => (await import("./usage.ts")).usageCommand(),
+    },
+    privacy: {
+      description: "Retention, holds, erasure, export, disclosures and the audit log.",
+      load: async () => (await import("./privacy.ts")).privacyCommand(),
+    },
+  },
+};
+
+/**
+ * The command `tandem`. Of its commands only the one that is asked for is whole: to read all of
+ * them takes most of a second.
+ * @param words of the command line.
+ */
+export async function createProgram(words: readonly string[]): Promise<Command> {
+  const [first, second] = words.filter((word) => !word.startsWith("-"));
+  const asked = first === "help" ? second : first;
   const program = new Command("tandem")
     .description(
       "A gRPC exchange between a calling platform and its carriers: numbers, calls and call durations, with nothing lost.",
     )
     .version(version)
-    .commandsGroup("See it:")
-    .addCommand(demoCommand())
-    .commandsGroup("Run it:")
-    .addCommand(serveCommand())
-    .addCommand(tokenCommand())
-    .addCommand(migrateCommand())
-    .addCommand(verifyCommand())
-    .addCommand(epochCommand())
-    .addCommand(clockCommand())
-    .addCommand(keysCommand())
-    .addCommand(backupCommand())
-    .addCommand(restoreCommand())
-    .commandsGroup("Talk to a running server:")
-    .addCommand(carriersCommand())
-    .addCommand(numbersCommand())
-    .addCommand(cdrsCommand())
-    .addCommand(durationsCommand())
-    .addCommand(reconcileCommand())
-    .addCommand(usageCommand())
-    .addCommand(privacyCommand())
     .addHelpText(
       "after",
       `
@@ -58,6 +112,11 @@ From nothing to a followed feed, next to a server started by \`tandem serve\`:
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 durations uploaded and some refused.`,
     );
+  for (const [group, commands] of Object.entries(GROUPS)) {
+    program.commandsGroup(group);
+    for (const [name, { description, load }] of Object.entries(commands))
+      program.addCommand((name === asked ? await load() : new Command(name)).description(description));
+  }
   prepare(program);
   return program;
 }

@@ -9,7 +9,6 @@ import { summaryCommand } from "./reconcile/summary.ts";
 /** `tandem reconcile`: where both sides' records of the calls agree, and where not. */
 export function reconcileCommand(): Command {
   return new Command("reconcile")
-    .description("Where the platform's records and the carriers' durations agree, where they do not, and why.")
     .addCommand(summaryCommand())
     .addCommand(listCommand())
     .addCommand(followCommand())

@@ -17,7 +17,6 @@ interface RestoreCommandOptions {
 /** `tandem restore`: makes a new data folder from what `tandem backup` made. */
 export function restoreCommand(): Command {
   return new Command("restore")
-    .description("Make a new data folder from a backup: check it, recover it, and begin a new epoch of its feeds.")
     .requiredOption("--from <folder>", "the backup; it is only read")
     .requiredOption("--data-dir <folder>", "the new data folder: empty or not existing")
     .option("--journal <file>", "the newest journal of erasures, if it has moved since the backup was made")

@@ -11,7 +11,6 @@ const CLOSE_MS = 15_000;
 /** `tandem serve`: serves until SIGTERM or SIGINT, then drains; a second signal ends it at once. */
 export function serveCommand(): Command {
   return new Command("serve")
-    .description("Serve until SIGTERM or Ctrl-C: by default on loopback, with a PostgreSQL of its own in ./.tandem.")
     .option("--host <address>", "address to listen on (TANDEM_HOST)")
     .option("--port <port>", "port to listen on; 0 = any free port (TANDEM_PORT)")
     .option("--data-dir <folder>", "data folder (TANDEM_DATA_DIR)")

@@ -6,7 +6,6 @@ import { showCommand } from "./usage/show.ts";
 /** `tandem usage`: what customers' numbers called and received. */
 export function usageCommand(): Command {
   return new Command("usage")
-    .description("A customer's calls, from both sides' records; closed periods.")
     .addCommand(showCommand(), { isDefault: true })
     .addCommand(closeCommand())
     .addCommand(restatementsCommand());

@@ -8,9 +8,6 @@ import { openStoreOnly, type StoreOptions, withStoreOptions } from "./shared/sto
 /** `tandem verify`: reads all that is stored, and says whether it adds up. */
 export function verifyCommand(): Command {
   return withStoreOptions(new Command("verify"))
-    .description(
-      "Check that stored data is consistent: dense feeds, keys and records, uploads and verdicts, numbers, the audit log.",
-    )
     .option("--json", "print JSON: {ok, findings}")
     .addHelpText(
       "after",

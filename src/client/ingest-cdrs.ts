@@ -3,7 +3,7 @@ import type { Client } from "@connectrpc/connect";
 import type { CdrService, IngestCdrsRequestSchema } from "../gen/tandem/platform/v1/platform_cdr_service_pb.js";
 import type { CallDetailRecord } from "../gen/tandem/type/v1/call_detail_record_pb.js";
 import { type UploadOptions, type UploadResult, uploadRecords } from "./upload.ts";
-import { type ClientFrame, finishFields, openFields, serverFrames } from "./upload-frames.ts";
+import { type ClientFrame, requestFrame, serverFrames } from "./upload-frames.ts";
 
 /** What `ingestCdrs` can be told. */
 export interface IngestCdrsOptions extends UploadOptions<CallDetailRecord> {
@@ -35,20 +35,8 @@ async function* requests(
   carrierId: string,
   frames: AsyncIterable<ClientFrame<CallDetailRecord>>,
 ): AsyncGenerator<Request> {
-  for await (const frame of frames) yield { frame: requestFrame(carrierId, frame) };
-}
-
-function requestFrame(carrierId: string, frame: ClientFrame<CallDetailRecord>): NonNullable<Request["frame"]> {
-  switch (frame.case) {
-    case "open":
-      return { case: "open", value: { carrierId, open: openFields(frame) } };
-    case "batch":
-      return { case: "batch", value: { firstOffset: frame.firstOffset, records: [...frame.records] } };
-    case "keepAlive":
-      return { case: "keepAlive", value: {} };
-    case "finish":
-      return { case: "finish", value: finishFields(frame) };
-    default:
-      throw new Error(`unknown frame ${frame satisfies never}`);
+  for await (const sent of frames) {
+    const frame = requestFrame(sent);
+    yield { frame: frame.case === "open" ? { case: "open", value: { carrierId, open: frame.value } } : frame };
   }
 }

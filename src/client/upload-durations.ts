@@ -4,7 +4,7 @@ import type { DurationService, UploadDurationsRequestSchema } from "../gen/tande
 import type { CallDuration } from "../gen/tandem/type/v1/call_duration_pb.js";
 import { withListedOutcomes } from "./listed-outcomes.ts";
 import { type UploadOptions, type UploadResult, uploadRecords } from "./upload.ts";
-import { type ClientFrame, finishFields, openFields, serverFrames } from "./upload-frames.ts";
+import { type ClientFrame, requestFrame, serverFrames } from "./upload-frames.ts";
 
 /**
  * Uploads call durations to the end of their source, whatever is cut on the way; see
@@ -34,19 +34,4 @@ type Request = MessageInitShape<typeof UploadDurationsRequestSchema>;
 
 async function* requests(frames: AsyncIterable<ClientFrame<CallDuration>>): AsyncGenerator<Request> {
   for await (const frame of frames) yield { frame: requestFrame(frame) };
-}
-
-function requestFrame(frame: ClientFrame<CallDuration>): NonNullable<Request["frame"]> {
-  switch (frame.case) {
-    case "open":
-      return { case: "open", value: openFields(frame) };
-    case "batch":
-      return { case: "batch", value: { firstOffset: frame.firstOffset, records: [...frame.records] } };
-    case "keepAlive":
-      return { case: "keepAlive", value: {} };
-    case "finish":
-      return { case: "finish", value: finishFields(frame) };
-    default:
-      throw new Error(`unknown frame ${frame satisfies never}`);
-  }
 }

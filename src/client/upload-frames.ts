@@ -1,10 +1,12 @@
-import type {
-  UploadAck,
-  UploadClosing,
-  UploadFinished,
-  UploadHeartbeat,
-  UploadOpened,
-  UploadRewind,
+import { create } from "@bufbuild/protobuf";
+import {
+  type UploadAck,
+  type UploadClosing,
+  type UploadFinished,
+  type UploadHeartbeat,
+  UploadKeepAliveSchema,
+  type UploadOpened,
+  type UploadRewind,
 } from "../gen/tandem/type/v1/upload_pb.js";
 
 /** A frame to the server, of either upload method. */
@@ -35,14 +37,28 @@ export interface UploadChannel<Rec> {
   readonly connectedDurationMsOf: (record: Rec) => bigint;
 }
 
-/** The fields of an UploadOpen. */
-export function openFields(frame: ClientFrame<unknown> & { case: "open" }) {
+/** A frame as either request has it. Of an IngestCdrs the Open names the carrier besides. */
+export function requestFrame<Rec>(frame: ClientFrame<Rec>) {
+  switch (frame.case) {
+    case "open":
+      return { case: "open" as const, value: openFields(frame) };
+    case "batch":
+      return { case: "batch" as const, value: { firstOffset: frame.firstOffset, records: [...frame.records] } };
+    case "keepAlive":
+      return { case: "keepAlive" as const, value: create(UploadKeepAliveSchema) };
+    case "finish":
+      return { case: "finish" as const, value: finishFields(frame) };
+    default:
+      throw new Error(`unknown frame ${frame satisfies never}`);
+  }
+}
+
+function openFields(frame: ClientFrame<unknown> & { case: "open" }) {
   const { uploadId, acknowledgedOffset, validateOnly } = frame;
   return { uploadId, acknowledgedOffset, validateOnly };
 }
 
-/** The fields of an UploadFinish. */
-export function finishFields(frame: ClientFrame<unknown> & { case: "finish" }) {
+function finishFields(frame: ClientFrame<unknown> & { case: "finish" }) {
   const { finalOffset, connectedDurationMs } = frame;
   return { finalOffset, totals: { recordCount: finalOffset, connectedDurationMs } };
 }

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
@@ -166,6 +166,25 @@ test("describes every setting", () => {
   for (const { variable, description } of describeSettings()) {
     expect(variable).toMatch(/^TANDEM_[A-Z_]+$/);
     expect(description.length, variable).toBeGreaterThan(10);
+  }
+});
+
+test("docs/operations.md tells each limit's default as it is, and each limit that counts a caller", () => {
+  const known = new Map(describeSettings().map(({ variable, default: value }) => [variable, value]));
+  const rows = readFileSync("docs/operations.md", "utf8").matchAll(/^\| (`TANDEM_[^|]*) \| ([0-9][^|]*) \|/gm);
+  const told = [...rows].flatMap(([, names = "", defaults = ""]) => {
+    const [first = "", ...others] = names.split(", ").map((name) => name.replaceAll("`", ""));
+    const variables = [first, ...others.map((name) => (name.startsWith("_") ? first + name : name))];
+    const values = defaults.split(", ");
+    return variables.map((variable, index) => [variable, values[index] ?? values[0] ?? ""] as const);
+  });
+  const untold = [...known.keys()].filter((name) => /^TANDEM_MAX_(?!FEED|UPLOAD|STREAM|STALL|MESSAGE)/.test(name));
+  expect(told.map(([variable]) => variable)).toEqual(expect.arrayContaining(untold));
+  for (const [variable, text] of told) {
+    const [count = "", unit] = text.split(" ");
+    expect(Number(known.get(variable)), variable).toBe(
+      Number(count.replaceAll(",", "")) * (unit === "MiB" ? 1_048_576 : 1),
+    );
   }
 });
 

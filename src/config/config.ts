@@ -1,6 +1,6 @@
 import { join, resolve } from "node:path";
 import { z } from "zod";
-import { DEFAULT_LIMITS, type Limits, settableLimits } from "../domain/limits.ts";
+import { DEFAULT_LIMITS, LIMIT_SETTINGS, type Limits } from "../domain/limits.ts";
 import { nearestName } from "../domain/nearest-name.ts";
 import {
   isLoopback,
@@ -12,50 +12,6 @@ import {
 } from "../trust/settings.ts";
 import { chooseDataDir } from "./data-dir.ts";
 import { checkPlatformTokens, type PlatformIdentities, parsePlatformIdentities } from "./platform.ts";
-
-/** Every setting of a process, validated. */
-export interface Config {
-  /** Undefined: Tandem runs a PostgreSQL of its own in the data folder. */
-  readonly databaseUrl: string | undefined;
-  readonly databasePool: number;
-  readonly synchronousCommit: "on" | "off" | "remote_apply";
-  /** Most restarts in a row of an embedded PostgreSQL. */
-  readonly embeddedRestarts: number;
-  /** Most that a replica may lag when it takes over, milliseconds. */
-  readonly replicaLagMs: number;
-  /** Absolute path. */
-  readonly dataDir: string;
-  /** Why the data folder is not the usual one; undefined when it is, or when it was named. */
-  readonly dataDirReason: string | undefined;
-  /** Absolute paths of the journal of erasures and of its key. Neither is in the database. */
-  readonly erasureJournal: string;
-  readonly erasureKeyFile: string;
-  readonly host: string;
-  /** 0: any free port. */
-  readonly port: number;
-  /** Undefined: cleartext. */
-  readonly tls: TlsFiles | undefined;
-  readonly tlsPaths: TlsPaths | undefined;
-  readonly tokens: TokenTrust;
-  /** Undefined: `keys/revoked` in the data folder, if it exists. */
-  readonly revokedFile: string | undefined;
-  readonly reloadIntervalMs: number;
-  /** The platform's identities (of certificates and tokens) and their scopes. */
-  readonly platformIdentities: PlatformIdentities;
-  readonly reflection: boolean;
-  /** Undefined: this process serves every region. */
-  readonly region: string | undefined;
-  /** Host part of SIP URIs of carriers that have no domain of their own. */
-  readonly sipDomain: string;
-  readonly logLevel: "trace" | "debug" | "info" | "warn" | "error" | "silent";
-  /** Undefined: no metrics are served. */
-  readonly metrics: { readonly host: string; readonly port: number } | undefined;
-  readonly limits: Limits;
-  /** 0: this process reconciles nothing. */
-  readonly reconcileIntervalMs: number;
-  /** 0: this process deletes nothing. */
-  readonly retentionIntervalMs: number;
-}
 
 /** Every mistake in the settings, one a line. */
 export class ConfigError extends Error {
@@ -94,7 +50,9 @@ const onOff = () =>
 
 // The key is the setting's name: `tlsCert` is TANDEM_TLS_CERT in the environment. A default is
 // given as it would be written there.
-const SETTINGS = {
+
+// Those that are taken as they stand.
+const PLAIN = {
   databaseUrl: z
     .string()
     .regex(/^postgres(ql)?:\/\/./, "expected postgresql://user:password@host:port/database")
@@ -114,6 +72,35 @@ const SETTINGS = {
     .describe(
       "Most that a replica may lag when it takes over, ms; clients are asked to send again what is that much older",
     ),
+  host: text().default("127.0.0.1").describe("Address to listen on; without TLS, loopback only"),
+  port: integer(0, 65_535).default(7443).describe("Port to listen on, 0 to 65535; 0 = any free port"),
+  revokedFile: path("File that lists revoked credentials. Default: keys/revoked in the data folder, if it is there"),
+  reloadIntervalMs: integer(10, 60_000)
+    .default(1_000)
+    .describe("Interval between checks for changed files of certificates, keys or revocations, ms"),
+  reflection: onOff().default(true).describe("on: clients may read the contract from the server (grpc.reflection)"),
+  region: z
+    .string()
+    .regex(/^[a-z0-9-]{1,32}$/, "expected 1 to 32 characters of a-z, 0-9 and -")
+    .optional()
+    .describe("Region of this process, which then refuses carriers of other regions. Default: serves every region"),
+  sipDomain: z
+    .string()
+    .max(253)
+    .regex(/^[a-z0-9-]+(\.[a-z0-9-]+)*$/, "expected a DNS name in lower case")
+    .default("sip.tandem.invalid")
+    .describe("Domain in SIP URIs of carriers that have no domain of their own"),
+  logLevel: choice(["trace", "debug", "info", "warn", "error", "silent"]).default("info").describe("Minimum log level"),
+  reconcileIntervalMs: integer(0, 3_600_000)
+    .default(1_000)
+    .describe("Interval between checks for calls to reconcile, ms; 0 = leave it to other processes"),
+  retentionIntervalMs: integer(0, 86_400_000)
+    .default(3_600_000)
+    .describe("Interval between runs of retention, ms, at most a day; 0 = leave it to other processes"),
+};
+
+// Those that something else is worked out from.
+const WORKED_OUT = {
   dataDir: text()
     .optional()
     .describe(
@@ -125,15 +112,9 @@ const SETTINGS = {
   erasureKeyFile: path(
     "Key of that journal, the same for all processes; none starts without it. Default: erasures.key in the data folder",
   ),
-  host: text().default("127.0.0.1").describe("Address to listen on; without TLS, loopback only"),
-  port: integer(0, 65_535).default(7443).describe("Port to listen on, 0 to 65535; 0 = any free port"),
   tlsCert: path("PEM file of the server's certificate chain; turns TLS on"),
   tlsKey: path("PEM file of the certificate's private key"),
   tlsClientCa: path("PEM file of the authorities whose client certificates are accepted"),
-  revokedFile: path("File that lists revoked credentials. Default: keys/revoked in the data folder, if it is there"),
-  reloadIntervalMs: integer(10, 60_000)
-    .default(1_000)
-    .describe("Interval between checks for changed files of certificates, keys or revocations, ms"),
   allowCleartext: onOff()
     .default(false)
     .describe("on: listen without TLS on addresses other than loopback, behind a proxy that has TLS"),
@@ -160,29 +141,18 @@ const SETTINGS = {
       "Who the platform is: identity=scope scope; ... An identity is a SPIFFE id or dns:name of a client certificate, or " +
         "jwt:issuer:subject of a token, both percent-encoded",
     ),
-  reflection: onOff().default(true).describe("on: clients may read the contract from the server (grpc.reflection)"),
-  region: z
-    .string()
-    .regex(/^[a-z0-9-]{1,32}$/, "expected 1 to 32 characters of a-z, 0-9 and -")
-    .optional()
-    .describe("Region of this process, which then refuses carriers of other regions. Default: serves every region"),
-  sipDomain: z
-    .string()
-    .max(253)
-    .regex(/^[a-z0-9-]+(\.[a-z0-9-]+)*$/, "expected a DNS name in lower case")
-    .default("sip.tandem.invalid")
-    .describe("Domain in SIP URIs of carriers that have no domain of their own"),
-  logLevel: choice(["trace", "debug", "info", "warn", "error", "silent"]).default("info").describe("Minimum log level"),
   metricsPort: integer(1, 65_535).optional().describe("Port on which Prometheus finds /metrics. Default: off"),
   metricsHost: text().default("127.0.0.1").describe("Address of the port for Prometheus"),
-  reconcileIntervalMs: integer(0, 3_600_000)
-    .default(1_000)
-    .describe("Interval between checks for calls to reconcile, ms; 0 = leave it to other processes"),
-  retentionIntervalMs: integer(0, 86_400_000)
-    .default(3_600_000)
-    .describe("Interval between runs of retention, ms, at most a day; 0 = leave it to other processes"),
-  ...settableLimits(({ value, min, max, text }) => integer(min, max).default(value).describe(text)),
 };
+
+type LimitSetting = (typeof LIMIT_SETTINGS)[keyof typeof LIMIT_SETTINGS];
+const limitSchema = ({ min, max, fallback, meaning }: LimitSetting) =>
+  integer(min, max).default(fallback).describe(meaning);
+const LIMITS = Object.fromEntries(
+  Object.entries(LIMIT_SETTINGS).map(([name, setting]) => [name, limitSchema(setting)]),
+) as Record<keyof typeof LIMIT_SETTINGS, ReturnType<typeof limitSchema>>;
+
+const SETTINGS = { ...PLAIN, ...WORKED_OUT, ...LIMITS };
 
 // Of the commands that talk to a running server.
 const CLIENT_SETTINGS = {
@@ -195,6 +165,29 @@ const CLIENT_SETTINGS = {
 };
 
 type SettingName = keyof typeof SETTINGS;
+type ValuesOf<Schemas extends Readonly<Record<string, z.ZodType>>> = {
+  readonly [Name in keyof Schemas]: z.output<Schemas[Name]>;
+};
+
+/** Every setting of a process, validated. PLAIN says what its settings mean. */
+export interface Config extends ValuesOf<typeof PLAIN> {
+  /** Absolute path. */
+  readonly dataDir: string;
+  /** Why the data folder is not the usual one; undefined when it is, or when it was named. */
+  readonly dataDirReason: string | undefined;
+  /** Absolute paths of the journal of erasures and of its key. Neither is in the database. */
+  readonly erasureJournal: string;
+  readonly erasureKeyFile: string;
+  /** Undefined: cleartext. */
+  readonly tls: TlsFiles | undefined;
+  readonly tlsPaths: TlsPaths | undefined;
+  readonly tokens: TokenTrust;
+  /** The platform's identities (of certificates and tokens) and their scopes. */
+  readonly platformIdentities: PlatformIdentities;
+  /** Undefined: no metrics are served. */
+  readonly metrics: { readonly host: string; readonly port: number } | undefined;
+  readonly limits: Limits;
+}
 
 /** Settings from elsewhere than the environment, such as the command line. */
 export type ConfigOverrides = { readonly [Name in SettingName]?: string | number | boolean | undefined };
@@ -208,23 +201,25 @@ export function loadConfig(
   overrides: ConfigOverrides = {},
 ): Config {
   const mistakes: string[] = [];
-  const values = readValues(SETTINGS, { env, overrides, mistakes });
+  const reading = { env, overrides, mistakes };
+  const plain = readValues(PLAIN, reading);
+  const values = readValues(WORKED_OUT, reading);
+  const limits = { ...DEFAULT_LIMITS, ...readValues(LIMITS, reading) };
   mistakes.push(...unknownSettings(env));
+  const security = { ...values, databaseUrl: plain.databaseUrl };
+  const { tlsCert, tlsKey, tlsClientCa, metricsPort, metricsHost } = values;
   const dataDir = chooseDataDir(values.dataDir);
   const config: Config = {
-    ...values,
+    ...plain,
     ...dataDir,
     erasureJournal: resolve(values.erasureJournal ?? join(dataDir.dataDir, "erasures.journal")),
     erasureKeyFile: resolve(values.erasureKeyFile ?? join(dataDir.dataDir, "erasures.key")),
-    tls: readTls(values, mistakes),
-    tlsPaths:
-      values.tlsCert && values.tlsKey
-        ? { tlsCert: values.tlsCert, tlsKey: values.tlsKey, tlsClientCa: values.tlsClientCa }
-        : undefined,
-    tokens: readTokenTrust(values, mistakes),
+    tls: readTls(security, mistakes),
+    tlsPaths: tlsCert && tlsKey ? { tlsCert, tlsKey, tlsClientCa } : undefined,
+    tokens: readTokenTrust(security, mistakes),
     platformIdentities: values.platformIdentities ?? new Map(),
-    metrics: values.metricsPort === undefined ? undefined : { host: values.metricsHost, port: values.metricsPort },
-    limits: { ...DEFAULT_LIMITS, ...settableLimits((_, name) => values[name]) },
+    metrics: metricsPort === undefined ? undefined : { host: metricsHost, port: metricsPort },
+    limits,
   };
   checkPlatformTokens(values, config.platformIdentities, config.tokens, mistakes);
   if (!config.tls && !values.allowCleartext && !isLoopback(config.host)) {
@@ -285,7 +280,7 @@ interface Reading {
 function readValues<Schemas extends Readonly<Record<string, z.ZodType>>>(
   schemas: Schemas,
   { env, overrides, mistakes }: Reading,
-): { [Name in keyof Schemas]: z.output<Schemas[Name]> } {
+): ValuesOf<Schemas> {
   const values: Record<string, unknown> = {};
   for (const [name, schema] of Object.entries(schemas)) {
     const given = overrides[name] ?? env[variableOf(name)];
@@ -299,7 +294,7 @@ function readValues<Schemas extends Readonly<Record<string, z.ZodType>>>(
       values[name] = schema.safeParse(undefined).data;
     }
   }
-  return values as { [Name in keyof Schemas]: z.output<Schemas[Name]> };
+  return values as ValuesOf<Schemas>;
 }
 
 // A misspelt setting would leave a default in force that nobody meant.

@@ -63,6 +63,29 @@ export function fieldViolations(violations: readonly FieldViolation[]): TandemEr
   return new TandemError("INVALID_ARGUMENT", message, { field }, { fieldViolations: violations });
 }
 
+/** The error of a message that its method cannot read. */
+export function unreadableMessage(cause?: unknown): TandemError {
+  return new TandemError("INVALID_ARGUMENT", "the message is not valid for this method", { field: "" }, { cause });
+}
+
+/**
+ * The error of a call without a credential, or with one that cannot be verified. The text tells the
+ * client what to mend and nothing of the credential.
+ */
+export function unauthenticated(message: string, cause?: unknown): TandemError {
+  return new TandemError("UNAUTHENTICATED", message, {}, { cause });
+}
+
+/** The error of a caller that is over one of its rates. */
+export function rateLimited(message: string, retryAfterMs: number): TandemError {
+  return new TandemError("RATE_LIMITED", message, {}, { retryAfterMs });
+}
+
+/** The error of a call that comes while the process shuts down. */
+export function draining(): TandemError {
+  return new TandemError("DRAINING", "the server is shutting down: call again");
+}
+
 const NO_LONGER_SERVED: ReadonlySet<ErrorReason> = new Set([
   "UNAUTHENTICATED",
   "CREDENTIAL_EXPIRED",

@@ -1,6 +1,5 @@
 import { type ErasureScope, isInScope, reachesSubscriber } from "../domain/privacy/erasure.ts";
 import { CDR, type RecordKind } from "../domain/record-kind.ts";
-import type { Micros } from "../domain/time/instant.ts";
 import { Verdict } from "../gen/tandem/type/v1/upload_pb.js";
 import type { Tx } from "../store/database/run.ts";
 import { readInForce } from "../store/privacy/erasures.ts";
@@ -11,10 +10,7 @@ import { withoutNumber } from "./rejects.ts";
 
 export type LateErasures = readonly ErasureScope[];
 
-/**
- * The erasures in force at each carrier, for writers of records. They are loaded under the feed's
- * lock when its payload generation has changed. Carriers without erasures cost nothing.
- */
+/** The erasures in force, for writers: loaded under the feed's lock when its generation changed. */
 export class ErasuresInForce {
   readonly #journal: ErasureJournal;
   readonly #carriers = new Map<string, { generation: bigint; scopes: LateErasures }>();
@@ -35,7 +31,6 @@ export class ErasuresInForce {
     return scopes;
   }
 
-  /** The erasures of a carrier now. */
   async read(tx: Tx, carrierId: string): Promise<LateErasures> {
     const entries = await readInForce(tx, carrierId);
     return entries.map((entry) => {
@@ -64,7 +59,7 @@ export function eraseLateBatches(
 
 // Erasure periods lie in the past, so calls that arrive on time fall outside all of them.
 function eraseRecords(batch: AppendBatch, kind: RecordKind, scopes: LateErasures): AppendBatch["records"] {
-  const starts = batch.records.flatMap(({ startTime }) => startTime ?? []).sort((a, b) => Number(a - b));
+  const starts = batch.records.flatMap(({ sent }) => sent.startTime ?? []).sort((a, b) => Number(a - b));
   const [first = 0n, last = starts.at(-1) ?? first] = [starts[0], starts.at(-1)];
   const isTimed = starts.length === batch.records.length;
   const near = isTimed ? scopes.filter(({ start, end }) => start <= last && end > first) : scopes;
@@ -78,7 +73,7 @@ function eraseRecords(batch: AppendBatch, kind: RecordKind, scopes: LateErasures
 export function eraseLate(record: AppendRecord, kind: RecordKind, scopes: LateErasures): AppendRecord {
   let erased = record;
   for (const scope of scopes) {
-    if (isInScope(scope, record)) erased = eraseOne(erased, kind, scope) ?? erased;
+    if (isInScope(scope, record.sent)) erased = eraseOne(erased, kind, scope) ?? erased;
   }
   return erased;
 }
@@ -131,23 +126,7 @@ function cdrRow(row: CdrRow, erased: ErasedParts, { number }: ErasureScope): Cdr
 
 // Records have getters, which a spread would lose.
 function copyOf(record: AppendRecord, changes: Partial<AppendRecord>): AppendRecord {
-  return {
-    recordId: record.recordId,
-    recordDate: record.recordDate,
-    revision: record.revision,
-    isVoid: record.isVoid,
-    contentHash: record.contentHash,
-    partyHash: record.partyHash,
-    refused: record.refused,
-    attributable: record.attributable,
-    connectedDurationMs: record.connectedDurationMs,
-    warned: record.warned,
-    startTime: record.startTime as Micros | undefined,
-    attribution: record.attribution,
-    numbers: record.numbers,
-    row: record.row,
-    encoded: () => record.encoded(),
-    ...(record.erasedBy === undefined ? {} : { erasedBy: record.erasedBy }),
-    ...changes,
-  };
+  const { sent, attribution, row, numbers, erasedBy } = record;
+  const copy = { sent, attribution, row, numbers, encoded: () => record.encoded(), ...changes };
+  return erasedBy === undefined ? copy : { erasedBy, ...copy };
 }

@@ -12,14 +12,14 @@ const CLOSE_WAIT_MS = 1_000;
  * What a stream tells before it sends, so that who may have received what is known beforehand.
  * Dispose it when the stream ends.
  */
-export interface FeedDisclosure<Batch, Rows = never> extends AsyncDisposable {
+export interface FeedDisclosure<Entry, Row> extends AsyncDisposable {
   /**
    * Before a batch: resolves once it is committed that it may be received; undefined when that was
    * so before. Rejects: send nothing.
    */
-  beforeBatch(epoch: bigint, batch: Batch): Promise<void> | undefined;
+  beforeBatch(epoch: bigint, entries: readonly Entry[]): Promise<void> | undefined;
   /** Before rows of a snapshot: likewise. */
-  beforeRows(rows: Rows): Promise<void>;
+  beforeRows(rows: readonly Row[]): Promise<void>;
 }
 
 /** An entry as the log counts it. */

@@ -1,16 +1,32 @@
 import { create, type DescMessage, fromBinary, type MessageShape, type UnknownField } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { type Micros, timestampFromMicros } from "../domain/time/instant.ts";
+import { ErasureEntrySchema } from "../gen/tandem/type/v1/erasure_pb.js";
+
+/** An entry as a feed stores it: encoded but for its position. */
+interface ForwardedEntry {
+  readonly sequence: bigint;
+  readonly ingestTime: Micros;
+}
+
+/** Where a message says its position in the feed: the numbers of its fields. */
+interface PositionFields {
+  readonly sequence: { readonly number: number };
+  readonly time: { readonly number: number };
+}
 
 /** How the stored entries of a feed become the entries of its batch message. */
-export interface ForwardedBatch<Batch extends DescMessage, Stored> {
+export interface ForwardedFeed<Batch extends DescMessage, Stored> {
   readonly batch: Batch;
   /** The batch's field of entries. */
-  readonly entries: number;
-  /** The field of an entry, of its oneof, that holds what the stored one is. */
-  readonly fieldOf: (stored: Stored) => number;
-  /** The encoded parts of what it holds. Encodings of one message merge when they are joined. */
-  readonly partsOf: (stored: Stored) => Uint8Array[];
+  readonly entries: { readonly number: number };
+  /** The field of an entry that holds a record, and where a record says its position. */
+  readonly record: PositionFields & { readonly field: { readonly number: number } };
+  /** The field of an entry that holds an erasure. */
+  readonly erasure: { readonly number: number };
+  readonly isErasure: (stored: Stored) => boolean;
+  /** What is stored, in parts that merge when they are joined. */
+  readonly encodedParts: (stored: Stored) => Uint8Array[];
 }
 
 /**
@@ -18,33 +34,48 @@ export interface ForwardedBatch<Batch extends DescMessage, Stored> {
  * encoded entries go into the batch as a field that Protobuf-ES does not know and writes as it is;
  * JSON needs the decoded messages.
  */
-export function forwardBatches<Batch extends DescMessage, Stored>(
-  forwarded: ForwardedBatch<Batch, Stored>,
-): (entries: readonly Stored[], format: "binary" | "json") => MessageShape<Batch> {
+export function forwardEntries<Batch extends DescMessage, Stored extends ForwardedEntry>(
+  feed: ForwardedFeed<Batch, Stored>,
+) {
+  const { sequence, ingestTime: time } = ErasureEntrySchema.field;
+  const erasure = { field: feed.erasure, sequence, time };
+  const kindOf = (stored: Stored) => (feed.isErasure(stored) ? erasure : feed.record);
+  // In parts that are to be joined: behind what is stored, the position.
+  const partsOf = (stored: Stored): Uint8Array[] => {
+    const parts = feed.encodedParts(stored);
+    parts.push(encodePosition(kindOf(stored), stored));
+    return parts;
+  };
+  const encode = (entries: readonly Stored[]): Uint8Array => {
+    const chunks: Uint8Array[] = [];
+    for (const entry of entries) {
+      const parts = partsOf(entry);
+      const partBytes = parts.reduce((sum, part) => sum + part.length, 0);
+      const head = tagAndLength(kindOf(entry).field.number, partBytes);
+      chunks.push(tagAndLength(feed.entries.number, head.length + partBytes), head, ...parts);
+    }
+    return Buffer.concat(chunks);
+  };
   // Streams of one carrier share the newest pages, and so their encoding.
   const encodedBatches = new WeakMap<readonly Stored[], MessageShape<Batch>>();
-  return (entries, format) => {
-    if (format === "json") return fromBinary(forwarded.batch, encodeEntries(forwarded, entries));
+  const batchOf = (entries: readonly Stored[], format: "binary" | "json"): MessageShape<Batch> => {
+    if (format === "json") return fromBinary(feed.batch, encode(entries));
     const known = encodedBatches.get(entries);
     if (known) return known;
-    const batch = create(forwarded.batch);
-    if (entries.length > 0) batch.$unknown = [unknownField(forwarded.entries, encodeEntries(forwarded, entries))];
+    const batch = create(feed.batch);
+    if (entries.length > 0) batch.$unknown = [unknownField(feed.entries.number, encode(entries))];
     encodedBatches.set(entries, batch);
     return batch;
   };
+  return { batchOf, partsOf };
 }
 
-/** A sequence and a time as two fields of a message, to be joined to the rest of its encoding. */
-export function encodePosition(
-  fields: { readonly sequence: number; readonly time: number },
-  sequence: bigint,
-  time: Micros,
-): Uint8Array {
-  const { seconds, nanos } = timestampFromMicros(time);
+function encodePosition(fields: PositionFields, { sequence, ingestTime }: ForwardedEntry): Uint8Array {
+  const { seconds, nanos } = timestampFromMicros(ingestTime);
   return new BinaryWriter()
-    .tag(fields.sequence, WireType.Varint)
+    .tag(fields.sequence.number, WireType.Varint)
     .int64(sequence)
-    .tag(fields.time, WireType.LengthDelimited)
+    .tag(fields.time.number, WireType.LengthDelimited)
     .fork()
     .tag(1, WireType.Varint)
     .int64(seconds)
@@ -71,20 +102,6 @@ export function forwardedField(fieldNumber: number, items: readonly (readonly Ui
 // entry's tag is left to it.
 function unknownField(fieldNumber: number, encoded: Uint8Array): UnknownField {
   return { no: fieldNumber, wireType: WireType.LengthDelimited, data: encoded.subarray(1) };
-}
-
-function encodeEntries<Batch extends DescMessage, Stored>(
-  forwarded: ForwardedBatch<Batch, Stored>,
-  entries: readonly Stored[],
-): Uint8Array {
-  const chunks: Uint8Array[] = [];
-  for (const entry of entries) {
-    const parts = forwarded.partsOf(entry);
-    const partBytes = parts.reduce((sum, part) => sum + part.length, 0);
-    const head = tagAndLength(forwarded.fieldOf(entry), partBytes);
-    chunks.push(tagAndLength(forwarded.entries, head.length + partBytes), head, ...parts);
-  }
-  return Buffer.concat(chunks);
 }
 
 function tagAndLength(fieldNumber: number, length: number): Uint8Array {

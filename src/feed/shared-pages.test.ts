@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { FeedHead } from "../store/feeds/feed-head.ts";
-import type { FeedPage } from "./page.ts";
+import type { StoredPage } from "../store/feeds/feed-page.ts";
 import { SharedPages } from "./shared-pages.ts";
 
 const key = { carrierId: "alpha", feed: 2, variant: "plain", after: { sequence: 10n, ingestTime: 5n } };
@@ -16,11 +16,11 @@ function head(payloadGeneration = 0n, epoch = 1n): FeedHead {
   };
 }
 
-function page(at: FeedHead, through = 20n): FeedPage<string> {
+function page(at: FeedHead, through = 20n): StoredPage<string> {
   return {
     throughSequence: through,
     throughIngestTime: 0n,
-    batch: `${at.epoch}/${at.payloadGeneration}`,
+    entries: [`${at.epoch}/${at.payloadGeneration}`],
     head: at,
     isSameHistory: true,
   };
@@ -41,9 +41,9 @@ test("streams that ask at once share one read, and later ones the page", async (
 
 test("a page of before an erasure, or of another epoch, is read again", async () => {
   const pages = new SharedPages<string>();
-  expect((await pages.read(key, head(), async () => page(head()))).batch).toBe("1/0");
-  expect((await pages.read(key, head(1n), async () => page(head(1n)))).batch).toBe("1/1");
-  expect((await pages.read(key, head(1n, 2n), async () => page(head(1n, 2n)))).batch).toBe("2/1");
+  expect((await pages.read(key, head(), async () => page(head()))).entries[0]).toBe("1/0");
+  expect((await pages.read(key, head(1n), async () => page(head(1n)))).entries[0]).toBe("1/1");
+  expect((await pages.read(key, head(1n, 2n), async () => page(head(1n, 2n)))).entries[0]).toBe("2/1");
 });
 
 test("another carrier, another variant and another position have pages of their own", async () => {

@@ -1,5 +1,4 @@
-import type { FeedPoint } from "../store/feeds/feed-page.ts";
-import type { FeedPage } from "./page.ts";
+import type { FeedPoint, StoredPage } from "../store/feeds/feed-page.ts";
 
 /**
  * Most pages that are kept. A page is at most about 2 MiB, so this bounds what all streams of a
@@ -21,8 +20,8 @@ export interface PageKey {
  * same feed. A page never changes, but for an erasure, which raises the feed's payload generation,
  * and a restore, which changes its epoch: a page of another generation or epoch is not given out.
  */
-export class SharedPages<Batch> {
-  readonly #pages = new Map<string, Promise<FeedPage<Batch>>>();
+export class SharedPages<Entry> {
+  readonly #pages = new Map<string, Promise<StoredPage<Entry>>>();
 
   /** How many pages are kept. */
   get size(): number {
@@ -36,8 +35,8 @@ export class SharedPages<Batch> {
   async read(
     key: PageKey,
     now: { payloadGeneration: bigint; epoch: bigint },
-    load: () => Promise<FeedPage<Batch>>,
-  ): Promise<FeedPage<Batch>> {
+    load: () => Promise<StoredPage<Entry>>,
+  ): Promise<StoredPage<Entry>> {
     const name = `${key.feed}:${key.carrierId}:${key.variant}:${key.after.sequence}:${key.after.ingestTime}`;
     const kept = this.#pages.get(name);
     if (kept !== undefined) {

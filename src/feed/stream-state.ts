@@ -21,8 +21,8 @@ import { impossible, type StateTable, type Step, stepOf } from "../domain/state-
 import { type StreamEnd, streamEndError } from "../domain/stream-life.ts";
 import type { Micros } from "../domain/time/instant.ts";
 import type { FeedHead } from "../store/feeds/feed-head.ts";
+import type { StoredPage } from "../store/feeds/feed-page.ts";
 import type { Cursor } from "./cursor.ts";
-import type { FeedPage } from "./page.ts";
 import { cursorExpired, epochChanged } from "./position.ts";
 
 /** Where a stream stands, in every state. */
@@ -70,7 +70,7 @@ interface RowsRead {
 
 interface PageRead {
   readonly event: "pageRead";
-  readonly page: Omit<FeedPage<unknown>, "batch">;
+  readonly page: Omit<StoredPage<unknown>, "entries">;
   readonly now: number;
 }
 

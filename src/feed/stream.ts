@@ -2,82 +2,30 @@ import { randomUUID } from "node:crypto";
 import { StallWatch, type StreamLife } from "../domain/stream-life.ts";
 import { outlivingCall } from "../store/database/callers.ts";
 import { carrierTransaction, LIST_PAGE } from "../store/database/database.ts";
-import type { Tx } from "../store/database/run.ts";
 import type { FeedHead } from "../store/feeds/feed-head.ts";
-import type { FeedPoint } from "../store/feeds/feed-page.ts";
+import type { FeedPoint, StoredPage } from "../store/feeds/feed-page.ts";
 import type { Cursor } from "./cursor.ts";
 import type { FeedDisclosure } from "./disclosed-blocks.ts";
+import type { FeedFrame, FeedRange, SnapshotPage, StreamedFeed } from "./feed.ts";
 import type { FeedHub, FeedSubscription } from "./hub.ts";
-import type { FeedPage } from "./page.ts";
 import { cursorText, type FeedEnd, type FeedPlace, type FeedStart, resolveEnd, resolveStart } from "./position.ts";
 import type { SharedPages } from "./shared-pages.ts";
-import {
-  openStream,
-  type PlainFrame,
-  type StreamEffect,
-  type StreamEvent,
-  type StreamState,
-  stepStream,
-} from "./stream-state.ts";
+import { openStream, type StreamEffect, type StreamEvent, type StreamState, stepStream } from "./stream-state.ts";
 
-/** A run of the current rows, of a feed that has them. */
-export interface SnapshotPage<Rows> {
-  rows: Rows;
-  rowCount: number;
-  /**
-   * The key of the last row that was looked at; the one that was asked after when there is none.
-   */
-  lastKey: string;
-  /** Whether there are no more. */
-  isLast: boolean;
-}
-
-/** Where the entries of a feed come from. */
-export interface FeedSource<Batch, Rows = never> {
-  /**
-   * Reads on after a position, to `until` at most, and proves in the same statement that the entry
-   * there is the one that was sent. A page is bounded in entries and in bytes.
-   */
-  readPage(tx: Tx, after: FeedPoint, until: bigint | undefined): Promise<FeedPage<Batch>>;
-  /** Reads the current rows after a key, for a feed that can start with them. */
-  readSnapshot?(tx: Tx, afterKey: string): Promise<SnapshotPage<Rows>>;
-}
-
-/** What a stream sends; the service makes its own messages of it. */
-export type FeedFrame<Batch> = FeedRange &
-  (
-    | { frame: "opened"; sessionId: string; head: FeedHead }
-    | { frame: "batch"; batch: Batch }
-    | Exclude<PlainFrame, { frame: "synced" }>
-  );
-
-/** What a stream that starts with the current rows sends besides. */
-export type SnapshotFrame<Rows> = FeedRange &
-  ({ frame: "snapshot"; rows: Rows } | Extract<PlainFrame, { frame: "synced" }>);
-
-interface FeedRange {
-  after: bigint;
-  through: bigint;
-  cursor: string;
-}
-
-export interface StreamFeedOptions<Batch, Rows = never> {
+export interface StreamFeedOptions<Entry, Row> {
   place: FeedPlace;
   hub: FeedHub;
-  source: FeedSource<Batch, Rows>;
+  feed: StreamedFeed<Entry, Row, unknown>;
   start: FeedStart;
   end: FeedEnd | undefined;
   life: StreamLife;
   /** Records a disclosure before each batch and before rows are sent. */
-  disclose: (opened: { sessionId: string; until: bigint | undefined }) => FeedDisclosure<Batch, Rows>;
+  disclose: (opened: { sessionId: string; until: bigint | undefined }) => FeedDisclosure<Entry, Row>;
   heartbeatMs: number;
   /** How long the client may leave a message unread before SLOW_CONSUMER. */
   maxStallMs: number;
-  /**
-   * The newest pages, shared with the carrier's other streams, and what of an entry this stream
-   * gets; absent for a filtered stream.
-   */
-  shared?: { pages: SharedPages<Batch>; variant: () => string } | undefined;
+  /** The newest pages, shared with the carrier's other streams, of a feed that has variants. */
+  pages?: SharedPages<Entry> | undefined;
 }
 
 /**
@@ -96,13 +44,9 @@ const IDLE_PAUSE_MS = 20;
  * Closing other than END_REACHED it throws, so that a client which overlooks the Closing cannot
  * take the end for the end of the data.
  */
-export function streamFeed<Batch>(options: StreamFeedOptions<Batch>): AsyncGenerator<FeedFrame<Batch>>;
-export function streamFeed<Batch, Rows>(
-  options: StreamFeedOptions<Batch, Rows>,
-): AsyncGenerator<StreamFrame<Batch, Rows>>;
-export async function* streamFeed<Batch, Rows>(
-  options: StreamFeedOptions<Batch, Rows>,
-): AsyncGenerator<StreamFrame<Batch, Rows>> {
+export async function* streamFeed<Entry, Row>(
+  options: StreamFeedOptions<Entry, Row>,
+): AsyncGenerator<FeedFrame<Entry, Row>> {
   const { place, hub, life } = options;
   using subscription = hub.subscribe(place.carrierId, place.feed);
   const { position, head } = await resolveStart(place, options.start);
@@ -120,28 +64,26 @@ export async function* streamFeed<Batch, Rows>(
   if (stream.end.failure) throw stream.end.failure.error;
 }
 
-type StreamFrame<Batch, Rows> = FeedFrame<Batch> | SnapshotFrame<Rows>;
-
-interface OpenedStream<Batch, Rows> {
+interface OpenedStream<Entry, Row> {
   readonly position: Cursor;
   readonly head: FeedHead;
   readonly until: bigint | undefined;
   readonly subscription: FeedSubscription;
-  readonly disclosure: FeedDisclosure<Batch, Rows>;
+  readonly disclosure: FeedDisclosure<Entry, Row>;
 }
 
-class FeedStream<Batch, Rows> implements Disposable {
-  readonly #options: StreamFeedOptions<Batch, Rows>;
-  readonly #opened: OpenedStream<Batch, Rows>;
+class FeedStream<Entry, Row> implements Disposable {
+  readonly #options: StreamFeedOptions<Entry, Row>;
+  readonly #opened: OpenedStream<Entry, Row>;
   #state: StreamState;
-  #page: FeedPage<Batch> | undefined;
-  #rows: SnapshotPage<Rows> | undefined;
+  #page: StoredPage<Entry> | undefined;
+  #rows: SnapshotPage<Row> | undefined;
   /** Held while something has been read that is not sent. */
   #unsent: Disposable | undefined;
   /** Set once the last frame has been made: how the stream ends. */
   end: (StreamEffect & { effect: "end" }) | undefined;
 
-  constructor(options: StreamFeedOptions<Batch, Rows>, opened: OpenedStream<Batch, Rows>) {
+  constructor(options: StreamFeedOptions<Entry, Row>, opened: OpenedStream<Entry, Row>) {
     this.#options = options;
     this.#opened = opened;
     const { heartbeatMs } = options;
@@ -151,10 +93,10 @@ class FeedStream<Batch, Rows> implements Disposable {
   }
 
   /** The frames that come next; none after a rest. */
-  async turn(isStalled: boolean): Promise<StreamFrame<Batch, Rows>[]> {
+  async turn(isStalled: boolean): Promise<FeedFrame<Entry, Row>[]> {
     const polled = this.#opened.subscription.polledHead;
     const todo = this.#step(this.#turnEvent(isStalled, polled));
-    const frames: StreamFrame<Batch, Rows>[] = [];
+    const frames: FeedFrame<Entry, Row>[] = [];
     for (const effect of todo) {
       if (effect.effect === "readRows") todo.push(...(await this.#readRows(effect.afterKey)));
       else if (effect.effect === "readPage") todo.push(...(await this.#readPage(effect.after, polled)));
@@ -165,20 +107,18 @@ class FeedStream<Batch, Rows> implements Disposable {
     return frames;
   }
 
-  async #frameOf(
-    effect: StreamEffect & { effect: "sendRows" | "sendBatch" | "send" },
-  ): Promise<StreamFrame<Batch, Rows>> {
+  async #frameOf(effect: StreamEffect & { effect: "sendRows" | "sendBatch" | "send" }): Promise<FeedFrame<Entry, Row>> {
     const { place } = this.#options;
     const { disclosure } = this.#opened;
     if (effect.effect === "sendRows") {
-      const { rows } = this.#rows as SnapshotPage<Rows>;
+      const { rows } = this.#rows as SnapshotPage<Row>;
       await disclosure.beforeRows(rows);
       return { ...range(place, effect.through, effect.through), frame: "snapshot", rows };
     }
     if (effect.effect === "sendBatch") {
-      const { batch } = this.#page as FeedPage<Batch>;
-      await disclosure.beforeBatch(effect.after.epoch, batch);
-      return { ...range(place, effect.after, effect.through), frame: "batch", batch };
+      const { entries } = this.#page as StoredPage<Entry>;
+      await disclosure.beforeBatch(effect.after.epoch, entries);
+      return { ...range(place, effect.after, effect.through), frame: "batch", entries };
     }
     return { ...range(place, effect.at, effect.at), ...effect.frame };
   }
@@ -217,26 +157,26 @@ class FeedStream<Batch, Rows> implements Disposable {
     return this.#step({ event: "pageRead", page: this.#page, now: performance.now() });
   }
 
-  #findPage(after: FeedPoint, polled: FeedHead | undefined): Promise<FeedPage<Batch>> {
-    const { place, source, shared } = this.#options;
+  #findPage(after: FeedPoint, polled: FeedHead | undefined): Promise<StoredPage<Entry>> {
+    const { place, feed, pages } = this.#options;
     const { until } = this.#opened;
-    const read = () => carrierTransaction(place.db, place.carrierId, (tx) => source.readPage(tx, after, until));
+    const read = () => carrierTransaction(place.db, place.carrierId, (tx) => feed.readPage(tx, after, until));
     const isNear = polled && polled.headSequence - after.sequence <= SHARED_ENTRIES;
-    if (!shared || !isNear || until !== undefined) return read();
-    const { carrierId, feed } = place;
+    if (!pages || !feed.variant || !isNear || until !== undefined) return read();
     // Other streams may wait for the same page.
     const readForAll = () => outlivingCall(read);
-    const key = { carrierId, feed, variant: shared.variant(), after };
-    return shared.pages.read(key, polled, readForAll);
+    const key = { carrierId: place.carrierId, feed: place.feed, variant: feed.variant(), after };
+    return pages.read(key, polled, readForAll);
   }
 
   async #readRows(afterKey: string): Promise<StreamEffect[]> {
-    const { place, source, hub } = this.#options;
-    if (!source.readSnapshot) throw new Error("this feed has no snapshot, and gives no cursor of one");
-    const read = source.readSnapshot.bind(source);
+    const { place, feed, hub } = this.#options;
+    if (!feed.snapshot) throw new Error("this feed has no snapshot, and gives no cursor of one");
+    const { read } = feed.snapshot;
     this.#unsent ??= hub.deliveries.hold();
     this.#rows = await carrierTransaction(place.db, place.carrierId, (tx) => read(tx, afterKey), LIST_PAGE);
-    return this.#step({ event: "rowsRead", page: this.#rows });
+    const { rows, lastKey, isLast } = this.#rows;
+    return this.#step({ event: "rowsRead", page: { rowCount: rows.length, lastKey, isLast } });
   }
 
   async #rest(): Promise<void> {

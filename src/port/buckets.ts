@@ -8,7 +8,7 @@ const MAX_KEYS = 10_000;
 const ROUNDING = 1e-6;
 
 export interface BucketOptions {
-  /** How fast a bucket fills, units a second. */
+  /** How fast a bucket fills, units a second. 0: there is no limit. */
   readonly perSecond: number;
   /** What it holds when it is full, and at first. */
   readonly burst: number;
@@ -45,13 +45,17 @@ export class Buckets {
 
   /** How long until there is as much, milliseconds; 0: now. */
   waitMs(key: string, amount = 1): number {
-    const missing = amount - this.#level(key);
-    return missing <= ROUNDING ? 0 : Math.ceil((missing * 1000) / this.#options.perSecond - ROUNDING);
+    const { perSecond } = this.#options;
+    const missing = amount - this.left(key);
+    return perSecond === 0 || missing <= ROUNDING ? 0 : Math.ceil((missing * 1000) / perSecond - ROUNDING);
   }
 
   /** How much is there; less than 0 for what was taken too much. */
   left(key: string): number {
-    return this.#level(key);
+    const { perSecond, burst } = this.#options;
+    const known = this.#levels.get(key);
+    if (!known) return burst;
+    return Math.min(burst, known.level + ((this.#now() - known.atMs) * perSecond) / 1000);
   }
 
   /**
@@ -59,21 +63,12 @@ export class Buckets {
    * than 0: gives back.
    */
   spend(key: string, amount: number): void {
-    const level = this.#level(key) - amount;
+    const { perSecond, maxKeys = MAX_KEYS } = this.#options;
+    if (perSecond === 0) return;
+    const level = this.left(key) - amount;
     this.#levels.delete(key);
-    if (this.#levels.size >= (this.#options.maxKeys ?? MAX_KEYS)) this.#forgetOldest();
-    this.#levels.set(key, { level, atMs: this.#now() });
-  }
-
-  #level(key: string): number {
-    const { perSecond, burst } = this.#options;
-    const known = this.#levels.get(key);
-    if (!known) return burst;
-    return Math.min(burst, known.level + ((this.#now() - known.atMs) * perSecond) / 1000);
-  }
-
-  #forgetOldest(): void {
     const [oldest] = this.#levels.keys();
-    if (oldest !== undefined) this.#levels.delete(oldest);
+    if (this.#levels.size >= maxKeys && oldest !== undefined) this.#levels.delete(oldest);
+    this.#levels.set(key, { level, atMs: this.#now() });
   }
 }

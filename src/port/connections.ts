@@ -1,13 +1,14 @@
 import type { Server, Socket } from "node:net";
 import { addressGroup } from "./address-group.ts";
+import { Places } from "./places.ts";
 
 /**
  * The connections of a server, counted for each address; those beyond an address's limit are closed
  * as they come.
  */
 export class OpenConnections {
-  readonly #open = new Set<Socket>();
-  readonly #counts = new Map<string, number>();
+  readonly #open = new Map<Socket, Disposable>();
+  readonly #places = new Places();
   readonly #maxPerAddress: number;
 
   constructor(server: Server, maxPerAddress: number) {
@@ -18,27 +19,19 @@ export class OpenConnections {
 
   /** Closes every connection, of whatever protocol. */
   destroy(): void {
-    for (const socket of this.#open) socket.destroy();
+    for (const socket of this.#open.keys()) socket.destroy();
   }
 
   #take(socket: Socket): void {
     const group = addressGroup(socket.remoteAddress);
-    const count = this.#counts.get(group) ?? 0;
-    if (count >= this.#maxPerAddress) {
+    if (this.#places.takenBy(group) >= this.#maxPerAddress) {
       socket.destroy();
       return;
     }
-    this.#open.add(socket);
-    this.#counts.set(group, count + 1);
+    this.#open.set(socket, this.#places.take(group));
     socket.once("close", () => {
+      this.#open.get(socket)?.[Symbol.dispose]();
       this.#open.delete(socket);
-      this.#release(group);
     });
-  }
-
-  #release(group: string): void {
-    const count = (this.#counts.get(group) ?? 1) - 1;
-    if (count > 0) this.#counts.set(group, count);
-    else this.#counts.delete(group);
   }
 }

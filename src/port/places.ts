@@ -1,42 +1,53 @@
 import { TandemError } from "../domain/errors.ts";
 
-/** Places that are taken for a time: so many in all, and so many for each key. */
+/** How many places there are, and what a refusal says. */
+export interface PlaceLimits {
+  readonly mostOfOne: number;
+  /** Of all keys together. Default: no limit. */
+  readonly most?: number;
+  readonly refusal: (limit: number) => string;
+}
+
+/** Places that are taken for a time, counted by key. */
 export class Places {
-  readonly #what: string;
-  readonly #most: number;
-  readonly #mostOfOne: number;
   readonly #taken = new Map<string, number>();
   #count = 0;
 
-  /** @param what as the refusal names them. */
-  constructor(what: string, most: number, mostOfOne: number) {
-    this.#what = what;
-    this.#most = most;
-    this.#mostOfOne = mostOfOne;
+  /** How many are taken. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** How many a key has taken. */
+  takenBy(key: string): number {
+    return this.#taken.get(key) ?? 0;
   }
 
   /** Takes a place until it is disposed. @throws TandemError TOO_MANY_STREAMS */
+  takeWithin(key: string, { mostOfOne, most = Number.POSITIVE_INFINITY, refusal }: PlaceLimits): Disposable {
+    const isOneOver = this.takenBy(key) >= mostOfOne;
+    const limit = isOneOver ? mostOfOne : most;
+    if (isOneOver || this.#count >= most)
+      throw new TandemError("TOO_MANY_STREAMS", refusal(limit), { limit: String(limit) });
+    return this.take(key);
+  }
+
+  /** Takes a place until it is disposed, whatever is taken. */
   take(key: string): Disposable {
-    const taken = this.#taken.get(key) ?? 0;
-    const limit = taken >= this.#mostOfOne ? this.#mostOfOne : this.#most;
-    if (taken >= this.#mostOfOne || this.#count >= this.#most)
-      throw new TandemError("TOO_MANY_STREAMS", `too many ${this.#what} are open`, { limit: String(limit) });
-    this.#taken.set(key, taken + 1);
-    this.#count += 1;
+    this.#add(key, 1);
     let isTaken = true;
     return {
       [Symbol.dispose]: () => {
-        if (!isTaken) return;
+        if (isTaken) this.#add(key, -1);
         isTaken = false;
-        this.#give(key);
       },
     };
   }
 
-  #give(key: string): void {
-    this.#count -= 1;
-    const left = (this.#taken.get(key) ?? 1) - 1;
-    if (left > 0) this.#taken.set(key, left);
+  #add(key: string, count: number): void {
+    this.#count += count;
+    const taken = this.takenBy(key) + count;
+    if (taken > 0) this.#taken.set(key, taken);
     else this.#taken.delete(key);
   }
 }

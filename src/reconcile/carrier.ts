@@ -1,7 +1,7 @@
 import type { Carrier } from "../domain/carriers/carrier.ts";
 import type { MatchingAgreement } from "../domain/matching/facts.ts";
 import type { ErasureScope } from "../domain/privacy/erasure.ts";
-import { matchingAgreement } from "./agreement.ts";
+import { microsFromMs } from "../domain/time/instant.ts";
 
 /** What reconciliation needs of a carrier. */
 export interface Reconciled {
@@ -14,11 +14,21 @@ export interface Reconciled {
 }
 
 export function reconciled(carrier: Carrier, erased: readonly ErasureScope[] = []): Reconciled {
+  const { carrierId, revision: agreementRevision, timeZone } = carrier;
+  return { carrierId, agreement: matchingAgreement(carrier), agreementRevision, timeZone, erased };
+}
+
+function matchingAgreement(carrier: Carrier): MatchingAgreement {
   return {
-    carrierId: carrier.carrierId,
-    agreement: matchingAgreement(carrier),
-    agreementRevision: carrier.revision,
-    timeZone: carrier.timeZone,
-    erased,
+    toleranceMs: Number(carrier.durationToleranceMs),
+    graceMs: Number(carrier.graceMs),
+    roundingRule: carrier.roundingRule,
+    scopeAt: (instantMs) => {
+      const instant = microsFromMs(instantMs);
+      return carrier.reportingScopes.find(
+        ({ startTime, endTime }) =>
+          (startTime === undefined || startTime <= instant) && (endTime === undefined || instant < endTime),
+      );
+    },
   };
 }

@@ -1,19 +1,23 @@
+import { numberOf } from "../domain/known-numbers.ts";
 import { type CallEvidence, explainCall } from "../domain/matching/explain/explain.ts";
 import { findNearMisses, type NearMiss, type OpenCall } from "../domain/matching/explain/near-misses.ts";
+import { revisionsText } from "../domain/matching/facts.ts";
 import { WINDOW_MS } from "../domain/matching/pairing/time-window.ts";
 import type { CallResult } from "../domain/matching/result.ts";
 import { CARRIER_SIDE, kindOfSide, PLATFORM_SIDE, type RecordKind } from "../domain/record-kind.ts";
-import { type Micros, microsFromMs, msFromMicros } from "../domain/time/instant.ts";
+import { HOUR_MS, type Micros, microsFromMs, msFromMicros } from "../domain/time/instant.ts";
 import { DiscrepancyStatus } from "../gen/tandem/type/v1/discrepancy_pb.js";
 import type { Tx } from "../store/database/run.ts";
 import type { CallResultRow } from "../store/reconciliation/call-result-columns.ts";
-import { findCalls, findSplitCalls, readResultsIn, readResultsNamed } from "../store/reconciliation/call-results.ts";
+import { readResultsIn, readResultsNamed } from "../store/reconciliation/call-results.ts";
 import type { ExplainedRecord } from "../store/reconciliation/explain-targets.ts";
 import { type OpenCallRow, readOpenCalls } from "../store/reconciliation/near-calls.ts";
-import { durationKeyOf, pairKeyOf } from "./call-keys.ts";
+import { pairKeyOf } from "./call-keys.ts";
 import type { Reconciled } from "./carrier.ts";
-import { gatherAround } from "./reconcile-minutes.ts";
-import { nameOf } from "./result-row.ts";
+import { findHolders } from "./far/stored-holders.ts";
+import { nameOf, nameText } from "./result-row.ts";
+import { gatherAround } from "./settle-turn.ts";
+import { spanAround, timeRange } from "./spans.ts";
 
 /** Why a call came out as it did, and its stored result. */
 export interface ExplainedCall {
@@ -29,7 +33,7 @@ export interface ExplainedCall {
 }
 
 /** A zone shift of at most 14 h, and the window. */
-const NEAR_REACH_MS = 15 * 3_600_000;
+const NEAR_REACH_MS = 15 * HOUR_MS;
 /** Most open calls that are read for two parties. */
 const MOST_OPEN = 200;
 
@@ -38,10 +42,6 @@ const MOST_OPEN = 200;
  * second for rounding.
  */
 const NEAR_MS = WINDOW_MS + 1_000;
-const HOUR_MS = 3_600_000;
-/** A pair's starts are at most 24 h apart, plus a zone shift. */
-const FAR_MS = 40 * HOUR_MS;
-const MOST_HOLDERS = 100;
 
 /**
  * Explains the call of a record. Matches everything again that was judged together with the stored
@@ -61,7 +61,7 @@ export async function explainRecord(
   const evidence = explainCall(input, { side, recordId: record.recordId, recordDate: record.recordDate }, matched);
   if (!evidence) return undefined;
   const stored = holder ?? (await readResultsNamed(tx, carrier.carrierId, [nameOf(evidence.result)])).at(0);
-  const near = await findNear(tx, carrier.carrierId, evidence);
+  const near = await findNear(tx, carrier.carrierId, evidence.result);
   return { evidence, stored, isInForce: stored !== undefined && isAlike(stored, evidence), near };
 }
 
@@ -70,39 +70,17 @@ async function findHolder(tx: Tx, carrierId: string, record: ExplainedRecord): P
   const [own] = await readResultsNamed(tx, carrierId, [{ side, recordId, recordDate }]);
   if (side === PLATFORM_SIDE || (own !== undefined && !own.isMerged)) return own;
   const startMs = msFromMicros(startTime);
-  const wanted = {
-    key: durationKeyOf({ recordId, recordDate }),
-    start: microsFromMs(startMs - FAR_MS),
-    end: microsFromMs(startMs + FAR_MS),
-  };
-  const found = [
-    ...(await findCalls(tx, carrierId, {
-      by: "correlation_key",
-      side: PLATFORM_SIDE,
-      wanted: [wanted],
-      limit: MOST_HOLDERS,
-    })),
-    ...(await findSplitCalls(tx, carrierId, [{ recordId, recordDate }])),
-  ].map(({ startTime: start }) => ({ start, end: start + 1n }));
-  const near = { start: microsFromMs(startMs - NEAR_MS), end: microsFromMs(startMs + NEAR_MS) };
-  const rows = await readResultsIn(tx, carrierId, [near, ...found]);
+  const holders = await findHolders(tx, carrierId, [{ recordId, recordDate, inviteMs: startMs }]);
+  const far = holders.map(({ startTime: start }) => ({ start, end: start + 1n }));
+  const rows = await readResultsIn(tx, carrierId, [timeRange(spanAround(startMs, NEAR_MS)), ...far]);
   const isOfRecord = (each: { recordId: string; recordDate: string }) =>
     each.recordId === recordId && each.recordDate === recordDate;
   return rows.find((row) => !row.isMerged && row.carrierRecords.some(isOfRecord)) ?? own;
 }
 
 function isAlike(stored: CallResultRow, { result }: CallEvidence): boolean {
-  const { side, recordId, recordDate } = nameOf(result);
-  if (stored.isMerged || stored.side !== side || stored.recordId !== recordId || stored.recordDate !== recordDate)
-    return false;
-  const textOf = (records: readonly { recordDate: string; recordId: string; revision: number }[]) =>
-    records.map((record) => `${record.recordDate}/${record.recordId}/${record.revision}`).join();
-  return stored.status === result.status && textOf(stored.carrierRecords) === textOf(result.carrier);
-}
-
-async function findNear(tx: Tx, carrierId: string, { result }: CallEvidence): Promise<NearMiss[]> {
-  const isPair = result.platform !== undefined && result.carrier.length > 0;
-  return isPair || !LACKING.has(result.status) ? [] : nearMissesOf(tx, carrierId, result);
+  if (stored.isMerged || nameText(stored) !== nameText(nameOf(result)) || stored.status !== result.status) return false;
+  return revisionsText(stored.carrierRecords) === revisionsText(result.carrier);
 }
 
 const LACKING: ReadonlySet<number> = new Set([
@@ -111,38 +89,31 @@ const LACKING: ReadonlySet<number> = new Set([
   DiscrepancyStatus.PENDING,
 ]);
 
-async function nearMissesOf(tx: Tx, carrierId: string, result: CallResult): Promise<NearMiss[]> {
+async function findNear(tx: Tx, carrierId: string, result: CallResult): Promise<NearMiss[]> {
+  const isPair = result.platform !== undefined && result.carrier.length > 0;
+  if (isPair || !LACKING.has(result.status)) return [];
   const record = result.platform ?? result.carrier[0];
   const measure = result.platformMeasure ?? result.carrierMeasure;
   const pairKey = record && pairKeyOf(record);
   if (record === undefined || measure === undefined || pairKey === undefined) return [];
   const [side, other] = result.platform ? [PLATFORM_SIDE, CARRIER_SIDE] : [CARRIER_SIDE, PLATFORM_SIDE];
-  const rows = await readOpenCalls(tx, carrierId, {
-    side: other,
-    pairKey,
-    around: microsFromMs(result.startMs),
-    start: microsFromMs(result.startMs - NEAR_REACH_MS),
-    end: microsFromMs(result.startMs + NEAR_REACH_MS),
-    limit: MOST_OPEN,
-  });
+  const { startMs } = result;
+  const range = timeRange(spanAround(startMs, NEAR_REACH_MS));
+  const search = { side: other, pairKey, around: microsFromMs(startMs), ...range, limit: MOST_OPEN };
+  const open = (await readOpenCalls(tx, carrierId, search)).map((row) => openCall(other, row));
   const { answered, connectedMs, billedS } = measure;
-  const missing = { side, record, startMs: result.startMs, answered, connectedMs, billedS };
-  return findNearMisses(
-    missing,
-    rows.map((row) => openCall(other, row)),
-  );
+  return findNearMisses({ side, record, startMs, answered, connectedMs, billedS }, open);
 }
 
 function openCall(side: RecordKind["side"], row: OpenCallRow): OpenCall {
   const { recordId, recordDate, revision, startTime, answered } = row;
-  const number = (value: bigint | undefined) => (value === undefined ? undefined : Number(value));
   return {
     side,
     record: { recordId, recordDate, revision },
     startMs: msFromMicros(startTime),
     answered,
-    connectedMs: number(row.connectedMs),
-    billedS: number(row.billedS),
-    lacksMs: number(row.lacksMs),
+    connectedMs: numberOf(row.connectedMs),
+    billedS: numberOf(row.billedS),
+    lacksMs: numberOf(row.lacksMs),
   };
 }

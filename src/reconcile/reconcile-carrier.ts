@@ -16,8 +16,8 @@ import {
   readReconcilePosition,
   writeReconcilePosition,
 } from "../store/reconciliation/reconcile-progress.ts";
-import { markArrivals } from "./arrivals.ts";
 import { type Reconciled, reconciled } from "./carrier.ts";
+import { markArrivals } from "./mark-arrivals.ts";
 import { reconcileMinutes, type TurnOutcome } from "./reconcile-minutes.ts";
 
 export interface ReconcileOptions {

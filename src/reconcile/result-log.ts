@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { revisionsText } from "../domain/matching/facts.ts";
 import type { CallResult } from "../domain/matching/result.ts";
 import { ERASED_HASH } from "../domain/privacy/erasure.ts";
 import { CARRIER_SIDE } from "../domain/record-kind.ts";
@@ -42,13 +43,10 @@ function withoutSupport(result: CallResult): CallResult {
 
 /** Names of the rows that the carrier's records have when they stand alone. */
 export function memberNames(judged: readonly Judged[]): ResultName[] {
-  return judged.flatMap(({ result, row }) =>
+  return judged.flatMap(({ result, name }) =>
     result.carrier
-      .filter(
-        (record) =>
-          row.side !== CARRIER_SIDE || record.recordId !== row.recordId || record.recordDate !== row.recordDate,
-      )
-      .map(({ recordId, recordDate }) => ({ side: CARRIER_SIDE, recordId, recordDate })),
+      .map(({ recordId, recordDate }) => ({ side: CARRIER_SIDE, recordId, recordDate }))
+      .filter((member) => nameText(member) !== name),
   );
 }
 
@@ -73,8 +71,7 @@ export function findChanges(judged: readonly Judged[], stored: ReadonlyMap<strin
 // The hash of an erased call is gone with its number, so the kept columns are compared.
 function isOtherwise(before: CallResultRow, row: JudgedRow): boolean {
   if (before.resultHash !== ERASED_HASH) return before.resultHash !== row.resultHash;
-  const records = ({ carrierRecords }: JudgedRow) =>
-    carrierRecords.map((each) => `${each.recordDate}/${each.recordId}/${each.revision}`).join();
+  const records = ({ carrierRecords }: JudgedRow) => revisionsText(carrierRecords);
   return records(before) !== records(row) || KEPT_OF_ERASED.some((name) => before[name] !== row[name]);
 }
 
@@ -149,33 +146,20 @@ function toldRow(carrierId: string, { judged, before }: Changes["changed"][numbe
   const revision = (before?.discrepancyRevision ?? 0) + 1;
   const firstSeenTime = before?.firstSeenTime ?? now;
   const resolvedTime = isUnresolved ? undefined : (before?.resolvedTime ?? now);
-  const payload = encodeDiscrepancy(result, {
-    carrierId,
-    discrepancyId,
-    revision,
-    callDate: row.callDate,
-    firstSeenTime,
-    resolvedTime,
-  });
-  const told = {
-    discrepancyId,
-    discrepancyRevision: revision,
-    firstSeenTime,
-    resolvedTime,
-    payload,
-    sequence: undefined,
-  };
-  return { ...row, isMerged: false, ...told };
+  const told = { discrepancyId, firstSeenTime, resolvedTime };
+  const payload = encodeDiscrepancy(result, { ...told, carrierId, revision, callDate: row.callDate });
+  return { ...row, ...told, isMerged: false, discrepancyRevision: revision, payload, sequence: undefined };
 }
 
 function mergedRow(carrierId: string, row: CallResultRow, into: Judged, now: Micros): CallResultRow {
   const revision = row.discrepancyRevision + 1;
-  const mergedInto = discrepancyIdOf(carrierId, into.name);
+  const { status } = into.row;
+  const mergedIntoDiscrepancyId = discrepancyIdOf(carrierId, into.name);
   const payload =
-    row.payload && encodeMerged(row.payload, { status: into.row.status, revision, mergedInto, resolvedTime: now });
+    row.payload && encodeMerged(row.payload, { status, revision, mergedIntoDiscrepancyId, resolvedTime: now });
   return {
     ...row,
-    status: into.row.status,
+    status,
     pendingReason: 0,
     isMerged: true,
     isOpen: false,
@@ -190,20 +174,14 @@ function mergedRow(carrierId: string, row: CallResultRow, into: Judged, now: Mic
 }
 
 /** The same result always gets the same id. */
-export function discrepancyIdOf(carrierId: string, name: string): string {
+function discrepancyIdOf(carrierId: string, name: string): string {
   return createHash("sha256").update(`${carrierId}/${name}`).digest("base64url").slice(0, 22);
 }
 
 function traitsOf(row: CallResultRow): DiscrepancyTraits {
-  return {
-    status: row.status,
-    causes: row.causes,
-    customerId: row.customerId,
-    trunkId: row.trunkId,
-    direction: row.direction,
-    unresolved: row.resolvedTime === undefined,
-    absoluteDeltaMs: absoluteDelta(row),
-  };
+  const { status, causes, customerId, trunkId, direction, resolvedTime } = row;
+  const unresolved = resolvedTime === undefined;
+  return { status, causes, customerId, trunkId, direction, unresolved, absoluteDeltaMs: absoluteDelta(row) };
 }
 
 /**

@@ -1,5 +1,6 @@
 import { e164Of, type Party } from "../domain/calls/party.ts";
-import type { CarrierFacts, CommonFacts } from "../domain/matching/facts.ts";
+import { bigintOf } from "../domain/known-numbers.ts";
+import { type CarrierFacts, type CommonFacts, revisionsText } from "../domain/matching/facts.ts";
 import { hash64 } from "../domain/matching/id-texts.ts";
 import { WINDOW_MS } from "../domain/matching/pairing/time-window.ts";
 import type { CallResult } from "../domain/matching/result.ts";
@@ -7,12 +8,9 @@ import { CARRIER_SIDE, PLATFORM_SIDE } from "../domain/record-kind.ts";
 import { microsFromMs } from "../domain/time/instant.ts";
 import type { ZoneDays } from "../domain/time/zone-days.ts";
 import { DiscrepancyStatus, MatchedBy, PendingReason } from "../gen/tandem/type/v1/discrepancy_pb.js";
+import { Presentation } from "../gen/tandem/type/v1/party_pb.js";
 import type { CallResultRow, ResultName } from "../store/reconciliation/call-result-columns.ts";
 import { durationKeyOf, echoKeyOf, idKeysOf, pairKeyOf } from "./call-keys.ts";
-
-const HOUR_MS = 3_600_000;
-/** Of tandem.type.v1.Presentation. */
-const RESTRICTED = 2;
 
 /**
  * The columns that come from the result itself. The log fills in how it stands as a discrepancy.
@@ -23,12 +21,8 @@ export type JudgedRow = Omit<
 >;
 
 export function nameOf(result: CallResult): ResultName {
-  const first = firstRecord(result);
-  return {
-    side: result.platform ? PLATFORM_SIDE : CARRIER_SIDE,
-    recordId: first.recordId,
-    recordDate: first.recordDate,
-  };
+  const { recordId, recordDate } = firstRecord(result);
+  return { side: result.platform ? PLATFORM_SIDE : CARRIER_SIDE, recordId, recordDate };
 }
 
 export function nameText({ side, recordId, recordDate }: ResultName): string {
@@ -107,13 +101,8 @@ function farKeyOf({ carrier: [record, ...parts], startMs }: CallResult): bigint 
   return Math.abs(rawStartMs(record) - startMs) > WINDOW_MS ? durationKeyOf(record) : undefined;
 }
 
-/** The UTC hour in which a record begins by the carrier's clock, milliseconds since 1970. */
-export function clockHourMs(record: CarrierFacts): number {
-  return Math.floor(rawStartMs(record) / HOUR_MS) * HOUR_MS;
-}
-
 /** When a record begins by its own clock. */
-export function rawStartMs(record: CommonFacts): number {
+export function rawStartMs(record: Pick<CommonFacts, "inviteMs" | "answerMs" | "recordDate">): number {
   return record.inviteMs ?? record.answerMs ?? Date.parse(`${record.recordDate}T00:00:00Z`);
 }
 
@@ -151,14 +140,14 @@ function otherParty({ direction, calling, called }: CallResult): Party | undefin
   const other = direction === 1 ? called : calling;
   if (!other?.value) return undefined;
   // Never shown, so nothing that could identify it is kept.
-  if (other.presentation === RESTRICTED) return { ...other, value: undefined };
+  if (other.presentation === Presentation.RESTRICTED) return { ...other, value: undefined };
   return e164Of(other) === undefined ? { ...other, countryCode: undefined } : other;
 }
 
 // Results with equal hashes look the same to readers.
 function hashOf(result: CallResult, row: Omit<JudgedRow, "resultHash">): bigint {
   const { carrierRecords, arrivalTime: _, ...columns } = row;
-  const records = carrierRecords.map((each) => `${each.recordDate}/${each.recordId}/${each.revision}`).join();
+  const records = revisionsText(carrierRecords);
   const { graceEndMs, candidateCount, duplicateOf, appliedOffsetMs, basis, toleranceMs, findings } = result;
   const told = findings.length === 0 ? "" : JSON.stringify(findings);
   const times = [result.platformMeasure, result.carrierMeasure].map(
@@ -167,8 +156,4 @@ function hashOf(result: CallResult, row: Omit<JudgedRow, "resultHash">): bigint 
   return hash64(
     `${Object.values(columns).join()}|${records}|${told}|${times.join()}|${graceEndMs}|${candidateCount}|${duplicateOf?.recordDate}/${duplicateOf?.recordId}|${appliedOffsetMs}|${basis}|${toleranceMs}`,
   );
-}
-
-function bigintOf(value: number | undefined): bigint | undefined {
-  return value === undefined ? undefined : BigInt(Math.round(value));
 }

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { TandemError } from "../domain/errors.ts";
+import { draining as drainingError } from "../domain/errors.ts";
 import type { Port, PortResponse } from "../port/port.ts";
 import type { HealthState } from "./health.ts";
 import { toConnectError } from "./shared/errors.ts";
@@ -26,11 +26,7 @@ interface Drain {
  */
 export async function drainServer({ port, health, calls, shutdown, draining, limitMs }: Drain): Promise<void> {
   health.stopServing();
-  const reason = toConnectError(
-    new TandemError("DRAINING", "the server is shutting down: call again"),
-    undefined,
-    () => {},
-  );
+  const reason = toConnectError(drainingError(), undefined, () => {});
   draining.abort(reason);
   port.stopAccepting();
   await untilEmpty(calls, limitMs * PATIENT_SHARE);

@@ -1,5 +1,5 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
-import { TandemError } from "../domain/errors.ts";
+import { draining } from "../domain/errors.ts";
 import { type Health, HealthCheckResponse_ServingStatus as Status } from "../gen/grpc/health/v1/health_pb.js";
 import { callerAddressKey } from "./shared/access/caller.ts";
 import { serviceUnknown } from "./shared/errors.ts";
@@ -72,7 +72,7 @@ export function createHealth(
           const status = statusOf(service);
           if (status !== told) yield { status };
           told = status;
-          if (stop.signal.aborted) throw new TandemError("DRAINING", "the server is shutting down");
+          if (stop.signal.aborted) throw draining();
           // It may have changed while the status was sent.
           if (statusOf(service) === told) await changedOrAborted(footingsOf(service), stop.signal, context.signal);
           if (context.signal.aborted) return;

@@ -17,13 +17,14 @@ import { carrierCdrService } from "./cdrs/carrier.ts";
 import { ingestCdrs, platformCdrService } from "./cdrs/platform.ts";
 import { appendDurations, durationService, uploadDurations } from "./durations/carrier.ts";
 import { registerRaw, registerRawUnary } from "./intake/raw-messages.ts";
-import { readAppended, readCdrFrame, readDurationFrame, readEach } from "./intake/record-requests.ts";
+import { readAppended, readCdrFrame, readDurationFrame } from "./intake/record-requests.ts";
 import { carrierNumberService } from "./numbers/carrier.ts";
 import { platformNumberService } from "./numbers/platform.ts";
 import { privacyService } from "./privacy/service.ts";
 import { carrierReconciliationService } from "./reconciliation/carrier.ts";
 import { platformReconciliationService } from "./reconciliation/platform.ts";
 import type { Services } from "./shared/context.ts";
+import { readEach } from "./shared/message-steps.ts";
 import { usageService } from "./usage/service.ts";
 
 /** A service of the contract and how it is registered. */

@@ -4,7 +4,7 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import { createContextKey, createContextValues, type HandlerContext } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import type { DeliveryWatch } from "../domain/delivery-watch.ts";
-import { TandemError } from "../domain/errors.ts";
+import { draining as drainingError, TandemError } from "../domain/errors.ts";
 import type { Limits } from "../domain/limits.ts";
 import { Health } from "../gen/grpc/health/v1/health_pb.js";
 import { ServerReflection } from "../gen/grpc/reflection/v1/reflection_pb.js";
@@ -35,7 +35,6 @@ import { guardMessages } from "./intake/message-guard.ts";
 import { DROP_UNKNOWN_FIELDS } from "./intake/unknown-fields.ts";
 import { createReflection } from "./reflection.ts";
 import { type Route, route } from "./routes.ts";
-import { accessRuleOf } from "./shared/access/access.ts";
 import { unknownSpender } from "./shared/access/address-standing.ts";
 import { admitAnonymous } from "./shared/access/admit-anonymous.ts";
 import { type AuthOptions, authorize } from "./shared/access/auth.ts";
@@ -56,6 +55,7 @@ import { ANSWER_GROWTH } from "./shared/cut-page.ts";
 import { disclosureInterceptor } from "./shared/disclosure/disclose.ts";
 import { errorInterceptor, type FaultReporter, toConnectError } from "./shared/errors.ts";
 import { maskInterceptor } from "./shared/masking/mask-interceptor.ts";
+import { accessRuleOf } from "./shared/method-rules.ts";
 import type { Metrics } from "./shared/metrics.ts";
 
 /**
@@ -328,6 +328,6 @@ function createOwnRoutes(options: ServerOptions, health: HealthState, anonymous:
 // Health is answered to the last, so that whoever asks learns that this process is leaving.
 function assertOpen(context: HandlerContext, draining: AbortSignal): void {
   if (draining.aborted && accessRuleOf(context.method)?.principal !== "anyone") {
-    throw new TandemError("DRAINING", "the server is shutting down: call again");
+    throw drainingError();
   }
 }

@@ -1,4 +1,4 @@
-import { unauthenticated } from "./tokens.ts";
+import { unauthenticated } from "../domain/errors.ts";
 
 /**
  * The token of an authorization header; undefined without a header.

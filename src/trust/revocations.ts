@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { TandemError } from "../domain/errors.ts";
+import { unauthenticated } from "../domain/errors.ts";
 
 /** Most entries, so that a file gone wrong costs neither memory nor time. */
 const MAX_ENTRIES = 10_000;
@@ -56,7 +56,8 @@ export class Revocations {
     const until = this.#subjects.get(subject);
     // A token that does not say when it was issued may have been issued before.
     const isOld = until !== undefined && (issuedAtS === undefined || issuedAtS <= until);
-    if (isOld || (id !== undefined && this.#tokens.has(id))) throw revoked();
+    if (isOld || (id !== undefined && this.#tokens.has(id)))
+      throw unauthenticated("the credential has been revoked: get a new one");
   }
 
   /**
@@ -91,8 +92,4 @@ function parseLine(line: string, number: number): z.output<typeof Entry> {
 
 function normalizeFingerprint(fingerprint: string): string {
   return fingerprint.replaceAll(":", "").toLowerCase();
-}
-
-function revoked(): TandemError {
-  return new TandemError("UNAUTHENTICATED", "the credential has been revoked: get a new one");
 }

@@ -1,5 +1,5 @@
 import { timingSafeEqual } from "node:crypto";
-import { TandemError } from "../domain/errors.ts";
+import { unauthenticated } from "../domain/errors.ts";
 import type { ClientCertificate } from "./client-certificate.ts";
 
 /** What a token is bound to: the SHA-256 of a client certificate, in DER. */
@@ -19,12 +19,12 @@ export function readTokenBinding(cnf: unknown): TokenBinding | undefined {
   const entries = typeof cnf === "object" && cnf !== null ? Object.entries(cnf) : [];
   const [[member, value] = [], ...others] = entries;
   if (member !== "x5t#S256" || others.length > 0) {
-    throw refused("the token's claim cnf must have the member x5t#S256 and no other");
+    throw unauthenticated("the token's claim cnf must have the member x5t#S256 and no other");
   }
   const certificateSha256 = typeof value === "string" ? Buffer.from(value, "base64url") : Buffer.alloc(0);
   // Written back, because Node skips what is no base64url.
   if (certificateSha256.length !== SHA256_BYTES || certificateSha256.toString("base64url") !== value) {
-    throw refused("the token's claim cnf has no SHA-256 in x5t#S256");
+    throw unauthenticated("the token's claim cnf has no SHA-256 in x5t#S256");
   }
   return { certificateSha256 };
 }
@@ -36,13 +36,9 @@ export function readTokenBinding(cnf: unknown): TokenBinding | undefined {
  */
 export function assertBound(binding: TokenBinding | undefined, certificate: ClientCertificate | undefined): void {
   if (!binding) return;
-  if (!certificate) throw refused("the token is bound to a client certificate, but the connection has none");
-  if (!certificate.isTrusted) throw refused("the client certificate is not accepted here");
+  if (!certificate) throw unauthenticated("the token is bound to a client certificate, but the connection has none");
+  if (!certificate.isTrusted) throw unauthenticated("the client certificate is not accepted here");
   if (!timingSafeEqual(binding.certificateSha256, certificate.sha256)) {
-    throw refused("the token is bound to a client certificate other than the connection's");
+    throw unauthenticated("the token is bound to a client certificate other than the connection's");
   }
-}
-
-function refused(message: string): TandemError {
-  return new TandemError("UNAUTHENTICATED", message);
 }

@@ -1,5 +1,5 @@
 import type { JWTHeaderParameters, JWTPayload } from "jose";
-import { TandemError } from "../domain/errors.ts";
+import { unauthenticated } from "../domain/errors.ts";
 
 /** The types that an access token may say it has (RFC 7519, 5.1; RFC 9068, 2.1), in lower case. */
 const ACCESS_TYPES: ReadonlySet<unknown> = new Set([undefined, "jwt", "at+jwt", "application/at+jwt"]);
@@ -16,12 +16,8 @@ const OTHER_KINDS = ["at_hash", "c_hash", "s_hash", "events"] as const;
 export function assertAccessToken(header: JWTHeaderParameters, payload: JWTPayload): void {
   const typ: unknown = header.typ;
   if (!ACCESS_TYPES.has(typeof typ === "string" ? typ.toLowerCase() : typ)) {
-    throw refused("the token's header typ is neither JWT nor at+jwt: an access token is required");
+    throw unauthenticated("the token's header typ is neither JWT nor at+jwt: an access token is required");
   }
   const claim = OTHER_KINDS.find((name) => payload[name] !== undefined);
-  if (claim) throw refused(`the token has the claim ${claim}: an access token is required`);
-}
-
-function refused(message: string): TandemError {
-  return new TandemError("UNAUTHENTICATED", message);
+  if (claim) throw unauthenticated(`the token has the claim ${claim}: an access token is required`);
 }

@@ -1,6 +1,6 @@
 import { decodeJwt, errors, type JWTPayload, type JWTVerifyGetKey, type JWTVerifyResult, jwtVerify } from "jose";
 import { isPlatformScope, type PlatformScope } from "../domain/carriers/scopes.ts";
-import { TandemError } from "../domain/errors.ts";
+import { TandemError, unauthenticated } from "../domain/errors.ts";
 import { type Micros, microsFromMs } from "../domain/time/instant.ts";
 import { wallMs } from "../domain/time/wall-clock.ts";
 import type { Revocations } from "./revocations.ts";
@@ -96,14 +96,6 @@ function assertStarted(iat: number | undefined, nbf: number | undefined, nowMs: 
   if (iat === undefined && nbf === undefined) throw unauthenticated("the token has neither the claim nbf nor iat");
   if (iat !== undefined && iat > Math.floor(nowMs / 1000) + CLOCK_TOLERANCE_S)
     throw unauthenticated("the token's claim iat is missing or not what this server expects");
-}
-
-/**
- * No credential, or one that cannot be verified. The text tells the client what to mend and nothing
- * of the token.
- */
-export function unauthenticated(message: string, cause?: unknown): TandemError {
-  return new TandemError("UNAUTHENTICATED", message, {}, { cause });
 }
 
 /** A credential that was good once. */

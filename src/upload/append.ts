@@ -1,4 +1,4 @@
-import { Judge, type KnownRevision } from "../domain/calls/judge.ts";
+import { Judge, type JudgedRecord, type KnownRevision, REJECTED } from "../domain/calls/judge.ts";
 import { addCounts, countVerdicts } from "../domain/calls/verdict.ts";
 import { FeedId } from "../domain/feed-id.ts";
 import { CDR, type RecordKind } from "../domain/record-kind.ts";
@@ -94,11 +94,11 @@ export async function judgeOnly(
   { carrierId, kind }: AppendPlace,
   holdings: HoldingsCache,
   batch: PreparedBatch,
-): Promise<AppendResult> {
+): Promise<AppendResult & { committed: true }> {
   const numbers = await readFeedHead(tx, carrierId, FeedId.NUMBERS);
   const [attributed] = await attributeBatches(tx, carrierId, holdings, numbers, [batch]);
   const records = attributed?.records ?? [];
-  const sought = records.filter((record) => !record.refused);
+  const sought = batch.records.filter((record) => record.refusal === undefined);
   const judge = new Judge(await findKnownRevisions(tx, carrierId, kind, sought));
   return { committed: true, ...judgeRecords(judge, records) };
 }
@@ -147,7 +147,9 @@ function judgeBatches(batches: readonly AppendBatch[], known: readonly KnownRevi
 }
 
 function judgeRecords(judge: Judge, records: readonly AppendRecord[]): { verdicts: Verdict[]; issues: number[] } {
-  const judgements = records.map((record) => judge.judge(record));
+  const judgements = records.map(({ sent, attribution }) =>
+    sent.refusal === undefined ? judge.judge(sent, attribution !== undefined) : REJECTED,
+  );
   return {
     verdicts: judgements.map((judgement) => judgement.verdict),
     issues: judgements.map((judgement) => judgement.issue),
@@ -159,8 +161,17 @@ function judgeRecords(judge: Judge, records: readonly AppendRecord[]): { verdict
 function appliedAfterAll(known: readonly KnownRevision[], accepted: readonly AppendRecord[]): KnownRevision[] {
   const aside = known.filter((revision) => revision.quarantined);
   if (aside.length === 0) return [];
-  const applied = new Set(accepted.map((record) => `${record.recordDate}/${record.revision}/${record.recordId}`));
-  return aside.filter((revision) => applied.has(`${revision.recordDate}/${revision.revision}/${revision.recordId}`));
+  const applied = new Set(accepted.map(({ sent }) => identityKey(sent)));
+  return aside.filter((revision) => applied.has(identityKey(revision)));
+}
+
+/** A record's identity as the key of a map. */
+export function identityKey({
+  recordId,
+  recordDate,
+  revision,
+}: Omit<JudgedRecord, "isVoid" | "contentHash" | "partyHash">): string {
+  return `${recordDate}/${revision}/${recordId}`;
 }
 
 // Tells erasures which records they took something out of as these arrived.
@@ -183,16 +194,17 @@ async function keepAside(
   for (const { batch, verdicts, issues } of judged) {
     batch.records.forEach((record, index) => {
       if (verdicts[index] !== Verdict.QUARANTINED) return;
+      const { sent } = record;
       aside.push({
-        recordId: record.recordId,
-        recordDate: record.recordDate,
-        revision: record.revision,
-        contentHash: keptHash(record, record.contentHash),
+        recordId: sent.recordId,
+        recordDate: sent.recordDate,
+        revision: sent.revision,
+        contentHash: keptHash(record, sent.contentHash),
         uploadId: batch.uploadId,
         recordOffset: batch.firstOffset + BigInt(index),
         issue: issues[index] ?? 0,
         numbers: record.numbers,
-        startTime: record.startTime,
+        startTime: sent.startTime,
         judgedNumbersSequence: numbersSequence,
         payload: record.encoded(),
       });
@@ -219,7 +231,7 @@ async function recordVerdicts(
     const upload = { carrierId, kind, uploadId };
     const counts = parts.map(({ verdicts }) => countVerdicts(verdicts)).reduce(addCounts);
     let connectedMs = 0n;
-    for (const { batch } of parts) for (const record of batch.records) connectedMs += record.connectedDurationMs;
+    for (const { batch } of parts) for (const record of batch.records) connectedMs += record.sent.connectedDurationMs;
     const rejects = rejectsOf(parts, storedRejects.get(uploadId) ?? 0);
     answers.push(insertRejects(tx, upload, rejects, now));
     answers.push(countUpload(tx, upload, { counts, connectedMs, storedRejects: rejects.length }, now));
@@ -230,7 +242,8 @@ async function recordVerdicts(
 function hashesOf(records: readonly AppendRecord[]): Buffer {
   const hashes = Buffer.allocUnsafe(records.length * 8);
   const view = new DataView(hashes.buffer, hashes.byteOffset, hashes.length);
-  for (const [index, record] of records.entries()) view.setBigInt64(index * 8, keptHash(record, record.contentHash));
+  for (const [index, record] of records.entries())
+    view.setBigInt64(index * 8, keptHash(record, record.sent.contentHash));
   return hashes;
 }
 
@@ -240,7 +253,7 @@ function rejectsOf(parts: readonly JudgedBatch[], alreadyStored: number): Reject
   const rejects: RejectRow[] = [];
   for (const { batch, verdicts, issues } of parts) {
     for (const [index, verdict] of verdicts.entries()) {
-      if (verdict === Verdict.ACCEPTED && !batch.records[index]?.warned) continue;
+      if (verdict === Verdict.ACCEPTED && !batch.records[index]?.sent.warnings.length) continue;
       const isStored = verdict === Verdict.ACCEPTED || verdict === Verdict.DUPLICATE;
       const most = isStored ? MAX_STORED_REJECTS / 2 : MAX_STORED_REJECTS;
       if (alreadyStored + rejects.length < most) rejects.push(batch.describe(index, verdict, issues[index] ?? 0));

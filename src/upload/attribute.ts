@@ -38,71 +38,39 @@ function candidateNumbers(batches: readonly PreparedBatch[]): Iterable<string> {
 
 function appendRecord(
   record: PreparedRecord<unknown>,
-  batch: PreparedBatch,
+  { codec }: PreparedBatch,
   carrierId: string,
   holdings: Parameters<typeof attribute>[2],
 ): AppendRecord {
-  if (record.refusal !== undefined) return new AttributedRecord(record, batch.codec, undefined, undefined);
+  if (record.refusal !== undefined) return new AttributedRecord(record, codec, undefined, undefined);
   const attribution = attribute(record.candidates, record.startTime, holdings);
-  return new AttributedRecord(record, batch.codec, attribution, batch.codec.row(record, carrierId, attribution));
+  return new AttributedRecord(record, codec, attribution, codec.row(record, carrierId, attribution));
 }
 
-// A view, not a copy: an upload makes one for each record.
+// One for each record of an upload: what is seldom asked for is made when it is.
 class AttributedRecord implements AppendRecord {
-  readonly #record: PreparedRecord<unknown>;
+  readonly sent: PreparedRecord<unknown>;
   readonly #codec: PreparedBatch["codec"];
   readonly attribution: AppendRecord["attribution"];
   readonly row: AppendRecord["row"];
 
   constructor(
-    record: PreparedRecord<unknown>,
+    sent: PreparedRecord<unknown>,
     codec: PreparedBatch["codec"],
     attribution: AppendRecord["attribution"],
     row: AppendRecord["row"],
   ) {
-    this.#record = record;
+    this.sent = sent;
     this.#codec = codec;
     this.attribution = attribution;
     this.row = row;
   }
 
-  get recordId() {
-    return this.#record.recordId;
+  get numbers(): string[] {
+    return this.sent.candidates.map((candidate) => candidate.number);
   }
-  get recordDate() {
-    return this.#record.recordDate;
-  }
-  get revision() {
-    return this.#record.revision;
-  }
-  get isVoid() {
-    return this.#record.isVoid;
-  }
-  get contentHash() {
-    return this.#record.contentHash;
-  }
-  get partyHash() {
-    return this.#record.partyHash;
-  }
-  get warned() {
-    return this.#record.warnings.length > 0;
-  }
-  get connectedDurationMs() {
-    return this.#record.connectedDurationMs;
-  }
-  get startTime() {
-    return this.#record.startTime;
-  }
-  get refused() {
-    return this.#record.refusal !== undefined;
-  }
-  get attributable() {
-    return this.attribution !== undefined;
-  }
-  get numbers() {
-    return this.#record.candidates.map((candidate) => candidate.number);
-  }
-  encoded() {
-    return this.#codec.encode(this.#record);
+
+  encoded(): Uint8Array {
+    return this.#codec.encode(this.sent);
   }
 }

@@ -1,6 +1,5 @@
 import { maskLastDigits } from "../domain/privacy/masking.ts";
 import { RecordIssue, Verdict } from "../gen/tandem/type/v1/upload_pb.js";
-import type { RejectRow } from "../store/records/rejects.ts";
 import type { PreparedBatch } from "./pending.ts";
 import type { AttributionCandidate } from "./records/prepared.ts";
 
@@ -22,11 +21,6 @@ export function outcomesOf(batch: PreparedBatch, verdicts: readonly Verdict[], i
     if (!record || (verdict === Verdict.ACCEPTED && record.warnings.length === 0)) return [];
     return [outcomeOf(batch.firstOffset + BigInt(index), record, verdict, issues[index] ?? RecordIssue.UNSPECIFIED)];
   });
-}
-
-/** What is kept of a record that was not plainly accepted: its outcome, and how it was sent. */
-export function rejectRow(outcome: Outcome, recordJson: string): RejectRow {
-  return { ...outcome, recordJson };
 }
 
 /** The outcome of one record. */

@@ -1,4 +1,4 @@
-import { Judge } from "../domain/calls/judge.ts";
+import { Judge, type JudgedRecord } from "../domain/calls/judge.ts";
 import { FeedId } from "../domain/feed-id.ts";
 import { wallMicros } from "../domain/time/wall-clock.ts";
 import { type ErasuresInForce, eraseLate } from "../erasure/late-records.ts";
@@ -10,7 +10,7 @@ import type { HoldingsCache } from "../store/numbers/holdings-cache.ts";
 import { findKnownRevisions } from "../store/records/known-revisions.ts";
 import { markQuarantineJudged, readQuarantined } from "../store/records/quarantine.ts";
 import type { AppendRecord } from "../store/records/record-rows.ts";
-import { type AppendPlace, applyRecords } from "./append.ts";
+import { type AppendPlace, applyRecords, identityKey } from "./append.ts";
 import { attributeBatches } from "./attribute.ts";
 import type { RecordCodec } from "./record-codec.ts";
 import { prepareKept } from "./records/kept-record.ts";
@@ -73,20 +73,20 @@ async function releasePage<Message>(tx: Tx, options: ReleaseOptions<Message>): P
     writerEpoch: 0n,
     firstOffset: 0n,
     records: prepared,
-    codec: { row: codec.row.bind(codec), encode: codec.encode.bind(codec) },
+    codec,
     describe: () => {
       throw new Error("a release describes no rejects");
     },
   };
   const [attributed] = await attributeBatches(tx, carrierId, holdings, numbers, [batch]);
   const records = attributed?.records ?? [];
-  const fitting = records.filter((record) => record.attribution && !record.refused);
+  const fitting = records.filter((record) => record.attribution && !record.sent.refusal);
   // The feed's lock comes before the rows of the quarantine, here as in an append.
   const appended =
     fitting.length > 0
       ? await appendReleased(tx, { carrierId, kind: codec.kind }, options.erasures, fitting)
       : { released: 0 };
-  await markQuarantineJudged(tx, carrierId, codec.kind, records, numbers.headSequence);
+  await markQuarantineJudged(tx, carrierId, codec.kind, prepared, numbers.headSequence);
   return { judged: waiting.length, ...appended };
 }
 
@@ -98,23 +98,25 @@ async function appendReleased(tx: Tx, place: AppendPlace, erasures: ErasuresInFo
   const lock = await lockFeed(tx, carrierId, feed);
   const inForce = await erasures.load(tx, carrierId, feed, lock.payloadGeneration);
   const fitting = waiting.map((record) => eraseLate(record, kind, inForce));
-  const known = await findKnownRevisions(tx, carrierId, kind, fitting);
+  const known = await findKnownRevisions(
+    tx,
+    carrierId,
+    kind,
+    fitting.map(({ sent }) => sent),
+  );
   const stillAside = new Set(known.filter((revision) => revision.quarantined).map(identityKey));
   const judge = new Judge(known);
   const accepted: AppendRecord[] = [];
-  const settled: AppendRecord[] = [];
-  for (const record of [...fitting].sort((left, right) => left.revision - right.revision)) {
-    if (!stillAside.has(identityKey(record))) continue;
-    const { verdict } = judge.judge(record);
+  const settled: JudgedRecord[] = [];
+  for (const record of fitting.toSorted((left, right) => left.sent.revision - right.sent.revision)) {
+    const { sent } = record;
+    if (!stillAside.has(identityKey(sent))) continue;
+    const { verdict } = judge.judge(sent, record.attribution !== undefined);
     if (verdict === Verdict.ACCEPTED) accepted.push(record);
-    if (verdict === Verdict.ACCEPTED || verdict === Verdict.SUPERSEDED) settled.push(record);
+    if (verdict === Verdict.ACCEPTED || verdict === Verdict.SUPERSEDED) settled.push(sent);
   }
   await together(applyRecords(tx, place, lock, accepted, settled));
   if (accepted.length === 0) return { released: 0 };
   const headSequence = lock.nextSequence + BigInt(accepted.length) - 1n;
   return { released: accepted.length, appended: { feed, headSequence } };
-}
-
-function identityKey(identity: { recordId: string; recordDate: string; revision: number }): string {
-  return `${identity.recordDate}/${identity.revision}/${identity.recordId}`;
 }

@@ -27,10 +27,10 @@ import { TandemError } from "../domain/errors.ts";
 import { impossible, type StateTable, type Step, stay, stepOf } from "../domain/state-table.ts";
 import { type StreamEnd, streamEndError } from "../domain/stream-life.ts";
 import type { UploadRow } from "../store/records/uploads.ts";
-import type { UploadFinish } from "./book.ts";
 import type { ServerFrame } from "./frames.ts";
 import type { Outcome } from "./outcome.ts";
 import type { SentBatch } from "./pending.ts";
+import type { UploadFinish } from "./upload-store.ts";
 
 /** How far the upload is, in every state. */
 interface Standing {

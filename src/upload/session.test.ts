@@ -4,13 +4,13 @@ import { countVerdicts } from "../domain/calls/verdict.ts";
 import type { StreamLife } from "../domain/stream-life.ts";
 import { RecordIssue, Verdict } from "../gen/tandem/type/v1/upload_pb.js";
 import type { UploadRow } from "../store/records/uploads.ts";
-import type { UploadBook } from "./book.ts";
 import { ByteBudget } from "./byte-budget.ts";
 import type { ClientFrame } from "./frames.ts";
 import type { Outcome } from "./outcome.ts";
 import type { AppendResult, PreparedBatch } from "./pending.ts";
 import type { RecordList } from "./records/record-list.ts";
 import { UploadSession } from "./session.ts";
+import type { UploadStore } from "./upload-store.ts";
 
 const WINDOW = 4_000;
 const RECORD_BYTES = 1_000_000;
@@ -24,9 +24,9 @@ function uploadAt(nextOffset: bigint): UploadRow {
 }
 
 /**
- * A book whose records are all refused, and all that it does not do at once it leaves to the test.
+ * A store whose records are all refused, and all that it does not do at once it leaves to the test.
  */
-function bookAt(nextOffset: bigint, commit: () => Promise<AppendResult>): UploadBook<Uint8Array> {
+function storeAt(nextOffset: bigint, commit: () => Promise<AppendResult>): UploadStore<Uint8Array> {
   const outcome = (recordOffset: bigint): Outcome => ({
     ...{ recordOffset, recordId: `r${recordOffset}`, verdict: Verdict.REJECTED, issue: RecordIssue.FIELD_REQUIRED },
     ...{ fieldPath: "direction", message: "direction: is absent", retryable: false },
@@ -40,7 +40,6 @@ function bookAt(nextOffset: bigint, commit: () => Promise<AppendResult>): Upload
       return { uploadId: "u", writerEpoch, firstOffset, records: prepared } as unknown as PreparedBatch;
     },
     commit,
-    outcomes: () => [],
     checkWriter: async () => uploadAt(nextOffset),
     replay: async ({ firstOffset, records }) => ({
       outcomes: records.map((_, index) => outcome(firstOffset + BigInt(index))),
@@ -50,10 +49,10 @@ function bookAt(nextOffset: bigint, commit: () => Promise<AppendResult>): Upload
   };
 }
 
-function sessionOf(book: UploadBook<Uint8Array>, heartbeatMs = 15_000, signal = new AbortController().signal) {
+function sessionOf(store: UploadStore<Uint8Array>, heartbeatMs = 15_000, signal = new AbortController().signal) {
   const life: StreamLife = { signal, end: undefined, reset() {} };
   const limits = { heartbeatMs, maxStallMs: 60_000, windowRecords: WINDOW };
-  return new UploadSession<Uint8Array>({ book, open: OPEN, life, budget: new ByteBudget(2 ** 28), ...limits });
+  return new UploadSession<Uint8Array>({ store, open: OPEN, life, budget: new ByteBudget(2 ** 28), ...limits });
 }
 
 /** Frames that are counted as they are taken. */
@@ -84,7 +83,7 @@ test("bounds: while the store stands still, large refused records are not read i
     return { frame: "batch", firstOffset: BigInt(index), records };
   });
   const { taken, frames } = counted(batches);
-  const session = sessionOf(bookAt(0n, () => new Promise(() => {}))).run(frames);
+  const session = sessionOf(storeAt(0n, () => new Promise(() => {}))).run(frames);
   expect((await session.next()).value).toMatchObject({ frame: "opened" });
   void session.next();
   await turns();
@@ -97,7 +96,7 @@ test("bounds: while the reader waits for the store, the client is not held to be
     return { frame: "batch", firstOffset: BigInt(index), records };
   });
   const session = sessionOf(
-    bookAt(0n, () => new Promise(() => {})),
+    storeAt(0n, () => new Promise(() => {})),
     20,
   ).run(counted(batches).frames);
   const seen: string[] = [];
@@ -110,7 +109,7 @@ test("bounds: a client that repeats what is committed and reads no Ack cannot pi
     return { frame: "batch", firstOffset: 0n, records: Array.from({ length: 1_000 }, () => new Uint8Array(0)) };
   });
   const { taken, frames } = counted(repeats);
-  const session = sessionOf(bookAt(1_000n, () => new Promise(() => {}))).run(frames);
+  const session = sessionOf(storeAt(1_000n, () => new Promise(() => {}))).run(frames);
   await session.next();
   let answer = session.next();
   await turns();
@@ -128,15 +127,15 @@ test("bounds: a client that repeats what is committed and reads no Ack cannot pi
 
 test("a call that is aborted while its repeat is read ends quietly, and its reader too", async () => {
   const reading = Promise.withResolvers<void>();
-  const answer = Promise.withResolvers<Awaited<ReturnType<UploadBook<Uint8Array>["replay"]>>>();
-  const book = bookAt(1n, () => new Promise(() => {}));
-  book.replay = () => {
+  const answer = Promise.withResolvers<Awaited<ReturnType<UploadStore<Uint8Array>["replay"]>>>();
+  const store = storeAt(1n, () => new Promise(() => {}));
+  store.replay = () => {
     reading.resolve();
     return answer.promise;
   };
   const call = new AbortController();
   const repeat: ClientFrame<Uint8Array> = { frame: "batch", firstOffset: 0n, records: largeRecord() };
-  const session = sessionOf(book, 15_000, call.signal).run(counted([repeat, repeat]).frames);
+  const session = sessionOf(store, 15_000, call.signal).run(counted([repeat, repeat]).frames);
   await session.next();
   const last = session.next();
   await reading.promise;
@@ -150,13 +149,13 @@ test("a store that fails twice in a row while old records are repeated asks for 
   const lost = () => Promise.reject(Object.assign(new Error("the connection is gone"), { code: "08006" }));
   let commits = 0;
   let standsAt = 0n;
-  const book = bookAt(4n, () => {
+  const store = storeAt(4n, () => {
     if (commits++ === 0) return lost();
     return Promise.resolve({ committed: standsAt >= 4n, verdicts: [] } as unknown as AppendResult);
   });
   let replays = 0;
-  const { replay } = book;
-  book.replay = (prefix) => (replays++ === 0 ? lost() : replay(prefix));
+  const { replay } = store;
+  store.replay = (prefix) => (replays++ === 0 ? lost() : replay(prefix));
   const asked: bigint[] = [];
   let ask = (_offset: bigint) => {};
   async function* repeat(): AsyncGenerator<ClientFrame<Uint8Array>> {
@@ -175,7 +174,7 @@ test("a store that fails twice in a row while old records are repeated asks for 
     }
   }
   const told: bigint[] = [];
-  for await (const frame of sessionOf(book).run(repeat())) {
+  for await (const frame of sessionOf(store).run(repeat())) {
     if (frame.frame === "rewind") {
       asked.push(frame.expectedOffset);
       ask(frame.expectedOffset);

@@ -1,10 +1,9 @@
 import { countVerdicts, type VerdictCounts } from "../domain/calls/verdict.ts";
 import { StallWatch, type StreamEnd, type StreamLife } from "../domain/stream-life.ts";
 import { isTransient } from "../store/database/database.ts";
-import { historyLost, type UploadBook, type UploadOpen } from "./book.ts";
 import { ByteBudget } from "./byte-budget.ts";
 import type { ClientFrame, ServerFrame } from "./frames.ts";
-import type { Outcome } from "./outcome.ts";
+import { type Outcome, outcomesOf } from "./outcome.ts";
 import type { AppendResult, PreparedBatch, SentBatch } from "./pending.ts";
 import type { RecordList } from "./records/record-list.ts";
 import {
@@ -15,9 +14,10 @@ import {
   type SessionState,
   stepSession,
 } from "./session-state.ts";
+import { historyLost, type UploadOpen, type UploadStore } from "./upload-store.ts";
 
 export interface UploadSessionOptions<Message> {
-  book: UploadBook<Message>;
+  store: UploadStore<Message>;
   open: UploadOpen;
   life: StreamLife;
   budget: ByteBudget;
@@ -63,9 +63,9 @@ export class UploadSession<Message> {
    * error.
    */
   async *run(frames: AsyncIterable<ClientFrame<Message>>): AsyncGenerator<ServerFrame> {
-    const { book, open, life, maxStallMs, windowRecords } = this.#options;
+    const { store, open, life, maxStallMs, windowRecords } = this.#options;
     using stall = new StallWatch(maxStallMs, life);
-    const upload = await book.open(open);
+    const upload = await store.open(open);
     if (upload.sealed) {
       yield stall.watch({ frame: "finished", upload });
       return;
@@ -74,7 +74,7 @@ export class UploadSession<Message> {
     this.#writerEpoch = writerEpoch;
     this.#state = openSession(committedOffset, windowRecords);
     const sendLimitOffset = this.#state.at.sendLimit;
-    using _fence = book.claim(open.uploadId, writerEpoch, (error) => this.#happened({ event: "failed", error }));
+    using _fence = store.claim(open.uploadId, writerEpoch, (error) => this.#happened({ event: "failed", error }));
     yield stall.watch({ frame: "opened", committedOffset, writerEpoch, sendLimitOffset, lostSince });
     const input = frames[Symbol.asyncIterator]();
     void this.#read(input);
@@ -207,23 +207,23 @@ export class UploadSession<Message> {
   }
 
   #takeBatch(firstOffset: bigint, records: RecordList<Message>): void {
-    const { book } = this.#options;
-    book.checkBatch(firstOffset, records.length);
-    const prepare = () => book.prepare(firstOffset, records, this.#writerEpoch);
+    const { store } = this.#options;
+    store.checkBatch(firstOffset, records.length);
+    const prepare = () => store.prepare(firstOffset, records, this.#writerEpoch);
     const batch = { firstOffset, count: records.length, receivedBytes: records.byteLength ?? 0, prepare };
     this.#happened({ event: "batch", batch });
   }
 
   // Results are taken strictly in the order of the batches, whatever order they come in.
   #commit({ batch: sent, generation }: SessionEffect & { effect: "commit" }): void {
-    const { book, budget } = this.#options;
+    const { store, budget } = this.#options;
     const batch = sent.prepare();
     const preparedBytes = batch.records.reduce((sum, record) => sum + record.payload.length + 64, 0);
     const bytes = Math.max(preparedBytes, sent.receivedBytes);
     this.#held.take(bytes);
     budget.take(bytes);
     const before = this.#lastCommit;
-    const committing = book.commit(batch);
+    const committing = store.commit(batch);
     // Handled below, in its turn.
     committing.catch(() => {});
     this.#lastCommit = (async () => {
@@ -241,18 +241,18 @@ export class UploadSession<Message> {
   // may begin before the committed offset, for a repeat that failed is sent again as if it were
   // new.
   async #resolve(batch: PreparedBatch, committing: Promise<AppendResult>, generation: number): Promise<void> {
-    const { book, open } = this.#options;
+    const { store } = this.#options;
     let untold: PreparedBatch | undefined = batch;
     try {
       let result = generation === this.#state.at.generation ? await committing : undefined;
       while (untold && result && !result.committed) {
-        const upload = await book.checkWriter(open, this.#writerEpoch);
+        const upload = await store.checkWriter(this.#writerEpoch);
         if (upload.nextOffset < untold.firstOffset) throw historyLost(upload.nextOffset);
         if (upload.nextOffset > untold.firstOffset) untold = await this.#replayPrefix(untold, upload.nextOffset);
-        if (untold) result = await book.commit(untold);
+        if (untold) result = await store.commit(untold);
       }
       if (untold && result?.committed)
-        this.#tell(untold, book.outcomes(untold, result), countVerdicts(result.verdicts));
+        this.#tell(untold, outcomesOf(untold, result.verdicts, result.issues), countVerdicts(result.verdicts));
     } catch (error) {
       this.#failed(error, (untold ?? batch).firstOffset, generation);
     }
@@ -272,15 +272,15 @@ export class UploadSession<Message> {
   async #replayPrefix(batch: PreparedBatch, committed: bigint): Promise<PreparedBatch | undefined> {
     const known = Number(committed - batch.firstOffset);
     const prefix = known < batch.records.length ? sliceBatch(batch, 0, known) : batch;
-    const { outcomes, counts } = await this.#options.book.replay(prefix);
+    const { outcomes, counts } = await this.#options.store.replay(prefix);
     this.#tell(prefix, outcomes, counts);
     return prefix === batch ? undefined : sliceBatch(batch, known, batch.records.length);
   }
 
   async #seal({ finish, committed }: SessionEffect & { effect: "seal" }): Promise<void> {
-    const { book, open } = this.#options;
+    const { store } = this.#options;
     try {
-      const upload = await book.finish(open, this.#writerEpoch, finish, committed);
+      const upload = await store.finish(this.#writerEpoch, finish, committed);
       this.#happened({ event: "sealed", upload });
     } catch (error) {
       this.#happened({ event: "failed", error });

@@ -1,4 +1,4 @@
-import { countVerdicts, type VerdictCounts } from "../domain/calls/verdict.ts";
+import { addCounts, countVerdicts, type VerdictCounts } from "../domain/calls/verdict.ts";
 import { TandemError } from "../domain/errors.ts";
 import type { FeedId } from "../domain/feed-id.ts";
 import type { Limits } from "../domain/limits.ts";
@@ -8,18 +8,19 @@ import type { ErasuresInForce } from "../erasure/late-records.ts";
 import type { Database } from "../store/database/database.ts";
 import { HoldingsCache } from "../store/numbers/holdings-cache.ts";
 import type { UploadRow } from "../store/records/uploads.ts";
-import { StoredBook, type UploadBook, type UploadFinish, type UploadOpen } from "./book.ts";
 import { ByteBudget } from "./byte-budget.ts";
 import { Committer } from "./committer.ts";
+import { DryRun } from "./dry-run.ts";
 import type { ClientFrame, ServerFrame } from "./frames.ts";
-import type { Outcome } from "./outcome.ts";
+import { type Outcome, outcomesOf } from "./outcome.ts";
 import type { RecordCodec } from "./record-codec.ts";
 import type { PrepareContext } from "./records/prepared.ts";
 import { cdrCodec, durationCodec } from "./records/record-codecs.ts";
 import type { RecordList } from "./records/record-list.ts";
 import { releaseQuarantined } from "./release.ts";
 import { UploadSession } from "./session.ts";
-import { ValidationBook } from "./validation-book.ts";
+import { StoredUpload } from "./stored-upload.ts";
+import { sealed, type UploadFinish, type UploadOpen, type UploadStore } from "./upload-store.ts";
 import { WriterRegistry } from "./writers.ts";
 
 export interface UploadsOptions {
@@ -72,7 +73,7 @@ export class Uploads {
   ): AsyncGenerator<ServerFrame> {
     const { limits } = this.#options;
     const session = new UploadSession<Message>({
-      book: this.#book(target),
+      store: this.#storeOf(target),
       open,
       life,
       budget: this.#budget,
@@ -94,18 +95,18 @@ export class Uploads {
     records: { firstOffset: bigint; messages: RecordList<Message> },
     finish: UploadFinish | undefined,
   ): Promise<Appended> {
-    const book = this.#book(target);
-    const upload = await book.open(open);
-    if (upload.sealed) return this.#appendToSealed(book, upload, records);
-    using _writer = book.claim(open.uploadId, upload.writerEpoch, () => {});
+    const store = this.#storeOf(target);
+    const upload = await store.open(open);
+    if (upload.sealed) return this.#appendToSealed(store, upload, records);
+    using _writer = store.claim(open.uploadId, upload.writerEpoch, () => {});
     const appended: Appended = {
       committedOffset: upload.nextOffset,
       counts: countVerdicts([]),
       outcomes: [],
       finished: undefined,
     };
-    if (records.messages.length > 0) await this.#appendRecords(book, open, upload, records, appended);
-    if (finish) appended.finished = await book.finish(open, upload.writerEpoch, finish, appended.committedOffset);
+    if (records.messages.length > 0) await this.#appendRecords(store, upload, records, appended);
+    if (finish) appended.finished = await store.finish(upload.writerEpoch, finish, appended.committedOffset);
     return appended;
   }
 
@@ -123,14 +124,13 @@ export class Uploads {
   }
 
   async #appendRecords<Message>(
-    book: UploadBook<Message>,
-    open: UploadOpen,
+    store: UploadStore<Message>,
     upload: UploadRow,
     records: { firstOffset: bigint; messages: RecordList<Message> },
     appended: Appended,
   ): Promise<void> {
     const { firstOffset, messages } = records;
-    book.checkBatch(firstOffset, messages.length);
+    store.checkBatch(firstOffset, messages.length);
     if (firstOffset > upload.nextOffset) {
       const committed = String(upload.nextOffset);
       throw new TandemError("OFFSET_GAP", `first_offset ${firstOffset} is past the committed offset ${committed}`, {
@@ -138,35 +138,27 @@ export class Uploads {
       });
     }
     const known = Number(upload.nextOffset - firstOffset);
-    const counts: VerdictCounts[] = [];
     if (known > 0) {
-      const replayed = await book.replay(book.prepare(firstOffset, messages.slice(0, known), upload.writerEpoch));
-      counts.push(replayed.counts);
+      const replayed = await store.replay(store.prepare(firstOffset, messages.slice(0, known), upload.writerEpoch));
+      appended.counts = replayed.counts;
       appended.outcomes.push(...replayed.outcomes);
     }
-    if (known < messages.length) {
-      const batch = book.prepare(
-        firstOffset + BigInt(Math.max(0, known)),
-        messages.slice(Math.max(0, known)),
-        upload.writerEpoch,
-      );
-      const result = await book.commit(batch);
-      if (!result.committed) {
-        await book.checkWriter(open, upload.writerEpoch);
-        throw new TandemError("STORE_UNAVAILABLE", "another call appended to this upload at the same time: call again");
-      }
-      counts.push(countVerdicts(result.verdicts));
-      appended.outcomes.push(...book.outcomes(batch, result));
-      appended.committedOffset = batch.firstOffset + BigInt(batch.records.length);
+    if (known >= messages.length) return;
+    const batch = store.prepare(firstOffset + BigInt(known), messages.slice(known), upload.writerEpoch);
+    const result = await store.commit(batch);
+    if (!result.committed) {
+      await store.checkWriter(upload.writerEpoch);
+      throw new TandemError("STORE_UNAVAILABLE", "another call appended to this upload at the same time: call again");
     }
-    for (const part of counts)
-      for (const key of Object.keys(part) as (keyof VerdictCounts)[]) appended.counts[key] += part[key];
+    appended.counts = addCounts(appended.counts, countVerdicts(result.verdicts));
+    appended.outcomes.push(...outcomesOf(batch, result.verdicts, result.issues));
+    appended.committedOffset = batch.firstOffset + BigInt(batch.records.length);
   }
 
   // A finished upload answers a repeat of its last calls: the verdicts of what it holds, and its
   // receipt.
   async #appendToSealed<Message>(
-    book: UploadBook<Message>,
+    store: UploadStore<Message>,
     upload: UploadRow,
     records: { firstOffset: bigint; messages: RecordList<Message> },
   ): Promise<Appended> {
@@ -178,22 +170,17 @@ export class Uploads {
       finished: upload,
     };
     if (messages.length === 0) return appended;
-    if (firstOffset < 0n || firstOffset + BigInt(messages.length) > upload.nextOffset) {
-      throw new TandemError("UPLOAD_SEALED", "the upload is sealed and takes no more records", {
-        upload_id: upload.uploadId,
-        final_offset: String(upload.nextOffset),
-      });
-    }
-    return { ...appended, ...(await book.replay(book.prepare(firstOffset, messages, upload.writerEpoch))) };
+    if (firstOffset < 0n || firstOffset + BigInt(messages.length) > upload.nextOffset) throw sealed(upload);
+    return { ...appended, ...(await store.replay(store.prepare(firstOffset, messages, upload.writerEpoch))) };
   }
 
-  #book<Message>(target: UploadTarget<Message>): UploadBook<Message> {
+  #storeOf<Message>(target: UploadTarget<Message>): UploadStore<Message> {
     const { db, limits, hashSecret } = this.#options;
     const { carrierId, codec, horizons } = target;
     const prepareContext = (): PrepareContext => ({ now: wallMicros(), hashSecret, horizons });
     const shared = { db, carrierId, codec, prepareContext, maxBatchRecords: limits.maxBatchRecords };
-    if (target.validateOnly) return new ValidationBook({ ...shared, holdings: this.holdings });
+    if (target.validateOnly) return new DryRun({ ...shared, holdings: this.holdings });
     const { maxOpenUploads } = limits;
-    return new StoredBook({ ...shared, maxOpenUploads, committer: this.committer, writers: this.#writers });
+    return new StoredUpload({ ...shared, maxOpenUploads, committer: this.committer, writers: this.#writers });
   }
 }

@@ -26,6 +26,7 @@ import { type EmbeddedServer, startEmbeddedPostgres } from "../../src/store/post
 import { addCarrier } from "../support/carriers.ts";
 import { runCli, spawnCli } from "../support/cli.ts";
 import { eventually } from "../support/eventually.ts";
+import { makeWidePartitions } from "../support/wide-partitions.ts";
 
 const CLI = join(import.meta.dirname, "../../src/cli.ts");
 const NEVER = new AbortController().signal;
@@ -42,7 +43,7 @@ beforeAll(async () => {
   await mkdir(dataDir);
   server = await startEmbeddedPostgres({ dataDir: join(dataDir, "postgres") });
   await using db = openDatabase({ url: server.url });
-  await migrate(db);
+  await migrate(db, makeWidePartitions);
   await addCarrier(db, "alpha");
   await mkdir(join(dataDir, "keys"), { mode: 0o700 });
   await writeFile(join(dataDir, "keys", "signing.jwk"), "a key\n", { mode: 0o644 });

@@ -97,7 +97,7 @@ test("a missing call names the unpaired records that nearly fit, with their leng
   expect(explained.nearRecords.map(({ explanation }) => explanation)).toEqual([
     "The same two parties, 1 h later, and almost as long (5 min 0.4 s, 400 ms apart). A clock that is off by 1 h would explain this, but too few calls of that hour show that error.",
     "The same two parties, 4 h later, and exactly as long (5 min). A clock that is off by 4 h would explain this, but too few calls of that hour show that error.",
-    "The same two parties, while this call lasted, but shorter (1 min 40 s of 5 min). It may be one part of this call. The other parts are missing.",
+    "The same two parties. part took place while p lasted, and is shorter (1 min 40 s of 5 min). It may be one part of that call. The other parts are missing.",
     "The same two parties, 1 h 6 min 40 s later, and exactly as long (5 min).",
   ]);
   // What was shown of other records is in the log of disclosures.

@@ -99,10 +99,10 @@ function toldDay(day: string): string {
 }
 
 function shorten(lines: readonly string[]): readonly string[] {
-  const first = lines.indexOf("Records that were considered but not taken:") + 2;
+  const first = lines.findIndex((line) => line.startsWith("Records that were considered but not taken")) + 2;
   const count = lines.length - first;
   if (first < 2 || count <= MOST_SHOWN) return lines;
-  return [...lines.slice(0, first + 3), `  ... (${count - 3} more, left out here)`];
+  return [...lines.slice(0, first + 3), `  ... (${count - 3} more lines, cut from this sample)`];
 }
 
 function arrived<Record>(delivered: readonly Delivered<Record>[], atMs: number): Record[] {

@@ -4,7 +4,7 @@ import { createClient } from "@connectrpc/connect";
 import { expect, test } from "vitest";
 import { Health } from "../../src/gen/grpc/health/v1/health_pb.js";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
-import { retrySetAside } from "../../src/reconcile/retry.ts";
+import { retrySetAside } from "../../src/reconcile/retry-set-aside.ts";
 import { carrierTransaction, systemTransaction } from "../../src/store/database/database.ts";
 import { MOST_ROUNDS, markMinutes } from "../../src/store/reconciliation/reconcile-progress.ts";
 import { addCarrier } from "../support/carriers.ts";

@@ -863,7 +863,11 @@ describe("reading", () => {
     await unassign("feed", one);
     const read = (filter: object | undefined, more = {}) =>
       carrierTransaction(exchange.services.db, "feed", (tx) =>
-        readNumberPage(tx, { carrierId: "feed", after: { sequence: 0n, ingestTime: 0n }, limit: 100, filter, ...more }),
+        readNumberPage(
+          tx,
+          { carrierId: "feed", after: { sequence: 0n, ingestTime: 0n }, until: undefined, limit: 100, ...more },
+          filter,
+        ),
       );
     const all = await read(undefined);
     expect(all.entries.map((entry) => entry.sequence)).toEqual([1n, 2n, 3n, 4n]);

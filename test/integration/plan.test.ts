@@ -1,5 +1,5 @@
 import pg from "pg";
-import { describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { BOTH_UPLOADS, dayOf, NOON_MS, someRecords, type TestedUpload } from "../support/upload-kinds.ts";
@@ -20,10 +20,15 @@ describe.each([
   { statistics: "the statistics are of an empty table", gather: analyze },
   { statistics: "the statistics are of pages whose rows were not committed yet", gather: analyzeUncommitted },
 ])("while $statistics", ({ gather }) => {
+  let exchange: Exchange;
+  beforeAll(async () => {
+    exchange = await startExchange({ partitions: "weekly" });
+  });
+  afterAll(() => exchange?.[Symbol.asyncDispose]());
+
   test.each(BOTH_UPLOADS)(
     "$method looks identities up and reads nothing else, however much is stored",
     async ({ upload }) => {
-      await using exchange = await startExchange({ partitions: "weekly" });
       const carrierId = await newCarrier(exchange);
       await keepStatistics(exchange, upload);
       await gather(exchange, upload);

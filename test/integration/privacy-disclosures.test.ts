@@ -16,7 +16,7 @@ import { ReconciliationService as PlatformReconciliationService } from "../../sr
 import { PrivacyService } from "../../src/gen/tandem/platform/v1/privacy_service_pb.js";
 import { UsageDimension } from "../../src/gen/tandem/platform/v1/usage_pb.js";
 import { UsageService } from "../../src/gen/tandem/platform/v1/usage_service_pb.js";
-import { disclosureRuleOf } from "../../src/rpc/shared/disclosure/disclosure-rules.ts";
+import { disclosureRuleOf } from "../../src/rpc/shared/method-rules.ts";
 import { carrierTransaction, systemTransaction } from "../../src/store/database/database.ts";
 import { disclosuresOfPeriod, disclosuresOfRecords } from "../../src/store/privacy/disclosure-lists.ts";
 import { closeLeftBlocks, dateOpenBlocks } from "../../src/store/privacy/open-disclosures.ts";

@@ -67,7 +67,7 @@ test("Erasure: a client that was in the middle resumes over erased records: dens
   const countShared = async () => {
     using beside = readFeed(client, { start: EARLIEST });
     await beside.until((messages) => entriesOf(messages).length >= 100);
-    return exchange.services.cdrPages.size;
+    return exchange.services.feedPages.size;
   };
   await expect.poll(countShared).toBeGreaterThan(0);
   const { erasureId } = await erase(exchange, person);

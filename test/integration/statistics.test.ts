@@ -138,8 +138,10 @@ async function measurePages(carrierId: string, state: State): Promise<void> {
   };
   const feed = (sequence: number) => {
     const after = { sequence: BigInt(sequence), ingestTime: 0n };
-    const page = { carrierId, after, until: undefined, limit: FEED_PAGE, conditions: undefined, withNetwork: true };
-    return cost("cdrs.ts/readCdrPage", (tx) => readCdrPage(tx, page));
+    const page = { carrierId, after, until: undefined, limit: FEED_PAGE };
+    return cost("feed-page.ts/readFeedPage", (tx) =>
+      readCdrPage(tx, page, { conditions: undefined, withNetwork: true }),
+    );
   };
   feedPages.set(state, { start: await feed(0), end: await feed(CALLS - FEED_PAGE) });
   const [start, end] = [microsFromMs(Date.now() - 20 * 86_400_000), microsFromMs(Date.now())];

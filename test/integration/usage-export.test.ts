@@ -121,10 +121,10 @@ test("an export whose client leaves keeps nothing open", async () => {
 });
 
 test("a process keeps no more than 8 exports at once in memory", async () => {
-  const { slots, config } = exchange.services;
+  const { slots } = exchange.services;
   using taken = new DisposableStack();
   const method = "tandem.platform.v1.UsageService/ExportUsage";
-  for (let place = 0; place < 8; place++) taken.use(slots.take("", method, config.limits.maxFeedStreams));
+  for (let place = 0; place < 8; place++) taken.use(slots.take(`${method}:`));
   expect(await reasonOf(usage.exportUsage(request()))).toBe("TOO_MANY_STREAMS");
   taken.dispose();
   expect(await reasonOf(usage.exportUsage(request()))).toBe("OK");

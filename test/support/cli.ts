@@ -61,7 +61,7 @@ async function runHere(
   const stdout: string[] = [];
   const stderr: string[] = [];
   using _ = standIn({ env: environmentWith(settings), argv: [process.execPath, CLI, ...args], input, stdout, stderr });
-  await runCommand(() => createProgram().parseAsync());
+  await runCommand(async () => (await createProgram(args)).parseAsync());
   return resultOf(Number(process.exitCode ?? 0), stdout.join(""), stderr.join(""));
 }
 

@@ -28,7 +28,7 @@ export interface DatabaseOptions {
  * security.
  */
 export async function createMigratedDatabase({ partitions = "wide" }: DatabaseOptions = {}): Promise<TestDatabase> {
-  const database = await createDatabase(`TEMPLATE ${inject("postgresTemplate")}`);
+  const database = await createDatabase(`TEMPLATE ${inject("postgresTemplate")} STRATEGY FILE_COPY`);
   const url = new URL(database.url);
   const login = inject("postgresLogin");
   [url.username, url.password] = [login.user, login.password];

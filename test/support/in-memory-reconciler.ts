@@ -11,10 +11,10 @@ import { type CallDetailRecord, CallDetailRecordSchema } from "../../src/gen/tan
 import { type CallDuration, CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
 import { RecordKind } from "../../src/gen/tandem/type/v1/call_pb.js";
 import { DiscrepancyCause, DiscrepancyStatus } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
-import { evidenceOf } from "../../src/reconcile/clock-evidence.ts";
+import { CarrierVotes, type ClockVote } from "../../src/reconcile/clocks/carrier-votes.ts";
+import { evidenceOf } from "../../src/reconcile/clocks/clock-evidence.ts";
 import { carrierFacts, platformFacts } from "../../src/reconcile/facts-codec.ts";
 import { judgedRow } from "../../src/reconcile/result-row.ts";
-import { CarrierVotes, type ClockVote } from "../../src/reconcile/votes.ts";
 import type { Arriving } from "../../src/simulator/reconciliation/played-call.ts";
 import type { FoundResult } from "../../src/simulator/reconciliation/score.ts";
 import type { LackingCall } from "../../src/store/reconciliation/clock-evidence.ts";
@@ -174,8 +174,6 @@ function hourOf(time: bigint): number {
 }
 
 function decisionsOf(votes: CarrierVotes): string {
-  const { offsets, rules } = votes.decisions();
-  const told = (decisions: ReadonlyMap<string, string>) =>
-    [...decisions].filter(([, decision]) => decision !== "0" && decision !== "").sort();
-  return JSON.stringify([told(offsets), told(rules)]);
+  const { hours, days } = votes.decisions();
+  return JSON.stringify([[...hours].sort(), [...days].sort()]);
 }

@@ -176,6 +176,5 @@ function partiesAndState(recordId: string, startMs: number) {
     calling: ALICE,
     called: BOB,
     trunkId: "trunk-1",
-    sequence: 1n,
   };
 }

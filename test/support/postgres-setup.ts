@@ -9,6 +9,7 @@ import type { TestProject } from "vitest/node";
 import { openDatabase } from "../../src/store/database/database.ts";
 import { migrate } from "../../src/store/database/migrate.ts";
 import { startEmbeddedPostgres } from "../../src/store/postgres/embedded-postgres.ts";
+import { makeRunFolder } from "./run-folder.ts";
 import { makeWidePartitions } from "./wide-partitions.ts";
 
 declare module "vitest" {
@@ -27,6 +28,7 @@ declare module "vitest" {
 
 export default async function setUp(project: TestProject): Promise<() => Promise<void>> {
   await using opening = new AsyncDisposableStack();
+  opening.use(await makeRunFolder());
   const url = process.env["TANDEM_TEST_DATABASE_URL"] ?? (await startServer(opening));
   const login = { user: `tandem_test_${randomBytes(6).toString("hex")}`, password: randomBytes(12).toString("hex") };
   project.provide("postgresUrl", url);
@@ -44,6 +46,8 @@ async function startServer(closers: AsyncDisposableStack): Promise<string> {
     "ALTER SYSTEM SET autovacuum = off",
     "ALTER SYSTEM SET checkpoint_timeout = '1h'",
     "ALTER SYSTEM SET max_wal_size = '4GB'",
+    // Tests open connections by the thousand, and each proves its password anew.
+    "ALTER SYSTEM SET scram_iterations = 1",
     "SELECT pg_reload_conf()",
   ]);
   return adminUrl;

@@ -11,8 +11,8 @@ import type { CallResultRow } from "../../src/store/reconciliation/call-result-c
 import { readResultsIn } from "../../src/store/reconciliation/call-results.ts";
 import { insertAccepted } from "../../src/store/records/record-rows.ts";
 import { attributeBatches } from "../../src/upload/attribute.ts";
-import { prepareBatch } from "../../src/upload/book.ts";
 import { cdrCodec, durationCodec } from "../../src/upload/records/record-codecs.ts";
+import { prepareBatch } from "../../src/upload/upload-store.ts";
 import { nowMicros } from "./exchange.ts";
 
 const ANY_AGE = { firstDays: 1_000_000, laterDays: 1_000_000 };

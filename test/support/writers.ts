@@ -8,8 +8,8 @@ import { advanceFeed, lockFeed, readFeedHead } from "../../src/store/feeds/feed-
 import { HoldingsCache } from "../../src/store/numbers/holdings-cache.ts";
 import { insertAccepted } from "../../src/store/records/record-rows.ts";
 import { attributeBatches } from "../../src/upload/attribute.ts";
-import { prepareBatch } from "../../src/upload/book.ts";
 import { cdrCodec } from "../../src/upload/records/record-codecs.ts";
+import { prepareBatch } from "../../src/upload/upload-store.ts";
 import { nowMicros } from "./exchange.ts";
 
 /** What a writer of its own transactions does between its statements, and at its end. */

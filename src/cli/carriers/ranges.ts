@@ -1,16 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { Command } from "commander";
 import type { NumberRanges } from "../../gen/tandem/platform/v1/carrier_pb.js";
-import {
-  CarrierService,
-  GetNumberRangesResponseSchema,
-  SetNumberRangesResponseSchema,
-} from "../../gen/tandem/platform/v1/carrier_service_pb.js";
-import { type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
-import { printFields, printMessage } from "../shared/output.ts";
+import { CarrierService } from "../../gen/tandem/platform/v1/carrier_service_pb.js";
+import { callAndPrint } from "../shared/calls.ts";
+import { type ConnectionOptions, remoteCommand } from "../shared/connection.ts";
+import { printFields } from "../shared/output.ts";
 import { collect } from "../shared/values.ts";
 
-/** `tandem carriers ranges`: which numbers a carrier may claim. */
 export function rangesCommand(): Command {
   return new Command("ranges")
     .description("Show or set the ranges in which a carrier may claim numbers. Numbers that it holds already stay.")
@@ -35,17 +31,10 @@ function setCommand(): Command {
       "after",
       "\nExample:\n  tandem carriers ranges set nordlys-tele --prefixes +4532,+4533123 --approved +4570000001",
     )
-    .action(async (carrierId: string, options: SetOptions) => {
-      using connection = await connect(options, "platform");
-      const response = await connection.client(CarrierService).setNumberRanges({
-        requestId: randomUUID(),
-        carrierId,
-        prefixes: options.prefixes,
-        approvedNumbers: options.approved,
-        nestingAllowed: options.nesting ?? false,
-      });
-      if (options.json) printMessage(SetNumberRangesResponseSchema, response);
-      else printRanges(response.ranges);
+    .action((carrierId: string, options: SetOptions) => {
+      const { prefixes, approved: approvedNumbers, nesting: nestingAllowed = false } = options;
+      const request = { requestId: randomUUID(), carrierId, prefixes, approvedNumbers, nestingAllowed };
+      return callAndPrint(options, CarrierService.method.setNumberRanges, request, printRanges);
     });
 }
 
@@ -53,15 +42,12 @@ function showCommand(): Command {
   return remoteCommand("show")
     .description("Show a carrier's ranges. Approved numbers are shown with the scope numbers.read only.")
     .argument("<carrier-id>")
-    .action(async (carrierId: string, options: ConnectionOptions) => {
-      using connection = await connect(options, "platform");
-      const response = await connection.client(CarrierService).getNumberRanges({ carrierId });
-      if (options.json) printMessage(GetNumberRangesResponseSchema, response);
-      else printRanges(response.ranges);
-    });
+    .action((carrierId: string, options: ConnectionOptions) =>
+      callAndPrint(options, CarrierService.method.getNumberRanges, { carrierId }, printRanges),
+    );
 }
 
-function printRanges(ranges: NumberRanges | undefined): void {
+function printRanges({ ranges }: { ranges?: NumberRanges | undefined }): void {
   if (ranges === undefined) return;
   const { prefixes, approvedNumbers, approvedNumberCount } = ranges;
   printFields([

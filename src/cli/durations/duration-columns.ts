@@ -28,48 +28,22 @@ const ROUNDED = "is more precise than a millisecond: rounded";
  * server's, and so are its verdicts.
  */
 export const DURATION_COLUMNS: Readonly<Record<string, DurationColumn>> = {
-  record_id: column("the switch's id of the record; required", (text, record) => {
-    record.recordId = text;
-  }),
-  record_date: column("UTC day of the invite, else of the answer; default: taken from them", (text, record) => {
-    record.recordDate = text;
-  }),
-  revision: column("1 (default) or higher: the highest wins", (text, record) => {
-    record.revision = whole32(text);
-  }),
-  kind: column("report (default) or void", (text, record) => {
-    record.kind = parseEnumName(RecordKindSchema, text);
-  }),
-  direction: column("outbound (to the PSTN) or inbound", (text, record) => {
-    record.direction = parseEnumName(DirectionSchema, text);
-  }),
-  calling: column("+E.164; or restricted, unavailable, short:118, emergency:112, other:text", (text, record) => {
-    record.calling = party(text);
-  }),
-  asserted: column("as the network asserts the caller", (text, record) => {
-    record.asserted = party(text);
-  }),
-  called: column("likewise", (text, record) => {
-    record.called = party(text);
-  }),
-  redirecting: column("who forwarded the call", (text, record) => {
-    record.redirecting = party(text);
-  }),
-  invite_time: column("2026-03-01T10:05:00.250Z, or with an offset such as +01:00", (text, record) => {
-    record.inviteTime = parseTime(timeOfDay(text));
-  }),
-  answer_time: column("likewise; empty when unanswered", (text, record) => {
-    record.answerTime = parseTime(timeOfDay(text));
-  }),
-  end_time: column("likewise", (text, record) => {
-    record.endTime = parseTime(timeOfDay(text));
-  }),
-  answered: column("yes or no", (text, record) => {
-    record.answered = yesNo(text);
-  }),
-  connected_duration_ms: column("answer to end, milliseconds, before any rounding", (text, record) => {
-    record.connectedDurationMs = whole(text);
-  }),
+  record_id: field("the switch's id of the record; required", "recordId", asSent),
+  record_date: field("UTC day of the invite, else of the answer; default: taken from them", "recordDate", asSent),
+  revision: field("1 (default) or higher: the highest wins", "revision", whole32),
+  kind: field("report (default) or void", "kind", (text) => parseEnumName(RecordKindSchema, text)),
+  direction: field("outbound (to the PSTN) or inbound", "direction", (text) => parseEnumName(DirectionSchema, text)),
+  calling: field("+E.164; or restricted, unavailable, short:118, emergency:112, other:text", "calling", party),
+  asserted: field("as the network asserts the caller", "asserted", party),
+  called: field("likewise", "called", party),
+  redirecting: field("who forwarded the call", "redirecting", party),
+  invite_time: field("2026-03-01T10:05:00.250Z, or with an offset such as +01:00", "inviteTime", (text) =>
+    parseTime(timeOfDay(text)),
+  ),
+  answer_time: field("likewise; empty when unanswered", "answerTime", (text) => parseTime(timeOfDay(text))),
+  end_time: field("likewise", "endTime", (text) => parseTime(timeOfDay(text))),
+  answered: field("yes or no", "answered", yesNo),
+  connected_duration_ms: field("answer to end, milliseconds, before any rounding", "connectedDurationMs", whole),
   connected_duration_s: column(
     "the same in seconds, if the switch has no better: 95 or 95.25; rounded to milliseconds",
     (text, record) => {
@@ -78,9 +52,7 @@ export const DURATION_COLUMNS: Readonly<Record<string, DurationColumn>> = {
       return isRounded ? ROUNDED : undefined;
     },
   ),
-  billed_duration_s: column("whole seconds", (text, record) => {
-    record.billedDurationS = whole(text);
-  }),
+  billed_duration_s: field("whole seconds", "billedDurationS", whole),
   rounding_increment_s: column("billing increment that made billed_duration_s", (text, record) => {
     record.roundingRule ??= create(RoundingRuleSchema);
     record.roundingRule.incrementS = whole32(text);
@@ -89,21 +61,11 @@ export const DURATION_COLUMNS: Readonly<Record<string, DurationColumn>> = {
     record.roundingRule ??= create(RoundingRuleSchema);
     record.roundingRule.minimumS = whole32(text);
   }),
-  time_resolution_ms: column("1 (default); 1000 for a switch that writes seconds", (text, record) => {
-    record.timeResolutionMs = whole32(text);
-  }),
-  utc_offset_minutes: column("offset of the switch's clock; evidence only", (text, record) => {
-    record.utcOffsetMinutes = whole32(text);
-  }),
-  final_sip_code: column("such as 200", (text, record) => {
-    record.finalSipCode = whole32(text);
-  }),
-  q850_cause: column("such as 16", (text, record) => {
-    record.q850Cause = whole32(text);
-  }),
-  trunk_id: column("the trunk, as both sides name it", (text, record) => {
-    record.trunkId = text;
-  }),
+  time_resolution_ms: field("1 (default); 1000 for a switch that writes seconds", "timeResolutionMs", whole32),
+  utc_offset_minutes: field("offset of the switch's clock; evidence only", "utcOffsetMinutes", whole32),
+  final_sip_code: field("such as 200", "finalSipCode", whole32),
+  q850_cause: field("such as 16", "q850Cause", whole32),
+  trunk_id: field("the trunk, as both sides name it", "trunkId", asSent),
   sip_call_id: column("Call-ID of the SIP dialog on the trunk", (text, record) => {
     record.correlation ??= create(CorrelationSchema);
     record.correlation.interconnectDialog = create(InterconnectDialogSchema, { callId: text });
@@ -112,16 +74,27 @@ export const DURATION_COLUMNS: Readonly<Record<string, DurationColumn>> = {
     record.correlation ??= create(CorrelationSchema);
     record.correlation.icid = text;
   }),
-  platform_record_id: column("record id of the platform's CDR, echoed from the feed", (text, record) => {
-    record.platformRecordId = text;
-  }),
-  customer_reference: column("the carrier's own reference, at most 60 characters", (text, record) => {
-    record.customerReference = text;
-  }),
+  platform_record_id: field("record id of the platform's CDR, echoed from the feed", "platformRecordId", asSent),
+  customer_reference: field("the carrier's own reference, at most 60 characters", "customerReference", asSent),
 };
 
 function column(meaning: string, read: DurationColumn["read"]): DurationColumn {
   return { meaning, read };
+}
+
+// A column that is one field of the record.
+function field<Name extends keyof CallDuration>(
+  meaning: string,
+  name: Name,
+  read: (text: string) => CallDuration[Name],
+): DurationColumn {
+  return column(meaning, (text, record) => {
+    record[name] = read(text);
+  });
+}
+
+function asSent(text: string): string {
+  return text;
 }
 
 function whole(text: string): bigint {

@@ -12,11 +12,11 @@ import {
   Verdict,
 } from "../../gen/tandem/type/v1/upload_pb.js";
 import { asCarrier, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
+import { describeResume } from "../shared/describe-error.ts";
 import { describeLoss } from "../shared/describe-loss.ts";
 import { untilInterrupted } from "../shared/following.ts";
 import { formatCount, formatJson, styled } from "../shared/output.ts";
 import { openProgress } from "../shared/progress.ts";
-import { describeResume } from "../shared/run-command.ts";
 import { formatTime } from "../shared/values.ts";
 import { DURATION_COLUMNS } from "./duration-columns.ts";
 import { type DurationsFile, readDurationsCsv } from "./durations-csv.ts";

@@ -1,4 +1,3 @@
-import { create } from "@bufbuild/protobuf";
 import type { Command } from "commander";
 import {
   DurationService,
@@ -8,6 +7,7 @@ import {
 import { type Upload, UploadStateSchema } from "../../gen/tandem/type/v1/upload_pb.js";
 import { asCarrier, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
 import { formatCount, printMessage, printTable } from "../shared/output.ts";
+import { readPages } from "../shared/pages.ts";
 import { enumName, enumOption, formatTime, parseWhole } from "../shared/values.ts";
 import { printOutcomes } from "./print-outcomes.ts";
 import { formatVerdicts } from "./verdicts.ts";
@@ -41,24 +41,24 @@ export function rejectsCommand(): Command {
     .option("--limit <count>", "how many at most", parseWhole(1, 10_000), 1_000)
     .action(async (uploadId: string, options: ConnectionOptions & { limit: number }) => {
       using connection = await connect(options, "carrier");
-      const response = create(ListRejectsResponseSchema);
-      do {
-        const pageSize = Math.min(1_000, options.limit - response.rejects.length);
-        const page = await connection
-          .client(DurationService)
-          .listRejects({ uploadId, pageSize, pageToken: response.nextPageToken });
-        response.rejects.push(...page.rejects);
-        response.nextPageToken = page.nextPageToken;
-        response.totalCount = page.totalCount;
-      } while (response.nextPageToken !== "" && response.rejects.length < options.limit);
+      const client = connection.client(DurationService);
+      let totalCount = 0n;
+      const { items: rejects } = await readPages(
+        (page) => client.listRejects({ uploadId, ...page }),
+        (page) => {
+          totalCount = page.totalCount;
+          return page.rejects;
+        },
+        options.limit,
+      );
       if (options.json) {
-        printMessage(ListRejectsResponseSchema, response);
+        printMessage(ListRejectsResponseSchema, { rejects, totalCount });
         return;
       }
-      const outcomes = response.rejects.map(({ outcome }) => outcome).filter((outcome) => outcome !== undefined);
+      const outcomes = rejects.map(({ outcome }) => outcome).filter((outcome) => outcome !== undefined);
       if (outcomes.length === 0) console.log("All records were accepted.");
       else printOutcomes(outcomes);
-      if (outcomes.length < response.totalCount) console.error(`${response.totalCount} in all`);
+      if (outcomes.length < totalCount) console.error(`${totalCount} in all`);
     });
 }
 

@@ -1,14 +1,8 @@
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
-import { given } from "../../domain/given.ts";
-import {
-  AssignNumbersResponseSchema,
-  NumberService,
-  PortNumbersResponseSchema,
-  UnassignNumbersResponseSchema,
-} from "../../gen/tandem/platform/v1/platform_number_service_pb.js";
+import { NumberService } from "../../gen/tandem/platform/v1/platform_number_service_pb.js";
 import { AssigneeKind, AssigneeKindSchema } from "../../gen/tandem/type/v1/phone_number_pb.js";
-import { type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
+import { type ConnectionOptions, remoteCommand } from "../shared/connection.ts";
 import { enumOption, parseTime } from "../shared/values.ts";
 import { changeNumbers } from "./batches.ts";
 
@@ -21,7 +15,6 @@ interface AssignOptions extends ConnectionOptions {
   readonly since?: Timestamp;
 }
 
-/** `tandem numbers assign` */
 export function assignCommand(): Command {
   return remoteCommand("assign")
     .description("Assign numbers of a carrier to a customer. Calls that waited for this are attributed.")
@@ -39,12 +32,11 @@ export function assignCommand(): Command {
       "\nExample:\n  tandem numbers assign +4510000001 --carrier nordlys-tele --customer cedar-bank --since 2026-03-01",
     )
     .action(async (phoneNumbers: string[], options: AssignOptions) => {
-      using connection = await connect(options, "platform");
-      const client = connection.client(NumberService);
-      const { carrier: carrierId } = options;
-      await changeNumbers(phoneNumbers, options, AssignNumbersResponseSchema, ({ requestId, phoneNumbers: batch }) =>
-        client.assignNumbers({ requestId, carrierId, items: batch.map((number) => itemOf(number, options)) }),
-      );
+      const { assignNumbers } = NumberService.method;
+      await changeNumbers(options, "platform", assignNumbers, phoneNumbers, (batch) => ({
+        carrierId: options.carrier,
+        items: batch.map((phoneNumber) => itemOf(phoneNumber, options)),
+      }));
     });
 }
 
@@ -53,20 +45,20 @@ interface EndOptions extends ConnectionOptions {
   readonly at?: Timestamp;
 }
 
-/** `tandem numbers unassign` */
 export function unassignCommand(): Command {
   return remoteCommand("unassign")
     .description("End the assignment of numbers.")
     .argument("<numbers...>", "in E.164 form: +4510000001")
     .requiredOption("--carrier <id>", "the carrier that holds them")
     .option("--at <time>", "when it ends, past or future (default: now)", parseTime)
-    .action(async (phoneNumbers: string[], options: EndOptions) => {
-      using connection = await connect(options, "platform");
-      const client = connection.client(NumberService);
-      const end = { carrierId: options.carrier, ...given({ effectiveTime: options.at }) };
-      await changeNumbers(phoneNumbers, options, UnassignNumbersResponseSchema, (batch) =>
-        client.unassignNumbers({ ...batch, ...end }),
-      );
+    .action(async (numbers: string[], options: EndOptions) => {
+      const { unassignNumbers } = NumberService.method;
+      const at = options.at === undefined ? {} : { effectiveTime: options.at };
+      await changeNumbers(options, "platform", unassignNumbers, numbers, (phoneNumbers) => ({
+        carrierId: options.carrier,
+        phoneNumbers,
+        ...at,
+      }));
     });
 }
 
@@ -76,7 +68,6 @@ interface PortOptions extends ConnectionOptions {
   readonly at: Timestamp;
 }
 
-/** `tandem numbers port` */
 export function portCommand(): Command {
   return remoteCommand("port")
     .description("Move numbers to another carrier at a given time. Calls belong to the holder at their invite.")
@@ -88,13 +79,15 @@ export function portCommand(): Command {
       "after",
       "\nExample:\n  tandem numbers port +4510000001 --carrier nordlys-tele --to sund-telefon --at 2026-04-01T04:00:00+02:00",
     )
-    .action(async (phoneNumbers: string[], options: PortOptions) => {
-      using connection = await connect(options, "platform");
-      const client = connection.client(NumberService);
+    .action(async (numbers: string[], options: PortOptions) => {
       const { carrier: carrierId, to: toCarrierId, at: effectiveTime } = options;
-      await changeNumbers(phoneNumbers, options, PortNumbersResponseSchema, (batch) =>
-        client.portNumbers({ ...batch, carrierId, toCarrierId, effectiveTime }),
-      );
+      const { portNumbers } = NumberService.method;
+      await changeNumbers(options, "platform", portNumbers, numbers, (phoneNumbers) => ({
+        carrierId,
+        toCarrierId,
+        phoneNumbers,
+        effectiveTime,
+      }));
     });
 }
 
@@ -103,6 +96,8 @@ function itemOf(phoneNumber: string, { customer, as, sipUri, location, since }: 
     phoneNumber,
     customerId: customer,
     assigneeKind: as,
-    ...given({ sipUri, locationId: location, effectiveTime: since }),
+    ...(sipUri === undefined ? {} : { sipUri }),
+    ...(location === undefined ? {} : { locationId: location }),
+    ...(since === undefined ? {} : { effectiveTime: since }),
   };
 }

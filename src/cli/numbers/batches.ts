@@ -1,35 +1,31 @@
 import { randomUUID } from "node:crypto";
-import type { DescMessage, MessageInitShape } from "@bufbuild/protobuf";
+import { create, type DescMessage, type DescMethodUnary, type MessageInitShape } from "@bufbuild/protobuf";
 import type { NumberOutcome } from "../../gen/tandem/type/v1/phone_number_pb.js";
-import type { ConnectionOptions } from "../shared/connection.ts";
+import { call } from "../shared/calls.ts";
+import { type ConnectionOptions, connect, type Role } from "../shared/connection.ts";
 import { printMessage } from "../shared/output.ts";
 import { printOutcomes } from "./print-numbers.ts";
 
 /** The most that the contract takes in one call. */
 const MAX_BATCH = 1_000;
 
-/** The numbers of one call. */
-interface NumberBatch {
-  readonly requestId: string;
-  readonly phoneNumbers: string[];
-}
-
-/**
- * Changes numbers in as many calls as it takes, and prints what became of each. Says by the exit
- * code when one failed.
- * @param schema of the answer to one call; `--json` prints one with all outcomes.
- */
-export async function changeNumbers<Desc extends DescMessage>(
+/** Makes a call for each batch of numbers, and prints what became of them all. */
+export async function changeNumbers<Method extends DescMethodUnary>(
+  options: ConnectionOptions,
+  role: Role,
+  method: Method,
   phoneNumbers: readonly string[],
-  { json }: ConnectionOptions,
-  schema: Desc,
-  call: (batch: NumberBatch) => Promise<{ readonly outcomes: NumberOutcome[] }>,
+  requestOf: (batch: string[]) => MessageInitShape<Method["input"]>,
 ): Promise<void> {
+  using connection = await connect(options, role);
   const outcomes: NumberOutcome[] = [];
   for (let start = 0; start < phoneNumbers.length; start += MAX_BATCH) {
-    const batch = { requestId: randomUUID(), phoneNumbers: phoneNumbers.slice(start, start + MAX_BATCH) };
-    outcomes.push(...(await call(batch)).outcomes);
+    const batch = phoneNumbers.slice(start, start + MAX_BATCH);
+    const request = { ...requestOf(batch), requestId: randomUUID() } as MessageInitShape<Method["input"]>;
+    const answer = (await call(connection, method, request)) as unknown as { outcomes: NumberOutcome[] };
+    outcomes.push(...answer.outcomes);
   }
-  if (json) printMessage(schema, { outcomes } as unknown as MessageInitShape<Desc>);
-  printOutcomes(outcomes, json === true);
+  const schema: DescMessage = method.output;
+  if (options.json) printMessage(schema, create(schema, { outcomes }));
+  printOutcomes(outcomes, options.json ?? false);
 }

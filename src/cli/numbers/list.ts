@@ -1,24 +1,23 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { Command } from "commander";
-import { given } from "../../domain/given.ts";
 import {
   NumberService as CarrierNumberService,
   GetNumberResponseSchema,
   ListNumbersResponseSchema,
 } from "../../gen/tandem/carrier/v1/number_service_pb.js";
+import { NumberService as PlatformNumberService } from "../../gen/tandem/platform/v1/platform_number_service_pb.js";
 import {
-  type ListNumberHistoryResponse,
-  ListNumberHistoryResponseSchema,
-  NumberService as PlatformNumberService,
-} from "../../gen/tandem/platform/v1/platform_number_service_pb.js";
-import { type NumberFilterSchema, NumberStateSchema } from "../../gen/tandem/type/v1/phone_number_pb.js";
+  type NumberFilterSchema,
+  NumberStateSchema,
+  type PhoneNumber,
+} from "../../gen/tandem/type/v1/phone_number_pb.js";
+import { callAndPrint } from "../shared/calls.ts";
 import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
 import { printMessage } from "../shared/output.ts";
 import { readPages } from "../shared/pages.ts";
 import { enumListOption, parseWhole } from "../shared/values.ts";
 import { printNumber, printNumbers } from "./print-numbers.ts";
 
-/** How a list is narrowed, and how long it may be. */
 export interface NumberListOptions extends ConnectionOptions {
   readonly state?: number[];
   readonly customer?: string;
@@ -36,12 +35,13 @@ export function withNumberFilter(command: Command): Command {
     .option("--prefix <digits>", "only those that begin with this, such as +4532");
 }
 
-/** The filter that the options mean. */
 export function filterOf(options: Omit<NumberListOptions, "limit">): MessageInitShape<typeof NumberFilterSchema> {
   const { state, customer, country, prefix } = options;
   return {
     states: state ?? [],
-    ...given({ customerId: customer, countryCode: country?.toUpperCase(), numberPrefix: prefix }),
+    ...(customer === undefined ? {} : { customerId: customer }),
+    ...(country === undefined ? {} : { countryCode: country.toUpperCase() }),
+    ...(prefix === undefined ? {} : { numberPrefix: prefix }),
   };
 }
 
@@ -50,7 +50,6 @@ export function hasNumberFilter({ state, customer, country, prefix }: Omit<Numbe
   return [state, customer, country, prefix].some((option) => option !== undefined);
 }
 
-/** `tandem numbers list` */
 export function listCommand(): Command {
   return withNumberFilter(remoteCommand("list"))
     .description("List numbers: the platform sees every carrier's, a carrier its own.")
@@ -60,13 +59,12 @@ export function listCommand(): Command {
     .action(async (options: NumberListOptions) => {
       using connection = await connect(options, "either");
       const { items: numbers, isCut } = await listNumbers(connection, options);
-      if (options.json) printMessage(ListNumbersResponseSchema, { numbers });
+      if (options.json) printMessage(ListNumbersResponseSchema, create(ListNumbersResponseSchema, { numbers }));
       else printNumbers(numbers);
       if (isCut) console.error(`There are more than ${options.limit}: see --limit`);
     });
 }
 
-/** `tandem numbers get` */
 export function getCommand(): Command {
   return remoteCommand("get")
     .description("Show a number.")
@@ -78,35 +76,33 @@ export function getCommand(): Command {
           ? await connection.client(PlatformNumberService).getNumber({ phoneNumber })
           : await connection.client(CarrierNumberService).getNumber({ phoneNumber });
       if (number === undefined) return;
-      if (options.json) printMessage(GetNumberResponseSchema, { number });
+      if (options.json) printMessage(GetNumberResponseSchema, create(GetNumberResponseSchema, { number }));
       else printNumber(number);
     });
 }
 
-/** `tandem numbers history` */
 export function historyCommand(): Command {
   return remoteCommand("history")
     .description("Show who held a number when, and who had it assigned, with scheduled changes.")
     .argument("<number>", "in E.164 form: +4510000001")
-    .action(async (phoneNumber: string, options: ConnectionOptions) => {
-      using connection = await connect(options, "platform");
-      const response: ListNumberHistoryResponse = await connection
-        .client(PlatformNumberService)
-        .listNumberHistory({ phoneNumber, pageSize: 1_000 });
-      if (options.json) printMessage(ListNumberHistoryResponseSchema, response);
-      else printNumbers(response.periods.flatMap(({ number }) => (number === undefined ? [] : [number])));
-    });
+    .action((phoneNumber: string, options: ConnectionOptions) =>
+      callAndPrint(
+        options,
+        PlatformNumberService.method.listNumberHistory,
+        { phoneNumber, pageSize: 1_000 },
+        ({ periods }) => printNumbers(periods.flatMap(({ number }) => number ?? [])),
+      ),
+    );
 }
 
 function listNumbers(connection: Connection, options: NumberListOptions) {
   const filter = filterOf(options);
-  const asPlatform = connection.client(PlatformNumberService);
-  const asCarrier = connection.client(CarrierNumberService);
+  const ofCarrier = options.carrier === undefined ? {} : { carrierId: options.carrier };
   return readPages(
-    async (page) =>
+    (page): Promise<{ numbers: PhoneNumber[]; nextPageToken: string }> =>
       connection.role === "platform"
-        ? await asPlatform.listNumbers({ filter, ...page, ...given({ carrierId: options.carrier }) })
-        : await asCarrier.listNumbers({ filter, ...page }),
+        ? connection.client(PlatformNumberService).listNumbers({ ...page, filter, ...ofCarrier })
+        : connection.client(CarrierNumberService).listNumbers({ ...page, filter }),
     ({ numbers }) => numbers,
     options.limit,
   );

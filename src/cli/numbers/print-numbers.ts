@@ -8,33 +8,22 @@ import {
   NumberTypeSchema,
   type PhoneNumber,
 } from "../../gen/tandem/type/v1/phone_number_pb.js";
-import { printFields, printTable, styled } from "../shared/output.ts";
+import { printFields, printRows, type RowColumn, styled } from "../shared/output.ts";
 import { enumName, formatTime } from "../shared/values.ts";
 
-/** Prints numbers, a line each. */
 export function printNumbers(numbers: readonly PhoneNumber[], empty = "No numbers."): void {
-  printTable(
-    [
-      { title: "number" },
-      { title: "carrier" },
-      { title: "state" },
-      { title: "customer" },
-      { title: "assigned to" },
-      { title: "since" },
-    ],
-    numbers.map((number) => [
-      number.phoneNumber,
-      number.carrierId,
-      enumName(NumberStateSchema, number.state) ?? "",
-      number.customerId ?? "",
-      enumName(AssigneeKindSchema, number.assigneeKind) ?? "",
-      formatTime(number.effectiveStartTime),
-    ]),
-    empty,
-  );
+  printRows(COLUMNS, numbers, empty);
 }
 
-/** Prints all that is known of a number. */
+const COLUMNS: readonly RowColumn<PhoneNumber>[] = [
+  { title: "number", read: ({ phoneNumber }) => phoneNumber },
+  { title: "carrier", read: ({ carrierId }) => carrierId },
+  { title: "state", read: ({ state }) => enumName(NumberStateSchema, state) },
+  { title: "customer", read: ({ customerId }) => customerId },
+  { title: "assigned to", read: ({ assigneeKind }) => enumName(AssigneeKindSchema, assigneeKind) },
+  { title: "since", read: ({ effectiveStartTime }) => formatTime(effectiveStartTime) },
+];
+
 export function printNumber(number: PhoneNumber): void {
   const failure = number.activationFailure;
   const endTime = formatTime(number.effectiveEndTime);

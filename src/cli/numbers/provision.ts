@@ -1,11 +1,6 @@
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
-import { given } from "../../domain/given.ts";
-import {
-  NumberService,
-  ProvisionNumbersResponseSchema,
-  ReleaseNumbersResponseSchema,
-} from "../../gen/tandem/carrier/v1/number_service_pb.js";
+import { NumberService } from "../../gen/tandem/carrier/v1/number_service_pb.js";
 import {
   AssigneeKind,
   AssigneeKindSchema,
@@ -14,7 +9,7 @@ import {
   NumberType,
   NumberTypeSchema,
 } from "../../gen/tandem/type/v1/phone_number_pb.js";
-import { asCarrier, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
+import { asCarrier, type ConnectionOptions, remoteCommand } from "../shared/connection.ts";
 import { enumListOption, enumOption, parseTime } from "../shared/values.ts";
 import { changeNumbers } from "./batches.ts";
 
@@ -29,7 +24,6 @@ interface ProvisionOptions extends ConnectionOptions {
   readonly since?: Timestamp;
 }
 
-/** `tandem numbers provision` */
 export function provisionCommand(): Command {
   return remoteCommand("provision")
     .description("Offer numbers to the platform, or change their details.")
@@ -60,25 +54,23 @@ export function provisionCommand(): Command {
       "\nExample:\n  tandem numbers provision +4510000001 +4510000002 --carrier nordlys-tele --country DK --since 30d",
     )
     .action(async (phoneNumbers: string[], options: ProvisionOptions) => {
-      using connection = await connect(options, "carrier");
-      const client = connection.client(NumberService);
-      await changeNumbers(phoneNumbers, options, ProvisionNumbersResponseSchema, ({ requestId, phoneNumbers: batch }) =>
-        client.provisionNumbers({ requestId, items: batch.map((phoneNumber) => itemOf(phoneNumber, options)) }),
-      );
+      const { provisionNumbers } = NumberService.method;
+      await changeNumbers(options, "carrier", provisionNumbers, phoneNumbers, (batch) => ({
+        items: batch.map((phoneNumber) => itemOf(phoneNumber, options)),
+      }));
     });
 }
 
-/** `tandem numbers release` */
 export function releaseCommand(): Command {
   return remoteCommand("release")
     .description("Take numbers back from the platform. They are free afterwards.")
     .argument("<numbers...>", "in E.164 form: +4510000001")
     .addOption(asCarrier())
-    .action(async (phoneNumbers: string[], options: ConnectionOptions) => {
-      using connection = await connect(options, "carrier");
-      const client = connection.client(NumberService);
-      await changeNumbers(phoneNumbers, options, ReleaseNumbersResponseSchema, (batch) => client.releaseNumbers(batch));
-    });
+    .action((numbers: string[], options: ConnectionOptions) =>
+      changeNumbers(options, "carrier", NumberService.method.releaseNumbers, numbers, (phoneNumbers) => ({
+        phoneNumbers,
+      })),
+    );
 }
 
 function itemOf(phoneNumber: string, options: ProvisionOptions) {
@@ -88,12 +80,10 @@ function itemOf(phoneNumber: string, options: ProvisionOptions) {
     numberType: type,
     usages: usage,
     capabilities: capability,
-    ...given({
-      countryCode: country?.toUpperCase(),
-      customerId: customer,
-      customerReference: reference,
-      locationId: location,
-      effectiveTime: since,
-    }),
+    ...(country === undefined ? {} : { countryCode: country.toUpperCase() }),
+    ...(customer === undefined ? {} : { customerId: customer }),
+    ...(reference === undefined ? {} : { customerReference: reference }),
+    ...(location === undefined ? {} : { locationId: location }),
+    ...(since === undefined ? {} : { effectiveTime: since }),
   };
 }

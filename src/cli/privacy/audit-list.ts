@@ -1,11 +1,11 @@
+import { create } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
-import { given } from "../../domain/given.ts";
-import { type AuditEvent, AuditOutcomeSchema } from "../../gen/tandem/platform/v1/audit_event_pb.js";
+import { type AuditEvent, AuditEventSchema, AuditOutcomeSchema } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import { ListAuditEventsResponseSchema, PrivacyService } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
-import { type CsvColumn, csvOption, printCsv } from "../shared/csv-output.ts";
-import { type Column, printMessage, printTable } from "../shared/output.ts";
+import { csvOption, fieldColumns, printCsv } from "../shared/csv-output.ts";
+import { printMessage, printRows, type RowColumn } from "../shared/output.ts";
 import { readPages } from "../shared/pages.ts";
 import { enumName, formatTime, parseTime, parseWhole } from "../shared/values.ts";
 import { TIME_HELP } from "../shared/window.ts";
@@ -20,7 +20,6 @@ interface ListOptions extends ConnectionOptions {
   readonly csv?: true;
 }
 
-/** `tandem privacy audit list` */
 export function auditListCommand(): Command {
   return remoteCommand("list")
     .description("List changes to carriers, numbers, policies, holds, erasures and periods, and who made them.")
@@ -35,19 +34,18 @@ export function auditListCommand(): Command {
     .action(async (options: ListOptions) => {
       using connection = await connect(options, "platform");
       const { items: events, isCut } = await readEvents(connection, options);
-      if (options.json) printMessage(ListAuditEventsResponseSchema, { events });
+      if (options.json) printMessage(ListAuditEventsResponseSchema, create(ListAuditEventsResponseSchema, { events }));
       else if (options.csv) printCsv(EVENT_CSV, events);
-      else printTable(COLUMNS, events.map(cellsOf), describeNone(options));
+      else printRows(COLUMNS, events, describeNone(options));
       if (isCut) console.error(`There are more than ${options.limit}: see --limit`);
     });
 }
 
 function readEvents(connection: Connection, options: ListOptions) {
   const { carrier: carrierId = "", actor = "", method = "", from, to, limit } = options;
-  const request = { carrierId, actor, method, ...given({ startTime: from, endTime: to }) };
-  const client = connection.client(PrivacyService);
+  const window = { ...(from && { startTime: from }), ...(to && { endTime: to }) };
   return readPages(
-    (page) => client.listAuditEvents({ ...request, ...page }),
+    (page) => connection.client(PrivacyService).listAuditEvents({ carrierId, actor, method, ...window, ...page }),
     ({ events }) => events,
     limit,
   );
@@ -58,44 +56,25 @@ function describeNone({ carrier }: ListOptions): string {
   return "No events in the platform's chain. Each carrier has its own: --carrier <id>";
 }
 
-const COLUMNS: readonly Column[] = [
-  { title: "no", align: "right" },
-  { title: "time" },
-  { title: "actor" },
-  { title: "method" },
-  { title: "to" },
-  { title: "outcome" },
-  { title: "fields" },
-  { title: "details" },
+const COLUMNS: readonly RowColumn<AuditEvent>[] = [
+  { title: "no", align: "right", read: ({ sequence }) => `${sequence}` },
+  { title: "time", read: ({ eventTime }) => formatTime(eventTime) },
+  { title: "actor", read: ({ actor }) => actor },
+  // The packages say nothing that the rest does not.
+  { title: "method", read: ({ method }) => method.replace(/^tandem\.(carrier|platform)\.v1\./, "") },
+  { title: "to", read: ({ resource }) => resource },
+  { title: "outcome", read: formatOutcome },
+  { title: "fields", read: ({ changedFields }) => changedFields.join(" ") },
+  { title: "details", read: ({ detailsJson }) => formatJsonFields(detailsJson) },
 ];
 
-function cellsOf(event: AuditEvent): string[] {
-  const outcome = enumName(AuditOutcomeSchema, event.outcome) ?? "";
-  return [
-    `${event.sequence}`,
-    formatTime(event.eventTime),
-    event.actor,
-    // The packages say nothing that the rest does not.
-    event.method.replace(/^tandem\.(carrier|platform)\.v1\./, ""),
-    event.resource,
-    event.errorReason === undefined ? outcome : `${outcome} ${event.errorReason}`,
-    event.changedFields.join(" "),
-    formatJsonFields(event.detailsJson),
-  ];
+function formatOutcome({ outcome, errorReason }: AuditEvent): string {
+  const name = enumName(AuditOutcomeSchema, outcome) ?? "";
+  return errorReason === undefined ? name : `${name} ${errorReason}`;
 }
 
-const EVENT_CSV: readonly CsvColumn<AuditEvent>[] = [
-  { title: "carrier_id", read: (event) => event.carrierId },
-  { title: "sequence", read: (event) => event.sequence },
-  { title: "event_time", read: (event) => formatTime(event.eventTime, "milliseconds") },
-  { title: "actor", read: (event) => event.actor },
-  { title: "method", read: (event) => event.method },
-  { title: "resource", read: (event) => event.resource },
-  { title: "outcome", read: (event) => enumName(AuditOutcomeSchema, event.outcome) },
-  { title: "error_reason", read: (event) => event.errorReason },
-  { title: "request_id", read: (event) => event.requestId },
-  { title: "changed_fields", read: (event) => event.changedFields.join(" ") },
-  { title: "details_json", read: (event) => event.detailsJson },
-  { title: "previous_hash", read: (event) => Buffer.from(event.previousHash).toString("hex") },
-  { title: "entry_hash", read: (event) => Buffer.from(event.entryHash).toString("hex") },
-];
+const EVENT_CSV = fieldColumns(
+  AuditEventSchema,
+  ...["carrier_id", "sequence", "event_time", "actor", "method", "resource", "outcome", "error_reason", "request_id"],
+  ...["changed_fields", "details_json", "previous_hash", "entry_hash"],
+);

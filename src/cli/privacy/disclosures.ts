@@ -1,7 +1,6 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
-import { given } from "../../domain/given.ts";
 import { PLATFORM_SIDE } from "../../domain/record-kind.ts";
 import { addDays } from "../../domain/time/instant.ts";
 import { RecipientKindSchema } from "../../gen/tandem/platform/v1/disclosure_pb.js";
@@ -43,7 +42,6 @@ interface DisclosuresOptions extends ConnectionOptions {
 
 type Subject = NonNullable<MessageInitShape<typeof ListDisclosuresRequestSchema>["subject"]>;
 
-/** `tandem privacy disclosures` */
 export function disclosuresCommand(): Command {
   return remoteCommand("disclosures")
     .description("List who may have received a record, a number's records or a period's, newest first (platform only).")
@@ -82,8 +80,9 @@ Examples:
       const subject = await subjectOf(options);
       using connection = await connect(options, "platform");
       const { items: disclosures, isCut } = await readDisclosures(connection, options, subject);
-      if (options.json) printMessage(ListDisclosuresResponseSchema, { disclosures });
-      else if (options.csv) printCsv(DISCLOSURE_CSV, disclosures);
+      if (options.json) {
+        printMessage(ListDisclosuresResponseSchema, create(ListDisclosuresResponseSchema, { disclosures }));
+      } else if (options.csv) printCsv(DISCLOSURE_CSV, disclosures);
       else printDisclosures(disclosures, options.carrier === undefined);
       if (isCut) console.error(`There are more than ${options.limit}: see --limit`);
     });
@@ -126,15 +125,12 @@ async function subjectOf(options: DisclosuresOptions): Promise<Subject> {
   return { case: "period", value: { startDate, endDate: addDays(options.until ?? startDate, 1) } };
 }
 
-function readDisclosures(
-  connection: Connection,
-  { carrier: carrierId = "", recipient: recipientKind = 0, since, before, limit }: DisclosuresOptions,
-  subject: Subject,
-) {
-  const request = { carrierId, subject, recipientKind, ...given({ startTime: since, endTime: before }) };
-  const client = connection.client(PrivacyService);
+function readDisclosures(connection: Connection, options: DisclosuresOptions, subject: Subject) {
+  const { carrier: carrierId = "", recipient: recipientKind = 0, since, before, limit } = options;
+  const window = { ...(since && { startTime: since }), ...(before && { endTime: before }) };
+  const asked = { carrierId, subject, recipientKind, ...window };
   return readPages(
-    (page) => client.listDisclosures({ ...request, ...page }),
+    (page) => connection.client(PrivacyService).listDisclosures({ ...asked, ...page }),
     ({ disclosures }) => disclosures,
     limit,
   );

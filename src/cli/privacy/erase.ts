@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Client } from "@connectrpc/connect";
@@ -7,10 +6,10 @@ import {
   ErasePhoneNumberResponseSchema,
   type Erasure,
   ErasureState,
-  GetErasureResponseSchema,
   PrivacyService,
   SubjectRoleSchema,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
+import { callAndPrint, requestIdOf } from "../shared/calls.ts";
 import { type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
 import { printMessage } from "../shared/output.ts";
 import { enumOption, parseTime } from "../shared/values.ts";
@@ -32,7 +31,6 @@ interface EraseOptions extends ConnectionOptions {
   readonly wait?: boolean;
 }
 
-/** `tandem privacy erase` */
 export function eraseCommand(): Command {
   return remoteCommand("erase")
     .description("Erase a person's number from every record of a period (platform only).")
@@ -75,7 +73,7 @@ async function runErase(number: string, options: EraseOptions, command: Command)
   using connection = await connect(options, "platform");
   const client = connection.client(PrivacyService);
   const response = await client.erasePhoneNumber({
-    requestId: options.requestId ?? randomUUID(),
+    requestId: requestIdOf(options),
     phoneNumber,
     startTime: options.from,
     endTime: options.to,
@@ -87,7 +85,7 @@ async function runErase(number: string, options: EraseOptions, command: Command)
   let { erasure } = response;
   if (options.wait && !options.dryRun && erasure) erasure = await untilComplete(client, erasure);
   if (options.json) printMessage(ErasePhoneNumberResponseSchema, { ...response, ...(erasure && { erasure }) });
-  else if (erasure) printErasure(erasure);
+  else printErasure({ erasure });
 }
 
 async function untilComplete(client: Client<typeof PrivacyService>, accepted: Erasure): Promise<Erasure> {
@@ -103,10 +101,7 @@ function statusCommand(): Command {
   return remoteCommand("status")
     .description("Show an erasure's state and receipt (platform only).")
     .argument("<erasure>", "the erasure's id")
-    .action(async (erasureId: string, options: ConnectionOptions) => {
-      using connection = await connect(options, "platform");
-      const response = await connection.client(PrivacyService).getErasure({ erasureId });
-      if (options.json) printMessage(GetErasureResponseSchema, response);
-      else if (response.erasure) printErasure(response.erasure);
-    });
+    .action((erasureId: string, options: ConnectionOptions) =>
+      callAndPrint(options, PrivacyService.method.getErasure, { erasureId }, printErasure),
+    );
 }

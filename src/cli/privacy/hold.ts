@@ -1,5 +1,4 @@
-import { randomUUID } from "node:crypto";
-import type { MessageInitShape } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { Command, InvalidArgumentError } from "commander";
 import { CARRIER_SIDE, PLATFORM_SIDE } from "../../domain/record-kind.ts";
@@ -10,14 +9,10 @@ import {
   type HoldState,
   HoldStateSchema,
 } from "../../gen/tandem/platform/v1/hold_pb.js";
-import {
-  CreateHoldResponseSchema,
-  ListHoldsResponseSchema,
-  PrivacyService,
-  ReleaseHoldResponseSchema,
-} from "../../gen/tandem/platform/v1/privacy_service_pb.js";
+import { ListHoldsResponseSchema, PrivacyService } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { DirectionSchema } from "../../gen/tandem/type/v1/call_pb.js";
 import { parseDay } from "../reconcile/days.ts";
+import { callAndPrint, requestIdOf } from "../shared/calls.ts";
 import { type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
 import { csvOption, printCsv } from "../shared/csv-output.ts";
 import { printMessage } from "../shared/output.ts";
@@ -25,7 +20,6 @@ import { readPages } from "../shared/pages.ts";
 import { enumOption, parseTime } from "../shared/values.ts";
 import { HOLD_CSV, printHold, printHolds } from "./print-holds.ts";
 
-/** `tandem privacy hold` */
 export function holdCommand(): Command {
   return new Command("hold")
     .description("Keep disputed records beyond their retention.")
@@ -80,20 +74,14 @@ Examples:
     )
     .action(async (options: CreateOptions, command: Command) => {
       const target = targetOf(options) ?? command.error("error: say what to hold: records, or a period with --from");
-      using connection = await connect(options, "platform");
-      const response = await connection.client(PrivacyService).createHold({
-        requestId: options.requestId ?? randomUUID(),
-        hold: {
-          carrierId: options.carrier,
-          target,
-          reason: options.reason,
-          caseReference: options.case,
-          owner: options.owner,
-          endTime: options.until,
-        },
-      });
-      if (options.json) printMessage(CreateHoldResponseSchema, response);
-      else if (response.hold) printHold(response.hold);
+      const { carrier: carrierId, reason, case: caseReference, owner, until: endTime } = options;
+      const hold = { carrierId, target, reason, caseReference, owner, endTime };
+      await callAndPrint(
+        options,
+        PrivacyService.method.createHold,
+        { requestId: requestIdOf(options), hold },
+        printHold,
+      );
     });
 }
 
@@ -127,15 +115,9 @@ function releaseCommand(): Command {
     .requiredOption("--note <text>", "why, without names or numbers")
     .option("--request-id <id>", "makes the call repeatable: the same id gets the first answer again")
     .addHelpText("after", '\nExample:\n  tandem privacy hold release 4f1c --note "settled on 2026-05-02"')
-    .action(async (holdId: string, options: ReleaseOptions) => {
-      using connection = await connect(options, "platform");
-      const response = await connection.client(PrivacyService).releaseHold({
-        requestId: options.requestId ?? randomUUID(),
-        holdId,
-        releaseNote: options.note,
-      });
-      if (options.json) printMessage(ReleaseHoldResponseSchema, response);
-      else if (response.hold) printHold(response.hold);
+    .action((holdId: string, options: ReleaseOptions) => {
+      const request = { requestId: requestIdOf(options), holdId, releaseNote: options.note };
+      return callAndPrint(options, PrivacyService.method.releaseHold, request, printHold);
     });
 }
 
@@ -153,13 +135,12 @@ function listCommand(): Command {
     .addHelpText("after", "\nExample:\n  tandem privacy hold list --state active")
     .action(async (options: ListOptions) => {
       using connection = await connect(options, "platform");
-      const client = connection.client(PrivacyService);
-      const request = { carrierId: options.carrier ?? "", state: options.state ?? 0 };
+      const { carrier: carrierId = "", state = 0 } = options;
       const { items: holds } = await readPages(
-        (page) => client.listHolds({ ...request, ...page }),
+        (page) => connection.client(PrivacyService).listHolds({ carrierId, state, ...page }),
         (page) => page.holds,
       );
-      if (options.json) printMessage(ListHoldsResponseSchema, { holds });
+      if (options.json) printMessage(ListHoldsResponseSchema, create(ListHoldsResponseSchema, { holds }));
       else if (options.csv) printCsv(HOLD_CSV, holds);
       else printHolds(holds);
     });

@@ -1,17 +1,21 @@
 import {
   type Erasure,
+  type ErasureCount,
+  type ErasureException,
   ErasureExceptionReason,
   ErasureExceptionReasonSchema,
+  type ErasureNotice,
   type ErasureReceipt,
   ErasureStateSchema,
   SubjectRoleSchema,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { RecordPartSchema } from "../../gen/tandem/type/v1/agreement_pb.js";
-import { formatCount, formatTable, printFields } from "../shared/output.ts";
+import { formatCount, printFields, printRows, type RowColumn } from "../shared/output.ts";
 import { enumName, formatTime } from "../shared/values.ts";
 
 /** Prints an erasure and, once it has one, its receipt. */
-export function printErasure(erasure: Erasure): void {
+export function printErasure({ erasure }: { erasure?: Erasure | undefined }): void {
+  if (!erasure) return;
   printFields([
     ["erasure", erasure.erasureId || "none: only a forecast"],
     ["state", erasure.erasureId === "" ? undefined : enumName(ErasureStateSchema, erasure.state)],
@@ -30,71 +34,53 @@ export function printErasure(erasure: Erasure): void {
 
 function printReceipt({ counts, exceptions, notices }: ErasureReceipt, isForecast: boolean): void {
   if (counts.length === 0) console.log("\nNothing was found to erase.");
-  else {
-    const columns = [
-      { title: isForecast ? "would be erased at" : "erased at" },
-      { title: "part" },
-      right("records"),
-      right("copies"),
-      right("hashes"),
-    ];
-    const rows = counts.map((count) => [
-      count.carrierId,
-      partName(count.recordPart),
-      formatCount(count.recordCount),
-      formatCount(count.copyCount),
-      formatCount(count.hashCount),
-    ]);
-    // Copies and hashes are found when they are erased: a forecast counts records.
-    if (isForecast) print(columns.slice(0, 3), rows);
-    else print(columns, rows);
-  }
-  if (exceptions.length > 0) {
-    const columns = [
-      { title: isForecast ? "would not be erased at" : "not erased at" },
-      { title: "part" },
-      right("records"),
-      { title: "why" },
-      { title: "until" },
-      { title: "source" },
-    ];
-    const rows = exceptions.map((exception) => [
-      exception.carrierId,
-      partName(exception.recordPart),
-      formatCount(exception.recordCount),
-      enumName(ErasureExceptionReasonSchema, exception.reason) ?? "",
-      exception.dueTime ? formatTime(exception.dueTime) : "the number is released",
-      exception.reason === ErasureExceptionReason.HELD ? `hold ${exception.source}` : (exception.source ?? ""),
-    ]);
-    print(columns, rows);
-  }
-  if (notices.length > 0) {
-    const columns = [
-      { title: "readers of" },
-      { title: "feed" },
-      right("entries"),
-      right("have been told"),
-      right("not yet"),
-    ];
-    const rows = notices.map((notice) => [
-      notice.carrierId,
-      notice.feed,
-      `${notice.firstSequence}-${notice.lastSequence}`,
-      formatCount(notice.informedRecipientCount),
-      formatCount(notice.uninformedRecipientCount),
-    ]);
-    print(columns, rows);
-  }
+  // Copies and hashes are found when they are erased: a forecast counts records.
+  const found = [left(isForecast ? "would be erased at" : "erased at", ({ carrierId }: ErasureCount) => carrierId)];
+  found.push(
+    left("part", partName),
+    right("records", ({ recordCount }) => recordCount),
+  );
+  if (!isForecast)
+    found.push(
+      right("copies", ({ copyCount }) => copyCount),
+      right("hashes", ({ hashCount }) => hashCount),
+    );
+  print(found, counts);
+  const at = isForecast ? "would not be erased at" : "not erased at";
+  print([left(at, ({ carrierId }: ErasureException) => carrierId), ...EXCEPTION_COLUMNS], exceptions);
+  print(NOTICE_COLUMNS, notices);
 }
 
-function print(columns: Parameters<typeof formatTable>[0], rows: string[][]): void {
-  console.log(`\n${formatTable(columns, rows).join("\n")}`);
+const EXCEPTION_COLUMNS: readonly RowColumn<ErasureException>[] = [
+  left("part", partName),
+  right("records", ({ recordCount }) => recordCount),
+  left("why", ({ reason }) => enumName(ErasureExceptionReasonSchema, reason)),
+  left("until", ({ dueTime }) => (dueTime ? formatTime(dueTime) : "the number is released")),
+  left("source", ({ reason, source }) => (reason === ErasureExceptionReason.HELD ? `hold ${source}` : source)),
+];
+
+const NOTICE_COLUMNS: readonly RowColumn<ErasureNotice>[] = [
+  left("readers of", ({ carrierId }) => carrierId),
+  left("feed", ({ feed }) => feed),
+  { title: "entries", align: "right", read: ({ firstSequence, lastSequence }) => `${firstSequence}-${lastSequence}` },
+  right("have been told", ({ informedRecipientCount }) => informedRecipientCount),
+  right("not yet", ({ uninformedRecipientCount }) => uninformedRecipientCount),
+];
+
+function print<Row>(columns: readonly RowColumn<Row>[], rows: readonly Row[]): void {
+  if (rows.length === 0) return;
+  console.log("");
+  printRows(columns, rows, "");
 }
 
-function right(title: string) {
-  return { title, align: "right" } as const;
+function left<Row>(title: string, read: (row: Row) => string | undefined): RowColumn<Row> {
+  return { title, read };
 }
 
-function partName(part: number): string {
-  return (enumName(RecordPartSchema, part) ?? "").toLowerCase().replaceAll("_", " ");
+function right<Row>(title: string, count: (row: Row) => number | bigint): RowColumn<Row> {
+  return { title, align: "right", read: (row) => formatCount(count(row)) };
+}
+
+function partName({ recordPart }: { recordPart: number }): string {
+  return (enumName(RecordPartSchema, recordPart) ?? "").toLowerCase().replaceAll("_", " ");
 }

@@ -1,12 +1,18 @@
 import { addDays } from "../../domain/time/instant.ts";
-import { type Hold, HoldReasonSchema, HoldStateSchema } from "../../gen/tandem/platform/v1/hold_pb.js";
+import {
+  HeldPeriodSchema,
+  type Hold,
+  HoldReasonSchema,
+  HoldSchema,
+  HoldStateSchema,
+} from "../../gen/tandem/platform/v1/hold_pb.js";
 import { DirectionSchema } from "../../gen/tandem/type/v1/call_pb.js";
-import type { CsvColumn } from "../shared/csv-output.ts";
-import { countOf, formatCount, printFields, printTable } from "../shared/output.ts";
+import { type CsvColumn, fieldColumns } from "../shared/csv-output.ts";
+import { countOf, formatCount, printFields, printRows, type RowColumn } from "../shared/output.ts";
 import { enumName, formatTime } from "../shared/values.ts";
 
-/** Prints one hold. */
-export function printHold(hold: Hold): void {
+export function printHold({ hold }: { hold?: Hold | undefined }): void {
+  if (!hold) return;
   printFields([
     ["hold", hold.holdId],
     ["carrier", hold.carrierId],
@@ -22,34 +28,21 @@ export function printHold(hold: Hold): void {
   ]);
 }
 
-/** Prints holds as a table. */
 export function printHolds(holds: readonly Hold[]): void {
-  printTable(
-    [
-      { title: "hold" },
-      { title: "carrier" },
-      { title: "state" },
-      { title: "reason" },
-      { title: "keeps" },
-      { title: "revisions", align: "right" },
-      { title: "case" },
-      { title: "owner" },
-      { title: "ends" },
-    ],
-    holds.map((hold) => [
-      hold.holdId,
-      hold.carrierId,
-      enumName(HoldStateSchema, hold.state) ?? "",
-      enumName(HoldReasonSchema, hold.reason) ?? "",
-      describeTarget(hold),
-      formatCount(hold.heldRevisionCount),
-      hold.caseReference,
-      hold.owner,
-      formatTime(hold.endTime),
-    ]),
-    "No holds: tandem privacy hold create --help",
-  );
+  printRows(COLUMNS, holds, "No holds: tandem privacy hold create --help");
 }
+
+const COLUMNS: readonly RowColumn<Hold>[] = [
+  { title: "hold", read: ({ holdId }) => holdId },
+  { title: "carrier", read: ({ carrierId }) => carrierId },
+  { title: "state", read: ({ state }) => enumName(HoldStateSchema, state) },
+  { title: "reason", read: ({ reason }) => enumName(HoldReasonSchema, reason) },
+  { title: "keeps", read: describeTarget },
+  { title: "revisions", align: "right", read: ({ heldRevisionCount }) => formatCount(heldRevisionCount) },
+  { title: "case", read: ({ caseReference }) => caseReference },
+  { title: "owner", read: ({ owner }) => owner },
+  { title: "ends", read: ({ endTime }) => formatTime(endTime) },
+];
 
 function describeEnd({ releaseTime, releasedBy, releaseNote }: Hold): string | undefined {
   if (releaseTime === undefined) return undefined;
@@ -70,31 +63,21 @@ function describeTarget({ target }: Hold): string {
   return [`${startDate} to ${addDays(endDate, -1)}`, ...only].join(", ");
 }
 
-/** The columns of holds as CSV. */
 export const HOLD_CSV: readonly CsvColumn<Hold>[] = [
-  { title: "hold_id", read: ({ holdId }) => holdId },
-  { title: "carrier_id", read: ({ carrierId }) => carrierId },
-  { title: "state", read: ({ state }) => enumName(HoldStateSchema, state) },
+  ...fieldColumns(HoldSchema, "hold_id", "carrier_id", "state"),
   {
     title: "record_count",
     read: ({ target }) => (target.case === "records" ? target.value.records.length : undefined),
   },
-  { title: "start_date", read: ({ target }) => (target.case === "period" ? target.value.startDate : undefined) },
-  { title: "end_date", read: ({ target }) => (target.case === "period" ? target.value.endDate : undefined) },
-  { title: "customer_id", read: ({ target }) => (target.case === "period" ? target.value.customerId : undefined) },
-  { title: "trunk_id", read: ({ target }) => (target.case === "period" ? target.value.trunkId : undefined) },
-  {
-    title: "direction",
-    read: ({ target }) => (target.case === "period" ? enumName(DirectionSchema, target.value.direction) : undefined),
-  },
-  { title: "held_revision_count", read: ({ heldRevisionCount }) => heldRevisionCount },
-  { title: "reason", read: ({ reason }) => enumName(HoldReasonSchema, reason) },
-  { title: "case_reference", read: ({ caseReference }) => caseReference },
-  { title: "owner", read: ({ owner }) => owner },
-  { title: "end_time", read: ({ endTime }) => formatTime(endTime, "milliseconds") },
-  { title: "create_time", read: ({ createTime }) => formatTime(createTime, "milliseconds") },
-  { title: "created_by", read: ({ createdBy }) => createdBy },
-  { title: "release_time", read: ({ releaseTime }) => formatTime(releaseTime, "milliseconds") },
-  { title: "released_by", read: ({ releasedBy }) => releasedBy },
-  { title: "release_note", read: ({ releaseNote }) => releaseNote },
+  ...fieldColumns(HeldPeriodSchema, "start_date", "end_date", "customer_id", "trunk_id", "direction").map(
+    ({ title, read }): CsvColumn<Hold> => ({
+      title,
+      read: ({ target }) => (target.case === "period" ? read(target.value) : undefined),
+    }),
+  ),
+  ...fieldColumns(
+    HoldSchema,
+    ...["held_revision_count", "reason", "case_reference", "owner", "end_time", "create_time", "created_by"],
+    ...["release_time", "released_by", "release_note"],
+  ),
 ];

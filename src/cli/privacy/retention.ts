@@ -1,24 +1,23 @@
-import { randomUUID } from "node:crypto";
+import { create } from "@bufbuild/protobuf";
 import { Command } from "commander";
 import {
   ListRetentionPoliciesResponseSchema,
   PrivacyService,
-  SetRetentionPolicyResponseSchema,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import {
   LegalBasisSchema,
   ProcessingPurposeSchema,
-  type RetentionBound,
   type RetentionPolicy,
+  RetentionPolicySchema,
 } from "../../gen/tandem/platform/v1/retention_policy_pb.js";
 import { RecordPartSchema } from "../../gen/tandem/type/v1/agreement_pb.js";
+import { callAndPrint, requestIdOf } from "../shared/calls.ts";
 import { type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
-import { type CsvColumn, csvOption, printCsv } from "../shared/csv-output.ts";
-import { printMessage, printTable } from "../shared/output.ts";
+import { type CsvColumn, csvOption, fieldColumns, printCsv } from "../shared/csv-output.ts";
+import { printMessage, printRows, type RowColumn } from "../shared/output.ts";
 import { readPages } from "../shared/pages.ts";
 import { enumName, enumOption, formatTime, parseWhole } from "../shared/values.ts";
 
-/** `tandem privacy retention` */
 export function retentionCommand(): Command {
   return new Command("retention")
     .description("How long each part of the records is kept.")
@@ -42,14 +41,14 @@ function listCommand(): Command {
     .addHelpText("after", "\nExample:\n  tandem privacy retention list --carrier nordlys-tele")
     .action(async (options: ListOptions) => {
       using connection = await connect(options, "platform");
-      const client = connection.client(PrivacyService);
       const { country: countryCode = "", carrier: carrierId = "", part: recordPart = 0 } = options;
-      const request = { countryCode, carrierId, recordPart };
+      const asked = { countryCode, carrierId, recordPart };
       const { items: policies } = await readPages(
-        (page) => client.listRetentionPolicies({ ...request, ...page }),
+        (page) => connection.client(PrivacyService).listRetentionPolicies({ ...asked, ...page }),
         (page) => page.policies,
       );
-      if (options.json) printMessage(ListRetentionPoliciesResponseSchema, { policies });
+      if (options.json)
+        printMessage(ListRetentionPoliciesResponseSchema, create(ListRetentionPoliciesResponseSchema, { policies }));
       else if (options.csv) printCsv(POLICY_CSV, policies);
       else printPolicies(policies);
     });
@@ -91,10 +90,9 @@ function setCommand(): Command {
       "after",
       '\nExample:\n  tandem privacy retention set --country DK --part quality --purpose troubleshooting --basis legitimate-interests --days 60 --source "decision 12"',
     )
-    .action(async (options: SetOptions) => {
-      using connection = await connect(options, "platform");
-      const response = await connection.client(PrivacyService).setRetentionPolicy({
-        requestId: options.requestId ?? randomUUID(),
+    .action((options: SetOptions) => {
+      const request = {
+        requestId: requestIdOf(options),
         policy: {
           countryCode: options.country,
           ...(options.carrier === undefined ? {} : { carrierId: options.carrier }),
@@ -106,59 +104,41 @@ function setCommand(): Command {
           privacyStatementVersion: options.statement,
         },
         ...(options.ifRevision === undefined ? {} : { expectedRevision: BigInt(options.ifRevision) }),
-      });
-      if (options.json) printMessage(SetRetentionPolicyResponseSchema, response);
-      else if (response.policy) printPolicies([response.policy]);
+      };
+      return callAndPrint(
+        options,
+        PrivacyService.method.setRetentionPolicy,
+        request,
+        ({ policy }) => policy && printPolicies([policy]),
+      );
     });
 }
 
 function printPolicies(policies: readonly RetentionPolicy[]): void {
-  printTable(
-    [
-      { title: "country" },
-      { title: "carrier" },
-      { title: "part" },
-      { title: "purpose" },
-      { title: "days", align: "right" },
-      { title: "at least", align: "right" },
-      { title: "at most", align: "right" },
-      { title: "set" },
-      { title: "source" },
-    ],
-    policies.map((policy) => [
-      policy.countryCode,
-      policy.carrierId ?? "",
-      enumName(RecordPartSchema, policy.recordPart) ?? "",
-      enumName(ProcessingPurposeSchema, policy.purpose) ?? "",
-      `${policy.retentionDays}`,
-      daysOf(policy.minimum),
-      daysOf(policy.maximum),
-      policy.initialInForce ? "" : formatTime(policy.updateTime),
-      policy.source,
-    ]),
-    "No policies: there is no such carrier, or none of that country.",
-  );
+  printRows(COLUMNS, policies, "No policies: there is no such carrier, or none of that country.");
 }
 
-function daysOf(bound: RetentionBound | undefined): string {
-  return bound === undefined ? "" : `${bound.dayCount}`;
-}
+const COLUMNS: readonly RowColumn<RetentionPolicy>[] = [
+  { title: "country", read: ({ countryCode }) => countryCode },
+  { title: "carrier", read: ({ carrierId }) => carrierId },
+  { title: "part", read: ({ recordPart }) => enumName(RecordPartSchema, recordPart) },
+  { title: "purpose", read: ({ purpose }) => enumName(ProcessingPurposeSchema, purpose) },
+  { title: "days", align: "right", read: ({ retentionDays }) => `${retentionDays}` },
+  { title: "at least", align: "right", read: ({ minimum }) => minimum?.dayCount.toString() },
+  { title: "at most", align: "right", read: ({ maximum }) => maximum?.dayCount.toString() },
+  { title: "set", read: ({ initialInForce, updateTime }) => (initialInForce ? "" : formatTime(updateTime)) },
+  { title: "source", read: ({ source }) => source },
+];
 
 const POLICY_CSV: readonly CsvColumn<RetentionPolicy>[] = [
-  { title: "country_code", read: ({ countryCode }) => countryCode },
-  { title: "carrier_id", read: ({ carrierId }) => carrierId },
-  { title: "record_part", read: ({ recordPart }) => enumName(RecordPartSchema, recordPart) },
-  { title: "purpose", read: ({ purpose }) => enumName(ProcessingPurposeSchema, purpose) },
-  { title: "legal_basis", read: ({ legalBasis }) => enumName(LegalBasisSchema, legalBasis) },
-  { title: "retention_days", read: ({ retentionDays }) => retentionDays },
-  { title: "source", read: ({ source }) => source },
-  { title: "privacy_statement_version", read: ({ privacyStatementVersion }) => privacyStatementVersion },
+  ...fieldColumns(
+    RetentionPolicySchema,
+    ...["country_code", "carrier_id", "record_part", "purpose", "legal_basis", "retention_days", "source"],
+    "privacy_statement_version",
+  ),
   { title: "minimum_days", read: ({ minimum }) => minimum?.dayCount },
   { title: "minimum_source", read: ({ minimum }) => minimum?.source },
   { title: "maximum_days", read: ({ maximum }) => maximum?.dayCount },
   { title: "maximum_source", read: ({ maximum }) => maximum?.source },
-  { title: "initial_in_force", read: ({ initialInForce }) => initialInForce },
-  { title: "revision", read: ({ revision }) => revision },
-  { title: "update_time", read: ({ updateTime }) => formatTime(updateTime, "milliseconds") },
-  { title: "updated_by", read: ({ updatedBy }) => updatedBy },
+  ...fieldColumns(RetentionPolicySchema, "initial_in_force", "revision", "update_time", "updated_by"),
 ];

@@ -1,10 +1,11 @@
 import type { Command } from "commander";
-import { given } from "../../domain/given.ts";
-import { ReconciliationService as CarrierReconciliationService } from "../../gen/tandem/carrier/v1/reconciliation_service_pb.js";
+import { ReconciliationService as OfCarrier } from "../../gen/tandem/carrier/v1/reconciliation_service_pb.js";
 import {
+  type ListDiscrepanciesResponse,
   ListDiscrepanciesResponseSchema,
-  ReconciliationService as PlatformReconciliationService,
+  ReconciliationService as OfAll,
 } from "../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
+import type { Discrepancy } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
 import { csvOption, printCsv } from "../shared/csv-output.ts";
 import { printMessage } from "../shared/output.ts";
@@ -18,6 +19,8 @@ interface ListOptions extends ConnectionOptions, DayOptions, DiscrepancyFilterOp
   readonly limit: number;
   readonly csv?: true;
 }
+
+type Page = Pick<ListDiscrepanciesResponse, "discrepancies" | "nextPageToken">;
 
 /** Days that are listed when nothing is said: as many as a list may have. */
 const DEFAULT_DAYS = 92;
@@ -51,14 +54,14 @@ Examples:
 }
 
 function readDiscrepancies(connection: Connection, options: ListOptions) {
-  const asked = { ...daysOf(options, DEFAULT_DAYS), ...given({ filter: discrepancyFilterOf(options) }) };
-  const asPlatform = connection.client(PlatformReconciliationService);
-  const asCarrier = connection.client(CarrierReconciliationService);
-  return readPages(
-    async (page) =>
+  const filter = discrepancyFilterOf(options);
+  const common = { ...daysOf(options, DEFAULT_DAYS), ...(filter === undefined ? {} : { filter }) };
+  const { carrier: carrierId = "" } = options;
+  return readPages<Page, Discrepancy>(
+    (page) =>
       connection.role === "platform"
-        ? await asPlatform.listDiscrepancies({ ...asked, ...page, carrierId: options.carrier ?? "" })
-        : await asCarrier.listDiscrepancies({ ...asked, ...page }),
+        ? connection.client(OfAll).listDiscrepancies({ ...common, ...page, carrierId })
+        : connection.client(OfCarrier).listDiscrepancies({ ...common, ...page }),
     ({ discrepancies }) => discrepancies,
     options.limit,
   );

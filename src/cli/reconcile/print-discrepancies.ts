@@ -4,54 +4,50 @@ import {
   type Discrepancy,
   DiscrepancyCause,
   DiscrepancyCauseSchema,
+  DiscrepancySchema,
   DiscrepancyStatus,
   DiscrepancyStatusSchema,
-  MatchedBySchema,
   PendingReasonSchema,
 } from "../../gen/tandem/type/v1/discrepancy_pb.js";
-import type { CsvColumn } from "../shared/csv-output.ts";
-import { type Column, printTable } from "../shared/output.ts";
+import { type CsvColumn, fieldColumns } from "../shared/csv-output.ts";
+import { printRows, type RowColumn } from "../shared/output.ts";
 import { formatParty } from "../shared/print-party.ts";
 import { enumName, formatDuration, formatTime } from "../shared/values.ts";
 
-const COLUMNS: readonly Column[] = [
-  { title: "start" },
-  { title: "way" },
-  { title: "calling" },
-  { title: "called" },
-  { title: "platform", align: "right" },
-  { title: "carrier", align: "right" },
-  { title: "delta", align: "right" },
-  { title: "status" },
-  { title: "because of" },
-  { title: "discrepancy" },
+const COLUMNS: readonly RowColumn<Discrepancy>[] = [
+  { title: "start", read: formatStart },
+  { title: "way", read: ({ direction }) => enumName(DirectionSchema, direction)?.replace("bound", "") },
+  { title: "calling", read: ({ calling }) => formatParty(calling) },
+  { title: "called", read: ({ called }) => formatParty(called) },
+  { title: "platform", align: "right", read: ({ platformMeasure }) => formatConnected(platformMeasure) },
+  { title: "carrier", align: "right", read: ({ carrierMeasure }) => formatConnected(carrierMeasure) },
+  {
+    title: "delta",
+    align: "right",
+    read: ({ deltas }) => formatDelta(deltas?.connectedDurationDeltaMs ?? deltas?.billedDurationDeltaMs),
+  },
+  { title: "status", read: (discrepancy) => formatStatus(discrepancy) },
+  { title: "because of", read: formatReasons },
+  { title: "discrepancy", read: ({ discrepancyId }) => discrepancyId },
 ];
 
 /** Prints discrepancies, a line each, as a table. */
 export function printDiscrepancies(discrepancies: readonly Discrepancy[], withCarrier: boolean): void {
-  const columns = withCarrier ? [{ title: "carrier id" }, ...COLUMNS] : COLUMNS;
-  const rows = discrepancies.map((each) => [...(withCarrier ? [each.carrierId] : []), ...cellsOf(each)]);
-  printTable(columns, rows, "No discrepancies.");
+  const carrier: RowColumn<Discrepancy> = { title: "carrier id", read: ({ carrierId }) => carrierId };
+  printRows([...(withCarrier ? [carrier] : []), ...COLUMNS], discrepancies, "No discrepancies.");
 }
 
 /** A discrepancy as one line of a feed, which cannot wait for the widest cell. */
 export function formatDiscrepancyLine(discrepancy: Discrepancy): string {
-  const [
-    start = "",
-    way = "",
-    calling = "",
-    called = "",
-    platform = "",
-    carrier = "",
-    delta = "",
-    status = "",
-    causes = "",
-    id = "",
-  ] = cellsOf(discrepancy);
-  const parties = `${way.padEnd(3)}  ${calling.padEnd(15)}  ${called.padEnd(15)}`;
-  const lengths = `${platform.padStart(9)}  ${carrier.padStart(9)}  ${delta.padStart(9)}`;
-  return `${start}  ${parties}  ${lengths}  ${status.padEnd(21)}  ${causes.padEnd(12)}  ${id} #${discrepancy.revision}`;
+  const cells = COLUMNS.map(({ read, align }, index) => {
+    const [cell, width] = [read(discrepancy) ?? "", LINE_WIDTHS[index] ?? 0];
+    return align === "right" ? cell.padStart(width) : cell.padEnd(width);
+  });
+  return `${cells.join("  ")} #${discrepancy.revision}`;
 }
+
+/** What most cells of a column fit in. */
+const LINE_WIDTHS: readonly number[] = [0, 3, 15, 15, 9, 9, 9, 21, 12, 0];
 
 /** A status and what it waits for, or that it is resolved: in a word, or as told. */
 export function formatStatus({ status, pendingReason, resolvedTime }: Discrepancy, resolved = "resolved"): string {
@@ -100,7 +96,7 @@ const EXPLAINING_NOTHING: ReadonlySet<DiscrepancyCause> = new Set([
 ]);
 
 /** A difference with its sign. */
-export function formatDelta(ms: bigint | undefined): string {
+function formatDelta(ms: bigint | undefined): string {
   if (ms === undefined) return "";
   return ms < 0n ? `-${formatDuration(-ms)}` : `+${formatDuration(ms)}`;
 }
@@ -113,39 +109,19 @@ export function formatConnected(measure: CallMeasure | undefined): string {
   return measure.billedDurationS === undefined ? "answered" : `${measure.billedDurationS} s billed`;
 }
 
-function cellsOf(discrepancy: Discrepancy): string[] {
-  const { platformMeasure, carrierMeasure, deltas } = discrepancy;
-  const start = [platformMeasure, carrierMeasure].flatMap((side) => side?.inviteTime ?? side?.answerTime ?? [])[0];
-  return [
-    start === undefined ? discrepancy.callDate.padEnd("2026-03-01T10:05:00Z".length) : formatTime(start),
-    enumName(DirectionSchema, discrepancy.direction)?.replace("bound", "") ?? "",
-    formatParty(discrepancy.calling),
-    formatParty(discrepancy.called),
-    formatConnected(platformMeasure),
-    formatConnected(carrierMeasure),
-    formatDelta(deltas?.connectedDurationDeltaMs ?? deltas?.billedDurationDeltaMs),
-    formatStatus(discrepancy),
-    formatReasons(discrepancy),
-    discrepancy.discrepancyId,
-  ];
+function formatStart({ platformMeasure, carrierMeasure, callDate }: Discrepancy): string {
+  const [start] = [platformMeasure, carrierMeasure].flatMap((side) => side?.inviteTime ?? side?.answerTime ?? []);
+  return start === undefined ? callDate.padEnd("2026-03-01T10:05:00Z".length) : formatTime(start);
 }
 
 /** The columns of discrepancies as CSV. */
 export const DISCREPANCY_CSV: readonly CsvColumn<Discrepancy>[] = [
-  { title: "carrier_id", read: (each) => each.carrierId },
-  { title: "discrepancy_id", read: (each) => each.discrepancyId },
-  { title: "revision", read: (each) => each.revision },
-  { title: "sequence", read: (each) => each.sequence },
-  { title: "status", read: (each) => enumName(DiscrepancyStatusSchema, each.status) },
+  ...fieldColumns(DiscrepancySchema, "carrier_id", "discrepancy_id", "revision", "sequence", "status"),
   { title: "causes", read: (each) => formatCauses(each, " ") },
-  { title: "matched_by", read: (each) => enumName(MatchedBySchema, each.matchedBy) },
-  { title: "call_date", read: (each) => each.callDate },
-  { title: "direction", read: (each) => enumName(DirectionSchema, each.direction) },
-  { title: "customer_id", read: (each) => each.customerId },
-  { title: "trunk_id", read: (each) => each.trunkId },
+  ...fieldColumns(DiscrepancySchema, "matched_by", "call_date", "direction", "customer_id", "trunk_id"),
   { title: "calling", read: (each) => formatParty(each.calling) },
   { title: "called", read: (each) => formatParty(each.called) },
-  { title: "call_id", read: (each) => each.callId },
+  ...fieldColumns(DiscrepancySchema, "call_id"),
   { title: "platform_record_id", read: (each) => each.platformRecord?.recordId },
   { title: "platform_record_date", read: (each) => each.platformRecord?.recordDate },
   { title: "carrier_record_ids", read: (each) => each.carrierRecords.map(({ recordId }) => recordId).join(" ") },
@@ -157,7 +133,5 @@ export const DISCREPANCY_CSV: readonly CsvColumn<Discrepancy>[] = [
   { title: "connected_duration_delta_ms", read: (each) => each.deltas?.connectedDurationDeltaMs },
   { title: "platform_invite_time", read: (each) => formatTime(each.platformMeasure?.inviteTime, "milliseconds") },
   { title: "carrier_invite_time", read: (each) => formatTime(each.carrierMeasure?.inviteTime, "milliseconds") },
-  { title: "first_seen_time", read: (each) => formatTime(each.firstSeenTime, "milliseconds") },
-  { title: "update_time", read: (each) => formatTime(each.updateTime, "milliseconds") },
-  { title: "resolved_time", read: (each) => formatTime(each.resolvedTime, "milliseconds") },
+  ...fieldColumns(DiscrepancySchema, "first_seen_time", "update_time", "resolved_time"),
 ];

@@ -1,4 +1,5 @@
 import { maskedValue } from "../../domain/calls/party.ts";
+import { tellLength } from "../../domain/matching/explain/evidence.ts";
 import {
   type CallExplanation,
   EvidenceOutcome,
@@ -8,6 +9,7 @@ import {
   type EvidenceStep,
   type EvidenceValue,
 } from "../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
+import { DiscrepancyStatus } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import type { Party } from "../../gen/tandem/type/v1/party_pb.js";
 import { styled } from "../shared/output.ts";
 import { formatParty } from "../shared/print-party.ts";
@@ -44,13 +46,21 @@ export function formatStep(step: EvidenceStep, number: number, explanation: Call
   const answer = ANSWERS[stage]?.[outcome];
   const colour = answer === undefined ? COLOURS[outcome] : "dim";
   const isNote = stage === EvidenceStage.CAUSE && explanation.result !== undefined && isAgreeing(explanation.result);
-  const told = styled(colour ?? "dim", (isNote ? "note" : nameOutcome(step, outcome)).padEnd(14));
+  const told = styled(colour ?? "dim", (isNote ? "note" : nameOutcome(step, outcome, explanation)).padEnd(14));
   const head = `${String(number).padStart(2)}. ${told}  ${enumName(EvidenceStageSchema, stage) ?? ""}: ${step.explanation}`;
-  const lines = values.map((value) => formatValue(asShown(value, explanation), nameOutcome(step, value.outcome)));
+  const lines = values.map((value) => {
+    // A revision is not compared with anything.
+    const came = stage === EvidenceStage.RECORD_STATE ? "" : nameOutcome(step, value.outcome, explanation);
+    return formatValue(asShown(value, explanation), came);
+  });
   return [head, ...lines.map((line) => `      ${line}`)];
 }
 
-function nameOutcome({ stage }: EvidenceStep, outcome: EvidenceOutcome): string {
+function nameOutcome({ stage }: EvidenceStep, outcome: EvidenceOutcome, { result }: CallExplanation): string {
+  // A record that lacks its pair has not passed anything.
+  const isUnpaired = result?.platformRecord === undefined || result.carrierRecords.length === 0;
+  if (stage === EvidenceStage.RECORD_STATE && outcome === EvidenceOutcome.PASSED && isUnpaired)
+    return result?.status === DiscrepancyStatus.PART_OF_CALL ? "part" : "unpaired";
   return ANSWERS[stage]?.[outcome] ?? enumName(EvidenceOutcomeSchema, outcome) ?? "";
 }
 
@@ -78,11 +88,29 @@ function partyAsShown(
   return party !== undefined && told !== undefined && maskedValue(party) === told ? formatParty(party) : told;
 }
 
+/** Sides of values that are not simply what the platform and the carrier say. */
+const SIDES: Readonly<Record<string, readonly [platform: string, carrier: string]>> = {
+  billed_duration_s: ["by the rule", "billed"],
+  candidate_count: ["platform", "both sides together"],
+};
+
 function formatValue({ valueName, platformValue, carrierValue, limitValue }: ShownValue, outcome: string): string {
-  const sides = [
-    platformValue === undefined ? "" : `platform ${platformValue}`,
-    carrierValue === undefined ? "" : `carrier ${carrierValue}`,
-    limitValue === undefined ? "" : `limit ${limitValue}`,
-  ].filter(Boolean);
-  return styled("dim", `${valueName}: ${[...sides, outcome].join(", ")}`);
+  const [platform, carrier] = SIDES[valueName] ?? ["platform", "carrier"];
+  const told = [
+    [platform, platformValue],
+    [carrier, carrierValue],
+    ["limit", limitValue],
+  ].flatMap(([title, value]) => (value === undefined ? [] : [`${title} ${withUnits(valueName, value)}`]));
+  const name = valueName.replace(/_m?s$/, "");
+  return styled("dim", `${name}: ${[...told, outcome].filter(Boolean).join(", ")}`);
+}
+
+/** A value whose name ends in a unit, or that has its own, as a length for people. */
+function withUnits(name: string, value: string): string {
+  const unit = /_(m?s)$/.exec(name)?.[1];
+  if (unit === undefined && !/^\d+ ms$/.test(value)) return value;
+  return value.replaceAll(/(-?)(\d+)( ms)?/g, (_, sign: string, digits: string, ms?: string) => {
+    const isSeconds = unit === "s" && ms === undefined;
+    return `${sign}${tellLength(Number(digits) * (isSeconds ? 1_000 : 1))}`;
+  });
 }

@@ -1,3 +1,4 @@
+import { tellLength } from "../../domain/matching/explain/evidence.ts";
 import {
   type CallExplanation,
   EvidenceStage,
@@ -8,29 +9,18 @@ import {
 } from "../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import type { CallDuration, RoundingRule } from "../../gen/tandem/type/v1/call_duration_pb.js";
-import { type Correlation, Direction, RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
+import { Direction, RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
 import {
-  type CallMeasure,
   type Discrepancy,
-  DiscrepancyCause,
-  DiscrepancyCauseSchema,
   DiscrepancyStatus,
-  MatchedBySchema,
-  RecordSide,
+  type RecordReference,
   RecordSideSchema,
 } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { formatTable, styled } from "../shared/output.ts";
 import { formatParty } from "../shared/print-party.ts";
-import { enumName, formatDuration, formatTime } from "../shared/values.ts";
-import {
-  formatCauses,
-  formatCircumstances,
-  formatDelta,
-  formatReasons,
-  formatStatus,
-  isAgreeing,
-} from "./print-discrepancies.ts";
+import { enumName, formatTime } from "../shared/values.ts";
 import { formatStep } from "./print-evidence.ts";
+import { formatHeadline, formatLength } from "./print-headline.ts";
 
 /**
  * Prints one explained leg: the result, both sides' records side by side, the steps as sentences,
@@ -38,189 +28,118 @@ import { formatStep } from "./print-evidence.ts";
  */
 export function printExplanation(explanation: CallExplanation): void {
   const { carrierId, result, steps, nearRecords, refusedCandidates } = explanation;
-  console.log(styled("bold", `${carrierId}  ${result ? headline(result) : "no result"}`));
+  const { near, whole, others } = onceEach(nearRecords, refusedCandidates, result);
+  console.log(styled("bold", `${carrierId}  ${result ? formatHeadline(result, whole) : "no result"}`));
+  printBlock("", sidesTable(explanation, whole));
+  printBlock(
+    "",
+    steps.flatMap((step, index) => formatStep(step, index + 1, explanation)),
+  );
+  if (near.length > 0) printBlock("Records that nearly fit:", nearTable(near));
+  else if (result && MISSING.has(result.status)) printBlock(NONE_NEAR, []);
+  const most = refusedCandidates.length < MOST_REFUSED ? "" : ` (the nearest ${MOST_REFUSED}; there may be more)`;
+  if (others.length > 0) printBlock(`Records that were considered but not taken${most}:`, candidatesTable(others));
+}
+
+const NONE_NEAR =
+  "No unpaired record of the other side nearly fits. Tandem looked at records of the same two parties up to 15 h before or after.";
+/** An explanation has no more refused candidates. */
+const MOST_REFUSED = 20;
+
+function printBlock(title: string, lines: readonly string[]): void {
   console.log();
-  console.log(sidesTable(explanation).join("\n"));
-  console.log();
-  for (const [index, step] of steps.entries()) {
-    for (const line of formatStep(step, index + 1, explanation)) console.log(line);
-  }
-  const { near, others } = onceEach(nearRecords, refusedCandidates);
-  if (near.length > 0) {
-    console.log();
-    console.log("Records that nearly fit:");
-    console.log(nearTable(near).join("\n"));
-  } else if (result && MISSING.has(result.status)) {
-    console.log();
-    console.log(
-      "No unpaired record of the other side nearly fits. Tandem looked at records of the same two parties within 15 h.",
-    );
-  }
-  if (others.length > 0) {
-    console.log();
-    console.log("Records that were considered but not taken:");
-    console.log(candidatesTable(others).join("\n"));
-  }
+  for (const line of title === "" ? lines : [title, ...lines]) console.log(line);
 }
 
 /**
  * A record that nearly fits and was considered too stands among the former, with why it was not
- * taken.
+ * taken; and the record of the whole call, of which this is a later part, by itself.
  */
-function onceEach(near: readonly NearRecord[], refused: readonly RefusedCandidate[]) {
-  const isSame = (a: NearRecord, b: RefusedCandidate) =>
-    a.side === b.side && a.record?.recordId === b.record?.recordId && a.record?.recordDate === b.record?.recordDate;
+function onceEach(near: readonly NearRecord[], refused: readonly RefusedCandidate[], result: Discrepancy | undefined) {
+  const isPart = result?.status === DiscrepancyStatus.PART_OF_CALL;
+  const whole = refused.find(({ pairedWith }) => isPart && isSame(pairedWith, result.duplicateOf));
   return {
     near: near.map((record) => {
-      const why = refused.find((candidate) => isSame(record, candidate))?.explanation;
+      const why = refused.find((candidate) => isSame(record.record, candidate.record))?.explanation;
       return why === undefined ? record : { ...record, explanation: `${record.explanation} ${why}` };
     }),
-    others: refused.filter((candidate) => !near.some((record) => isSame(record, candidate))),
+    whole,
+    others: refused.filter(
+      (candidate) => candidate !== whole && !near.some(({ record }) => isSame(record, candidate.record)),
+    ),
   };
 }
 
-function headline(result: Discrepancy): string {
-  const agrees = isAgreeing(result);
-  const unknown = formatUnknownLength(result);
-  const causes = withSide(agrees ? formatCauses(result) : formatReasons(result), result);
-  const beside = withSide(agrees ? "" : formatCircumstances(result), result);
-  const matchedBy = enumName(MatchedBySchema, result.matchedBy);
-  return [
-    formatStatus(result, "earlier a discrepancy, now resolved"),
-    unknown,
-    causes === "" || (unknown !== "" && causes === UNKNOWN) ? "" : `${agrees ? "note:" : introduce(causes)} ${causes}`,
-    beside === "" ? "" : `note: ${beside}`,
-    formatLengthDelta(result),
-    matchedBy === undefined ? "" : `matched by ${matchedBy}`,
-  ]
-    .filter(Boolean)
-    .join(", ");
+function isSame(a: RecordReference | undefined, b: RecordReference | undefined): boolean {
+  return a !== undefined && a.recordId === b?.recordId && a.recordDate === b.recordDate;
 }
-
-/** Names of causes that leave open whose or what, said in full. */
-function withSide(causes: string, { findings }: Discrepancy): string {
-  const late = findings.find(({ cause }) => cause === DiscrepancyCause.LATE);
-  const whose = late?.suspectedSide === RecordSide.PLATFORM ? "platform's" : "carrier's";
-  return causes
-    .replace(/\blate\b/, `${whose} record ${formatDuration(late?.lateByMs)} late`)
-    .replace(/\bsplit\b/, "a missing part")
-    .replace(/\bclock-skew\b/, "the clocks differ")
-    .replace(/\bzone-shift\b/, "carrier's time zone is wrong")
-    .replace(/\bnumbers-differ\b/, "the numbers differ");
-}
-
-/** The difference of the lengths, or of the bills where only these are known. */
-function formatLengthDelta({ deltas }: Discrepancy): string {
-  const { connectedDurationDeltaMs, billedDurationDeltaMs } = deltas ?? {};
-  if (connectedDurationDeltaMs !== undefined) return `carrier's duration ${formatDelta(connectedDurationDeltaMs)}`;
-  if (billedDurationDeltaMs === undefined) return "";
-  // Bills are of whole seconds.
-  return `carrier's bill ${formatDelta(billedDurationDeltaMs).replace(".0 s", " s")}`;
-}
-
-/** Of answered calls that cannot be compared: whose length is not known. */
-function formatUnknownLength({ status, platformMeasure, carrierMeasure }: Discrepancy): string {
-  if (status !== DiscrepancyStatus.DURATION_MISMATCH || !platformMeasure || !carrierMeasure) return "";
-  const isUnknown = (measure: CallMeasure) =>
-    measure.connectedDurationMs === undefined && measure.billedDurationS === undefined;
-  if (isUnknown(platformMeasure))
-    return isUnknown(carrierMeasure)
-      ? "not compared: neither length is known"
-      : "not compared: the platform's length is not known";
-  return isUnknown(carrierMeasure) ? "not compared: the carrier's length is not known" : "";
-}
-
-function introduce(causes: string): string {
-  return causes === UNKNOWN ? "cause" : "because of";
-}
-
-const UNKNOWN = enumName(DiscrepancyCauseSchema, DiscrepancyCause.UNKNOWN);
 
 const MISSING: ReadonlySet<DiscrepancyStatus> = new Set([
   DiscrepancyStatus.MISSING_AT_CARRIER,
   DiscrepancyStatus.MISSING_AT_PLATFORM,
 ]);
 
-/** What one record shows, a line each, in the order of `LINES`. */
-const LINES = [
-  "record",
-  "state",
-  "direction",
-  "calling",
-  "asserted",
-  "called",
-  "dialed",
-  "redirecting",
-  "invite",
-  "answer",
-  "end",
-  "connected",
-  "total",
-  "billed",
-  "billing rule",
-  "trunk",
-  "SIP Call-ID",
-  "ICID",
-  "Session-ID",
-  "ingested",
-] as const;
-type Line = (typeof LINES)[number];
-type SideLines = Partial<Record<Line, string | undefined>>;
+/** What one record shows, a line each; what it does not have is left out or empty. */
+type SideLines = Readonly<Record<string, string | undefined>>;
 
-function sidesTable({ platformRecord, carrierRecords, steps }: CallExplanation): string[] {
+function sidesTable(
+  { platformRecord, carrierRecords, steps }: CallExplanation,
+  ofWhole: RefusedCandidate | undefined,
+): string[] {
+  const whole = platformRecord && wholeCall(platformRecord, steps);
+  const none = { record: ofWhole ? `${formatRecord(ofWhole.record)}, of the whole call` : "none" };
   const sides: { title: string; side: SideLines }[] = [
-    { title: "platform", side: platformRecord ? platformSide(platformRecord, steps) : { record: "none" } },
+    {
+      title: whole ? `platform, record 1 of ${whole.count}` : "platform",
+      side: platformRecord ? { ...sideLines(flatten(platformRecord)), ...whole?.lines } : { record: "none" },
+    },
     ...carrierRecords.map((record, index) => ({
-      title: carrierRecords.length > 1 ? `carrier, part ${record.part?.partIndex ?? index + 1}` : "carrier",
-      side: carrierSide(record),
+      title: carrierRecords.length > 1 || record.part ? `carrier, ${formatPart(record, index)}` : "carrier",
+      side: sideLines(record),
     })),
   ];
-  if (carrierRecords.length === 0) sides.push({ title: "carrier", side: { record: "none" } });
+  if (carrierRecords.length === 0) sides.push({ title: "carrier", side: none });
   const columns = [{ title: "" }, ...sides.map(({ title }) => ({ title }))];
-  const shown = LINES.filter((line) => sides.some(({ side }) => side[line]));
+  const lines = new Set(sides.flatMap(({ side }) => Object.keys(side)));
+  const shown = [...lines].filter((line) => sides.some(({ side }) => side[line]));
   return formatTable(
     columns,
     shown.map((line) => [line, ...sides.map(({ side }) => side[line] ?? "")]),
   );
 }
 
-function platformSide(record: CallDetailRecord, steps: readonly EvidenceStep[]): SideLines {
-  const { parties, times, lengths, route, correlation } = record;
-  return {
-    record: `${record.recordDate}/${record.recordId} #${record.revision ?? 1}`,
-    state: record.kind === RecordKind.VOID ? "void" : "",
-    direction: formatDirection(record.direction),
-    calling: formatParty(parties?.calling),
-    asserted: formatParty(parties?.asserted),
-    called: formatParty(parties?.called),
-    dialed: formatParty(parties?.dialed),
-    redirecting: formatParty(parties?.redirecting),
-    invite: formatTime(times?.inviteTime, "milliseconds"),
-    answer: formatTime(times?.answerTime, "milliseconds") || (record.kind === RecordKind.VOID ? "" : "unanswered"),
-    end: formatTime(times?.endTime, "milliseconds"),
-    connected: [formatDuration(lengths?.connectedDurationMs), formatWhole(steps)].filter(Boolean).join(" "),
-    total: formatDuration(lengths?.totalDurationMs),
-    trunk: route?.trunkId,
-    ...correlationLines(correlation),
-    ingested: formatTime(record.ingestTime, "milliseconds"),
-  };
+function formatPart({ part }: CallDuration, index: number): string {
+  const count = part?.partCount === undefined ? "" : ` of ${part.partCount}`;
+  return `part ${part?.partIndex ?? index + 1}${part?.lastPart ? `${count}, the last` : count}`;
+}
+
+type FlatRecord = Partial<Omit<CallDuration, "$typeName">> & { readonly totalDurationMs?: bigint | undefined };
+
+/** The platform's record in the carrier's shape. */
+function flatten({ parties, times, lengths, route, ...record }: CallDetailRecord): FlatRecord {
+  const answered = record.kind === RecordKind.VOID || times?.answerTime !== undefined ? undefined : false;
+  return { ...record, ...parties, ...times, ...lengths, trunkId: route?.trunkId, answered } as FlatRecord;
 }
 
 /**
- * Of a call that the platform wrote in parts, of which the first is shown: how long all of them
- * are.
+ * Of a call that the platform wrote in several records, of which the first is shown: how long all
+ * of them are.
  */
-function formatWhole(steps: readonly EvidenceStep[]): string {
+function wholeCall({ lengths }: CallDetailRecord, steps: readonly EvidenceStep[]) {
   const split = steps.find(({ stage }) => stage === EvidenceStage.SPLIT);
   const parts = split?.values.flatMap(({ platformValue }) => platformValue?.split(" + ") ?? []) ?? [];
   const wholeMs = parts.reduce((sum, part) => sum + Number(part), 0);
-  if (parts.length < 2 || !Number.isSafeInteger(wholeMs)) return "";
-  return `(${formatDuration(BigInt(wholeMs))} in ${parts.length} records)`;
+  if (parts.length < 2 || !Number.isSafeInteger(wholeMs)) return undefined;
+  const own = `this record ${formatLength(lengths?.connectedDurationMs)}`;
+  return { count: parts.length, lines: { connected: `${own}; whole call ${tellLength(wholeMs)}` } };
 }
 
-function carrierSide(record: CallDuration): SideLines {
+/** All lines, in the order in which they are shown. */
+function sideLines(record: FlatRecord): SideLines {
+  const { recordDate, recordId, revision, answered, billedDurationS, connectedDurationMs, correlation } = record;
+  const isUnmeasured = answered === true && billedDurationS === undefined;
   return {
-    record: `${record.recordDate}/${record.recordId} #${record.revision ?? 1}`,
+    record: `${recordDate}/${recordId} #${revision ?? 1}`,
     state: record.kind === RecordKind.VOID ? "void" : "",
     direction: formatDirection(record.direction),
     calling: formatParty(record.calling),
@@ -229,78 +148,61 @@ function carrierSide(record: CallDuration): SideLines {
     dialed: formatParty(record.dialed),
     redirecting: formatParty(record.redirecting),
     invite: formatTime(record.inviteTime, "milliseconds"),
-    answer: formatTime(record.answerTime, "milliseconds") || (record.answered === false ? "unanswered" : ""),
+    answer: formatTime(record.answerTime, "milliseconds") || (answered === false ? "unanswered" : ""),
     end: formatTime(record.endTime, "milliseconds"),
-    connected: formatDuration(record.connectedDurationMs) || formatUnmeasured(record),
-    billed: record.billedDurationS === undefined ? "" : `${record.billedDurationS} s`,
+    connected: formatLength(connectedDurationMs) || (isUnmeasured ? "not known" : ""),
+    total: formatLength(record.totalDurationMs),
+    billed: billedDurationS === undefined ? "" : formatLength(billedDurationS * 1_000n),
     "billing rule": formatRule(record.roundingRule),
     trunk: record.trunkId,
-    ...correlationLines(record.correlation),
+    "SIP Call-ID": correlation?.interconnectDialog?.callId,
+    ICID: correlation?.icid,
+    "Session-ID": correlation?.sessionId,
     ingested: formatTime(record.ingestTime, "milliseconds"),
   };
 }
 
 /** Which way the call crossed the trunk. */
-function formatDirection(direction: Direction): string {
+function formatDirection(direction: Direction | undefined): string {
   if (direction === Direction.OUTBOUND) return "outbound (platform to carrier)";
   return direction === Direction.INBOUND ? "inbound (carrier to platform)" : "";
 }
 
-function formatUnmeasured({ answered, billedDurationS }: CallDuration): string {
-  return answered === true && billedDurationS === undefined ? "not known" : "";
-}
-
 function formatRule(rule: RoundingRule | undefined): string {
   if (rule === undefined) return "";
-  return `${rule.minimumS === 0 ? "" : `at least ${rule.minimumS} s, `}up to the next ${rule.incrementS} s`;
+  const minimum = rule.minimumS === 0 ? "" : `, at least ${tellLength(rule.minimumS * 1_000)}`;
+  return `up in steps of ${tellLength(rule.incrementS * 1_000)}${minimum}`;
 }
 
-function correlationLines(correlation: Correlation | undefined): SideLines {
-  return {
-    "SIP Call-ID": correlation?.interconnectDialog?.callId,
-    ICID: correlation?.icid,
-    "Session-ID": correlation?.sessionId,
-  };
+function formatOff(ms: bigint | undefined): string {
+  return ms === undefined ? "" : `${ms < 0n ? "-" : "+"}${formatLength(ms)}`;
+}
+
+function formatRecord(record: RecordReference | undefined): string {
+  return record ? `${record.recordDate}/${record.recordId}` : "";
+}
+
+/** The columns that both lists of other records begin with. */
+const OTHER_COLUMNS = [{ title: "side" }, { title: "record" }, { title: "off by", align: "right" }] as const;
+
+function otherCells({ side, record, startDeltaMs }: NearRecord | RefusedCandidate): string[] {
+  return [enumName(RecordSideSchema, side) ?? "", formatRecord(record), formatOff(startDeltaMs)];
 }
 
 function nearTable(records: readonly NearRecord[]): string[] {
-  const columns = [
-    { title: "side" },
-    { title: "record" },
-    { title: "off by", align: "right" } as const,
-    { title: "length", align: "right" } as const,
-    { title: "how it fits" },
-  ];
-  return formatTable(
-    columns,
-    records.map(({ side, record, startDeltaMs, connectedDurationMs, billedDurationS, explanation }) => [
-      enumName(RecordSideSchema, side) ?? "",
-      record ? `${record.recordDate}/${record.recordId}` : "",
-      formatDelta(startDeltaMs),
-      formatDuration(connectedDurationMs) || (billedDurationS === undefined ? "" : `${billedDurationS} s billed`),
-      explanation,
-    ]),
-    "  ",
-  );
+  const rows = records.map((near) => {
+    const { connectedDurationMs, billedDurationS, explanation } = near;
+    const billed = billedDurationS === undefined ? "" : `${formatLength(billedDurationS * 1_000n)} billed`;
+    return [...otherCells(near), formatLength(connectedDurationMs) || billed, explanation];
+  });
+  return formatTable([...OTHER_COLUMNS, { title: "length", align: "right" }, { title: "how it fits" }], rows, "  ");
 }
 
 function candidatesTable(candidates: readonly RefusedCandidate[]): string[] {
-  const columns = [
-    { title: "side" },
-    { title: "record" },
-    { title: "off by", align: "right" } as const,
-    { title: "refused at" },
-    { title: "why" },
-  ];
-  return formatTable(
-    columns,
-    candidates.map(({ side, record, startDeltaMs, refusedAt, explanation, pairedWith }) => [
-      enumName(RecordSideSchema, side) ?? "",
-      record ? `${record.recordDate}/${record.recordId}` : "",
-      formatDelta(startDeltaMs),
-      enumName(EvidenceStageSchema, refusedAt) ?? "",
-      pairedWith ? `${explanation} It is paired with ${pairedWith.recordDate}/${pairedWith.recordId}.` : explanation,
-    ]),
-    "  ",
-  );
+  const rows = candidates.map((candidate) => {
+    const { refusedAt, explanation, pairedWith } = candidate;
+    const why = pairedWith ? `${explanation} It is paired with ${formatRecord(pairedWith)}.` : explanation;
+    return [...otherCells(candidate), enumName(EvidenceStageSchema, refusedAt) ?? "", why];
+  });
+  return formatTable([...OTHER_COLUMNS, { title: "refused at" }, { title: "why" }], rows, "  ");
 }

@@ -7,63 +7,58 @@ import {
 } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import {
   type ReconciliationSummaryRow,
+  ReconciliationSummaryRowSchema,
   ReportingStateSchema,
   SummaryDimension,
   type ThresholdResult,
 } from "../../gen/tandem/type/v1/reconciliation_summary_pb.js";
-import type { CsvColumn } from "../shared/csv-output.ts";
-import { type Column, formatCount, printTable } from "../shared/output.ts";
+import { type CsvColumn, fieldColumns } from "../shared/csv-output.ts";
+import { formatCount, printRows, type RowColumn } from "../shared/output.ts";
 import { enumName } from "../shared/values.ts";
 
 type Row = ReconciliationSummaryRow;
 
-/** How each dimension is titled and read. */
-const DIMENSIONS: readonly { of: SummaryDimension; title: string; read: (row: Row) => string }[] = [
-  { of: SummaryDimension.DAY, title: "day", read: ({ callDate }) => callDate ?? "" },
-  { of: SummaryDimension.CUSTOMER, title: "customer", read: ({ customerId }) => customerId ?? "-" },
-  { of: SummaryDimension.TRUNK, title: "trunk", read: ({ trunkId }) => trunkId ?? "-" },
-  {
-    of: SummaryDimension.DIRECTION,
+/** The column of each dimension. */
+const DIMENSIONS: Readonly<Partial<Record<SummaryDimension, RowColumn<Row>>>> = {
+  [SummaryDimension.DAY]: { title: "day", read: ({ callDate }) => callDate },
+  [SummaryDimension.CUSTOMER]: { title: "customer", read: ({ customerId }) => customerId ?? "-" },
+  [SummaryDimension.TRUNK]: { title: "trunk", read: ({ trunkId }) => trunkId ?? "-" },
+  [SummaryDimension.DIRECTION]: {
     title: "way",
-    read: ({ direction }) => enumName(DirectionSchema, direction)?.replace("bound", "") ?? "",
+    read: ({ direction }) => enumName(DirectionSchema, direction)?.replace("bound", ""),
   },
-];
+};
 
-const FIGURES = ["calls", "min", "min carrier", "net", "gross", "unmatched", "pending"];
+const FIGURES: readonly RowColumn<Row>[] = [
+  { title: "calls", align: "right", read: (row) => formatCount(row.comparedCallCount) },
+  { title: "min", align: "right", read: (row) => formatMinutes(row.platformConnectedDurationMs) },
+  { title: "min carrier", align: "right", read: (row) => formatMinutes(row.carrierConnectedDurationMs) },
+  { title: "net", align: "right", read: (row) => formatRatio(row.net) },
+  { title: "gross", align: "right", read: (row) => formatRatio(row.gross) },
+  { title: "unmatched", align: "right", read: (row) => formatRatio(row.unmatched) },
+  { title: "pending", align: "right", read: (row) => formatCount(callsOf(row, DiscrepancyStatus.PENDING)) },
+];
+/** Beside net and gross, which are without them. */
+const UNMEASURED: RowColumn<Row> = {
+  title: "no length",
+  align: "right",
+  read: (row) => formatCount(row.unmeasuredCallCount),
+};
+const NOTES: readonly RowColumn<Row>[] = [
+  { title: "reported", read: (row) => enumName(ReportingStateSchema, row.reportingState) ?? "not yet" },
+  { title: "mostly for", read: (row) => enumName(DiscrepancyCauseSchema, largestCause(row)) },
+];
 
 /** Prints the rows of a summary as a table. */
 export function printSummary(rows: readonly Row[], groupBy: readonly SummaryDimension[], withCarrier: boolean): void {
-  const dimensions = DIMENSIONS.filter(({ of }) => groupBy.includes(of));
-  // Beside net and gross, which are without them.
-  const unmeasured = rows.some((row) => row.unmeasuredCallCount > 0n) ? ["no length"] : [];
-  const columns: Column[] = [
-    ...(withCarrier ? [{ title: "carrier" }] : []),
-    ...dimensions.map(({ title }) => ({ title })),
-    ...[...FIGURES, ...unmeasured].map((title) => ({ title, align: "right" }) as const),
-    { title: "reported" },
-    { title: "mostly for" },
+  const columns: RowColumn<Row>[] = [
+    ...(withCarrier ? [{ title: "carrier", read: ({ carrierId }: Row) => carrierId }] : []),
+    ...Object.entries(DIMENSIONS).flatMap(([of, column]) => (groupBy.includes(Number(of)) ? [column] : [])),
+    ...FIGURES,
+    ...(rows.some((row) => row.unmeasuredCallCount > 0n) ? [UNMEASURED] : []),
+    ...NOTES,
   ];
-  const cells = rows.map((row) => [
-    ...(withCarrier ? [row.carrierId] : []),
-    ...dimensions.map(({ read }) => read(row)),
-    ...figuresOf(row),
-    ...unmeasured.map(() => formatCount(row.unmeasuredCallCount)),
-    enumName(ReportingStateSchema, row.reportingState) ?? "not yet",
-    enumName(DiscrepancyCauseSchema, largestCause(row)) ?? "",
-  ]);
-  printTable(columns, cells, "No calls.");
-}
-
-function figuresOf(row: Row): string[] {
-  return [
-    formatCount(row.comparedCallCount),
-    formatMinutes(row.platformConnectedDurationMs),
-    formatMinutes(row.carrierConnectedDurationMs),
-    formatRatio(row.net),
-    formatRatio(row.gross),
-    formatRatio(row.unmatched),
-    formatCount(callsOf(row, DiscrepancyStatus.PENDING)),
-  ];
+  printRows(columns, rows, "No calls.");
 }
 
 function largestCause({ causeTotals }: Row): number {
@@ -87,18 +82,12 @@ function formatRatio(result: ThresholdResult | undefined): string {
 
 /** The columns of a summary as CSV. */
 export const SUMMARY_CSV: readonly CsvColumn<Row>[] = [
-  { title: "carrier_id", read: (row) => row.carrierId },
-  { title: "call_date", read: (row) => row.callDate },
-  { title: "customer_id", read: (row) => row.customerId },
-  { title: "trunk_id", read: (row) => row.trunkId },
-  { title: "direction", read: (row) => enumName(DirectionSchema, row.direction) },
-  { title: "reporting_state", read: (row) => enumName(ReportingStateSchema, row.reportingState) },
-  { title: "compared_call_count", read: (row) => row.comparedCallCount },
-  { title: "platform_call_count", read: (row) => row.platformCallCount },
-  { title: "carrier_call_count", read: (row) => row.carrierCallCount },
-  { title: "platform_connected_duration_ms", read: (row) => row.platformConnectedDurationMs },
-  { title: "carrier_connected_duration_ms", read: (row) => row.carrierConnectedDurationMs },
-  { title: "absolute_delta_ms", read: (row) => row.absoluteDeltaMs },
+  ...fieldColumns(
+    ReconciliationSummaryRowSchema,
+    ...["carrier_id", "call_date", "customer_id", "trunk_id", "direction", "reporting_state", "compared_call_count"],
+    ...["platform_call_count", "carrier_call_count", "platform_connected_duration_ms"],
+    ...["carrier_connected_duration_ms", "absolute_delta_ms"],
+  ),
   ...(["net", "gross", "unmatched"] as const).flatMap((measure) => [
     { title: `${measure}_ratio`, read: (row: Row) => row[measure]?.ratio },
     { title: `${measure}_threshold_ratio`, read: (row: Row) => row[measure]?.thresholdRatio },
@@ -115,9 +104,10 @@ export const SUMMARY_CSV: readonly CsvColumn<Row>[] = [
     "matched_by",
     (row, number) => row.matchedByTotals.find(({ matchedBy }) => matchedBy === number)?.pairCount ?? 0n,
   ),
-  { title: "unmeasured_call_count", read: (row) => row.unmeasuredCallCount },
-  { title: "unmeasured_platform_duration_ms", read: (row) => row.unmeasuredPlatformDurationMs },
-  { title: "unmeasured_carrier_duration_ms", read: (row) => row.unmeasuredCarrierDurationMs },
+  ...fieldColumns(
+    ReconciliationSummaryRowSchema,
+    ...["unmeasured_call_count", "unmeasured_platform_duration_ms", "unmeasured_carrier_duration_ms"],
+  ),
 ];
 
 function totals(

@@ -20,7 +20,7 @@ Example:
     )
     .action(async (carrierId: string, options: StoreOptions & { json?: true }) => {
       await using store = await openStoreOnly(options);
-      const { retrySetAside } = await import("../../reconcile/retry.ts");
+      const { retrySetAside } = await import("../../reconcile/retry-set-aside.ts");
       const minutes = await retrySetAside(store.db, carrierId, commandLineActor());
       console.log(options.json ? formatJson({ minutes }) : `${minutes} minutes of ${carrierId} will be judged again.`);
     });

@@ -1,14 +1,15 @@
 import type { Command } from "commander";
 import {
   type CarrierReconciliationStatus,
+  CarrierReconciliationStatusSchema,
   GetReconciliationStatusResponseSchema,
   ReconciliationService,
 } from "../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import { PendingReasonSchema } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { ReportingStateSchema } from "../../gen/tandem/type/v1/reconciliation_summary_pb.js";
 import { type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
-import { type CsvColumn, csvOption, printCsv } from "../shared/csv-output.ts";
-import { type Column, formatCount, printMessage, printTable } from "../shared/output.ts";
+import { type CsvColumn, csvOption, fieldColumns, printCsv } from "../shared/csv-output.ts";
+import { formatCount, printMessage, printRows, type RowColumn } from "../shared/output.ts";
 import { readPages } from "../shared/pages.ts";
 import { enumName, formatTime } from "../shared/values.ts";
 
@@ -32,48 +33,38 @@ Examples:
     )
     .action(async (carriers: string[], options: ConnectionOptions & { csv?: true }) => {
       using connection = await connect(options, "platform");
-      const client = connection.client(ReconciliationService);
       const { items: statuses } = await readPages(
-        (page) => client.getReconciliationStatus({ carrierIds: carriers, ...page }),
+        (page) => connection.client(ReconciliationService).getReconciliationStatus({ carrierIds: carriers, ...page }),
         (page) => page.statuses,
       );
       if (options.json) printMessage(GetReconciliationStatusResponseSchema, { statuses });
       else if (options.csv) printCsv(STATUS_CSV, statuses);
-      else printTable(COLUMNS, statuses.map(cellsOf), "No carriers.");
+      else printRows(COLUMNS, statuses, "No carriers.");
     });
 }
 
-const COLUMNS: readonly Column[] = [
-  { title: "carrier" },
-  { title: "reconciled through" },
-  { title: "behind", align: "right" },
-  { title: "reported" },
-  { title: "unresolved", align: "right" },
-  { title: "quarantined", align: "right" },
-  { title: "newest duration" },
-  { title: "pending" },
+const COLUMNS: readonly RowColumn<Status>[] = [
+  { title: "carrier", read: ({ carrierId }) => carrierId },
+  { title: "reconciled through", read: formatThrough },
+  { title: "behind", align: "right", read: (status) => formatCount(backlogOf(status)) },
+  { title: "reported", read: ({ reportingState }) => enumName(ReportingStateSchema, reportingState) ?? "not yet" },
+  { title: "unresolved", align: "right", read: (status) => formatCount(status.unresolvedDiscrepancyCount) },
+  { title: "quarantined", align: "right", read: (status) => formatCount(status.quarantinedDurationCount) },
+  { title: "newest duration", read: ({ lastDurationTime }) => formatTime(lastDurationTime) || "never" },
+  { title: "pending", read: ({ pendingTotals }) => pendingTotals.map(formatPending).join(", ") },
 ];
 
-function cellsOf(status: Status): string[] {
-  const aside = status.setAside
-    ? `, ${formatCount(status.setAside.minuteCount)} minutes set aside from ${formatTime(status.setAside.firstTime)}`
+function formatThrough({ reconciledThroughTime, rejudgedFromDate, setAside }: Status): string {
+  const aside = setAside
+    ? `, ${formatCount(setAside.minuteCount)} minutes set aside from ${formatTime(setAside.firstTime)}`
     : "";
-  const rejudged = status.rejudgedFromDate === undefined ? "" : `, again from ${status.rejudgedFromDate}`;
-  return [
-    status.carrierId,
-    `${formatTime(status.reconciledThroughTime)}${rejudged}${aside}`,
-    formatCount(backlogOf(status)),
-    enumName(ReportingStateSchema, status.reportingState) ?? "not yet",
-    formatCount(status.unresolvedDiscrepancyCount),
-    formatCount(status.quarantinedDurationCount),
-    formatTime(status.lastDurationTime) || "never",
-    status.pendingTotals
-      .map(({ pendingReason, callCount, oldestCallTime }) => {
-        const reason = enumName(PendingReasonSchema, pendingReason) ?? "";
-        return `${reason} ${formatCount(callCount)} since ${formatTime(oldestCallTime)}`;
-      })
-      .join(", "),
-  ];
+  const rejudged = rejudgedFromDate === undefined ? "" : `, again from ${rejudgedFromDate}`;
+  return `${formatTime(reconciledThroughTime)}${rejudged}${aside}`;
+}
+
+function formatPending({ pendingReason, callCount, oldestCallTime }: Status["pendingTotals"][number]): string {
+  const reason = enumName(PendingReasonSchema, pendingReason) ?? "";
+  return `${reason} ${formatCount(callCount)} since ${formatTime(oldestCallTime)}`;
 }
 
 function backlogOf(status: Status): bigint {
@@ -82,24 +73,20 @@ function backlogOf(status: Status): bigint {
 }
 
 const STATUS_CSV: readonly CsvColumn<Status>[] = [
-  { title: "carrier_id", read: (status) => status.carrierId },
-  { title: "reporting_state", read: (status) => enumName(ReportingStateSchema, status.reportingState) },
-  { title: "cdr_sequence", read: (status) => status.cdrSequence },
-  { title: "cdr_head_sequence", read: (status) => status.cdrHeadSequence },
-  { title: "duration_sequence", read: (status) => status.durationSequence },
-  { title: "duration_head_sequence", read: (status) => status.durationHeadSequence },
-  { title: "discrepancy_head_sequence", read: (status) => status.discrepancyHeadSequence },
-  { title: "reconciled_through_time", read: (status) => formatTime(status.reconciledThroughTime, "milliseconds") },
-  { title: "last_cdr_time", read: (status) => formatTime(status.lastCdrTime, "milliseconds") },
-  { title: "last_duration_time", read: (status) => formatTime(status.lastDurationTime, "milliseconds") },
+  ...fieldColumns(
+    CarrierReconciliationStatusSchema,
+    ...["carrier_id", "reporting_state", "cdr_sequence", "cdr_head_sequence", "duration_sequence"],
+    ...["duration_head_sequence", "discrepancy_head_sequence", "reconciled_through_time", "last_cdr_time"],
+    "last_duration_time",
+  ),
   ...[1, 2, 3].map((reason) => ({
     title: `pending_${(enumName(PendingReasonSchema, reason) ?? "").replaceAll("-", "_")}`,
     read: ({ pendingTotals }: Status) =>
       pendingTotals.find(({ pendingReason }) => pendingReason === reason)?.callCount ?? 0n,
   })),
-  { title: "unresolved_discrepancy_count", read: (status) => status.unresolvedDiscrepancyCount },
-  { title: "quarantined_duration_count", read: (status) => status.quarantinedDurationCount },
-  { title: "rule_version", read: (status) => status.ruleVersion },
-  { title: "rejudged_from_date", read: (status) => status.rejudgedFromDate },
+  ...fieldColumns(
+    CarrierReconciliationStatusSchema,
+    ...["unresolved_discrepancy_count", "quarantined_duration_count", "rule_version", "rejudged_from_date"],
+  ),
   { title: "set_aside_minutes", read: (status) => status.setAside?.minuteCount ?? 0n },
 ];

@@ -1,8 +1,9 @@
 import type { Command } from "commander";
-import { ReconciliationService as CarrierReconciliationService } from "../../gen/tandem/carrier/v1/reconciliation_service_pb.js";
+import { ReconciliationService as OfCarrier } from "../../gen/tandem/carrier/v1/reconciliation_service_pb.js";
 import {
+  type GetReconciliationSummaryResponse,
   GetReconciliationSummaryResponseSchema,
-  ReconciliationService as PlatformReconciliationService,
+  ReconciliationService as OfAll,
 } from "../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import { DirectionSchema } from "../../gen/tandem/type/v1/call_pb.js";
 import {
@@ -13,6 +14,7 @@ import {
 import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
 import { csvOption, printCsv } from "../shared/csv-output.ts";
 import { printMessage } from "../shared/output.ts";
+import { readPages } from "../shared/pages.ts";
 import { collect, enumListOption, enumOption, formatTime, parseWhole } from "../shared/values.ts";
 import { DAY_HELP, type DayOptions, daysOf, withDays } from "./days.ts";
 import { printSummary, SUMMARY_CSV } from "./print-summary.ts";
@@ -70,6 +72,8 @@ function groupOf({ by }: SummaryOptions): SummaryDimension[] {
   return by ?? [SummaryDimension.DAY];
 }
 
+type Page = Pick<GetReconciliationSummaryResponse, "rows" | "nextPageToken" | "reconciledThroughTime">;
+
 async function readSummary(connection: Connection, options: SummaryOptions) {
   const common = {
     ...daysOf(options, DEFAULT_DAYS),
@@ -78,20 +82,17 @@ async function readSummary(connection: Connection, options: SummaryOptions) {
     direction: options.direction ?? 0,
     groupBy: groupOf(options),
   };
-  const rows: ReconciliationSummaryRow[] = [];
-  let pageToken = "";
-  while (true) {
-    const request = { ...common, pageToken, pageSize: Math.min(1_000, options.limit - rows.length) };
-    const page =
-      connection.role === "platform"
-        ? await connection
-            .client(PlatformReconciliationService)
-            .getReconciliationSummary({ ...request, carrierId: options.carrier ?? "" })
-        : await connection.client(CarrierReconciliationService).getReconciliationSummary(request);
-    rows.push(...page.rows);
-    pageToken = page.nextPageToken;
-    const { reconciledThroughTime } = page;
-    if (pageToken === "" || rows.length >= options.limit)
-      return { rows, isCut: pageToken !== "", ...(reconciledThroughTime && { reconciledThroughTime }) };
-  }
+  const { carrier: carrierId = "" } = options;
+  let last: Page | undefined;
+  const { items: rows, isCut } = await readPages<Page, ReconciliationSummaryRow>(
+    async (page) => {
+      last = await (connection.role === "platform"
+        ? connection.client(OfAll).getReconciliationSummary({ ...common, ...page, carrierId })
+        : connection.client(OfCarrier).getReconciliationSummary({ ...common, ...page }));
+      return last;
+    },
+    (page) => page.rows,
+    options.limit,
+  );
+  return { rows, isCut, ...(last?.reconciledThroughTime && { reconciledThroughTime: last.reconciledThroughTime }) };
 }

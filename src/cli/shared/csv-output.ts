@@ -1,11 +1,36 @@
+import type { DescField, DescMessage, MessageShape } from "@bufbuild/protobuf";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { Option } from "commander";
 import { stringify } from "csv-stringify/sync";
 import { csvCell } from "./csv-cells.ts";
+import { enumName, formatTime } from "./values.ts";
 
 /** A column of a CSV file, and how it is read. */
 export interface CsvColumn<Row> {
   readonly title: string;
   readonly read: (row: Row) => string | number | bigint | boolean | undefined;
+}
+
+/**
+ * Columns of a message's own fields, by their names in the contract. Enums are written by name,
+ * times to the millisecond, bytes in hexadecimal, lists with spaces.
+ */
+export function fieldColumns<Desc extends DescMessage>(
+  schema: Desc,
+  ...names: string[]
+): CsvColumn<MessageShape<Desc>>[] {
+  return names.map((title) => {
+    const field = schema.fields.find(({ name }) => name === title);
+    if (!field) throw new Error(`${schema.typeName} has no field ${title}`);
+    return { title, read: (message) => formatField(field, (message as Record<string, unknown>)[field.localName]) };
+  });
+}
+
+function formatField(field: DescField, value: unknown): string | number | bigint | boolean | undefined {
+  if (Array.isArray(value)) return value.map((item) => formatField(field, item) ?? "").join(" ");
+  if (field.enum) return enumName(field.enum, value as number);
+  if (field.message) return formatTime(value as Timestamp | undefined, "milliseconds");
+  return value instanceof Uint8Array ? Buffer.from(value).toString("hex") : (value as string | bigint | undefined);
 }
 
 /** `--csv` of commands that print rows. */

@@ -14,9 +14,9 @@ import {
   FeedStartLatestSchema,
 } from "../../gen/tandem/type/v1/feed_pb.js";
 import { asCarrier } from "./connection.ts";
+import { describeResume } from "./describe-error.ts";
 import { describeLoss } from "./describe-loss.ts";
 import { formatJson } from "./output.ts";
-import { describeResume } from "./run-command.ts";
 import { readTime } from "./values.ts";
 import { TIME_HELP } from "./window.ts";
 

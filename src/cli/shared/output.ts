@@ -40,6 +40,17 @@ export function printTable(columns: readonly Column[], rows: readonly (readonly 
   console.log(rows.length === 0 ? empty : formatTable(columns, rows).join("\n"));
 }
 
+/** A column of a table of rows, and how it is read; undefined is empty. */
+export interface RowColumn<Row> extends Column {
+  readonly read: (row: Row) => string | undefined;
+}
+
+/** Prints rows as a table, or what to say when there are none. */
+export function printRows<Row>(columns: readonly RowColumn<Row>[], rows: readonly Row[], empty: string): void {
+  const cells = rows.map((row) => columns.map(({ read }) => read(row) ?? ""));
+  printTable(columns, cells, empty);
+}
+
 /** Prints names and values, one pair a line; pairs without a value are left out. */
 export function printFields(fields: readonly (readonly [name: string, value: string | undefined])[]): void {
   const known = fields.filter((field): field is readonly [string, string] => field[1] !== undefined && field[1] !== "");

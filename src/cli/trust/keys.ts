@@ -11,7 +11,6 @@ import { adoptCommand } from "./keys-adopt.ts";
  */
 export function keysCommand(): Command {
   return new Command("keys")
-    .description("Manage the keys that seal cursors and page tokens, and the key files that processes share.")
     .addCommand(listCommand(), { isDefault: true })
     .addCommand(rotateCommand())
     .addCommand(adoptCommand());

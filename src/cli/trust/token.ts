@@ -13,7 +13,6 @@ import { tokenRotateCommand } from "./token-rotate.ts";
  */
 export function tokenCommand(): Command {
   return new Command("token")
-    .description("Print a bearer token for a server on this data folder, signed with the folder's key.")
     .addOption(new Option("--carrier <id>", "a token of this carrier").conflicts(["platform", "scopes"]))
     .option("--platform", "a token of the platform")
     .option(

@@ -1,9 +1,9 @@
-import { randomUUID } from "node:crypto";
 import { type Command, InvalidArgumentError } from "commander";
 import type { ClosedPeriod } from "../../gen/tandem/platform/v1/usage_pb.js";
-import { ClosePeriodResponseSchema, UsageService } from "../../gen/tandem/platform/v1/usage_service_pb.js";
-import { type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
-import { formatCount, printFields, printMessage } from "../shared/output.ts";
+import { UsageService } from "../../gen/tandem/platform/v1/usage_service_pb.js";
+import { callAndPrint, requestIdOf } from "../shared/calls.ts";
+import { type ConnectionOptions, remoteCommand } from "../shared/connection.ts";
+import { formatCount, printFields } from "../shared/output.ts";
 import { formatTime } from "../shared/values.ts";
 import { type PeriodOptions, periodOf, withPeriod } from "./period-options.ts";
 import { describeCompleteness, formatMinutes } from "./print-usage.ts";
@@ -25,39 +25,27 @@ export function closeCommand(): Command {
       "\nExample:\n  tandem usage close cedar-bank --month 2026-03 --time-zone Europe/Copenhagen --max-pending 0.001",
     )
     .action(async (customerId: string, options: CloseOptions, command: Command) => {
-      const period = periodOf(options, command);
-      using connection = await connect(options, "platform");
-      const response = await connection.client(UsageService).closePeriod({
-        requestId: options.requestId ?? randomUUID(),
+      const request = {
+        requestId: requestIdOf(options),
         customerId,
-        ...period,
+        ...periodOf(options, command),
         ...(options.maxPending === undefined ? {} : { maxPendingRatio: options.maxPending }),
+      };
+      await callAndPrint(options, UsageService.method.closePeriod, request, ({ period }) => {
+        if (period) printPeriod(period);
       });
-      if (options.json) printMessage(ClosePeriodResponseSchema, response);
-      else if (response.period) printPeriod(response.period);
     });
 }
 
-function printPeriod({
-  periodId,
-  startDate,
-  endDate,
-  timeZone,
-  closeTime,
-  closedBy,
-  closedTotals,
-  completeness,
-}: ClosedPeriod) {
+function printPeriod({ closedTotals, completeness, ...period }: ClosedPeriod): void {
+  const { attemptCount = 0n, answeredCount = 0n, unmeasuredCount } = closedTotals ?? {};
   printFields([
-    ["period", periodId],
-    ["days", `${startDate} to before ${endDate}, ${timeZone}`],
-    ["closed", `${formatTime(closeTime)} by ${closedBy}`],
-    [
-      "calls",
-      `${formatCount(closedTotals?.attemptCount ?? 0n)}, ${formatCount(closedTotals?.answeredCount ?? 0n)} answered`,
-    ],
+    ["period", period.periodId],
+    ["days", `${period.startDate} to before ${period.endDate}, ${period.timeZone}`],
+    ["closed", `${formatTime(period.closeTime)} by ${period.closedBy}`],
+    ["calls", `${formatCount(attemptCount)}, ${formatCount(answeredCount)} answered`],
     ["minutes", formatMinutes(closedTotals)],
-    ...(closedTotals?.unmeasuredCount ? [["no length", formatCount(closedTotals.unmeasuredCount)] as const] : []),
+    ["no length", unmeasuredCount ? formatCount(unmeasuredCount) : undefined],
   ]);
   for (const note of completeness ? describeCompleteness(completeness) : []) console.error(note);
 }

@@ -1,43 +1,38 @@
+import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import {
   type UsageCompleteness,
   UsageDimension,
   type UsageKey,
+  UsageKeySchema,
   UsagePart,
   UsagePartSchema,
   type UsageRow,
   type UsageTotals,
+  UsageTotalsSchema,
 } from "../../gen/tandem/platform/v1/usage_pb.js";
 import { DirectionSchema } from "../../gen/tandem/type/v1/call_pb.js";
 import { ReportingState, ReportingStateSchema } from "../../gen/tandem/type/v1/reconciliation_summary_pb.js";
-import type { CsvColumn } from "../shared/csv-output.ts";
-import { type Column, formatCount, printTable } from "../shared/output.ts";
+import { type CsvColumn, fieldColumns } from "../shared/csv-output.ts";
+import { formatCount, printRows, type RowColumn } from "../shared/output.ts";
 import { enumName, formatTime } from "../shared/values.ts";
 
-/** What a line of figures is about, by dimension: how it is titled and read. */
-export const USAGE_KEYS: readonly {
-  of: UsageDimension;
-  title: string;
-  name: string;
-  read: (key: UsageKey) => string;
-  /** In CSV, where it is another. */
-  spell?: (key: UsageKey) => string;
-}[] = [
-  { of: UsageDimension.DAY, title: "day", name: "usage_date", read: ({ usageDate }) => usageDate ?? "" },
-  { of: UsageDimension.NUMBER, title: "number", name: "phone_number", read: ({ phoneNumber }) => phoneNumber ?? "" },
+/** What a line of figures is about, by dimension: its column, and its field in the contract. */
+export const USAGE_KEYS: readonly (RowColumn<UsageKey> & { of: UsageDimension; field: string })[] = [
+  { of: UsageDimension.DAY, title: "day", field: "usage_date", read: ({ usageDate }) => usageDate },
+  { of: UsageDimension.NUMBER, title: "number", field: "phone_number", read: ({ phoneNumber }) => phoneNumber },
   {
     of: UsageDimension.DIRECTION,
     title: "way",
-    name: "direction",
-    read: ({ direction }) => enumName(DirectionSchema, direction)?.replace("bound", "") ?? "",
-    spell: ({ direction }) => enumName(DirectionSchema, direction) ?? "",
+    field: "direction",
+    read: ({ direction }) => enumName(DirectionSchema, direction)?.replace("bound", ""),
   },
-  { of: UsageDimension.COUNTRY, title: "country", name: "country_code", read: ({ countryCode }) => countryCode ?? "" },
-  { of: UsageDimension.CARRIER, title: "carrier", name: "carrier_id", read: ({ carrierId }) => carrierId ?? "" },
+  { of: UsageDimension.COUNTRY, title: "country", field: "country_code", read: ({ countryCode }) => countryCode },
+  { of: UsageDimension.CARRIER, title: "carrier", field: "carrier_id", read: ({ carrierId }) => carrierId },
   {
     of: UsageDimension.OTHER_PARTY,
     title: "other party",
-    name: "other_party_number",
-    read: ({ otherPartyNumber }) => otherPartyNumber ?? "",
+    field: "other_party_number",
+    read: ({ otherPartyNumber }) => otherPartyNumber,
   },
 ];
 
@@ -50,43 +45,57 @@ const NOTABLE_PARTS = [
   UsagePart.CARRIER_ONLY,
 ];
 
+/** A row, or the sums of all rows. */
+interface Line {
+  readonly key: UsageKey | undefined;
+  readonly totals: UsageTotals | undefined;
+  readonly callsOf: (part: UsagePart) => bigint | undefined;
+}
+
 /** Prints rows as a table, with the calls of each part that is not agreed, and the sums below. */
 export function printUsage(
   rows: readonly UsageRow[],
   totals: UsageTotals | undefined,
   groupBy: readonly UsageDimension[],
 ): void {
-  const keys = groupBy.flatMap((dimension) => USAGE_KEYS.filter(({ of }) => of === dimension));
-  const parts = NOTABLE_PARTS.filter((part) =>
-    rows.some((row) => row.parts.some(({ usagePart }) => usagePart === part)),
+  const keys = keysOf(groupBy).map(
+    ({ title, read }, index): RowColumn<Line> => ({
+      title,
+      read: ({ key }) => (key ? read(key) : index === 0 && "all") || "",
+    }),
   );
-  const lengths = totals?.unmeasuredCount ? ["no length"] : [];
-  const columns: Column[] = [
-    ...keys.map(({ title }) => ({ title })),
-    ...["calls", "answered", "minutes", ...lengths, ...parts.map((part) => partName(part).replaceAll("-", " "))].map(
-      (title) => ({ title, align: "right" }) as const,
-    ),
+  const parts = NOTABLE_PARTS.filter((part) => rows.some((row) => partOf(row, part)));
+  const counted = (title: string, count: (line: Line) => bigint | undefined): RowColumn<Line> => ({
+    title,
+    align: "right",
+    read: (line) => {
+      const calls = count(line);
+      return calls === undefined ? "" : formatCount(calls);
+    },
+  });
+  const columns = [
+    ...keys,
+    counted("calls", (line) => line.totals?.attemptCount ?? 0n),
+    counted("answered", (line) => line.totals?.answeredCount ?? 0n),
+    { title: "minutes", align: "right", read: (line: Line) => formatMinutes(line.totals) } as const,
+    ...(totals?.unmeasuredCount ? [counted("no length", (line) => line.totals?.unmeasuredCount ?? 0n)] : []),
+    ...parts.map((part) => counted(partName(part).replaceAll("-", " "), ({ callsOf }) => callsOf(part))),
   ];
-  const cells = rows.map((row) => [
-    ...keys.map(({ read }) => (row.key ? read(row.key) : "")),
-    ...figuresOf(row.totals),
-    ...lengths.map(() => formatCount(row.totals?.unmeasuredCount ?? 0n)),
-    ...parts.map((part) => callsOf(row, part)),
-  ]);
-  const sum = [
-    ...keys.map((_, index) => (index === 0 ? "all" : "")),
-    ...figuresOf(totals),
-    ...lengths.map(() => formatCount(totals?.unmeasuredCount ?? 0n)),
-    ...parts.map((part) =>
-      formatCount(rows.reduce((calls, row) => calls + (partOf(row, part)?.attemptCount ?? 0n), 0n)),
-    ),
-  ];
-  printTable(columns, rows.length === 0 ? [] : [...cells, sum], "No calls.");
+  const lines = rows.map(
+    (row): Line => ({ key: row.key, totals: row.totals, callsOf: (part) => partOf(row, part)?.attemptCount }),
+  );
+  const sumOf = (part: UsagePart) => rows.reduce((sum, row) => sum + (partOf(row, part)?.attemptCount ?? 0n), 0n);
+  const sum: Line = { key: undefined, totals, callsOf: sumOf };
+  printRows(columns, rows.length === 0 ? [] : [...lines, sum], "No calls.");
+}
+
+function keysOf(groupBy: readonly UsageDimension[]) {
+  return groupBy.flatMap((dimension) => USAGE_KEYS.filter(({ of }) => of === dimension));
 }
 
 /** Says what figures lack: what is pending, who does not report. */
 export function describeCompleteness({ pendingRatio, carriers }: UsageCompleteness): string[] {
-  const pending = pendingRatio ? [`${formatShare(pendingRatio)} of the calls are pending.`] : [];
+  const pending = pendingRatio ? [`${(100 * pendingRatio).toFixed(1)} % of the calls are pending.`] : [];
   return [
     ...pending,
     ...carriers.flatMap(({ carrierId, reportingState, reconciledThroughTime, pendingTotals }) => {
@@ -103,16 +112,12 @@ export function describeCompleteness({ pendingRatio, carriers }: UsageCompletene
 
 /** Rows as CSV: the key, the sums, and the calls and milliseconds of every part. */
 export function usageCsv(groupBy: readonly UsageDimension[]): CsvColumn<UsageRow>[] {
-  const keys = groupBy.flatMap((dimension) => USAGE_KEYS.filter(({ of }) => of === dimension));
-  const otherKey: CsvColumn<UsageRow> = { title: "other_party_key", read: ({ key }) => key?.otherPartyKey };
+  const fields = keysOf(groupBy).map(({ field }) => field);
+  const otherKey = groupBy.includes(UsageDimension.OTHER_PARTY) ? ["other_party_key"] : [];
+  const sums = ["attempt_count", "answered_count", "connected_duration_ms", "billed_count", "billed_duration_s"];
   return [
-    ...usageKeyCsv(keys, ({ key }: UsageRow) => key),
-    ...(groupBy.includes(UsageDimension.OTHER_PARTY) ? [otherKey] : []),
-    { title: "attempt_count", read: ({ totals }) => totals?.attemptCount },
-    { title: "answered_count", read: ({ totals }) => totals?.answeredCount },
-    { title: "connected_duration_ms", read: ({ totals }) => totals?.connectedDurationMs },
-    { title: "billed_count", read: ({ totals }) => totals?.billedCount },
-    { title: "billed_duration_s", read: ({ totals }) => totals?.billedDurationS },
+    ...csvOf(UsageKeySchema, [...fields, ...otherKey], ({ key }: UsageRow) => key),
+    ...csvOf(UsageTotalsSchema, sums, ({ totals }: UsageRow) => totals),
     ...[UsagePart.AGREED, ...NOTABLE_PARTS].flatMap((part): CsvColumn<UsageRow>[] => {
       const name = partName(part).replaceAll("-", "_");
       return [
@@ -120,17 +125,21 @@ export function usageCsv(groupBy: readonly UsageDimension[]): CsvColumn<UsageRow
         { title: `${name}_connected_duration_ms`, read: (row) => partOf(row, part)?.connectedDurationMs ?? 0n },
       ];
     }),
-    { title: "unmeasured_count", read: ({ totals }) => totals?.unmeasuredCount },
+    ...csvOf(UsageTotalsSchema, ["unmeasured_count"], ({ totals }: UsageRow) => totals),
   ];
 }
 
-/** The columns of keys. */
-export function usageKeyCsv<Row>(keys: typeof USAGE_KEYS, keyOf: (row: Row) => UsageKey | undefined): CsvColumn<Row>[] {
-  return keys.map(({ name, read, spell = read }) => ({
-    title: name,
+/** Columns of a message that a row has. */
+export function csvOf<Desc extends DescMessage, Row>(
+  schema: Desc,
+  fields: readonly string[],
+  messageOf: (row: Row) => MessageShape<Desc> | undefined,
+): CsvColumn<Row>[] {
+  return fieldColumns(schema, ...fields).map(({ title, read }) => ({
+    title,
     read: (row) => {
-      const key = keyOf(row);
-      return key && spell(key);
+      const message = messageOf(row);
+      return message && read(message);
     },
   }));
 }
@@ -139,20 +148,6 @@ export function usageKeyCsv<Row>(keys: typeof USAGE_KEYS, keyOf: (row: Row) => U
 export function formatMinutes(totals: UsageTotals | undefined): string {
   const minutes = Number(totals?.connectedDurationMs ?? 0n) / 60_000;
   return minutes.toLocaleString("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
-}
-
-/** A share in percent. */
-export function formatShare(ratio: number): string {
-  return `${(100 * ratio).toFixed(1)} %`;
-}
-
-function figuresOf(totals: UsageTotals | undefined): string[] {
-  return [formatCount(totals?.attemptCount ?? 0n), formatCount(totals?.answeredCount ?? 0n), formatMinutes(totals)];
-}
-
-function callsOf(row: UsageRow, part: UsagePart): string {
-  const calls = partOf(row, part)?.attemptCount;
-  return calls === undefined ? "" : formatCount(calls);
 }
 
 function partOf(row: UsageRow, part: UsagePart): UsageTotals | undefined {

@@ -1,20 +1,22 @@
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
-import { given } from "../../domain/given.ts";
 import {
   type ClosedPeriod,
   type Restatement,
   RestatementCauseSchema,
   type RestatementLine,
+  RestatementSchema,
+  UsageKeySchema,
+  type UsageTotals,
 } from "../../gen/tandem/platform/v1/usage_pb.js";
 import { ListRestatementsResponseSchema, UsageService } from "../../gen/tandem/platform/v1/usage_service_pb.js";
 import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
 import { type CsvColumn, csvOption, printCsv } from "../shared/csv-output.ts";
-import { formatCount, printMessage, printTable } from "../shared/output.ts";
+import { formatCount, printMessage, printRows, type RowColumn } from "../shared/output.ts";
 import { readPages } from "../shared/pages.ts";
 import { enumName, formatTime, parseTime } from "../shared/values.ts";
 import { TIME_HELP } from "../shared/window.ts";
-import { formatMinutes, USAGE_KEYS, usageKeyCsv } from "./print-usage.ts";
+import { csvOf, formatMinutes, USAGE_KEYS } from "./print-usage.ts";
 
 interface RestatementOptions extends ConnectionOptions {
   readonly period?: string;
@@ -46,82 +48,64 @@ export function restatementsCommand(): Command {
           found.restatements.flatMap((restatement) => restatement.lines.map((line) => ({ restatement, line }))),
         );
       } else {
-        printPeriods(found.periods);
+        printRows(PERIOD_COLUMNS, found.periods, "No closed periods: tandem usage close --help");
         printRestatements(found.restatements, found.periods);
       }
     });
 }
 
 async function readRestatements(connection: Connection, customerId: string, { period, from, to }: RestatementOptions) {
-  const client = connection.client(UsageService);
-  const request = { customerId, periodId: period ?? "", ...given({ startTime: from, endTime: to }) };
-  const { items } = await readPages(
-    (page) => client.listRestatements({ ...request, ...page }),
-    (page) => [page],
-  );
-  return {
-    restatements: items.flatMap(({ restatements }) => restatements),
-    periods: items.flatMap(({ periods }) => periods),
+  const periods: ClosedPeriod[] = [];
+  const request = {
+    customerId,
+    periodId: period ?? "",
+    ...(from === undefined ? {} : { startTime: from }),
+    ...(to === undefined ? {} : { endTime: to }),
   };
+  const { items: restatements } = await readPages(
+    (page) => connection.client(UsageService).listRestatements({ ...request, ...page }),
+    (page) => {
+      periods.push(...page.periods);
+      return page.restatements;
+    },
+  );
+  return { restatements, periods };
 }
 
-function printPeriods(periods: readonly ClosedPeriod[]): void {
-  printTable(
-    [
-      { title: "period" },
-      { title: "from" },
-      { title: "to before" },
-      { title: "time zone" },
-      { title: "closed" },
-      { title: "calls", align: "right" },
-      { title: "minutes", align: "right" },
-      { title: "restated", align: "right" },
-      { title: "calls now", align: "right" },
-      { title: "minutes now", align: "right" },
-    ],
-    periods.map((period) => [
-      period.periodId,
-      period.startDate,
-      period.endDate,
-      period.timeZone,
-      formatTime(period.closeTime),
-      formatCount(period.closedTotals?.attemptCount ?? 0n),
-      formatMinutes(period.closedTotals),
-      `${period.restatementNumber}`,
-      formatCount(period.currentTotals?.attemptCount ?? 0n),
-      formatMinutes(period.currentTotals),
-    ]),
-    "No closed periods: tandem usage close --help",
-  );
+const PERIOD_COLUMNS: readonly RowColumn<ClosedPeriod>[] = [
+  { title: "period", read: ({ periodId }) => periodId },
+  { title: "from", read: ({ startDate }) => startDate },
+  { title: "to before", read: ({ endDate }) => endDate },
+  { title: "time zone", read: ({ timeZone }) => timeZone },
+  { title: "closed", read: ({ closeTime }) => formatTime(closeTime) },
+  { title: "calls", align: "right", read: ({ closedTotals }) => formatCalls(closedTotals) },
+  { title: "minutes", align: "right", read: ({ closedTotals }) => formatMinutes(closedTotals) },
+  { title: "restated", align: "right", read: ({ restatementNumber }) => `${restatementNumber}` },
+  { title: "calls now", align: "right", read: ({ currentTotals }) => formatCalls(currentTotals) },
+  { title: "minutes now", align: "right", read: ({ currentTotals }) => formatMinutes(currentTotals) },
+];
+
+function formatCalls(totals: UsageTotals | undefined): string {
+  return formatCount(totals?.attemptCount ?? 0n);
 }
 
 function printRestatements(restatements: readonly Restatement[], periods: readonly ClosedPeriod[]): void {
   if (restatements.length === 0) return;
   const starts = new Map(periods.map(({ periodId, startDate }) => [periodId, startDate]));
+  const change = (of: Restatement, format: (totals: UsageTotals | undefined) => string) =>
+    `${format(of.oldTotals)} > ${format(of.newTotals)}`;
+  const columns: RowColumn<Restatement>[] = [
+    { title: "period from", read: ({ periodId }) => starts.get(periodId) ?? periodId },
+    { title: "no", align: "right", read: ({ restatementNumber }) => `${restatementNumber}` },
+    { title: "recorded", read: ({ recordTime }) => formatTime(recordTime) },
+    { title: "why", read: ({ cause }) => enumName(RestatementCauseSchema, cause)?.replaceAll("-", " ") },
+    { title: "lines", align: "right", read: ({ lines }) => formatCount(lines.length) },
+    { title: "calls", align: "right", read: (restatement) => change(restatement, formatCalls) },
+    { title: "minutes", align: "right", read: (restatement) => change(restatement, formatMinutes) },
+    { title: "records", read: describeRecords },
+  ];
   console.log();
-  printTable(
-    [
-      { title: "period from" },
-      { title: "no", align: "right" },
-      { title: "recorded" },
-      { title: "why" },
-      { title: "lines", align: "right" },
-      { title: "calls", align: "right" },
-      { title: "minutes", align: "right" },
-      { title: "records" },
-    ],
-    restatements.map((restatement) => [
-      starts.get(restatement.periodId) ?? restatement.periodId,
-      `${restatement.restatementNumber}`,
-      formatTime(restatement.recordTime),
-      enumName(RestatementCauseSchema, restatement.cause)?.replaceAll("-", " ") ?? "",
-      formatCount(restatement.lines.length),
-      `${formatCount(restatement.oldTotals?.attemptCount ?? 0n)} > ${formatCount(restatement.newTotals?.attemptCount ?? 0n)}`,
-      `${formatMinutes(restatement.oldTotals)} > ${formatMinutes(restatement.newTotals)}`,
-      describeRecords(restatement),
-    ]),
-    "",
-  );
+  printRows(columns, restatements, "");
 }
 
 /** Enough to look one up. */
@@ -137,11 +121,16 @@ interface CsvLine {
 }
 
 const LINE_CSV: readonly CsvColumn<CsvLine>[] = [
-  { title: "period_id", read: ({ restatement }) => restatement.periodId },
-  { title: "restatement_number", read: ({ restatement }) => restatement.restatementNumber },
-  { title: "record_time", read: ({ restatement }) => formatTime(restatement.recordTime, "milliseconds") },
-  { title: "cause", read: ({ restatement }) => enumName(RestatementCauseSchema, restatement.cause) },
-  ...usageKeyCsv(USAGE_KEYS.slice(0, 5), ({ line }: CsvLine) => line.key),
+  ...csvOf(
+    RestatementSchema,
+    ["period_id", "restatement_number", "record_time", "cause"],
+    ({ restatement }: CsvLine) => restatement,
+  ),
+  ...csvOf(
+    UsageKeySchema,
+    USAGE_KEYS.slice(0, 5).map(({ field }) => field),
+    ({ line }: CsvLine) => line.key,
+  ),
   { title: "old_attempt_count", read: ({ line }) => line.oldTotals?.attemptCount },
   { title: "new_attempt_count", read: ({ line }) => line.newTotals?.attemptCount },
   { title: "old_connected_duration_ms", read: ({ line }) => line.oldTotals?.connectedDurationMs },

@@ -1,4 +1,5 @@
 import type { CallDetailRecord, CallTimes } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
+import { numberOf } from "../known-numbers.ts";
 import { type CallMoments, lengthsOf, momentMs, type PhaseLengths } from "./call-rules.ts";
 
 /** What follows from a record's times and lengths. */
@@ -18,10 +19,10 @@ export function factsOf(message: CallDetailRecord): CallFacts {
   const { lengths } = message;
   const derived = lengthsOf(moments);
   const sent = {
-    setupMs: optionalNumber(lengths?.setupDurationMs),
-    ringMs: optionalNumber(lengths?.ringDurationMs),
-    connectedMs: optionalNumber(lengths?.connectedDurationMs),
-    totalMs: optionalNumber(lengths?.totalDurationMs),
+    setupMs: numberOf(lengths?.setupDurationMs),
+    ringMs: numberOf(lengths?.ringDurationMs),
+    connectedMs: numberOf(lengths?.connectedDurationMs),
+    totalMs: numberOf(lengths?.totalDurationMs),
   };
   return {
     moments,
@@ -46,8 +47,4 @@ export function momentsOf(times: CallTimes | undefined): CallMoments {
 /** A length as a message has it; only whole milliseconds. */
 export function optionalMs(ms: number | undefined): bigint | undefined {
   return ms !== undefined && Number.isSafeInteger(ms) ? BigInt(ms) : undefined;
-}
-
-function optionalNumber(value: bigint | undefined): number | undefined {
-  return value === undefined ? undefined : Number(value);
 }

@@ -2,6 +2,7 @@ import type { CallDuration, CallPart, RoundingRule } from "../../gen/tandem/type
 import { Direction, RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
 import { RecordIssue } from "../../gen/tandem/type/v1/upload_pb.js";
 import { lastValue } from "../enum-values.ts";
+import { numberOf } from "../known-numbers.ts";
 import { checkCodes, checkCorrelation, checkIdentity, MAX_ID } from "./call-fields.ts";
 import {
   type CallMoments,
@@ -36,7 +37,7 @@ export function checkDuration(
     checkMeaning(duration, moments) ??
     (future?.issue === RecordIssue.IN_FUTURE ? future : undefined) ??
     checkRecordDate({ recordDate, revision, startMs: startMs(moments) }, context.nowMs, context.horizons);
-  const differs = compareConnected(optionalNumber(duration.connectedDurationMs), moments);
+  const differs = compareConnected(numberOf(duration.connectedDurationMs), moments);
   return { fault, warnings: [future, differs, ...dropped] };
 }
 
@@ -139,13 +140,9 @@ const MAX_PARTS = 2_147_483_647;
 function evidenceOf(d: CallDuration, moments: CallMoments) {
   return {
     answerMs: moments.answerMs,
-    connectedMs: optionalNumber(d.connectedDurationMs),
-    billedS: optionalNumber(d.billedDurationS),
+    connectedMs: numberOf(d.connectedDurationMs),
+    billedS: numberOf(d.billedDurationS),
   };
-}
-
-function optionalNumber(value: bigint | undefined): number | undefined {
-  return value === undefined ? undefined : Number(value);
 }
 
 function momentsOf(d: CallDuration): CallMoments {

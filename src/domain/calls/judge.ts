@@ -4,16 +4,12 @@ import { addDays } from "../time/instant.ts";
 import { mayBeRedated } from "./party-hash.ts";
 
 export interface JudgedRecord {
-  recordId: string;
-  recordDate: string;
-  revision: number;
-  isVoid: boolean;
-  contentHash: bigint;
-  partyHash: bigint;
-  /** Already refused for its content. */
-  refused: boolean;
-  /** Whether it fits a number that this carrier had assigned at the time of the call. */
-  attributable: boolean;
+  readonly recordId: string;
+  readonly recordDate: string;
+  readonly revision: number;
+  readonly isVoid: boolean;
+  readonly contentHash: bigint;
+  readonly partyHash: bigint;
 }
 
 /** A stored revision. */
@@ -44,37 +40,43 @@ export class Judge {
     for (const revision of known) this.#learn(revision, revision.quarantined);
   }
 
-  judge(record: JudgedRecord): Judgement {
-    if (record.refused) return REJECTED;
+  /**
+   * @param isAttributable whether it fits a number that this carrier had at the time of the call.
+   */
+  judge(record: JudgedRecord, isAttributable: boolean): Judgement {
     const days = this.#identities.get(record.recordId);
-    if (days === undefined) return this.#judgeFirst(record);
+    if (days === undefined) return this.#judgeFirst(record, isAttributable);
     const identity = dayOf(days, record.recordDate);
     const same = identity && revisionOf(identity, record.revision);
     if (identity && same) {
-      const judgement = this.#judgeAgain(record, same, identity.highest);
+      const judgement = this.#judgeAgain(record, same, { highest: identity.highest, isAttributable });
       if (judgement.verdict === Verdict.ACCEPTED) this.#learn(record, false);
       return judgement;
     }
     if (identity && identity.highest > record.revision) return SUPERSEDED;
     if (record.revision === 1 && !record.isVoid && this.#hasNeighbour(record))
       return this.#quarantine(record, POSSIBLY_REDATED);
-    return this.#judgeFirst(record);
+    return this.#judgeFirst(record, isAttributable);
   }
 
   // Nothing stored contradicts it.
-  #judgeFirst(record: JudgedRecord): Judgement {
-    if (!record.attributable && !record.isVoid) return this.#quarantine(record, NOT_ATTRIBUTABLE);
+  #judgeFirst(record: JudgedRecord, isAttributable: boolean): Judgement {
+    if (!isAttributable && !record.isVoid) return this.#quarantine(record, NOT_ATTRIBUTABLE);
     this.#learn(record, false);
     return ACCEPTED;
   }
 
   // A quarantined record that is sent again once its number is known is accepted and its copy
   // dropped, unless a higher revision was applied meanwhile.
-  #judgeAgain(record: JudgedRecord, same: StoredRevision, highest: number): Judgement {
+  #judgeAgain(
+    record: JudgedRecord,
+    same: StoredRevision,
+    { highest, isAttributable }: { highest: number; isAttributable: boolean },
+  ): Judgement {
     // An erased hash cannot be compared; the record counts as the same.
     if (same.contentHash !== record.contentHash && same.contentHash !== ERASED_HASH) return CONFLICT;
     if (same.quarantined && highest > record.revision) return SUPERSEDED;
-    const released = same.quarantined && record.attributable && !(record.revision === 1 && this.#hasNeighbour(record));
+    const released = same.quarantined && isAttributable && !(record.revision === 1 && this.#hasNeighbour(record));
     return released ? ACCEPTED : DUPLICATE;
   }
 
@@ -135,7 +137,7 @@ const ACCEPTED: Judgement = { verdict: Verdict.ACCEPTED, issue: RecordIssue.UNSP
 const DUPLICATE: Judgement = { verdict: Verdict.DUPLICATE, issue: RecordIssue.UNSPECIFIED };
 const CONFLICT: Judgement = { verdict: Verdict.CONFLICT, issue: RecordIssue.UNSPECIFIED };
 const SUPERSEDED: Judgement = { verdict: Verdict.SUPERSEDED, issue: RecordIssue.UNSPECIFIED };
-const REJECTED: Judgement = { verdict: Verdict.REJECTED, issue: RecordIssue.UNSPECIFIED };
+export const REJECTED: Judgement = { verdict: Verdict.REJECTED, issue: RecordIssue.UNSPECIFIED };
 const POSSIBLY_REDATED: Judgement = { verdict: Verdict.QUARANTINED, issue: RecordIssue.POSSIBLY_REDATED };
 const NOT_ATTRIBUTABLE: Judgement = { verdict: Verdict.QUARANTINED, issue: RecordIssue.NOT_ATTRIBUTABLE };
 

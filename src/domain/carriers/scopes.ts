@@ -1,4 +1,4 @@
-/** Scopes of the platform's credentials; access.ts says which method needs which. */
+/** Scopes of the platform's credentials; method-rules.ts says which method needs which. */
 export const PLATFORM_SCOPES = [
   "carriers.read",
   "carriers.write",

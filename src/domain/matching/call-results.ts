@@ -12,6 +12,7 @@ import {
   mergeUnits,
   type PlatformUnit,
   startDelta,
+  timeBetween,
 } from "./call-unit.ts";
 import { findFindings, graceEndOf, latenessOf } from "./causes.ts";
 import { compareDurations } from "./compare-durations.ts";
@@ -70,13 +71,12 @@ export function judgePairing(pairing: Pairing, input: MatchingInput): CallResult
  */
 export function judgeVoided(pairing: Pairing, input: MatchingInput): CallResult[] {
   const spans = spansOf(pairing);
-  const results: Mutable<CallResult>[] = [];
-  for (const [index, platform] of pairing.platform.entries()) {
+  const results = pairing.platform.map((platform, index) => {
     const carrier = carrierOf(pairing, index);
-    const result = newResult(carrier === undefined ? { platform } : { platform, carrier }, input, spans(index));
+    const result = newResult({ platform, carrier }, input, spans(index));
     if (carrier !== undefined) result.matchedBy = pairing.matchedBy[index] as MatchedBy;
-    results.push(result);
-  }
+    return result;
+  });
   for (const [index, carrier] of pairing.carrier.entries()) {
     if (pairing.platformOf[index] === -1) {
       results.push(newResult({ carrier }, input, spans(carrierMember(pairing, index))));
@@ -179,65 +179,56 @@ function judgeMissing(
 
 interface Sides {
   readonly platform?: PlatformUnit;
-  readonly carrier?: CarrierUnit;
+  readonly carrier?: CarrierUnit | undefined;
 }
 
 function newResult({ platform, carrier }: Sides, { agreement }: MatchingInput, span: Span): Mutable<CallResult> {
   const facts = platform?.facts ?? carrier?.facts;
-  const result: Mutable<CallResult> = {
+  return {
+    platform: platform?.facts,
     carrier: carrier?.records ?? [],
     status: DiscrepancyStatus.PENDING,
     findings: [],
     basis: ComparisonBasis.UNSPECIFIED,
     toleranceMs: agreement.toleranceMs,
+    appliedOffsetMs: carrier?.offset?.offsetMs,
+    platformMeasure: platform && measurePlatform(platform),
+    carrierMeasure: carrier && measureCarrier(carrier),
     direction: facts?.direction ?? 0,
+    calling: facts?.calling,
+    called: facts?.called,
     startMs: platform?.startMs ?? carrier?.startMs ?? 0,
     span,
   };
-  if (platform !== undefined) {
-    result.platform = platform.facts;
-    result.platformMeasure = measurePlatform(platform);
-  }
-  if (carrier !== undefined) {
-    result.carrierMeasure = measureCarrier(carrier);
-    if (carrier.offset !== undefined) result.appliedOffsetMs = carrier.offset.offsetMs;
-  }
-  if (facts?.calling !== undefined) result.calling = facts.calling;
-  if (facts?.called !== undefined) result.called = facts.called;
-  return result;
 }
 
 function measurePlatform({ facts, records, answered, connectedMs, endMs }: PlatformUnit): Measure {
   const { inviteMs, answerMs } = facts;
-  const measure: Mutable<Measure> = { answered, ingestMs: Math.max(...records.map(({ ingestMs }) => ingestMs)) };
-  const totalMs = records.length > 1 ? totalOf(inviteMs, endMs) : (facts.totalMs ?? totalOf(inviteMs, endMs));
-  if (inviteMs !== undefined) measure.inviteMs = inviteMs;
-  if (answerMs !== undefined) measure.answerMs = answerMs;
-  if (endMs !== undefined) measure.endMs = endMs;
-  if (answered && connectedMs !== undefined) measure.connectedMs = connectedMs;
-  if (totalMs !== undefined) measure.totalMs = totalMs;
-  return measure;
+  return {
+    inviteMs,
+    answerMs,
+    endMs,
+    answered,
+    connectedMs: answered ? connectedMs : undefined,
+    totalMs: (records.length > 1 ? undefined : facts.totalMs) ?? timeBetween(inviteMs, endMs),
+    ingestMs: Math.max(...records.map(({ ingestMs }) => ingestMs)),
+  };
 }
 
 // As reported, with the offset left in.
 function measureCarrier({ records, answered, connectedMs, billedS }: CarrierUnit): Measure {
-  const [first] = records;
-  const measure: Mutable<Measure> = { answered, ingestMs: 0 };
-  for (const { ingestMs } of records) measure.ingestMs = Math.max(measure.ingestMs, ingestMs);
-  const answerMs = first?.answerMs ?? records.find((record) => record.answerMs !== undefined)?.answerMs;
+  const inviteMs = records[0]?.inviteMs;
   const endMs = records.at(-1)?.endMs;
-  const totalMs = totalOf(first?.inviteMs, endMs);
-  if (first?.inviteMs !== undefined) measure.inviteMs = first.inviteMs;
-  if (answerMs !== undefined) measure.answerMs = answerMs;
-  if (endMs !== undefined) measure.endMs = endMs;
-  if (answered && connectedMs !== undefined) measure.connectedMs = connectedMs;
-  if (totalMs !== undefined) measure.totalMs = totalMs;
-  if (billedS !== undefined) measure.billedS = billedS;
-  return measure;
-}
-
-function totalOf(inviteMs: number | undefined, endMs: number | undefined): number | undefined {
-  return inviteMs === undefined || endMs === undefined ? undefined : Math.max(0, endMs - inviteMs);
+  return {
+    inviteMs,
+    answerMs: records.find(({ answerMs }) => answerMs !== undefined)?.answerMs,
+    endMs,
+    answered,
+    connectedMs: answered ? connectedMs : undefined,
+    totalMs: timeBetween(inviteMs, endMs),
+    billedS,
+    ingestMs: Math.max(...records.map(({ ingestMs }) => ingestMs)),
+  };
 }
 
 function isInScope(side: PlatformUnit | CarrierUnit, { agreement }: MatchingInput): boolean {

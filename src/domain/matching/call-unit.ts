@@ -50,7 +50,7 @@ export function platformUnit(facts: PlatformFacts): PlatformUnit {
     startMs,
     lastStartMs: startMs,
     answered,
-    connectedMs: answered ? (facts.connectedMs ?? between(answerMs, endMs)) : 0,
+    connectedMs: answered ? (facts.connectedMs ?? timeBetween(answerMs, endMs)) : 0,
     arrivalMs: arrivalOf(facts),
     slackMs: 0,
   };
@@ -181,10 +181,11 @@ const FINE_RESOLUTION_MS = 1_000;
 
 function connectedOf({ connectedMs, answerMs, endMs, billedS, resolutionMs }: CarrierFacts): number | undefined {
   if (connectedMs !== undefined) return connectedMs;
-  return billedS === undefined || resolutionMs <= FINE_RESOLUTION_MS ? between(answerMs, endMs) : undefined;
+  return billedS === undefined || resolutionMs <= FINE_RESOLUTION_MS ? timeBetween(answerMs, endMs) : undefined;
 }
 
-function between(fromMs: number | undefined, toMs: number | undefined): number | undefined {
+/** From one time to another, at least 0; undefined: one is not known. */
+export function timeBetween(fromMs: number | undefined, toMs: number | undefined): number | undefined {
   return fromMs === undefined || toMs === undefined ? undefined : Math.max(0, toMs - fromMs);
 }
 

@@ -1,4 +1,5 @@
 import { ComparisonBasis, DiscrepancyCause, DiscrepancyStatus } from "../../gen/tandem/type/v1/discrepancy_pb.js";
+import { difference } from "../known-numbers.ts";
 import { CARRIER_SIDE, PLATFORM_SIDE, type RecordKind } from "../record-kind.ts";
 import { type CallUnit, type CarrierUnit, lengthOf, type PlatformUnit } from "./call-unit.ts";
 import { zonePartMs } from "./clocks/clock-judgement.ts";
@@ -192,8 +193,4 @@ function findRounding(
 function findLate(sides: PairSides, graceMs: number): Finding | undefined {
   const lateness = latenessOf(sides, graceMs);
   return lateness && { cause: DiscrepancyCause.LATE, suspectedSide: lateness.side, lateByMs: lateness.lateByMs };
-}
-
-function difference(of: number | undefined, minus: number | undefined): number | undefined {
-  return of === undefined || minus === undefined ? undefined : of - minus;
 }

@@ -1,12 +1,8 @@
 import { ComparisonBasis, DiscrepancyStatus } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import type { RoundingRule } from "../carriers/carrier.ts";
 import type { CarrierUnit, PlatformUnit } from "./call-unit.ts";
+import type { CallResult } from "./result.ts";
 import { applyRule } from "./rounding.ts";
-
-export interface Comparison {
-  readonly status: DiscrepancyStatus;
-  readonly basis: ComparisonBasis;
-}
 
 export interface ComparisonTerms {
   readonly toleranceMs: number;
@@ -18,24 +14,24 @@ export interface ComparisonTerms {
  * Compares a pair: answered or not, then connected durations, else the bill. If both were answered
  * and a side has no figure, the result is DURATION_MISMATCH without a basis.
  */
-export function compareDurations(platform: PlatformUnit, carrier: CarrierUnit, terms: ComparisonTerms): Comparison {
-  if (platform.answered !== carrier.answered)
-    return { status: DiscrepancyStatus.ANSWER_STATE_MISMATCH, basis: ComparisonBasis.UNSPECIFIED };
-  if (!platform.answered) return { status: DiscrepancyStatus.MATCHED_UNANSWERED, basis: ComparisonBasis.UNSPECIFIED };
+export function compareDurations(
+  platform: PlatformUnit,
+  carrier: CarrierUnit,
+  terms: ComparisonTerms,
+): Pick<CallResult, "status" | "basis"> {
+  const basis = ComparisonBasis.UNSPECIFIED;
+  if (platform.answered !== carrier.answered) return { status: DiscrepancyStatus.ANSWER_STATE_MISMATCH, basis };
+  if (!platform.answered) return { status: DiscrepancyStatus.MATCHED_UNANSWERED, basis };
   const { connectedMs } = platform;
   if (connectedMs !== undefined && carrier.connectedMs !== undefined) {
-    return {
-      status: compareMs(carrier.connectedMs - connectedMs, terms.toleranceMs),
-      basis: ComparisonBasis.CONNECTED_DURATION,
-    };
+    const status = compareMs(carrier.connectedMs - connectedMs, terms.toleranceMs);
+    return { status, basis: ComparisonBasis.CONNECTED_DURATION };
   }
   if (connectedMs !== undefined && carrier.billedS !== undefined) {
-    return {
-      status: compareBill(connectedMs, carrier.billedS, carrier.records.length, terms),
-      basis: ComparisonBasis.BILLED_DURATION,
-    };
+    const status = compareBill(connectedMs, carrier.billedS, carrier.records.length, terms);
+    return { status, basis: ComparisonBasis.BILLED_DURATION };
   }
-  return { status: DiscrepancyStatus.DURATION_MISMATCH, basis: ComparisonBasis.UNSPECIFIED };
+  return { status: DiscrepancyStatus.DURATION_MISMATCH, basis };
 }
 
 export const WHOLE_SECONDS: RoundingRule = { incrementS: 1, minimumS: 0 };

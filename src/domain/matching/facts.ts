@@ -13,6 +13,18 @@ export interface RecordRef {
   readonly revision: number;
 }
 
+/** What names a record of one side, whatever its revision. */
+export type RecordName = Pick<RecordRef, "recordId" | "recordDate">;
+
+export function recordText({ recordDate, recordId }: RecordName): string {
+  return `${recordDate}/${recordId}`;
+}
+
+/** Records in their order and revisions, as a text to compare. */
+export function revisionsText(records: readonly RecordRef[]): string {
+  return records.map((record) => `${recordText(record)}/${record.revision}`).join();
+}
+
 /** Signalling ids that both sides may have seen. */
 export interface CorrelationIds {
   /** Call-ID of the dialog on the trunk; tags count only when both sides have them. */
@@ -42,8 +54,6 @@ export interface CommonFacts extends RecordRef {
   readonly customerId?: string | undefined;
   /** The number that the call belongs to, E.164. */
   readonly phoneNumber?: string | undefined;
-  /** Position in its feed. */
-  readonly sequence: bigint;
   readonly ingestMs: number;
   /**
    * When the first revision was committed: corrections do not make a record late. Absent: like

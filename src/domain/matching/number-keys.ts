@@ -132,19 +132,12 @@ const MIN_SUFFIX = 7;
 const MIN_NATIONAL = 5;
 const MAX_REMEMBERED = 65_536;
 const NO_NUMBERS: readonly NumberKey[] = [];
+const NOTHING: readonly string[] = [];
 /**
  * An erased number equals an erased one and nothing else. If it counted as hidden it would equal
  * any number, and its call could take another's counterpart.
  */
-const NOTHING: readonly string[] = [];
-const ERASED: NumberKey = {
-  form: "NAME",
-  digits: "\0erased",
-  nationalDigits: NOTHING,
-  readings: NOTHING,
-  callingCode: "",
-  tail: 0,
-};
+const ERASED = nameKey("\0erased", 0);
 const remembered = new Map<string, NumberKey>();
 
 function keysOf(...parties: readonly (Party | undefined)[]): readonly NumberKey[] {
@@ -186,15 +179,11 @@ function readKey({ kind, countryCode }: Party, value: string): NumberKey | undef
     return digitsKey("DIGITS", digits, callingCode, numbers);
   }
   const name = value.toLowerCase();
-  if (name === "") return undefined;
-  return {
-    form: "NAME",
-    digits: name,
-    nationalDigits: NOTHING,
-    readings: NOTHING,
-    callingCode: "",
-    tail: hashOf(name) % 1_000,
-  };
+  return name === "" ? undefined : nameKey(name, hashOf(name) % 1_000);
+}
+
+function nameKey(digits: string, tail: number): NumberKey {
+  return { form: "NAME", digits, nationalDigits: NOTHING, readings: NOTHING, callingCode: "", tail };
 }
 
 // Service codes (*31#) and routing prefixes (hexadecimal digits, Q.769.1) come before the digits.

@@ -77,15 +77,3 @@ export interface CallResult {
   /** Earliest and latest corrected start of all records judged together with this one. */
   readonly span: { readonly firstMs: number; readonly lastMs: number };
 }
-
-/**
- * Differences as in tandem.type.v1.CallDeltas. billedMs: the bill minus its rule applied to the
- * platform's connected duration.
- */
-export interface Deltas {
-  readonly connectedMs?: number | undefined;
-  readonly billedMs?: number | undefined;
-  readonly inviteMs?: number | undefined;
-  readonly answerMs?: number | undefined;
-  readonly endMs?: number | undefined;
-}

@@ -1,6 +1,20 @@
 /** Microseconds since 1970-01-01T00:00:00Z: the resolution of PostgreSQL's timestamptz. */
 export type Micros = bigint;
 
+export const MINUTE_MS = 60_000;
+export const HOUR_MS = 60 * MINUTE_MS;
+export const DAY_MS = 24 * HOUR_MS;
+/** 24 hours. */
+export const DAY: Micros = 86_400_000_000n;
+
+export function earlier(one: Micros, other: Micros): Micros {
+  return one < other ? one : other;
+}
+
+export function later(one: Micros, other: Micros): Micros {
+  return one > other ? one : other;
+}
+
 /** Milliseconds since the epoch, as `Date.now()` gives them, as an instant. */
 export function microsFromMs(ms: number): Micros {
   return BigInt(Math.round(ms)) * 1000n;
@@ -37,7 +51,6 @@ export function utcDay(micros: Micros): string {
 /** The calendar's ends: those of protobuf's Timestamp. PostgreSQL's calendar has no year 0. */
 const FIRST_DAY = "0001-01-01";
 const LAST_DAY = "9999-12-31";
-const DAY_MS = 86_400_000;
 
 /** Whether a text is a real day, `YYYY-MM-DD`, of the years 1 to 9999. */
 export function isDay(text: string): boolean {

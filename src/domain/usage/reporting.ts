@@ -1,24 +1,24 @@
 import { ReportingState } from "../../gen/tandem/type/v1/reconciliation_summary_pb.js";
 
-/** The judged calls of one day and direction: all but those that are pending. */
+/** The judged calls of one day and direction, without pending ones. */
 export interface ReportedCell {
   /** Calls that the carrier had to report. */
   readonly expected: bigint;
-  /** Of any, those that it has a record of. */
+  /** Calls, expected or not, that it has a record of. */
   readonly reported: bigint;
   /** Calls that it did not have to report. */
   readonly outside: bigint;
   /**
-   * Of these the answered ones. An unanswered one says nothing of its direction: most carriers
-   * report answered calls only.
+   * The answered ones of these. Unanswered ones say nothing: most carriers report answered calls
+   * only.
    */
   readonly answeredOutside: bigint;
 }
 
 /**
- * Whether a carrier reported the calls asked for, by their days and directions: REPORTED or SILENT
- * when that is so of all of them, OUT_OF_SCOPE when none had to be reported, PARTLY_REPORTED when
- * they differ, and unspecified when no call is judged.
+ * Whether a carrier reported the calls, by days and directions: REPORTED or SILENT if all agree,
+ * OUT_OF_SCOPE if none had to be reported, PARTLY_REPORTED if they differ, unspecified if no call
+ * is judged.
  */
 export function reportingStateOf(cells: readonly ReportedCell[]): ReportingState {
   const state = cells.map(stateOfCell).reduce(combineStates, ReportingState.UNSPECIFIED);

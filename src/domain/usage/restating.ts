@@ -3,14 +3,10 @@ import { DiscrepancyStatus } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import type { Micros } from "../time/instant.ts";
 import { addTotals, type PartTotals, subtractTotals, totalOf, type UsageTotals } from "./totals.ts";
 
-// Why figures of a closed period changed. The lines are compared as they are, so nothing that
-// changes them can be missed; the cause is then looked for in what happened since the last
-// comparison.
+// Why figures of a closed period changed. Lines are compared whole, so no change is missed; then
+// the cause is looked for in what happened since the last comparison.
 
-/**
- * What a line of figures is about: the finest grouping that closed periods are kept by; '' for what
- * is absent.
- */
+/** The key of a line of figures, the finest grouping that closed periods keep; empty: absent. */
 export interface LineKey {
   readonly usageDate: string;
   readonly phoneNumber: string;
@@ -19,26 +15,21 @@ export interface LineKey {
   readonly carrierId: string;
 }
 
-/** A line that is no longer as it was kept. */
+/** A line that changed since it was kept. */
 export interface ChangedLine extends LineKey {
   readonly oldParts: PartTotals;
   readonly newParts: PartTotals;
 }
 
-/**
- * A call of the period that was judged anew since the last comparison, whether it counts or not.
- */
+/** A call that was judged anew since the last comparison, whether it counts or not. */
 export interface ChangedCall extends LineKey {
   readonly status: number;
   readonly records: readonly RestatedRecord[];
-  /** When its newest record was committed. */
   readonly arrivalTime: Micros;
 }
 
-/** A record, in the revision that counts. */
 export interface RestatedRecord {
   readonly carrierId: string;
-  /** 1 the platform's, 2 the carrier's. */
   readonly side: number;
   readonly recordId: string;
   readonly recordDate: string;
@@ -50,19 +41,18 @@ export interface Circumstances {
   readonly closeTime: Micros;
   /** Numbers whose history changed. */
   readonly changedNumbers: ReadonlySet<string>;
-  /** Carriers whose agreement changed, or the rules by which they are judged. */
+  /** Carriers whose agreement or rules changed. */
   readonly changedRules: ReadonlySet<string>;
-  /** Until when a carrier's records were in the figures before. */
+  /** Up to when a carrier's records were in the earlier figures. */
   readonly judgedThrough: (carrierId: string) => Micros;
 }
 
-/** A line, why it changed, and by which records. */
 export interface ExplainedLine extends ChangedLine {
   readonly cause: RestatementCause;
   readonly records: readonly RestatedRecord[];
 }
 
-/** A numbered change, before it has a number. */
+/** A restatement without its number. */
 export interface RestatementDraft {
   readonly cause: RestatementCause;
   readonly lines: readonly ExplainedLine[];
@@ -75,14 +65,11 @@ export interface RestatementDraft {
 const MAX_LINES = 1_000;
 /** Most records that a line names. */
 export const MAX_LINE_RECORDS = 100;
-/**
- * Most records that one restatement names: with ids of 128 characters it stays below the size of a
- * message.
- */
+/** Most records that one restatement names. With ids of 128 characters it still fits a message. */
 const MAX_RECORDS = 10_000;
 
 /**
- * The restatements that lines make, one or more for each cause, and the period's sums before and
+ * The restatements of changed lines, at least one for each cause, with the period's sums before and
  * after each.
  */
 export function draftRestatements(
@@ -105,8 +92,8 @@ export function draftRestatements(
   return drafts;
 }
 
-// The calls of a line; of one that has lost a call altogether (it was moved to another day, or
-// merged into another), what changed of its number.
+// The calls of a line. If a line lost a call (to another day or another result), what changed of
+// its number.
 function callFinder(calls: readonly ChangedCall[]): (line: LineKey) => readonly ChangedCall[] {
   const byLine = Map.groupBy(calls, lineName);
   const byNumber = Map.groupBy(calls, numberName);
@@ -135,7 +122,7 @@ function explainLine(line: ChangedLine, calls: readonly ChangedCall[], circumsta
   const late = arrived.filter((call) => call.arrivalTime > circumstances.closeTime);
   if (late.length > 0) return explain(RestatementCause.LATE_RECORD, late);
   if (circumstances.changedNumbers.has(line.phoneNumber)) return explain(RestatementCause.NUMBER_HISTORY, []);
-  // Under any rules, a call that was pending and is not has been judged.
+  // A call that is no longer pending has been judged, whatever the rules.
   const isJudged = pendingOf(line.newParts) < pendingOf(line.oldParts);
   if (circumstances.changedRules.has(line.carrierId) && !isJudged) return explain(RestatementCause.RULE_CHANGE, calls);
   return explain(RestatementCause.RECONCILED, calls);

@@ -1,82 +1,54 @@
 import { UsagePart } from "../../gen/tandem/platform/v1/usage_pb.js";
 import { enumValues } from "../enum-values.ts";
 
-/** Every part of the usage. Each call is in exactly one. */
+/** Each call is in exactly one part. */
 export const USAGE_PARTS = enumValues(UsagePart);
 
-/** Sums over calls; as tandem.platform.v1.UsageTotals. */
-export interface UsageTotals {
-  readonly attempts: bigint;
-  readonly answered: bigint;
-  /** Of the answered ones, milliseconds. */
-  readonly connectedMs: bigint;
-  /** Answered calls with billed seconds. */
-  readonly billedCount: bigint;
-  /** Sum of those, seconds. */
-  readonly billedS: bigint;
-  /** Answered calls whose connected time is not known: it is not in the sum. */
-  readonly unmeasured: bigint;
-}
+/** In the order in which usage_line and usage_period keep them. */
+export const SUMS = ["attempts", "answered", "connectedMs", "billedCount", "billedS", "unmeasured"] as const;
 
-/** Sums by part; a part without calls is left out. */
+/**
+ * Sums over calls, as tandem.platform.v1.UsageTotals: of answered calls the connected milliseconds,
+ * how many have billed seconds and how many these are, and how many lack a connected time.
+ */
+export type UsageTotals = Readonly<Record<(typeof SUMS)[number], bigint>>;
+
+/** Sums by part. Parts without calls are left out. */
 export type PartTotals = ReadonlyMap<UsagePart, UsageTotals>;
 
-/** No calls. */
-export const NO_USAGE: UsageTotals = {
-  attempts: 0n,
-  answered: 0n,
-  connectedMs: 0n,
-  billedCount: 0n,
-  billedS: 0n,
-  unmeasured: 0n,
-};
-
-/** Sums as they are kept; the last, which older ones lack, only where it is not 0. */
-export function sumsOfTotals({ attempts, answered, connectedMs, billedCount, billedS, unmeasured }: UsageTotals) {
-  return [attempts, answered, connectedMs, billedCount, billedS, ...(unmeasured === 0n ? [] : [unmeasured])];
+function totalsBy(sumOf: (name: (typeof SUMS)[number], index: number) => bigint): UsageTotals {
+  return Object.fromEntries(SUMS.map((name, index) => [name, sumOf(name, index)])) as UsageTotals;
 }
 
-/** Sums from what was kept. */
-export function totalsOfSums(sums: readonly bigint[]): UsageTotals {
-  const [attempts = 0n, answered = 0n, connectedMs = 0n, billedCount = 0n, billedS = 0n, unmeasured = 0n] = sums;
-  return { attempts, answered, connectedMs, billedCount, billedS, unmeasured };
+export const NO_USAGE = totalsBy(() => 0n);
+
+/** The last sum, which older rows lack, is kept only if it is not 0. */
+export function sumsOfTotals(totals: UsageTotals): bigint[] {
+  return SUMS.map((name) => totals[name]).filter((sum, index) => index < SUMS.length - 1 || sum !== 0n);
 }
 
-/** The sum of two. */
+export function totalsOfSums(sums: readonly (bigint | undefined)[]): UsageTotals {
+  return totalsBy((_, index) => sums[index] ?? 0n);
+}
+
 export function addTotals(a: UsageTotals, b: UsageTotals): UsageTotals {
-  return {
-    attempts: a.attempts + b.attempts,
-    answered: a.answered + b.answered,
-    connectedMs: a.connectedMs + b.connectedMs,
-    billedCount: a.billedCount + b.billedCount,
-    billedS: a.billedS + b.billedS,
-    unmeasured: a.unmeasured + b.unmeasured,
-  };
+  return totalsBy((name) => a[name] + b[name]);
 }
 
-/** One minus another. */
 export function subtractTotals(a: UsageTotals, b: UsageTotals): UsageTotals {
-  return {
-    attempts: a.attempts - b.attempts,
-    answered: a.answered - b.answered,
-    connectedMs: a.connectedMs - b.connectedMs,
-    billedCount: a.billedCount - b.billedCount,
-    billedS: a.billedS - b.billedS,
-    unmeasured: a.unmeasured - b.unmeasured,
-  };
+  return totalsBy((name) => a[name] - b[name]);
 }
 
-/** The sum of all parts: the only way in which a total is made. */
+/** The only way in which a total is made. */
 export function totalOf(parts: PartTotals): UsageTotals {
   return [...parts.values()].reduce(addTotals, NO_USAGE);
 }
 
-/** Adds the parts of one to those of another, in place. */
 export function addParts(to: Map<UsagePart, UsageTotals>, parts: PartTotals): void {
   for (const [part, totals] of parts) to.set(part, addTotals(to.get(part) ?? NO_USAGE, totals));
 }
 
-/** The share of a part in all attempts, 0..1; undefined when there is no attempt. */
+/** The share of a part in all attempts, 0..1; undefined: no attempts. */
 export function shareOf(parts: PartTotals, part: UsagePart): number | undefined {
   const { attempts } = totalOf(parts);
   if (attempts === 0n) return undefined;

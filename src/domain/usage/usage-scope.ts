@@ -9,7 +9,7 @@ import { addDays, isDay } from "../time/instant.ts";
 import { isTimeZone } from "../time/time-zone.ts";
 import type { ZoneDays } from "../time/zone-days.ts";
 
-/** Days of a customer, in a time zone. */
+/** Days of a customer in a time zone. */
 export interface UsagePeriod {
   readonly customerId: string;
   /** The first day, `YYYY-MM-DD`. */
@@ -20,20 +20,19 @@ export interface UsagePeriod {
   readonly timeZone: string;
 }
 
-/** A period of which it is known when its days begin. */
+/** A period with the instants at which its days begin. */
 export interface DatedPeriod extends UsagePeriod {
-  /** Its days, and some around them. */
   readonly days: ZoneDays;
 }
 
-/** Which calls of them: an empty list leaves nothing out, nor does direction 0. */
+/** Which calls. An empty list or direction 0 leaves nothing out. */
 export interface UsageFilter {
   readonly phoneNumbers: readonly string[];
   readonly direction: number;
   readonly countryCodes: readonly string[];
 }
 
-/** What usage is grouped by when nothing is said. */
+/** The default grouping. */
 export const DEFAULT_GROUPING: readonly Stated<UsageDimension>[] = [
   UsageDimension.DAY,
   UsageDimension.NUMBER,
@@ -45,10 +44,7 @@ const MAX_NUMBERS = 100;
 const MAX_COUNTRIES = 250;
 const LAST_DIRECTION = lastValue(Direction);
 
-/**
- * Everything that is wrong with a period, by the fields of the requests; its length is another
- * question.
- */
+/** Everything wrong with a period but its length, by the fields of the requests. */
 export function findPeriodViolations(period: UsagePeriod): FieldViolation[] {
   const found: FieldViolation[] = [];
   const check = (field: string, holds: boolean, description: string) => {
@@ -63,12 +59,11 @@ export function findPeriodViolations(period: UsagePeriod): FieldViolation[] {
   return found;
 }
 
-/** Whether a period is longer than so many days. */
 export function isLongerThan({ startDate, endDate }: UsagePeriod, days: number): boolean {
   return addDays(startDate, days) < endDate;
 }
 
-/** Everything that is wrong with a filter, by the fields of the requests. */
+/** Everything wrong with a filter, by the fields of the requests. */
 export function findUsageFilterViolations({ phoneNumbers, direction, countryCodes }: UsageFilter): FieldViolation[] {
   const found: FieldViolation[] = [];
   if (phoneNumbers.length > MAX_NUMBERS || !phoneNumbers.every(isE164))
@@ -82,7 +77,7 @@ export function findUsageFilterViolations({ phoneNumbers, direction, countryCode
   return found;
 }
 
-/** What is wrong with a grouping; undefined when nothing is. */
+/** What is wrong with a grouping; undefined: nothing. */
 export function findGroupingViolation(groupBy: readonly number[]): FieldViolation | undefined {
   const isKnown = groupBy.every(
     (dimension) => dimension >= UsageDimension.DAY && dimension <= UsageDimension.OTHER_PARTY,
@@ -91,7 +86,7 @@ export function findGroupingViolation(groupBy: readonly number[]): FieldViolatio
   return { field: "group_by", description: "expected dimensions of usage, each at most once" };
 }
 
-// Before 1970 there is nothing, and the database's days go further than ours only to confuse.
+// There are no calls before 1970.
 function isUsageDay(text: string): boolean {
   return isDay(text) && text >= "1970-01-01";
 }

@@ -1,4 +1,4 @@
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { type Carrier, findCarrierViolations, isCarrierId, isRegion } from "../../domain/carriers/carrier.ts";
 import { isCountry } from "../../domain/carriers/country.ts";
@@ -9,15 +9,12 @@ import { type Carrier as CarrierMessage, CarrierSchema } from "../../gen/tandem/
 import {
   type CarrierService,
   type CreateCarrierRequest,
-  CreateCarrierRequestSchema,
   CreateCarrierResponseSchema,
   type ListCarriersRequest,
   type UpdateCarrierRequest,
-  UpdateCarrierRequestSchema,
   UpdateCarrierResponseSchema,
 } from "../../gen/tandem/platform/v1/carrier_service_pb.js";
 import { CarrierState, ReportingScopeSchema } from "../../gen/tandem/type/v1/agreement_pb.js";
-import { appendAuditEvent } from "../../store/audit/audit-log.ts";
 import {
   type CarrierConditions,
   insertCarrier,
@@ -27,11 +24,10 @@ import {
   writeCredentials,
 } from "../../store/carriers/carriers.ts";
 import { systemTransaction } from "../../store/database/database.ts";
-import { findResponse, insertResponse } from "../../store/database/request-log.ts";
 import type { Tx } from "../../store/database/run.ts";
 import { readRetentionDays } from "../../store/privacy/retention-policies.ts";
 import { findPlatformViolations } from "../shared/access/platform-identities.ts";
-import { doneBy } from "../shared/audit/audit.ts";
+import { act } from "../shared/act.ts";
 import type { Services } from "../shared/context.ts";
 import { ListPage } from "../shared/list-page.ts";
 import { repeatableCall } from "../shared/repeatable-call.ts";
@@ -43,7 +39,6 @@ import { getNumberRanges, setNumberRanges } from "./number-ranges.ts";
 /** How often an update that lost to another is tried again on what that left. */
 const MAX_ATTEMPTS = 5;
 
-/** The carriers, for the platform. */
 export function platformCarrierService(services: Services): ServiceImpl<typeof CarrierService> {
   return {
     createCarrier: (request, context) => createCarrier(services, request, context),
@@ -62,30 +57,21 @@ export function platformCarrierService(services: Services): ServiceImpl<typeof C
 
 async function createCarrier(services: Services, request: CreateCarrierRequest, context: HandlerContext) {
   const { carrierId } = request;
-  const call = repeatableCall(services, "CreateCarrier", CreateCarrierRequestSchema, request);
+  const call = repeatableCall(services, request, context);
   const carrier = readNewCarrier(services, request);
-  const response = await systemTransaction(services.db, async (tx) => {
-    const given = await findResponse(tx, carrierId, call);
-    if (given) return given;
-    if (request.carrier?.horizons) await assertHorizonsKept(tx, carrier);
-    if (!(await insertCarrier(tx, carrier))) {
-      // A repeat that ran at the same moment may have done it: this statement sees what that one
-      // committed.
-      const meanwhile = await findResponse(tx, carrierId, call);
-      if (meanwhile) return meanwhile;
-      throw new TandemError("CARRIER_ALREADY_EXISTS", "the carrier_id is taken", { carrier_id: carrierId });
-    }
-    await putCredentials(tx, carrier);
-    const message = create(CreateCarrierResponseSchema, {
-      carrier: carrierMessage(carrier, services.config.sipDomain),
-    });
-    const fresh = toBinary(CreateCarrierResponseSchema, message);
-    await insertResponse(tx, carrierId, call, fresh);
-    await appendAuditEvent(tx, doneBy(context, { ...auditCarrier(undefined, carrier), requestId: call.auditedId }));
-    return fresh;
-  });
+  const acting = { context, call, carrierId, schema: CreateCarrierResponseSchema };
+  const response = await systemTransaction(services.db, (tx) =>
+    act(tx, acting, async () => {
+      if (request.carrier?.horizons) await assertHorizonsKept(tx, carrier);
+      if (!(await insertCarrier(tx, carrier))) return undefined;
+      await putCredentials(tx, carrier);
+      const answer = { carrier: carrierMessage(carrier, services.config.sipDomain) };
+      return { answer, ...auditCarrier(undefined, carrier) };
+    }),
+  );
+  if (!response) throw new TandemError("CARRIER_ALREADY_EXISTS", "the carrier_id is taken", { carrier_id: carrierId });
   forgetCarrier(services, carrierId);
-  return fromBinary(CreateCarrierResponseSchema, response);
+  return response;
 }
 
 async function listCarriers(services: Services, request: ListCarriersRequest, context: HandlerContext) {
@@ -102,33 +88,29 @@ async function listCarriers(services: Services, request: ListCarriersRequest, co
 }
 
 async function updateCarrier(services: Services, request: UpdateCarrierRequest, context: HandlerContext) {
-  const call = repeatableCall(services, "UpdateCarrier", UpdateCarrierRequestSchema, request);
+  const call = repeatableCall(services, request, context);
   const changes = request.carrier;
   if (!changes) throw invalidArgument("carrier", "is required");
   const { carrierId } = changes;
   assertCarrierId("carrier.carrier_id", carrierId);
   const paths = request.updateMask?.paths ?? [];
   applyCarrierMask(create(CarrierSchema), changes, paths);
+  const acting = { context, call, carrierId, schema: UpdateCarrierResponseSchema };
+  const work = async (tx: Tx) => {
+    const current = await readCarrier(tx, carrierId);
+    if (!current) throw carrierNotFound(carrierId);
+    assertRevision(request.expectedRevision, current.revision);
+    const next = changeCarrier(services, current, changes, paths);
+    if (paths.some((path) => path.startsWith("horizons"))) await assertHorizonsKept(tx, next);
+    if (!(await updateStoredCarrier(tx, next))) return undefined;
+    if (paths.includes("credential_identities")) await putCredentials(tx, next);
+    return { answer: { carrier: carrierMessage(next, services.config.sipDomain) }, ...auditCarrier(current, next) };
+  };
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-    const response = await systemTransaction(services.db, async (tx) => {
-      const given = await findResponse(tx, carrierId, call);
-      if (given) return given;
-      const current = await readCarrier(tx, carrierId);
-      if (!current) throw carrierNotFound(carrierId);
-      assertRevision(request.expectedRevision, current.revision);
-      const next = changeCarrier(services, current, changes, paths);
-      if (paths.some((path) => path.startsWith("horizons"))) await assertHorizonsKept(tx, next);
-      if (!(await updateStoredCarrier(tx, next))) return undefined;
-      if (paths.includes("credential_identities")) await putCredentials(tx, next);
-      const message = create(UpdateCarrierResponseSchema, { carrier: carrierMessage(next, services.config.sipDomain) });
-      const fresh = toBinary(UpdateCarrierResponseSchema, message);
-      await insertResponse(tx, carrierId, call, fresh);
-      await appendAuditEvent(tx, doneBy(context, { ...auditCarrier(current, next), requestId: call.auditedId }));
-      return fresh;
-    });
+    const response = await systemTransaction(services.db, (tx) => act(tx, acting, () => work(tx)));
     if (!response) continue;
     forgetCarrier(services, carrierId);
-    return fromBinary(UpdateCarrierResponseSchema, response);
+    return response;
   }
   throw new TandemError(
     "STORE_UNAVAILABLE",
@@ -172,16 +154,14 @@ function changeCarrier(
   return next;
 }
 
-// Records that arrive later than what they would be compared with is kept are refused, so that no
-// more can be agreed.
+// No more can be agreed than records' counterparts are kept.
 async function assertHorizonsKept(tx: Tx, carrier: Carrier): Promise<void> {
   const kept = keptHorizons(carrier.horizons, await readRetentionDays(tx, carrier));
   if (kept.laterDays === carrier.horizons.laterDays && kept.firstDays === carrier.horizons.firstDays) return;
   throw invalidArgument("carrier.horizons", `expected at most ${kept.laterDays} days, as long as records are kept`);
 }
 
-// An issuer that is no longer trusted, and the name of a zone that was taken once, do not keep
-// other fields from being changed.
+// An issuer no longer trusted and a zone's old name do not keep other fields from being changed.
 function assertValid(services: Services, carrier: Carrier, paths?: readonly string[]): void {
   const isGiven = (field: string) => paths === undefined || paths.includes(field);
   const found = findCarrierViolations(carrier).filter(({ field }) => field !== "time_zone" || isGiven(field));
@@ -236,8 +216,7 @@ function carrierNotFound(carrierId: string): TandemError {
   return new TandemError("CARRIER_NOT_FOUND", "no carrier with this id", { carrier_id: carrierId });
 }
 
-// What this process believes of the carrier is out of date; other processes follow within two
-// seconds.
+// Other processes follow within two seconds.
 function forgetCarrier(services: Services, carrierId: string): void {
   services.carriers.forget(carrierId);
   services.access.forget();

@@ -1,9 +1,9 @@
 import { create } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { MAX_CALL_ID } from "../../domain/calls/call-fields.ts";
-import { cdrBatch, cdrMessage, cdrParts } from "../../feed/cdr-codec.ts";
+import { cdrFeed, cdrMessage, cdrParts } from "../../feed/cdr-feed.ts";
+import { filterHash } from "../../feed/cursor.ts";
 import { cursorText, resolveStart } from "../../feed/position.ts";
-import { type FeedSource, streamFeed } from "../../feed/stream.ts";
 import {
   type CdrService,
   type GetCdrRequest,
@@ -11,32 +11,23 @@ import {
   ListCdrsResponseSchema,
   type StreamCdrsRequest,
 } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
-import { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
 import { CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { carrierTransaction, LIST_PAGE } from "../../store/database/database.ts";
 import type { Tx } from "../../store/database/run.ts";
 import { type CdrSearch, listCdrs, scanCdrs } from "../../store/records/cdr-lists.ts";
-import { type FeedCdr, readCdrPage } from "../../store/records/cdrs.ts";
 import { carrierOf } from "../shared/access/caller.ts";
+import { answerFeed } from "../shared/answer-feed.ts";
 import { requireCarrier, type Services } from "../shared/context.ts";
 import { cutForwardedPage } from "../shared/cut-page.ts";
 import { discloseRecords } from "../shared/disclosure/disclose.ts";
-import { feedDisclosure } from "../shared/disclosure/disclose-feed.ts";
 import { disclosedCdrs, disclosedStoredCdrs } from "../shared/disclosure/disclosed-records.ts";
-import { batchFormat, feedEnd, feedStart, rangeOf, sharedFrame } from "../shared/feed-frames.ts";
+import { feedStart } from "../shared/feed-frames.ts";
 import { ListPage } from "../shared/list-page.ts";
 import { idText, requiredInstant, requiredPeriod } from "../shared/lists.ts";
-import { openStreamLife } from "../shared/stream-life.ts";
 import { cdrPlace, commitCdrCursor, consumerStart, getCdrFeed, listCdrConsumers } from "./consumers.ts";
 import { cdrConditions, filterBytes } from "./filter.ts";
 import { summarizeQuality } from "./quality-summary.ts";
 import { cdrNameSearch, cutLegs, listScope, MAX_LEGS, pageKey, pagePlace, recordNotFound } from "./search.ts";
-
-/** Most records of one feed message. */
-const PAGE_RECORDS = 1_000;
-const STREAM_METHOD = "tandem.carrier.v1.CdrService/StreamCdrs";
-/** What entries include unless the agreement has network identifiers too. */
-const PLAIN_PARTS = [RecordPart.CALL, RecordPart.QUALITY];
 
 /** The carrier's call detail records. */
 export function carrierCdrService(services: Services): ServiceImpl<typeof CdrService> {
@@ -58,49 +49,17 @@ export function carrierCdrService(services: Services): ServiceImpl<typeof CdrSer
   };
 }
 
-async function* streamCdrs(services: Services, request: StreamCdrsRequest, context: HandlerContext) {
+function streamCdrs(services: Services, request: StreamCdrsRequest, context: HandlerContext) {
   const { carrierId } = carrierOf(context);
-  const { limits } = services.config;
   const conditions = cdrConditions(request.filter);
   const start = feedStart(request.start);
-  const end = feedEnd(request.end);
-  using life = openStreamLife(context, services, carrierId, "feed");
   const allowsNetwork = async () => (await requireCarrier(services, carrierId)).networkIdentifiersAllowed;
-  let withNetwork = await allowsNetwork();
-  const place = cdrPlace(services, carrierId, request.filter);
-  const source: FeedSource<FeedCdr[]> = {
-    async readPage(tx, after, until) {
-      const page = await readCdrPage(tx, { carrierId, after, until, limit: PAGE_RECORDS, conditions, withNetwork });
-      return { ...page, batch: page.entries };
-    },
-  };
-  const frames = streamFeed({
-    place,
-    hub: services.hub,
-    source,
-    start: start.at === "consumer" ? await consumerStart(services, carrierId, start.consumer) : start,
-    end,
-    life,
-    disclose: feedDisclosure(services, context, {
-      request,
-      place,
-      recordParts: () => (withNetwork ? [...PLAIN_PARTS, RecordPart.NETWORK] : PLAIN_PARTS),
-      entriesOf: (entries: FeedCdr[]) => entries,
-    }),
-    heartbeatMs: limits.heartbeatIntervalMs,
-    maxStallMs: limits.maxStallMs,
-    shared: conditions ? undefined : { pages: services.cdrPages, variant: () => (withNetwork ? "network" : "plain") },
+  return answerFeed(services, context, request, {
+    carrierId,
+    feed: cdrFeed(carrierId, conditions, allowsNetwork),
+    filter: filterHash(filterBytes(request.filter)),
+    start: start.at === "consumer" ? () => consumerStart(services, carrierId, start.consumer) : start,
   });
-  const format = batchFormat(context);
-  for await (const frame of frames) {
-    if (frame.frame === "batch") {
-      yield { ...rangeOf(frame), frame: { case: "batch" as const, value: cdrBatch(frame.batch, format) } };
-      services.metrics.recordsSent.add(frame.batch.length, { method: STREAM_METHOD });
-    } else yield { ...rangeOf(frame), frame: sharedFrame(frame, limits) };
-    // Between pages, not in their transactions: an agreement that changes holds within a heartbeat,
-    // for streams that live on too.
-    if (frame.frame !== "closing") withNetwork = await allowsNetwork();
-  }
 }
 
 async function listCarrierCdrs(services: Services, request: ListCdrsRequest, context: HandlerContext) {

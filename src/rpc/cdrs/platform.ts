@@ -1,7 +1,7 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { MAX_CALL_ID } from "../../domain/calls/call-fields.ts";
 import { invalidArgument } from "../../domain/errors.ts";
-import { cdrMessage } from "../../feed/cdr-codec.ts";
+import { cdrMessage } from "../../feed/cdr-feed.ts";
 import type {
   CdrService,
   GetCdrRequest,

@@ -70,33 +70,39 @@ function checkDimensions(dimensions: readonly QualityDimension[]): Set<QualityDi
 }
 
 function summaryMessage(group: QualityGroup) {
-  const { attempts, answered, networkEffective, classifiedStreams, poorStreams, connectedDurationMs } = group;
-  const measured = answered - group.unmeasured;
+  const { attempts, answered, connectedDurationMs, classifiedStreams, poorStreams } = group;
+  const answerSeizureRatio = shareOf(answered, attempts);
+  const networkEffectivenessRatio = shareOf(group.networkEffective, attempts);
+  const averageCallDurationMs = shareOf(connectedDurationMs, answered - group.unmeasured);
+  const poorStreamRatio = shareOf(poorStreams, classifiedStreams);
   return {
     periodStartTime: timestampFromMicros(group.periodStart),
     ...(group.trunkId === undefined ? {} : { trunkId: group.trunkId }),
     ...(group.codec === undefined ? {} : { codec: group.codec }),
     direction: group.direction,
-    attemptCount: BigInt(attempts),
-    answeredCount: BigInt(answered),
-    ...(attempts === 0
-      ? {}
-      : { answerSeizureRatio: answered / attempts, networkEffectivenessRatio: networkEffective / attempts }),
-    ...(measured === 0 ? {} : { averageCallDurationMs: Number(connectedDurationMs) / measured }),
+    attemptCount: attempts,
+    answeredCount: answered,
+    ...(answerSeizureRatio === undefined ? {} : { answerSeizureRatio }),
+    ...(networkEffectivenessRatio === undefined ? {} : { networkEffectivenessRatio }),
+    ...(averageCallDurationMs === undefined ? {} : { averageCallDurationMs }),
     connectedDurationMs,
-    unmeasuredCount: BigInt(group.unmeasured),
-    ...percentileField("postDialDelayMs", group.postDialDelayMs),
-    ...percentileField("mosLq", group.mosLq),
-    ...percentileField("mosCq", group.mosCq),
-    classifiedStreamCount: BigInt(classifiedStreams),
-    poorStreamCount: BigInt(poorStreams),
-    ...(classifiedStreams === 0 ? {} : { poorStreamRatio: poorStreams / classifiedStreams }),
-    poorReasons: group.poorReasons.map(({ reason, calls }) => ({ reason, callCount: BigInt(calls) })),
+    unmeasuredCount: group.unmeasured,
+    ...percentileField("postDialDelayMs", group.setupCount, group.setup),
+    ...percentileField("mosLq", group.mosLqCount, group.mosLq),
+    ...percentileField("mosCq", group.mosCqCount, group.mosCq),
+    classifiedStreamCount: classifiedStreams,
+    poorStreamCount: poorStreams,
+    ...(poorStreamRatio === undefined ? {} : { poorStreamRatio }),
+    poorReasons: group.poorReasons.map(({ reason, calls }) => ({ reason, callCount: calls })),
   };
 }
 
-function percentileField<Name extends string>(name: Name, percentiles: QualityGroup["mosLq"]) {
-  if (!percentiles) return {};
-  const { measuredCount, ...values } = percentiles;
-  return { [name]: { measuredCount: BigInt(measuredCount), ...values } } as Record<Name, object>;
+function shareOf(part: bigint, whole: bigint): number | undefined {
+  return whole === 0n ? undefined : Number(part) / Number(whole);
+}
+
+function percentileField<Name extends string>(name: Name, measuredCount: bigint, values: number[] | undefined) {
+  if (measuredCount === 0n || !values) return {};
+  const [p10 = 0, p50 = 0, p90 = 0, p99 = 0] = values;
+  return { [name]: { measuredCount, p10, p50, p90, p99 } } as Record<Name, object>;
 }

@@ -2,7 +2,7 @@ import type { HandlerContext } from "@connectrpc/connect";
 import { invalidArgument, TandemError } from "../../domain/errors.ts";
 import type { Limits } from "../../domain/limits.ts";
 import { isDay } from "../../domain/time/instant.ts";
-import { cdrMessage } from "../../feed/cdr-codec.ts";
+import { cdrMessage } from "../../feed/cdr-feed.ts";
 import type { GetCdrRequest } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
 import { CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import type { CdrPlace, CdrSearch } from "../../store/records/cdr-lists.ts";

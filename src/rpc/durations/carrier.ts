@@ -18,8 +18,8 @@ import { listDurations, listQuarantinedDurations } from "../../store/records/dur
 import { type RejectRow, readRejects } from "../../store/records/rejects.ts";
 import type { UploadKey } from "../../store/records/upload-key.ts";
 import { listUploads, readUpload } from "../../store/records/uploads.ts";
-import { checkUploadId } from "../../upload/book.ts";
 import { durationCodec } from "../../upload/records/record-codecs.ts";
+import { checkUploadId } from "../../upload/upload-store.ts";
 import type { AppendedDurations, DurationFrame } from "../intake/record-requests.ts";
 import { carrierOf } from "../shared/access/caller.ts";
 import { horizonsOf, type Services } from "../shared/context.ts";

@@ -22,17 +22,17 @@ export interface RecordReader<T extends DescMessage> {
 }
 
 /**
- * Encoded records that are read each time they are asked for, so that none is kept once it has been
- * prepared.
+ * Records that are read from their bytes each time they are asked for, so that none is kept once it
+ * has been prepared.
  */
-export class BinaryRecords<T extends DescMessage> implements RecordList<MessageShape<T>> {
-  readonly #reader: RecordReader<T>;
+export class RecordsAsSent<T extends DescMessage> implements RecordList<MessageShape<T>> {
+  readonly #read: ReadRecord<T>;
   readonly #bytes: Buffer;
   readonly #bounds: readonly number[];
 
   /** @param bounds the start and the end of each record, one behind the other. */
-  constructor(reader: RecordReader<T>, bytes: Buffer, bounds: readonly number[]) {
-    this.#reader = reader;
+  constructor(read: ReadRecord<T>, bytes: Buffer, bounds: readonly number[]) {
+    this.#read = read;
     this.#bytes = bytes;
     this.#bounds = bounds;
   }
@@ -48,14 +48,25 @@ export class BinaryRecords<T extends DescMessage> implements RecordList<MessageS
   at(index: number): MessageShape<T> | UnreadableRecord<MessageShape<T>> | undefined {
     const start = this.#bounds[index * 2];
     const end = this.#bounds[index * 2 + 1];
-    if (start === undefined || end === undefined) return undefined;
-    const message = this.#reader.decodeFast?.(this.#bytes, start, end);
-    return message ?? readRecord(this.#reader, this.#bytes.subarray(start, end));
+    return start === undefined || end === undefined ? undefined : this.#read(this.#bytes, start, end);
   }
 
-  slice(start: number, end = this.length): BinaryRecords<T> {
-    return new BinaryRecords(this.#reader, this.#bytes, this.#bounds.slice(start * 2, end * 2));
+  slice(start: number, end = this.length): RecordsAsSent<T> {
+    return new RecordsAsSent(this.#read, this.#bytes, this.#bounds.slice(start * 2, end * 2));
   }
+}
+
+/** Reads the record that bytes `[start, end)` are. */
+export type ReadRecord<T extends DescMessage> = (
+  bytes: Buffer,
+  start: number,
+  end: number,
+) => MessageShape<T> | UnreadableRecord<MessageShape<T>>;
+
+/** Records in binary form. */
+export function readBinary<T extends DescMessage>(reader: RecordReader<T>): ReadRecord<T> {
+  return (bytes, start, end) =>
+    reader.decodeFast?.(bytes, start, end) ?? readRecord(reader, bytes.subarray(start, end));
 }
 
 /** The refusal of a record that is larger than any may be. */

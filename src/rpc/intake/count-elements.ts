@@ -1,4 +1,4 @@
-import { TandemError } from "../../domain/errors.ts";
+import { TandemError, unreadableMessage } from "../../domain/errors.ts";
 import { type MessageShape, Wire } from "./wire-shape.ts";
 
 /** What a message consists of. */
@@ -83,7 +83,7 @@ class BinaryCounter implements ElementCount {
     }
     // protobuf-es reads by the field's type, whatever the wire says: what it would make of this is
     // not what was counted.
-    if (wire !== Wire.DELIMITED || field.packed < 0) throw unreadable();
+    if (wire !== Wire.DELIMITED || field.packed < 0) throw unreadableMessage();
     this.#packed(field.packed, this.#length(end));
   }
 
@@ -114,7 +114,7 @@ class BinaryCounter implements ElementCount {
     for (;;) {
       const inner = this.#tag(end);
       if ((inner & 7) === Wire.END_GROUP) {
-        if (inner >>> 3 !== tag >>> 3) throw unreadable();
+        if (inner >>> 3 !== tag >>> 3) throw unreadableMessage();
         return;
       }
       this.#count(1);
@@ -137,7 +137,7 @@ class BinaryCounter implements ElementCount {
         this.#position = this.#length(end);
         return;
       default:
-        throw unreadable();
+        throw unreadableMessage();
     }
   }
 
@@ -151,7 +151,7 @@ class BinaryCounter implements ElementCount {
     }
     const size = wire === Wire.FIXED64 ? 8 : 4;
     const length = end - this.#position;
-    if (length % size !== 0) throw unreadable();
+    if (length % size !== 0) throw unreadableMessage();
     this.#count(length / size);
     this.#position = end;
   }
@@ -174,21 +174,21 @@ class BinaryCounter implements ElementCount {
 
   #advance(bytes: number, end: number): void {
     this.#position += bytes;
-    if (this.#position > end) throw unreadable();
+    if (this.#position > end) throw unreadableMessage();
   }
 
   // A tag has at most 32 bits and a field number.
   #tag(end: number): number {
     const start = this.#position;
     const tag = this.#varint(end);
-    if (this.#position - start > 5 || tag > 0xffff_ffff || tag >>> 3 === 0) throw unreadable();
+    if (this.#position - start > 5 || tag > 0xffff_ffff || tag >>> 3 === 0) throw unreadableMessage();
     return tag;
   }
 
   /** The end of what begins with its length. */
   #length(end: number): number {
     const innerEnd = this.#varint(end) + this.#position;
-    if (innerEnd > end) throw unreadable();
+    if (innerEnd > end) throw unreadableMessage();
     return innerEnd;
   }
 
@@ -201,14 +201,14 @@ class BinaryCounter implements ElementCount {
       if (byte < 0x80) return value;
       scale *= 128;
     }
-    throw unreadable();
+    throw unreadableMessage();
   }
 
   #skipVarint(end: number): void {
     for (let size = 0; size < MAX_VARINT_BYTES && this.#position < end; size++) {
       if ((this.#bytes[this.#position++] as number) < 0x80) return;
     }
-    throw unreadable();
+    throw unreadableMessage();
   }
 }
 
@@ -234,8 +234,4 @@ export function tooMany(limit: number, unit: "elements" | "objects"): TandemErro
 export function tooDeep(limit: number): TandemError {
   const message = `the message is nested over ${limit} levels deep`;
   return new TandemError("MESSAGE_TOO_LARGE", message, { limit: String(limit), unit: "levels" });
-}
-
-function unreadable(): TandemError {
-  return new TandemError("INVALID_ARGUMENT", "the message is not valid for this method", { field: "" });
 }

@@ -78,7 +78,7 @@ function isObject(json: JsonValue): json is JsonObject {
   return typeof json === "object" && json !== null && !Array.isArray(json);
 }
 
-function fieldNamed(schema: DescMessage, name: string): DescField | undefined {
+export function fieldNamed(schema: DescMessage, name: string): DescField | undefined {
   return schema.fields.find((field) => field.jsonName === name || field.name === name);
 }
 

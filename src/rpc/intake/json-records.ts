@@ -2,42 +2,14 @@ import { create, type DescMessage, fromJson, type JsonValue, type MessageShape }
 import { problem, type RecordProblem } from "../../domain/calls/field-checks.ts";
 import { maskNumbers } from "../../domain/privacy/masking.ts";
 import { RecordIssue } from "../../gen/tandem/type/v1/upload_pb.js";
-import { type RecordList, UnreadableRecord } from "../../upload/records/record-list.ts";
-import { type RecordReader, tooMuchInside } from "./binary-records.ts";
+import { UnreadableRecord } from "../../upload/records/record-list.ts";
+import { type ReadRecord, type RecordReader, tooMuchInside } from "./binary-records.ts";
 import { countJson } from "./count-json.ts";
-import { findJsonFault, findJsonTypeFault, STRICT_JSON, salvageJson } from "./json-faults.ts";
+import { fieldNamed, findJsonFault, findJsonTypeFault, STRICT_JSON, salvageJson } from "./json-faults.ts";
 
-/** Records in JSON that are read each time they are asked for. */
-export class JsonRecords<T extends DescMessage> implements RecordList<MessageShape<T>> {
-  readonly #reader: RecordReader<T>;
-  readonly #bytes: Uint8Array;
-  readonly #bounds: readonly number[];
-
-  /** @param bounds the start and the end of each record, one behind the other. */
-  constructor(reader: RecordReader<T>, bytes: Uint8Array, bounds: readonly number[]) {
-    this.#reader = reader;
-    this.#bytes = bytes;
-    this.#bounds = bounds;
-  }
-
-  get length(): number {
-    return this.#bounds.length / 2;
-  }
-
-  get byteLength(): number {
-    return this.#bytes.length;
-  }
-
-  at(index: number): MessageShape<T> | UnreadableRecord<MessageShape<T>> | undefined {
-    const start = this.#bounds[index * 2];
-    const end = this.#bounds[index * 2 + 1];
-    if (start === undefined || end === undefined) return undefined;
-    return readRecord(this.#reader, this.#bytes.subarray(start, end));
-  }
-
-  slice(start: number, end = this.length): JsonRecords<T> {
-    return new JsonRecords(this.#reader, this.#bytes, this.#bounds.slice(start * 2, end * 2));
-  }
+/** Records in JSON. */
+export function readJson<T extends DescMessage>(reader: RecordReader<T>): ReadRecord<T> {
+  return (bytes, start, end) => readRecord(reader, bytes.subarray(start, end));
 }
 
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true });
@@ -102,7 +74,7 @@ function* textsOf(
     return;
   }
   for (const [name, value] of Object.entries(json)) {
-    const field = schema?.fields.find((each) => each.jsonName === name || each.name === name);
+    const field = schema && fieldNamed(schema, name);
     const inner = `${path === "" ? "" : `${path}.`}${field?.name ?? name.slice(0, 64)}`;
     yield { path: inner, text: name };
     yield* textsOf(value, field?.message, inner);

@@ -1,6 +1,6 @@
 import type { DescField, DescMessage, DescMethod } from "@bufbuild/protobuf";
 import type { Limits } from "../../domain/limits.ts";
-import { accessRuleOf } from "../shared/access/access.ts";
+import { accessRuleOf } from "../shared/method-rules.ts";
 import type { ElementBounds } from "./count-elements.ts";
 
 /** The most that one message of a method's requests may be. */

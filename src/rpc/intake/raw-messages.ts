@@ -1,6 +1,7 @@
 import type { DescMessage, DescMethodBiDiStreaming, DescMethodUnary } from "@bufbuild/protobuf";
 import { type Empty, EmptySchema } from "@bufbuild/protobuf/wkt";
 import { type ConnectRouter, createContextKey, type HandlerContext, type MethodImpl } from "@connectrpc/connect";
+import { readEach } from "../shared/message-steps.ts";
 import type { SplitRequest } from "./split-binary.ts";
 import { DROP_UNKNOWN_FIELDS } from "./unknown-fields.ts";
 
@@ -36,7 +37,10 @@ export function registerRaw<I extends DescMessage, O extends DescMessage>(
     router.rpc<DescMethodBiDiStreaming<typeof EmptySchema, O>>(
       raw,
       ((empty: AsyncIterable<Empty>, context: HandlerContext) =>
-        implementation(rawMessages(empty, context), context)) as never,
+        implementation(
+          readEach(empty, () => nextRaw(context)),
+          context,
+        )) as never,
       DROP_UNKNOWN_FIELDS,
     ),
   );
@@ -82,24 +86,4 @@ function nextRaw(context: HandlerContext): RawMessage {
   const message = context.values.get(rawMessagesKey).shift();
   if (!message) throw new Error("a message came past the guard");
   return message;
-}
-
-function rawMessages(empty: AsyncIterable<Empty>, context: HandlerContext): AsyncIterable<RawMessage> {
-  return {
-    // By hand, not as a generator: the inner iterator's return must be called at once, even while
-    // its next is pending.
-    [Symbol.asyncIterator]() {
-      const inner = empty[Symbol.asyncIterator]();
-      return {
-        async next() {
-          const next = await inner.next();
-          return next.done ? { done: true, value: undefined } : { done: false, value: nextRaw(context) };
-        },
-        async return(value) {
-          await inner.return?.();
-          return { done: true, value };
-        },
-      };
-    },
-  };
 }

@@ -1,5 +1,5 @@
 import { type DescMessage, fromBinary, fromJson, type JsonValue, type MessageShape } from "@bufbuild/protobuf";
-import { invalidArgument, TandemError } from "../../domain/errors.ts";
+import { invalidArgument, unreadableMessage } from "../../domain/errors.ts";
 import {
   type AppendDurationsRequest,
   AppendDurationsRequestSchema,
@@ -14,9 +14,9 @@ import { type CallDetailRecord, CallDetailRecordSchema } from "../../gen/tandem/
 import { type CallDuration, CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { decodeDuration } from "../../upload/records/duration-decoder.ts";
 import type { RecordList } from "../../upload/records/record-list.ts";
-import { BinaryRecords, type RecordReader } from "./binary-records.ts";
+import { type RecordReader, RecordsAsSent, readBinary } from "./binary-records.ts";
 import { findJsonFault, STRICT_JSON } from "./json-faults.ts";
-import { JsonRecords } from "./json-records.ts";
+import { readJson } from "./json-records.ts";
 import { recordBounds } from "./message-bounds.ts";
 import type { RawMessage } from "./raw-messages.ts";
 import { type RecordPath, recordPathOf } from "./record-paths.ts";
@@ -63,27 +63,6 @@ export function readAppended(message: RawMessage): AppendedDurations {
   return readRequest(APPEND, message);
 }
 
-/** Each message, read. */
-export function readEach<T>(messages: AsyncIterable<RawMessage>, read: (message: RawMessage) => T): AsyncIterable<T> {
-  return {
-    // By hand, as the messages are: their return must be called at once, even while their next is
-    // pending.
-    [Symbol.asyncIterator]() {
-      const inner = messages[Symbol.asyncIterator]();
-      return {
-        async next() {
-          const next = await inner.next();
-          return next.done ? { done: true, value: undefined } : { done: false, value: read(next.value) };
-        },
-        async return(value) {
-          await inner.return?.();
-          return { done: true, value };
-        },
-      };
-    },
-  };
-}
-
 interface RequestKind<I extends DescMessage, R extends DescMessage> {
   readonly input: I;
   readonly path: RecordPath;
@@ -106,18 +85,18 @@ function readRequest<I extends DescMessage, R extends DescMessage>(
   { input, path, reader }: RequestKind<I, R>,
   { bytes, isJson, split }: RawMessage,
 ): { request: MessageShape<I>; records: RecordList<MessageShape<R>> } {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (isJson) {
-    if (!split) throw malformed();
+    if (!split) throw unreadableMessage();
     const request = readJsonHead(input, split.head);
-    return { request, records: new JsonRecords(reader, bytes, split.bounds) };
+    return { request, records: new RecordsAsSent(readJson(reader), buffer, split.bounds) };
   }
   try {
     const { head, bounds }: SplitRequest = splitBinary(path, bytes);
     const request = fromBinary(input, head, DROP_UNKNOWN_FIELDS.binaryOptions);
-    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    return { request, records: new BinaryRecords(reader, buffer, bounds) };
+    return { request, records: new RecordsAsSent(readBinary(reader), buffer, bounds) };
   } catch (cause) {
-    throw malformed(cause);
+    throw unreadableMessage(cause);
   }
 }
 
@@ -126,14 +105,14 @@ function readJsonHead<I extends DescMessage>(input: I, head: Uint8Array): Messag
   try {
     json = JSON.parse(strictUtf8.decode(head)) as JsonValue;
   } catch (cause) {
-    throw malformed(cause);
+    throw unreadableMessage(cause);
   }
   const fault = findJsonFault(input, json);
   if (fault) throw invalidArgument(fault.fieldPath ?? "", fault.message);
   try {
     return fromJson(input, json, STRICT_JSON);
   } catch (cause) {
-    throw malformed(cause);
+    throw unreadableMessage(cause);
   }
 }
 
@@ -146,8 +125,4 @@ function withRecords<Frame extends { case: string | undefined; value?: unknown }
   if (frame.case !== "batch") return { frame: frame as Exclude<Frame, { case: "batch" }> };
   const { firstOffset } = frame.value as { firstOffset: bigint };
   return { frame: { case: "batch", value: { firstOffset, records } } };
-}
-
-function malformed(cause?: unknown): TandemError {
-  return new TandemError("INVALID_ARGUMENT", "the message is not valid for this method", { field: "" }, { cause });
 }

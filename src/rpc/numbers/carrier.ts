@@ -13,10 +13,8 @@ import {
   NumberProvisionSchema,
   type NumberService,
   type ProvisionNumbersRequest,
-  ProvisionNumbersRequestSchema,
   ProvisionNumbersResponseSchema,
   type ReleaseNumbersRequest,
-  ReleaseNumbersRequestSchema,
   ReleaseNumbersResponseSchema,
 } from "../../gen/tandem/carrier/v1/number_service_pb.js";
 import { PhoneNumberSchema } from "../../gen/tandem/type/v1/phone_number_pb.js";
@@ -28,20 +26,18 @@ import { type NumberSnapshotRow, readNumberSnapshotPage } from "../../store/numb
 import { releaseNumbers } from "../../store/numbers/number-inventory.ts";
 import { readRows } from "../../store/numbers/number-rows.ts";
 import { type NumberOffer, provisionNumbers, TooManyUnavailable } from "../../store/numbers/provision-numbers.ts";
-import { carrierOf, principalOf } from "../shared/access/caller.ts";
+import { carrierOf } from "../shared/access/caller.ts";
 import type { Services } from "../shared/context.ts";
 import { discloseRecords } from "../shared/disclosure/disclose.ts";
 import { disclosedNumbers } from "../shared/disclosure/disclosed-records.ts";
 import { ListPage } from "../shared/list-page.ts";
 import { decodePhoneNumber } from "../shared/messages/phone-number.ts";
 import { repeatableCall } from "../shared/repeatable-call.ts";
-import { fieldsSet } from "./audit.ts";
 import { readNumberFilter } from "./filter.ts";
-import { decodeAnswer, numberCall, numberWriter, readNumberItems } from "./number-call.ts";
+import { answerBatch, fieldsSet, readNumberItems } from "./number-call.ts";
 import { ProbeLimit } from "./probe-limit.ts";
 import { watchNumbers } from "./watch.ts";
 
-/** The carrier's numbers. */
 export function carrierNumberService(services: Services): ServiceImpl<typeof NumberService> {
   const probes = new ProbeLimit(services.config.limits.maxUnavailablePerHour);
   return {
@@ -76,7 +72,6 @@ export function assertNumber(phoneNumber: string): void {
   throw new TandemError(problem.reason, problem.message, { field: "phone_number" }, { fieldViolations: [violation] });
 }
 
-/** The error of a number that the caller has none of. */
 export function numberNotFound(phoneNumber: string): TandemError {
   return new TandemError("NUMBER_NOT_FOUND", "the number is not held", { phone_number: phoneNumber });
 }
@@ -122,8 +117,7 @@ async function listNumbers(services: Services, request: ListNumbersRequest, cont
   };
 }
 
-// The head is read in a statement of its own before any row, so that every change that a row does
-// not show yet comes after it.
+// The head is read before any row, so that changes that a row does not show come after it.
 async function readListPosition(
   tx: Tx,
   carrierId: string,
@@ -155,27 +149,24 @@ async function provision(
   context: HandlerContext,
 ) {
   const { carrierId } = carrierOf(context);
-  const call = repeatableCall(services, "ProvisionNumbers", ProvisionNumbersRequestSchema, request);
-  const items = readNumberItems(request.items, (item) => item.phoneNumber, readProvision, "fail");
+  const call = repeatableCall(services, request, context);
+  const { items, slots } = readNumberItems(request.items, (item) => item.phoneNumber, readProvision, "fail");
   const changedFields = fieldsSet(NumberProvisionSchema, request.items);
-  const wanted = items.items.size;
-  const batch = { context, carrierId, requestId: call.auditedId, changedFields };
-  const { most, settle } = await probes.reserve(carrierId, wanted, context.signal);
+  const { most, settle } = await probes.reserve(carrierId, items.size, context.signal);
+  const offers = { items, mostUnavailable: most, mostHeld: services.config.limits.maxNumbers };
+  const schema = ProvisionNumbersResponseSchema;
   let spent = 0;
   try {
-    const { response, unavailable, refusal } = await provisionNumbers(
-      numberWriter(services),
-      carrierId,
-      numberCall(call, ProvisionNumbersResponseSchema, items, batch),
-      { items: items.items, mostUnavailable: most, mostHeld: services.config.limits.maxNumbers },
-    );
-    spent = unavailable;
-    if (refusal) await services.refusals.record({ act: refusal, principal: principalOf(context) });
-    return decodeAnswer(ProvisionNumbersResponseSchema, response, true);
+    const asked = { context, call, carrierId, schema, slots, mayReadLocations: true, changedFields };
+    return await answerBatch(services, asked, async (writer, once) => {
+      const answer = await provisionNumbers(writer, carrierId, once, offers);
+      spent = answer.unavailable;
+      return answer;
+    });
   } catch (error) {
     if (!(error instanceof TooManyUnavailable)) throw error;
     spent = most;
-    throw probes.refusal(carrierId, wanted);
+    throw probes.refusal(carrierId, items.size);
   } finally {
     settle(spent);
   }
@@ -183,19 +174,12 @@ async function provision(
 
 async function release(services: Services, request: ReleaseNumbersRequest, context: HandlerContext) {
   const { carrierId } = carrierOf(context);
-  const call = repeatableCall(services, "ReleaseNumbers", ReleaseNumbersRequestSchema, request);
-  const items = readPlainNumbers(request.phoneNumbers);
-  const { response, refusal } = await releaseNumbers(
-    numberWriter(services),
-    carrierId,
-    numberCall(call, ReleaseNumbersResponseSchema, items, { context, carrierId, requestId: call.auditedId }),
-    [...items.items.keys()],
-  );
-  if (refusal) await services.refusals.record({ act: refusal, principal: principalOf(context) });
-  return decodeAnswer(ReleaseNumbersResponseSchema, response, true);
+  const call = repeatableCall(services, request, context);
+  const { items, slots } = readPlainNumbers(request.phoneNumbers);
+  const asked = { context, call, carrierId, schema: ReleaseNumbersResponseSchema, slots, mayReadLocations: true };
+  return answerBatch(services, asked, (writer, once) => releaseNumbers(writer, carrierId, once, [...items.keys()]));
 }
 
-/** The items of a call that only names numbers. */
 export function readPlainNumbers(phoneNumbers: readonly string[]) {
   const read = (phoneNumber: string) => {
     const problem = findNumberProblem(phoneNumber);

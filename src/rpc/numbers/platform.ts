@@ -9,7 +9,6 @@ import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { wallMicros } from "../../domain/time/wall-clock.ts";
 import {
   type AssignNumbersRequest,
-  AssignNumbersRequestSchema,
   AssignNumbersResponseSchema,
   type GetNumberRequest,
   type ListNumberHistoryRequest,
@@ -19,10 +18,8 @@ import {
   NumberPeriodSchema,
   type NumberService,
   type PortNumbersRequest,
-  PortNumbersRequestSchema,
   PortNumbersResponseSchema,
   type UnassignNumbersRequest,
-  UnassignNumbersRequestSchema,
   UnassignNumbersResponseSchema,
 } from "../../gen/tandem/platform/v1/platform_number_service_pb.js";
 import { type ActivationState, PhoneNumberSchema } from "../../gen/tandem/type/v1/phone_number_pb.js";
@@ -31,7 +28,7 @@ import type { Tx } from "../../store/database/run.ts";
 import { listNumbersOfAll, type NumberSnapshotRow, readNumberSnapshotPage } from "../../store/numbers/number-feed.ts";
 import { type HistoryPeriod, readHolderRow, readNumberHistory } from "../../store/numbers/number-history.ts";
 import { assignNumbers, portNumbers, unassignNumbers } from "../../store/numbers/number-inventory.ts";
-import { hasScope, principalOf } from "../shared/access/caller.ts";
+import { hasScope } from "../shared/access/caller.ts";
 import { actorOf } from "../shared/audit/audit.ts";
 import { requireCarrier, type Services } from "../shared/context.ts";
 import { discloseRecords } from "../shared/disclosure/disclose.ts";
@@ -40,14 +37,12 @@ import { ListPage } from "../shared/list-page.ts";
 import { optionalInstant, requiredInstant } from "../shared/lists.ts";
 import { decodePhoneNumber, phoneNumberMessage, redactLocation } from "../shared/messages/phone-number.ts";
 import { repeatableCall } from "../shared/repeatable-call.ts";
-import { fieldsSet } from "./audit.ts";
 import { assertNumber, numberNotFound, readPlainNumbers } from "./carrier.ts";
 import { readNumberFilter } from "./filter.ts";
-import { decodeAnswer, numberCall, numberWriter, readNumberItems } from "./number-call.ts";
+import { answerBatch, fieldsSet, readNumberItems } from "./number-call.ts";
 
 const ACTIVE = 2;
 
-/** Numbers across carriers, for the platform. */
 export function platformNumberService(services: Services): ServiceImpl<typeof NumberService> {
   return {
     getNumber: (request, context) => getNumber(services, request, context),
@@ -138,7 +133,7 @@ function messageOfPeriod(phoneNumber: string, { carrierId, period }: HistoryPeri
 }
 
 async function assign(services: Services, request: AssignNumbersRequest, context: HandlerContext) {
-  const call = repeatableCall(services, "AssignNumbers", AssignNumbersRequestSchema, request);
+  const call = repeatableCall(services, request, context);
   const carrier = await requireCarrier(services, request.carrierId);
   const maySetLocation = hasScope(context, "locations.write");
   if (!maySetLocation && request.items.some((item) => item.locationId !== undefined)) {
@@ -148,63 +143,46 @@ async function assign(services: Services, request: AssignNumbersRequest, context
   const now = wallMicros();
   const read = (item: NumberAssignment) =>
     readAssignment(item, carrier, services.config.sipDomain, !maySetLocation, now);
-  const items = readNumberItems(request.items, (item) => item.phoneNumber, read, "fail");
+  const { items, slots } = readNumberItems(request.items, (item) => item.phoneNumber, read, "fail");
   const changedFields = fieldsSet(NumberAssignmentSchema, request.items);
   const { carrierId } = carrier;
-  const { response, refusal } = await assignNumbers(
-    numberWriter(services),
-    carrierId,
-    numberCall(call, AssignNumbersResponseSchema, items, {
-      context,
-      carrierId,
-      requestId: call.auditedId,
-      changedFields,
-    }),
-    items.items,
-  );
-  if (refusal) await services.refusals.record({ act: refusal, principal: principalOf(context) });
-  return decodeAnswer(AssignNumbersResponseSchema, response, hasScope(context, "locations.read"));
+  const mayReadLocations = hasScope(context, "locations.read");
+  const schema = AssignNumbersResponseSchema;
+  const asked = { context, call, carrierId, schema, slots, mayReadLocations, changedFields };
+  return answerBatch(services, asked, (writer, once) => assignNumbers(writer, carrierId, once, items));
 }
 
 async function unassign(services: Services, request: UnassignNumbersRequest, context: HandlerContext) {
-  const call = repeatableCall(services, "UnassignNumbers", UnassignNumbersRequestSchema, request);
+  const call = repeatableCall(services, request, context);
   const { carrierId } = await requireCarrier(services, request.carrierId);
   const effectiveTime = optionalInstant("effective_time", request.effectiveTime);
   assertEffective(effectiveTime);
-  const items = readPlainNumbers(request.phoneNumbers);
+  const { items, slots } = readPlainNumbers(request.phoneNumbers);
   const details = effectiveTime === undefined ? {} : { effective_time: isoFromMicros(effectiveTime) };
-  const { response, refusal } = await unassignNumbers(
-    numberWriter(services),
-    carrierId,
-    numberCall(call, UnassignNumbersResponseSchema, items, { context, carrierId, requestId: call.auditedId, details }),
-    [...items.items.keys()],
-    effectiveTime,
+  const mayReadLocations = hasScope(context, "locations.read");
+  const schema = UnassignNumbersResponseSchema;
+  const asked = { context, call, carrierId, schema, slots, mayReadLocations, details };
+  return answerBatch(services, asked, (writer, once) =>
+    unassignNumbers(writer, carrierId, once, [...items.keys()], effectiveTime),
   );
-  if (refusal) await services.refusals.record({ act: refusal, principal: principalOf(context) });
-  return decodeAnswer(UnassignNumbersResponseSchema, response, hasScope(context, "locations.read"));
 }
 
 async function port(services: Services, request: PortNumbersRequest, context: HandlerContext) {
-  const call = repeatableCall(services, "PortNumbers", PortNumbersRequestSchema, request);
+  const call = repeatableCall(services, request, context);
   const effectiveTime = requiredInstant("effective_time", request.effectiveTime);
   assertEffective(effectiveTime);
   if (request.carrierId === request.toCarrierId)
     throw invalidArgument("to_carrier_id", "expected another carrier than carrier_id");
-  const items = readPlainNumbers(request.phoneNumbers);
+  const { items, slots } = readPlainNumbers(request.phoneNumbers);
   const { carrierId } = await requireCarrier(services, request.carrierId);
   const gaining = await requireCarrier(services, request.toCarrierId);
   if (gaining.suspended) throw new TandemError("CARRIER_SUSPENDED", "the gaining carrier is suspended");
   const toCarrierId = gaining.carrierId;
   const details = { to_carrier_id: toCarrierId, effective_time: isoFromMicros(effectiveTime) };
-  const { response, refusal } = await portNumbers(
-    numberWriter(services),
-    carrierId,
-    numberCall(call, PortNumbersResponseSchema, items, { context, carrierId, requestId: call.auditedId, details }),
-    [...items.items.keys()],
-    { toCarrierId, effectiveTime, orderedBy: actorOf(context) },
-  );
-  if (refusal) await services.refusals.record({ act: refusal, principal: principalOf(context) });
-  return decodeAnswer(PortNumbersResponseSchema, response, hasScope(context, "locations.read"));
+  const order = { toCarrierId, effectiveTime, orderedBy: actorOf(context) };
+  const mayReadLocations = hasScope(context, "locations.read");
+  const asked = { context, call, carrierId, schema: PortNumbersResponseSchema, slots, mayReadLocations, details };
+  return answerBatch(services, asked, (writer, once) => portNumbers(writer, carrierId, once, [...items.keys()], order));
 }
 
 function readAssignment(
@@ -231,8 +209,7 @@ function readAssignment(
   return { ...read, keepLocation, makeSipUri } satisfies AssignmentRequest;
 }
 
-// A time that no calendar has is as wrong as one that is too far away: the item fails, not the
-// call.
+// A time that no calendar has fails the item, not the call.
 function readEffective({ effectiveTime }: NumberAssignment): Micros | undefined {
   if (!effectiveTime) return undefined;
   const { seconds, nanos } = effectiveTime;

@@ -1,23 +1,17 @@
 import { randomUUID } from "node:crypto";
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { isCarrierId } from "../../domain/carriers/carrier.ts";
 import { invalidArgument, TandemError } from "../../domain/errors.ts";
-import { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import { HoldSchema, HoldState } from "../../gen/tandem/platform/v1/hold_pb.js";
 import {
   type CreateHoldRequest,
-  CreateHoldRequestSchema,
   CreateHoldResponseSchema,
   type ListHoldsRequest,
   type PrivacyService,
   type ReleaseHoldRequest,
-  ReleaseHoldRequestSchema,
   ReleaseHoldResponseSchema,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
-import { appendAuditEvent } from "../../store/audit/audit-log.ts";
 import { systemTransaction } from "../../store/database/database.ts";
-import { findResponse, insertResponse } from "../../store/database/request-log.ts";
 import type { Tx } from "../../store/database/run.ts";
 import {
   countHeld,
@@ -30,7 +24,8 @@ import {
   readHold,
   type StoredHold,
 } from "../../store/privacy/holds.ts";
-import { actorOf, methodOf } from "../shared/audit/audit.ts";
+import { act } from "../shared/act.ts";
+import { actorOf } from "../shared/audit/audit.ts";
 import { requireCarrier, type Services } from "../shared/context.ts";
 import { ListPage } from "../shared/list-page.ts";
 import { repeatableCall } from "../shared/repeatable-call.ts";
@@ -41,7 +36,6 @@ import { isText } from "./text.ts";
 /** Counting what a hold keeps may read all calls of a year. */
 const COUNT_TIMEOUT_MS = 30_000;
 
-/** Holds: made, ended, listed. */
 export function holdMethods(services: Services): Partial<ServiceImpl<typeof PrivacyService>> {
   return {
     createHold: (request, context) => createHold(services, request, context),
@@ -51,73 +45,53 @@ export function holdMethods(services: Services): Partial<ServiceImpl<typeof Priv
 }
 
 async function createHold(services: Services, request: CreateHoldRequest, context: HandlerContext) {
-  const call = repeatableCall(services, "CreateHold", CreateHoldRequestSchema, request);
+  const call = repeatableCall(services, request, context);
   const asked = readHoldMessage(request.hold);
   const { carrierId } = asked;
   const { timeZone } = await requireCarrier(services, carrierId);
-  const response = await systemTransaction(
+  const records = "records" in asked.target ? asked.target.records : [];
+  const work = async (tx: Tx) => {
+    const missing = records.length > 0 && (await findMissing(tx, carrierId, records));
+    if (missing) {
+      const metadata = { record_id: missing.recordId, record_date: missing.recordDate };
+      throw new TandemError("RECORD_NOT_FOUND", "a record does not exist or was deleted: nothing is held", metadata);
+    }
+    const holdId = randomUUID();
+    await insertHold(tx, { ...asked, holdId, createdBy: actorOf(context) }, timeZone);
+    const hold = await describe(tx, await readHold(tx, { carrierId, holdId }));
+    const details = { reason: asked.reason, record_count: records.length };
+    return { answer: { hold }, resource: `hold/${holdId}`, details };
+  };
+  const acting = { context, call, carrierId, schema: CreateHoldResponseSchema };
+  return systemTransaction(
     services.db,
     async (tx) => {
       await lockHolds(tx, carrierId);
-      const given = await findResponse(tx, carrierId, call);
-      if (given) return given;
-      const missing = "records" in asked.target ? await findMissing(tx, carrierId, asked.target.records) : undefined;
-      if (missing) {
-        const metadata = { record_id: missing.recordId, record_date: missing.recordDate };
-        throw new TandemError("RECORD_NOT_FOUND", "a record does not exist or was deleted: nothing is held", metadata);
-      }
-      const holdId = randomUUID();
-      await insertHold(tx, { ...asked, holdId, createdBy: actorOf(context) }, timeZone);
-      const hold = await describe(tx, await readHold(tx, { carrierId, holdId }));
-      const fresh = toBinary(CreateHoldResponseSchema, create(CreateHoldResponseSchema, { hold }));
-      await insertResponse(tx, carrierId, call, fresh);
-      await appendAuditEvent(tx, {
-        carrierId,
-        actor: actorOf(context),
-        method: methodOf(context),
-        resource: `hold/${holdId}`,
-        outcome: AuditOutcome.DONE,
-        requestId: call.auditedId,
-        details: { reason: asked.reason, record_count: "records" in asked.target ? asked.target.records.length : 0 },
-      });
-      return fresh;
+      return act(tx, acting, () => work(tx));
     },
     { statementTimeoutMs: COUNT_TIMEOUT_MS },
   );
-  return fromBinary(CreateHoldResponseSchema, response);
 }
 
 async function releaseHold(services: Services, request: ReleaseHoldRequest, context: HandlerContext) {
-  const call = repeatableCall(services, "ReleaseHold", ReleaseHoldRequestSchema, request);
+  const call = repeatableCall(services, request, context);
   const { holdId, releaseNote } = request;
   if (!isText(holdId, 64)) throw invalidArgument("hold_id", "is required: 1 to 64 characters");
   if (!isText(releaseNote, 256)) throw invalidArgument("release_note", "is required: 1 to 256 characters");
-  const response = await systemTransaction(services.db, async (tx) => {
+  return systemTransaction(services.db, async (tx) => {
     const carrierId = await findCarrierOfHold(tx, holdId);
     if (carrierId === undefined) throw new TandemError("HOLD_NOT_FOUND", "no hold with this id", { hold_id: holdId });
     const name = { carrierId, holdId };
     await assertServedHere(tx, services, [carrierId]);
     await lockHolds(tx, carrierId);
-    const given = await findResponse(tx, carrierId, call);
-    if (given) return given;
-    const found = await readHold(tx, name);
-    await endHold(tx, name, { by: actorOf(context), note: releaseNote });
-    const ended = await readHold(tx, name);
-    const message = create(ReleaseHoldResponseSchema, { hold: await describe(tx, ended) });
-    const fresh = toBinary(ReleaseHoldResponseSchema, message);
-    await insertResponse(tx, carrierId, call, fresh);
-    await appendAuditEvent(tx, {
-      carrierId,
-      actor: actorOf(context),
-      method: methodOf(context),
-      resource: `hold/${holdId}`,
-      outcome: AuditOutcome.DONE,
-      requestId: call.auditedId,
-      changedFields: found?.state === HoldState.ACTIVE ? ["state"] : [],
+    return act(tx, { context, call, carrierId, schema: ReleaseHoldResponseSchema }, async () => {
+      const found = await readHold(tx, name);
+      await endHold(tx, name, { by: actorOf(context), note: releaseNote });
+      const hold = await describe(tx, await readHold(tx, name));
+      const changedFields = found?.state === HoldState.ACTIVE ? ["state"] : [];
+      return { answer: { hold }, resource: `hold/${holdId}`, changedFields };
     });
-    return fresh;
   });
-  return fromBinary(ReleaseHoldResponseSchema, response);
 }
 
 async function listHolds(services: Services, request: ListHoldsRequest, context: HandlerContext) {

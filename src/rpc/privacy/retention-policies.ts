@@ -1,43 +1,36 @@
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { isCarrierId } from "../../domain/carriers/carrier.ts";
 import { isCountry } from "../../domain/carriers/country.ts";
 import type { Stated } from "../../domain/enum-values.ts";
 import { type FieldViolation, fieldViolations, invalidArgument, TandemError } from "../../domain/errors.ts";
 import { type PolicyInForce, policiesInForce, type SetPolicy } from "../../domain/privacy/retention.ts";
-import { findRule } from "../../domain/privacy/retention-law.ts";
-import { ALL_PARTS, ALL_PURPOSES } from "../../domain/privacy/retention-parts.ts";
-import { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
+import { type Bound, findRule } from "../../domain/privacy/retention-law.ts";
+import { timestampFromMicros } from "../../domain/time/instant.ts";
 import type {
   ListRetentionPoliciesRequest,
   PrivacyService,
   SetRetentionPolicyRequest,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
-import {
-  SetRetentionPolicyRequestSchema,
-  SetRetentionPolicyResponseSchema,
-} from "../../gen/tandem/platform/v1/privacy_service_pb.js";
+import { SetRetentionPolicyResponseSchema } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import {
   LegalBasis,
-  type ProcessingPurpose,
+  ProcessingPurpose,
   type RetentionPolicy,
   RetentionPolicySchema,
 } from "../../gen/tandem/platform/v1/retention_policy_pb.js";
-import type { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
-import { appendAuditEvent } from "../../store/audit/audit-log.ts";
+import { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
 import { listLegalCountries } from "../../store/carriers/carriers.ts";
 import { systemTransaction } from "../../store/database/database.ts";
-import { findResponse, insertResponse } from "../../store/database/request-log.ts";
 import type { Tx } from "../../store/database/run.ts";
 import { readSetPolicies, type StoredPolicy, writePolicy } from "../../store/privacy/retention-policies.ts";
-import { actorOf, methodOf } from "../shared/audit/audit.ts";
+import { act } from "../shared/act.ts";
+import { actorOf } from "../shared/audit/audit.ts";
 import { requireCarrier, type Services } from "../shared/context.ts";
 import { ListPage } from "../shared/list-page.ts";
 import { repeatableCall } from "../shared/repeatable-call.ts";
-import { policyMessage } from "./policy-message.ts";
 import { isText } from "./text.ts";
 
-/** How long each part is kept. */
 export function retentionMethods(services: Services): Partial<ServiceImpl<typeof PrivacyService>> {
   return {
     listRetentionPolicies: (request, context) => listPolicies(services, request, context),
@@ -50,7 +43,8 @@ async function listPolicies(services: Services, request: ListRetentionPoliciesRe
   if (countryCode !== "" && !isCountry(countryCode))
     throw invalidArgument("country_code", "expected an ISO 3166-1 alpha-2 code");
   if (carrierId !== "" && !isCarrierId(carrierId)) throw invalidArgument("carrier_id", "expected a carrier's id");
-  if (recordPart !== 0 && !isPart(recordPart)) throw invalidArgument("record_part", "expected a part, or none");
+  if (recordPart !== 0 && !isStated(RecordPart, recordPart))
+    throw invalidArgument("record_part", "expected a part, or none");
   const scope = ["ListRetentionPolicies", countryCode, carrierId, String(recordPart)];
   const page = await ListPage.open(services, context, request, scope);
   const after = page.after?.["after"] ?? "";
@@ -65,10 +59,7 @@ async function listPolicies(services: Services, request: ListRetentionPoliciesRe
   return { policies: messages, nextPageToken: page.tokenAfter(last && { after: last.key }) };
 }
 
-/**
- * Reads the policies in force of every country that a carrier is of: what holds for it, and what
- * carriers have of their own.
- */
+/** The policies in force of all countries with carriers, and of carriers that have their own. */
 export async function readPolicies(
   tx: Tx,
   countryCode: string,
@@ -87,8 +78,26 @@ function sortKey({ countryCode, carrierId, part, purpose }: PolicyInForce): stri
   return JSON.stringify([countryCode, carrierId ?? "", part, purpose]);
 }
 
+/** A policy in force as a message, with what its country's law asks. */
+export function policyMessage(policy: StoredPolicy | PolicyInForce): MessageInitShape<typeof RetentionPolicySchema> {
+  const { minimum, maximum, initial } = findRule(policy.countryCode, policy.part, policy.purpose);
+  return {
+    ...policy,
+    recordPart: policy.part,
+    minimum: boundMessage(minimum),
+    maximum: boundMessage(maximum),
+    initial: boundMessage(initial),
+    initialInForce: policy.revision === 0n,
+    updateTime: "updateTime" in policy ? timestampFromMicros(policy.updateTime) : undefined,
+  };
+}
+
+function boundMessage(bound: Bound | undefined) {
+  return bound && { dayCount: bound.days, source: bound.source };
+}
+
 async function setPolicy(services: Services, request: SetRetentionPolicyRequest, context: HandlerContext) {
-  const call = repeatableCall(services, "SetRetentionPolicy", SetRetentionPolicyRequestSchema, request);
+  const call = repeatableCall(services, request, context);
   const policy = readPolicy(request.policy);
   const { carrierId, countryCode } = policy;
   const { expectedRevision } = request;
@@ -99,35 +108,23 @@ async function setPolicy(services: Services, request: SetRetentionPolicyRequest,
     if (carrier.legalCountry !== countryCode)
       throw invalidArgument("policy.country_code", `expected the carrier's, ${carrier.legalCountry}`);
   }
-  const response = await systemTransaction(services.db, async (tx) => {
-    const given = await findResponse(tx, carrierId ?? "", call);
-    if (given) return given;
+  const work = async (tx: Tx) => {
     assertWithinBounds(policy);
     const stored = await writeRevision(tx, policy, expectedRevision, actorOf(context));
-    if (!stored) {
-      // A repeat that ran at the same moment may have done it: this statement sees what that one
-      // committed.
-      const meanwhile = await findResponse(tx, carrierId ?? "", call);
-      if (meanwhile) return meanwhile;
-      throw new TandemError("STORE_UNAVAILABLE", "another call is setting this policy: call again");
-    }
-    const message = create(SetRetentionPolicyResponseSchema, { policy: policyMessage(stored) });
-    const fresh = toBinary(SetRetentionPolicyResponseSchema, message);
-    await insertResponse(tx, carrierId ?? "", call, fresh);
-    await appendAuditEvent(tx, {
-      carrierId,
-      actor: actorOf(context),
-      method: methodOf(context),
-      resource: `retention-policy/${countryCode}/${carrierId ?? "-"}/${policy.part}/${policy.purpose}`,
-      outcome: AuditOutcome.DONE,
-      requestId: call.auditedId,
-      changedFields: ["retention_days", "legal_basis", "source", "privacy_statement_version"],
-      details: { retention_days: policy.retentionDays, source: policy.source, revision: Number(stored.revision) },
-    });
-    return fresh;
-  });
+    return (
+      stored && {
+        answer: { policy: policyMessage(stored) },
+        resource: `retention-policy/${countryCode}/${carrierId ?? "-"}/${policy.part}/${policy.purpose}`,
+        changedFields: ["retention_days", "legal_basis", "source", "privacy_statement_version"],
+        details: { retention_days: policy.retentionDays, source: policy.source, revision: Number(stored.revision) },
+      }
+    );
+  };
+  const acting = { context, call, carrierId, schema: SetRetentionPolicyResponseSchema };
+  const response = await systemTransaction(services.db, (tx) => act(tx, acting, () => work(tx)));
+  if (!response) throw new TandemError("STORE_UNAVAILABLE", "another call is setting this policy: call again");
   services.retention.forget();
-  return fromBinary(SetRetentionPolicyResponseSchema, response);
+  return response;
 }
 
 async function writeRevision(
@@ -175,9 +172,9 @@ function readPolicy(message: RetentionPolicy | undefined): Omit<SetPolicy, "revi
   const { countryCode, carrierId, recordPart, purpose, legalBasis, retentionDays, source } = message;
   expect(isCountry(countryCode), "country_code", "expected an ISO 3166-1 alpha-2 code");
   expect(carrierId === undefined || isCarrierId(carrierId), "carrier_id", "expected a carrier's id, or none");
-  expect(isPart(recordPart), "record_part", "is required: a part");
-  expect(isPurpose(purpose), "purpose", "is required: a purpose");
-  expect(legalBasis !== 0 && LegalBasis[legalBasis] !== undefined, "legal_basis", "is required: a legal basis");
+  expect(isStated(RecordPart, recordPart), "record_part", "is required: a part");
+  expect(isStated(ProcessingPurpose, purpose), "purpose", "is required: a purpose");
+  expect(isStated(LegalBasis, legalBasis), "legal_basis", "is required: a legal basis");
   expect(retentionDays >= 1 && retentionDays <= MAX_DAYS, "retention_days", `expected 1 to ${MAX_DAYS}`);
   expect(isText(source, 256), "source", "is required: 1 to 256 characters");
   expect(isText(message.privacyStatementVersion, 64), "privacy_statement_version", "is required: 1 to 64 characters");
@@ -194,10 +191,6 @@ function readPolicy(message: RetentionPolicy | undefined): Omit<SetPolicy, "revi
   };
 }
 
-function isPart(part: number): boolean {
-  return ALL_PARTS.some((each) => each === part);
-}
-
-function isPurpose(purpose: number): boolean {
-  return ALL_PURPOSES.some((each) => each === purpose);
+function isStated(of: Readonly<Record<number, string>>, value: number): boolean {
+  return value !== 0 && of[value] !== undefined;
 }

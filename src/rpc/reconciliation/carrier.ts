@@ -1,33 +1,34 @@
 import type { ServiceImpl } from "@connectrpc/connect";
+import { discrepancyFeed } from "../../feed/discrepancy-feed.ts";
 import type { ReconciliationService } from "../../gen/tandem/carrier/v1/reconciliation_service_pb.js";
 import { carrierOf } from "../shared/access/caller.ts";
+import { answerFeed } from "../shared/answer-feed.ts";
 import type { Services } from "../shared/context.ts";
-import { discloseRecords } from "../shared/disclosure/disclose.ts";
-import { disclosedDiscrepancies } from "../shared/disclosure/disclosed-records.ts";
-import { listedDiscrepancies, shownDiscrepancy } from "./discrepancy-list.ts";
+import { startWithoutConsumer } from "../shared/feed-frames.ts";
+import { listedDiscrepancies } from "./discrepancy-list.ts";
 import { explainOwnCalls } from "./explain-call.ts";
+import { readDiscrepancyFilter } from "./filter.ts";
 import { summary } from "./summary.ts";
-import { watchDiscrepancies } from "./watch.ts";
 
 /** The carrier's view of reconciliation. */
 export function carrierReconciliationService(services: Services): ServiceImpl<typeof ReconciliationService> {
   return {
     getReconciliationSummary: (request, context) =>
       summary(services, request, { method: "GetReconciliationSummary", ...carrierOf(context), context }),
-    listDiscrepancies: (request, context) => {
-      const { carrierId } = carrierOf(context);
-      return listedDiscrepancies(services, request, {
+    listDiscrepancies: (request, context) =>
+      listedDiscrepancies(services, request, {
         method: "ListDiscrepancies",
-        carrierId,
+        ...carrierOf(context),
+        masked: false,
         context,
-        show: shownDiscrepancy,
-        disclose: (found) => {
-          const disclosed = disclosedDiscrepancies(found);
-          return discloseRecords(services, context, { request, masked: false, disclosed });
-        },
-      });
+      }),
+    watchDiscrepancies: (request, context) => {
+      const { carrierId } = carrierOf(context);
+      const { conditions, hash: filter } = readDiscrepancyFilter(request.filter);
+      const start = startWithoutConsumer(request.start, "discrepancies");
+      const feed = discrepancyFeed(carrierId, conditions);
+      return answerFeed(services, context, request, { carrierId, feed, filter, start });
     },
-    watchDiscrepancies: (request, context) => watchDiscrepancies(services, request, context),
     explainCall: (request, context) => explainOwnCalls(services, request, context),
   };
 }

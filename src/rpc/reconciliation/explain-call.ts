@@ -2,12 +2,15 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import type { Carrier } from "../../domain/carriers/carrier.ts";
 import { invalidArgument, TandemError } from "../../domain/errors.ts";
+import { bigintOf } from "../../domain/known-numbers.ts";
 import type { EvidenceStep, RefusedCandidate } from "../../domain/matching/explain/evidence.ts";
 import type { NearMiss } from "../../domain/matching/explain/near-misses.ts";
-import type { CarrierFacts, RecordRef } from "../../domain/matching/facts.ts";
+import type { CarrierFacts, RecordName } from "../../domain/matching/facts.ts";
+import type { CallResult } from "../../domain/matching/result.ts";
+import { messageOf } from "../../domain/message-of.ts";
 import { PLATFORM_SIDE } from "../../domain/record-kind.ts";
-import { isDay, type Micros, microsFromMs } from "../../domain/time/instant.ts";
-import { cdrMessage } from "../../feed/cdr-codec.ts";
+import { DAY_MS, isDay, type Micros, microsFromMs } from "../../domain/time/instant.ts";
+import { cdrMessage } from "../../feed/cdr-feed.ts";
 import {
   CallExplanationSchema as OwnExplanationSchema,
   type ExplainCallRequest as OwnRequest,
@@ -15,18 +18,14 @@ import {
 import {
   type CallExplanation,
   CallExplanationSchema,
-  EvidenceStepSchema,
-  EvidenceValueSchema,
   type ExplainCallRequest,
-  NearRecordSchema,
-  RefusedCandidateSchema,
 } from "../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import type { CallDuration } from "../../gen/tandem/type/v1/call_duration_pb.js";
-import { RecordReferenceSchema } from "../../gen/tandem/type/v1/discrepancy_pb.js";
-import { reconciled } from "../../reconcile/carrier.ts";
+import type { Discrepancy } from "../../gen/tandem/type/v1/discrepancy_pb.js";
+import { type Reconciled, reconciled } from "../../reconcile/carrier.ts";
 import { type ExplainedCall, explainRecord } from "../../reconcile/explain-record.ts";
-import { findingMessage, resultMessage } from "../../reconcile/result-codec.ts";
+import { findingFields, resultMessage } from "../../reconcile/result-codec.ts";
 import { carrierTransaction, systemTransaction } from "../../store/database/database.ts";
 import { readClock, type Tx } from "../../store/database/run.ts";
 import type { CallResultRow } from "../../store/reconciliation/call-result-columns.ts";
@@ -34,7 +33,7 @@ import {
   type ExplainedRecord,
   findCarriersOfCall,
   findExplainedRecords,
-  type RecordName,
+  type NamedTarget,
 } from "../../store/reconciliation/explain-targets.ts";
 import { listCdrs } from "../../store/records/cdr-lists.ts";
 import { listDurations } from "../../store/records/durations.ts";
@@ -52,7 +51,6 @@ import { resultInForce, waitingStep } from "./result-in-force.ts";
 const MAX_EXPLANATIONS = 100;
 /** Most carriers that a call's legs are looked for at. */
 const MAX_CARRIERS = 100;
-const DAY_MS = 86_400_000;
 /** How a call is explained: on one state of the database, of which nothing is changed. */
 const EXPLAINING = { statementTimeoutMs: 30_000, snapshot: true, byIndexOnly: true };
 /** Most calls that one request of a carrier explains. */
@@ -69,11 +67,8 @@ export async function explainCalls(services: Services, request: ExplainCallReque
   for (const carrierId of await carriersOf(services, request, name)) {
     const settings = await requireCarrier(services, carrierId);
     const most = MAX_EXPLANATIONS - explanations.length;
-    const ofCarrier = await systemTransaction(
-      services.db,
-      (tx) => explainNamed(services, tx, settings, { name, most }),
-      EXPLAINING,
-    );
+    const read = (tx: Tx) => explainNamed(services, tx, settings, { name, most });
+    const ofCarrier = await systemTransaction(services.db, read, EXPLAINING);
     found += ofCarrier.found;
     explanations.push(...(await dated(services, settings, ofCarrier.explanations)));
     if (found > MAX_EXPLANATIONS) break;
@@ -93,12 +88,8 @@ export async function explainOwnCalls(services: Services, request: OwnRequest, c
   const name = recordName(request);
   const settings = await requireCarrier(services, carrierId);
   const most = MAX_OWN_EXPLANATIONS;
-  const { explanations: undated, found } = await carrierTransaction(
-    services.db,
-    carrierId,
-    (tx) => explainNamed(services, tx, settings, { name, most }),
-    EXPLAINING,
-  );
+  const read = (tx: Tx) => explainNamed(services, tx, settings, { name, most });
+  const { explanations: undated, found } = await carrierTransaction(services.db, carrierId, read, EXPLAINING);
   const explanations = await dated(services, settings, undated);
   if (explanations.length === 0) throw notFound(request);
   const disclosed = disclosedExplanations(explanations);
@@ -119,7 +110,7 @@ async function explainNamed(
   services: Services,
   tx: Tx,
   settings: Carrier,
-  { name, most }: { name: RecordName; most: number },
+  { name, most }: { name: NamedTarget; most: number },
 ): Promise<{ explanations: Undated[]; found: number }> {
   const { carrierId } = settings;
   const records = await findExplainedRecords(tx, carrierId, name, most + 1);
@@ -146,7 +137,7 @@ async function dated(services: Services, { timeZone }: Carrier, found: readonly 
 /** What both sides' requests have in common. */
 type Target = Pick<ExplainCallRequest | OwnRequest, "target" | "recordDate">;
 
-function recordName({ target, recordDate }: Target): RecordName {
+function recordName({ target, recordDate }: Target): NamedTarget {
   if (recordDate !== undefined && !isDay(recordDate)) throw invalidArgument("record_date", "expected YYYY-MM-DD");
   if (!target.value || target.value.length > MAX_NAME || target.value.includes("\0"))
     throw invalidArgument("target", `expected one of its ids, 1 to ${MAX_NAME} characters without NUL`);
@@ -165,7 +156,7 @@ function recordName({ target, recordDate }: Target): RecordName {
 
 const MAX_NAME = 128;
 
-async function carriersOf(services: Services, request: ExplainCallRequest, name: RecordName): Promise<string[]> {
+async function carriersOf(services: Services, request: ExplainCallRequest, name: NamedTarget): Promise<string[]> {
   if (request.carrierId !== "") return [(await requireCarrier(services, request.carrierId)).carrierId];
   if (name.by !== "callId") throw invalidArgument("carrier_id", "is required unless the target is a call_id");
   return systemTransaction(services.db, (tx) => findCarriersOfCall(tx, name.callId, MAX_CARRIERS));
@@ -186,32 +177,54 @@ const NAMES = {
   carrierRecordId: "carrier_record_id",
 } as const;
 
-async function explainEach(
-  tx: Tx,
-  carrier: ReturnType<typeof reconciled>,
-  records: readonly ExplainedRecord[],
-): Promise<Undated[]> {
+async function explainEach(tx: Tx, carrier: Reconciled, records: readonly ExplainedRecord[]): Promise<Undated[]> {
   const now = await readClock(tx);
   const explanations: Undated[] = [];
   for (const record of records) {
     const explained = await explainRecord(tx, carrier, record, now);
     if (!explained) continue;
-    const message = await explanation(tx, carrier, explained);
+    const message = await explanation(tx, carrier.carrierId, explained);
     attributeForReader(message, explained.stored?.phoneNumber);
     explanations.push({ message, start: microsFromMs(explained.evidence.result.startMs) });
   }
   return explanations;
 }
 
+// What stands is shown, and not what it will be.
 async function explanation(
   tx: Tx,
-  carrier: ReturnType<typeof reconciled>,
-  explained: ExplainedCall,
+  carrierId: string,
+  { evidence, stored, isInForce, near }: ExplainedCall,
 ): Promise<CallExplanation> {
-  const { carrierId } = carrier;
-  const { evidence, stored, isInForce, near } = explained;
-  if (stored !== undefined && !isInForce) return explanationInForce(tx, carrierId, explained, stored);
   const { result, steps, refused } = evidence;
+  const shown =
+    stored === undefined || isInForce
+      ? {
+          result: resultNow(carrierId, result, stored),
+          platform: result.platform,
+          carrier: result.carrier,
+          steps,
+        }
+      : {
+          result: resultInForce(carrierId, stored),
+          platform: stored.side === PLATFORM_SIDE ? stored : undefined,
+          carrier: stored.carrierRecords,
+          steps: [waitingStep(stored, result.status), ...steps],
+        };
+  const carrierRecords: CallDuration[] = [];
+  for (const record of shown.carrier) carrierRecords.push(...(await readDuration(tx, carrierId, record)));
+  return messageOf(CallExplanationSchema, {
+    carrierId,
+    result: shown.result,
+    platformRecord: shown.platform && (await readCdr(tx, carrierId, shown.platform)),
+    carrierRecords,
+    steps: shown.steps.map(stepFields),
+    refusedCandidates: refused.map(refusedFields),
+    nearRecords: near.map(nearFields),
+  });
+}
+
+function resultNow(carrierId: string, result: CallResult, stored: CallResultRow | undefined): Discrepancy {
   const message = resultMessage(result, {
     carrierId,
     discrepancyId: stored?.discrepancyId ?? "",
@@ -221,54 +234,22 @@ async function explanation(
     resolvedTime: stored?.resolvedTime,
   });
   if (stored?.sequence) message.sequence = stored.sequence;
-  const platformRecord = result.platform && (await readCdr(tx, carrierId, result.platform));
-  const carrierRecords: CallDuration[] = [];
-  for (const record of result.carrier) carrierRecords.push(...(await readDuration(tx, carrierId, record)));
-  return create(CallExplanationSchema, {
-    carrierId,
-    result: message,
-    ...(platformRecord && { platformRecord }),
-    carrierRecords,
-    steps: steps.map(stepMessage),
-    refusedCandidates: refused.map(refusedMessage),
-    nearRecords: near.map(nearMessage),
-  });
+  return message;
 }
 
-// What stands is shown, and not what it will be.
-async function explanationInForce(
+async function readCdr(
   tx: Tx,
   carrierId: string,
-  { evidence, near }: ExplainedCall,
-  stored: CallResultRow,
-): Promise<CallExplanation> {
-  const platformRecord = stored.side === PLATFORM_SIDE ? await readCdr(tx, carrierId, stored) : undefined;
-  const carrierRecords: CallDuration[] = [];
-  for (const record of stored.carrierRecords) carrierRecords.push(...(await readDuration(tx, carrierId, record)));
-  return create(CallExplanationSchema, {
-    carrierId,
-    result: resultInForce(carrierId, stored),
-    ...(platformRecord && { platformRecord }),
-    carrierRecords,
-    steps: [waitingStep(stored, evidence.result.status), ...evidence.steps].map(stepMessage),
-    refusedCandidates: evidence.refused.map(refusedMessage),
-    nearRecords: near.map(nearMessage),
-  });
-}
-
-type NamedRecord = Pick<RecordRef, "recordId" | "recordDate">;
-
-async function readCdr(tx: Tx, carrierId: string, name: NamedRecord): Promise<CallDetailRecord | undefined> {
-  const { recordId, recordDate } = name;
-  const search = { recordId, recordDate, conditions: {} };
-  const [stored] = await listCdrs(tx, carrierId, search, { limit: 1 }, false);
+  { recordId, recordDate }: RecordName,
+): Promise<CallDetailRecord | undefined> {
+  const [stored] = await listCdrs(tx, carrierId, { recordId, recordDate, conditions: {} }, { limit: 1 }, false);
   return stored && cdrMessage(stored);
 }
 
 async function readDuration(
   tx: Tx,
   carrierId: string,
-  facts: NamedRecord & Partial<Pick<CarrierFacts, "inviteMs" | "answerMs">>,
+  facts: RecordName & Partial<Pick<CarrierFacts, "inviteMs" | "answerMs">>,
 ): Promise<CallDuration[]> {
   const startMs = facts.inviteMs ?? facts.answerMs ?? Date.parse(`${facts.recordDate}T12:00:00Z`);
   const around = { start: microsFromMs(startMs - DAY_MS), end: microsFromMs(startMs + DAY_MS) };
@@ -277,46 +258,20 @@ async function readDuration(
   return found.filter((message) => message.recordDate === facts.recordDate).slice(0, 1);
 }
 
-function stepMessage(step: EvidenceStep) {
-  return create(EvidenceStepSchema, {
-    stage: step.stage,
-    outcome: step.outcome,
-    explanation: step.explanation,
-    values: step.values.map((value) =>
-      create(EvidenceValueSchema, {
-        valueName: value.name,
-        outcome: value.outcome,
-        ...(value.platformValue !== undefined && { platformValue: value.platformValue }),
-        ...(value.carrierValue !== undefined && { carrierValue: value.carrierValue }),
-        ...(value.limitValue !== undefined && { limitValue: value.limitValue }),
-      }),
-    ),
-    findings: (step.findings ?? []).map(findingMessage),
-  });
+function stepFields(step: EvidenceStep) {
+  const values = step.values.map(({ name: valueName, ...value }) => ({ valueName, ...value }));
+  return { ...step, values, findings: step.findings?.map(findingFields) };
 }
 
-function refusedMessage(candidate: RefusedCandidate) {
-  return create(RefusedCandidateSchema, {
-    side: candidate.side,
-    record: reference(candidate.record),
-    refusedAt: candidate.refusedAt,
-    explanation: candidate.explanation,
-    ...(candidate.startDeltaMs !== undefined && { startDeltaMs: BigInt(Math.round(candidate.startDeltaMs)) }),
-    ...(candidate.pairedWith && { pairedWith: reference(candidate.pairedWith) }),
-  });
+function refusedFields(candidate: RefusedCandidate) {
+  return { ...candidate, startDeltaMs: bigintOf(candidate.startDeltaMs) };
 }
 
-function nearMessage({ side, record, startDeltaMs, connectedMs, billedS, explanation }: NearMiss) {
-  return create(NearRecordSchema, {
-    side,
-    record: reference(record),
-    startDeltaMs: BigInt(Math.round(startDeltaMs)),
-    ...(connectedMs !== undefined && { connectedDurationMs: BigInt(Math.round(connectedMs)) }),
-    ...(billedS !== undefined && { billedDurationS: BigInt(billedS) }),
-    explanation,
-  });
-}
-
-function reference({ recordId, recordDate, revision }: RecordRef) {
-  return create(RecordReferenceSchema, { recordId, recordDate, revision });
+function nearFields({ connectedMs, billedS, ...near }: NearMiss) {
+  return {
+    ...near,
+    startDeltaMs: bigintOf(near.startDeltaMs),
+    connectedDurationMs: bigintOf(connectedMs),
+    billedDurationS: bigintOf(billedS),
+  };
 }

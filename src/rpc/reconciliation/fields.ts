@@ -1,6 +1,7 @@
 import { invalidArgument, TandemError } from "../../domain/errors.ts";
 import { addDays, isDay, utcDay } from "../../domain/time/instant.ts";
 import { wallMicros } from "../../domain/time/wall-clock.ts";
+import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
 
 /** Notes a field that is wrong when a condition does not hold. */
 export type FieldCheck = (holds: boolean, field: string, description: string) => void;
@@ -21,6 +22,11 @@ export function checkNames(
     check(ids.length <= MAX_VALUES, field, `expected at most ${MAX_VALUES}`);
     check(ids.every(isName), field, `expected 1 to ${MAX_NAME_LENGTH} characters each, without control characters`);
   }
+}
+
+/** Checks a direction; none means both. */
+export function checkDirection(check: FieldCheck, direction: Direction): void {
+  check(Direction[direction] !== undefined, "direction", "expected DIRECTION_OUTBOUND or DIRECTION_INBOUND, or none");
 }
 
 /** Days of the carrier's calendar, the last not included. */

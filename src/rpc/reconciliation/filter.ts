@@ -1,7 +1,7 @@
-import { create, toBinary } from "@bufbuild/protobuf";
+import { toBinary } from "@bufbuild/protobuf";
 import { type FieldViolation, fieldViolations } from "../../domain/errors.ts";
+import { messageOf } from "../../domain/message-of.ts";
 import { filterHash } from "../../feed/cursor.ts";
-import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
 import {
   DiscrepancyCause,
   type DiscrepancyFilter,
@@ -9,7 +9,7 @@ import {
   DiscrepancyStatus,
 } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import type { DiscrepancyConditions } from "../../store/reconciliation/discrepancies.ts";
-import { checkNames, type FieldCheck, sortedUnique } from "./fields.ts";
+import { checkDirection, checkNames, type FieldCheck, sortedUnique } from "./fields.ts";
 
 /** A request's filter. */
 export interface ReadDiscrepancyFilter {
@@ -30,46 +30,26 @@ export function readDiscrepancyFilter(filter: DiscrepancyFilter | undefined): Re
     void (holds || wrong.push({ field: `filter.${field}`, description }));
   const { statuses, causes, customerIds, trunkIds, direction, minAbsoluteDeltaMs } = filter;
   check(statuses.length <= 14, "statuses", "expected at most 14");
-  check(
-    statuses.every((status) => isStated(DiscrepancyStatus, status)),
-    "statuses",
-    "expected DISCREPANCY_STATUS_ values",
-  );
+  check(areStated(DiscrepancyStatus, statuses), "statuses", "expected DISCREPANCY_STATUS_ values");
   check(causes.length <= 9, "causes", "expected at most 9");
-  check(
-    causes.every((cause) => isStated(DiscrepancyCause, cause)),
-    "causes",
-    "expected DISCREPANCY_CAUSE_ values",
-  );
+  check(areStated(DiscrepancyCause, causes), "causes", "expected DISCREPANCY_CAUSE_ values");
   checkNames(check, { customerIds, trunkIds });
-  check(Direction[direction] !== undefined, "direction", "expected DIRECTION_OUTBOUND or DIRECTION_INBOUND, or none");
+  checkDirection(check, direction);
   check(minAbsoluteDeltaMs === undefined || minAbsoluteDeltaMs >= 0n, "min_absolute_delta_ms", "expected 0 or more");
   if (wrong.length > 0) throw fieldViolations(wrong);
-  const canonical = create(DiscrepancyFilterSchema, {
+  const conditions = {
     statuses: sortedUnique(statuses),
     causes: sortedUnique(causes),
     customerIds: sortedUnique(customerIds),
     trunkIds: sortedUnique(trunkIds),
-    direction,
-    ...(filter.unresolved === undefined ? {} : { unresolved: filter.unresolved }),
-    ...(minAbsoluteDeltaMs === undefined ? {} : { minAbsoluteDeltaMs }),
-  });
-  const hash = filterHash(toBinary(DiscrepancyFilterSchema, canonical));
-  if (hash === 0n) return { conditions: undefined, hash };
-  return {
-    conditions: {
-      statuses: canonical.statuses,
-      causes: canonical.causes,
-      customerIds: canonical.customerIds,
-      trunkIds: canonical.trunkIds,
-      direction: direction || undefined,
-      unresolved: filter.unresolved,
-      minAbsoluteDeltaMs,
-    },
-    hash,
+    direction: direction || undefined,
+    unresolved: filter.unresolved,
+    minAbsoluteDeltaMs,
   };
+  const hash = filterHash(toBinary(DiscrepancyFilterSchema, messageOf(DiscrepancyFilterSchema, conditions)));
+  return { conditions: hash === 0n ? undefined : conditions, hash };
 }
 
-function isStated(names: Readonly<Record<number, string>>, value: number): boolean {
-  return value !== 0 && names[value] !== undefined;
+function areStated(names: Readonly<Record<number, string>>, values: readonly number[]): boolean {
+  return values.every((value) => value !== 0 && names[value] !== undefined);
 }

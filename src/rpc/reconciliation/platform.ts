@@ -3,12 +3,12 @@ import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { Carrier } from "../../domain/carriers/carrier.ts";
 import { invalidArgument } from "../../domain/errors.ts";
 import { RULE_VERSION } from "../../domain/matching/result.ts";
-import { addDays, timestampFromMicros } from "../../domain/time/instant.ts";
+import { messageOf } from "../../domain/message-of.ts";
+import { addDays, type Micros, timestampFromMicros } from "../../domain/time/instant.ts";
 import { wallMicros } from "../../domain/time/wall-clock.ts";
 import {
   CarrierReconciliationStatusSchema,
   type GetReconciliationStatusRequest,
-  type ListDiscrepanciesRequest,
   type ReconciliationService,
 } from "../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import { ReportingState } from "../../gen/tandem/type/v1/reconciliation_summary_pb.js";
@@ -21,11 +21,9 @@ import { SUMMARY_TIMEOUT_MS, summarizeReconciliation } from "../../store/reconci
 import { readDaysOf } from "../../store/zone-days/zone-days.ts";
 import { carriersAsked } from "../shared/carriers-asked.ts";
 import { requireCarrier, type Services } from "../shared/context.ts";
-import { discloseRecords } from "../shared/disclosure/disclose.ts";
-import { disclosedDiscrepancies } from "../shared/disclosure/disclosed-records.ts";
 import { ListPage } from "../shared/list-page.ts";
 import { seesMaskedParties } from "../shared/masking/mask-interceptor.ts";
-import { listedDiscrepancies, shownDiscrepancy } from "./discrepancy-list.ts";
+import { listedDiscrepancies } from "./discrepancy-list.ts";
 import { explainCalls } from "./explain-call.ts";
 import { sortedUnique } from "./fields.ts";
 import { reportingState, summary } from "./summary.ts";
@@ -44,22 +42,16 @@ export function platformReconciliationService(services: Services): ServiceImpl<t
         carrierId: request.carrierId,
         context,
       }),
-    listDiscrepancies: (request, context) => listOfAll(services, request, context),
+    listDiscrepancies: (request, context) =>
+      listedDiscrepancies(services, request, {
+        method: "platform.ListDiscrepancies",
+        carrierId: request.carrierId,
+        masked: seesMaskedParties(context),
+        context,
+      }),
     getReconciliationStatus: (request, context) => getStatus(services, request, context),
     explainCall: (request, context) => explainCalls(services, request, context),
   };
-}
-
-function listOfAll(services: Services, request: ListDiscrepanciesRequest, context: HandlerContext) {
-  const masked = seesMaskedParties(context);
-  return listedDiscrepancies(services, request, {
-    method: "platform.ListDiscrepancies",
-    carrierId: request.carrierId,
-    context,
-    show: shownDiscrepancy,
-    disclose: (found) =>
-      discloseRecords(services, context, { request, masked, disclosed: disclosedDiscrepancies(found) }),
-  });
 }
 
 async function getStatus(services: Services, request: GetReconciliationStatusRequest, context: HandlerContext) {
@@ -93,35 +85,23 @@ async function* statusCarriers(services: Services, asked: readonly string[], aft
 }
 
 async function statusMessage(services: Services, carrier: Carrier, status: ReconciliationStatus) {
-  const { carrierId } = carrier;
-  return {
-    carrierId,
+  const { asideMinutes, asideFirst, lastCdrTime, lastDurationTime } = status;
+  const timestamp = (time: Micros | undefined) => (time === undefined ? undefined : timestampFromMicros(time));
+  return messageOf(CarrierReconciliationStatusSchema, {
+    ...status,
+    carrierId: carrier.carrierId,
     reportingState: await recentReporting(services, carrier),
-    cdrSequence: status.cdrSequence,
-    cdrHeadSequence: status.cdrHead,
-    durationSequence: status.durationSequence,
-    durationHeadSequence: status.durationHead,
-    discrepancyHeadSequence: status.discrepancyHead,
-    reconciledThroughTime: timestampFromMicros(status.reconciledThrough),
-    ...(status.lastDurationTime === undefined
-      ? {}
-      : { lastDurationTime: timestampFromMicros(status.lastDurationTime) }),
-    ...(status.lastCdrTime === undefined ? {} : { lastCdrTime: timestampFromMicros(status.lastCdrTime) }),
+    reconciledThroughTime: timestamp(status.reconciledThrough),
+    lastDurationTime: timestamp(lastDurationTime),
+    lastCdrTime: timestamp(lastCdrTime),
     pendingTotals: status.pending.map(({ reason, calls, oldest }) => ({
       pendingReason: reason,
       callCount: calls,
-      oldestCallTime: timestampFromMicros(oldest),
+      oldestCallTime: timestamp(oldest),
     })),
-    unresolvedDiscrepancyCount: status.unresolved,
-    quarantinedDurationCount: status.quarantined,
     ruleVersion: RULE_VERSION,
-    ...(status.rejudgedFrom === undefined ? {} : { rejudgedFromDate: status.rejudgedFrom }),
-    ...(status.setAside === undefined
-      ? {}
-      : {
-          setAside: { minuteCount: status.setAside.minutes, firstTime: timestampFromMicros(status.setAside.first) },
-        }),
-  };
+    setAside: asideFirst === undefined ? undefined : { minuteCount: asideMinutes, firstTime: timestamp(asideFirst) },
+  });
 }
 
 // The last seven days that were over, in the carrier's time zone, a grace ago.
@@ -143,5 +123,5 @@ async function recentReporting(services: Services, carrier: Carrier) {
     (tx) => summarizeReconciliation(tx, request, { after: undefined, limit: 1 }),
     { statementTimeoutMs: SUMMARY_TIMEOUT_MS, snapshot: true },
   );
-  return figures ? reportingState(figures.reporting) : ReportingState.UNSPECIFIED;
+  return figures ? reportingState(figures) : ReportingState.UNSPECIFIED;
 }

@@ -1,6 +1,7 @@
-import { create, fromBinary } from "@bufbuild/protobuf";
+import { fromBinary } from "@bufbuild/protobuf";
 import type { EvidenceStep } from "../../domain/matching/explain/evidence.ts";
 import { RULE_VERSION } from "../../domain/matching/result.ts";
+import { messageOf } from "../../domain/message-of.ts";
 import { PLATFORM_SIDE } from "../../domain/record-kind.ts";
 import { EvidenceOutcome, EvidenceStage } from "../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import { type Discrepancy, DiscrepancySchema, DiscrepancyStatus } from "../../gen/tandem/type/v1/discrepancy_pb.js";
@@ -18,28 +19,28 @@ export function resultInForce(carrierId: string, stored: CallResultRow): Discrep
 }
 
 function keptMessage(stored: CallResultRow): Discrepancy {
-  const { status, matchedBy, pendingReason, direction, callDate } = stored;
-  return create(DiscrepancySchema, {
+  const { status, matchedBy, pendingReason, direction, callDate, callId, customerId, trunkId, carrierRecords } = stored;
+  const isPlatforms = stored.side === PLATFORM_SIDE;
+  return messageOf(DiscrepancySchema, {
     status,
     matchedBy,
     pendingReason,
     direction,
     callDate,
     ruleVersion: RULE_VERSION,
-    ...(stored.side === PLATFORM_SIDE && {
-      platformRecord: { recordId: stored.recordId, recordDate: stored.recordDate, revision: stored.revision },
-      platformMeasure: measureOf(stored.platformAnswered, stored.platformMs),
-    }),
-    ...(stored.carrierRecords.length > 0 && { carrierMeasure: measureOf(stored.carrierAnswered, stored.carrierMs) }),
-    carrierRecords: stored.carrierRecords.map((record) => ({ ...record })),
-    ...(stored.callId !== undefined && { callId: stored.callId }),
-    ...(stored.customerId !== undefined && { customerId: stored.customerId }),
-    ...(stored.trunkId !== undefined && { trunkId: stored.trunkId }),
+    platformRecord: isPlatforms ? stored : undefined,
+    platformMeasure: isPlatforms
+      ? { answered: stored.platformAnswered, connectedDurationMs: stored.platformMs }
+      : undefined,
+    carrierRecords,
+    carrierMeasure:
+      carrierRecords.length > 0
+        ? { answered: stored.carrierAnswered, connectedDurationMs: stored.carrierMs }
+        : undefined,
+    callId,
+    customerId,
+    trunkId,
   });
-}
-
-function measureOf(answered: boolean | undefined, connectedMs: bigint | undefined) {
-  return { answered: answered === true, ...(connectedMs !== undefined && { connectedDurationMs: connectedMs }) };
 }
 
 /** Says that the steps behind it are not yet those of the result in force. */

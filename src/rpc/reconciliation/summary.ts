@@ -1,8 +1,10 @@
 import type { HandlerContext } from "@connectrpc/connect";
 import type { Carrier } from "../../domain/carriers/carrier.ts";
 import { type FieldViolation, fieldViolations } from "../../domain/errors.ts";
+import { messageOf } from "../../domain/message-of.ts";
 import { timestampFromMicros } from "../../domain/time/instant.ts";
-import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
+import type { GetReconciliationSummaryRequest as OfCarrier } from "../../gen/tandem/carrier/v1/reconciliation_service_pb.js";
+import type { GetReconciliationSummaryRequest as OfAll } from "../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import {
   SummaryDimension as Dimension,
   ReconciliationSummaryRowSchema,
@@ -11,31 +13,19 @@ import {
 import { carrierTransaction, systemTransaction } from "../../store/database/database.ts";
 import { readReconciledThrough } from "../../store/reconciliation/reconciliation-status.ts";
 import {
-  type ReportingFigures,
   SUMMARY_DIMENSIONS,
   SUMMARY_TIMEOUT_MS,
   type SummaryDimension,
   type SummaryFigures,
   type SummaryKey,
   type SummaryRequest,
+  type SummaryTotals,
   summarizeReconciliation,
 } from "../../store/reconciliation/reconciliation-summary.ts";
 import { carriersAsked } from "../shared/carriers-asked.ts";
 import { requireCarrier, type Services } from "../shared/context.ts";
 import { ListPage } from "../shared/list-page.ts";
-import { checkNames, type DatePeriod, type FieldCheck, requiredDates, sortedUnique } from "./fields.ts";
-
-/** What both sides' requests have in common. */
-export interface AskedSummary {
-  readonly startDate: string;
-  readonly endDate: string;
-  readonly customerIds: readonly string[];
-  readonly trunkIds: readonly string[];
-  readonly direction: Direction;
-  readonly groupBy: readonly Dimension[];
-  readonly pageSize: number;
-  readonly pageToken: string;
-}
+import { checkDirection, checkNames, type DatePeriod, type FieldCheck, requiredDates, sortedUnique } from "./fields.ts";
 
 type Asked = DatePeriod & Pick<SummaryRequest, "customerIds" | "trunkIds" | "direction" | "groupBy">;
 
@@ -46,7 +36,7 @@ type Asked = DatePeriod & Pick<SummaryRequest, "customerIds" | "trunkIds" | "dir
  */
 export async function summary(
   services: Services,
-  request: AskedSummary,
+  request: OfAll | OfCarrier,
   { method, carrierId, context }: { method: string; carrierId: string; context: HandlerContext },
 ) {
   const { limits, region } = services.config;
@@ -97,17 +87,14 @@ function keyOf(token: Readonly<Record<string, string>>): SummaryKey {
   return Object.fromEntries(SUMMARY_DIMENSIONS.map((dimension) => [dimension, token[dimension] ?? ""]));
 }
 
-function readRequest(request: AskedSummary, maxDays: number): Asked {
+function readRequest(request: OfAll | OfCarrier, maxDays: number): Asked {
   const { customerIds, trunkIds, direction, groupBy } = request;
   const wrong: FieldViolation[] = [];
   const check: FieldCheck = (holds, field, description) => void (holds || wrong.push({ field, description }));
   checkNames(check, { customerIds, trunkIds });
-  check(Direction[direction] !== undefined, "direction", "expected DIRECTION_OUTBOUND or DIRECTION_INBOUND, or none");
-  check(
-    groupBy.every((by) => COLUMN_OF[by] !== undefined),
-    "group_by",
-    "expected DAY, CUSTOMER, TRUNK or DIRECTION",
-  );
+  checkDirection(check, direction);
+  const isKnown = groupBy.every((by) => COLUMN_OF[by] !== undefined);
+  check(isKnown, "group_by", "expected DAY, CUSTOMER, TRUNK or DIRECTION");
   check(new Set(groupBy).size === groupBy.length, "group_by", "expected each at most once");
   if (wrong.length > 0) throw fieldViolations(wrong);
   const columns = new Set(groupBy.map((by) => COLUMN_OF[by]));
@@ -127,47 +114,23 @@ const COLUMN_OF: Readonly<Record<number, SummaryDimension>> = {
   [Dimension.DIRECTION]: "direction",
 };
 
-function rowMessage({ carrier, figures }: FoundRow) {
-  const { key, compared, unmeasured } = figures;
-  const { thresholds } = carrier;
-  const overTime = { whole: compared.platformMs, unmeasured: unmeasured.calls };
-  return {
-    carrierId: carrier.carrierId,
-    ...(key.call_date === undefined ? {} : { callDate: key.call_date }),
-    ...(key.customer_id ? { customerId: key.customer_id } : {}),
-    ...(key.trunk_id ? { trunkId: key.trunk_id } : {}),
-    direction: Number(key.direction ?? 0) as Direction,
-    reportingState: reportingState(figures.reporting),
-    statusTotals: figures.statuses.map(({ status, calls, unmeasured: unmeasuredCallCount, platformMs, carrierMs }) => ({
-      status,
-      callCount: calls,
-      unmeasuredCallCount,
-      platformConnectedDurationMs: platformMs,
-      carrierConnectedDurationMs: carrierMs,
-    })),
-    causeTotals: figures.causes.map(({ cause, calls, absoluteDeltaMs }) => ({
-      cause,
-      callCount: calls,
-      absoluteDeltaMs,
-    })),
-    matchedByTotals: figures.matchedBy.map(({ matchedBy, pairs }) => ({ matchedBy, pairCount: pairs })),
-    comparedCallCount: compared.calls,
-    platformCallCount: compared.platformCalls,
-    carrierCallCount: compared.carrierCalls,
-    platformConnectedDurationMs: compared.platformMs,
-    carrierConnectedDurationMs: compared.carrierMs,
-    absoluteDeltaMs: compared.absoluteDeltaMs,
-    net: thresholdResult(compared.carrierMs - compared.platformMs, overTime, thresholds.netRatio),
-    gross: thresholdResult(compared.absoluteDeltaMs, overTime, thresholds.grossRatio),
-    unmatched: thresholdResult(
-      compared.unmatched,
-      { whole: compared.calls, unmeasured: 0n },
-      thresholds.unmatchedRatio,
-    ),
-    unmeasuredCallCount: unmeasured.calls,
-    unmeasuredPlatformDurationMs: unmeasured.platformMs,
-    unmeasuredCarrierDurationMs: unmeasured.carrierMs,
-  };
+function rowMessage({ carrier: { carrierId, thresholds }, figures }: FoundRow) {
+  const { key, ...totals } = figures;
+  const overTime = { whole: totals.platformConnectedDurationMs, unmeasured: totals.unmeasuredCallCount };
+  const overCalls = { whole: totals.comparedCallCount, unmeasured: 0n };
+  const netMs = totals.carrierConnectedDurationMs - totals.platformConnectedDurationMs;
+  return messageOf(ReconciliationSummaryRowSchema, {
+    ...totals,
+    carrierId,
+    callDate: key.call_date,
+    customerId: key.customer_id || undefined,
+    trunkId: key.trunk_id || undefined,
+    direction: Number(key.direction ?? 0),
+    reportingState: reportingState(totals),
+    net: thresholdResult(netMs, overTime, thresholds.netRatio),
+    gross: thresholdResult(totals.absoluteDeltaMs, overTime, thresholds.grossRatio),
+    unmatched: thresholdResult(totals.unmatchedCallCount, overCalls, thresholds.unmatchedRatio),
+  });
 }
 
 /** @param over the divisor, and how many calls are neither in it nor in the part. */
@@ -177,19 +140,15 @@ function thresholdResult(
   thresholdRatio: number | undefined,
 ) {
   const ratio = over.whole === 0n ? undefined : Number(part) / Number(over.whole);
-  return {
-    unmeasuredCallCount: over.unmeasured,
-    ...(ratio === undefined ? {} : { ratio }),
-    ...(thresholdRatio === undefined ? {} : { thresholdRatio }),
-    ...(ratio === undefined || thresholdRatio === undefined ? {} : { exceeded: Math.abs(ratio) > thresholdRatio }),
-  };
+  const exceeded = ratio === undefined || thresholdRatio === undefined ? undefined : Math.abs(ratio) > thresholdRatio;
+  return { unmeasuredCallCount: over.unmeasured, ratio, thresholdRatio, exceeded };
 }
 
 /**
  * Whether the carrier reported what the figures are of: by its days and directions, as far as their
  * grace is over.
  */
-export function reportingState(figures: ReportingFigures): ReportingState {
+export function reportingState(figures: SummaryTotals): ReportingState {
   const { outside, notExpected, expectedParts, reportedParts } = figures;
   if (expectedParts === 0n) return notExpected > 0n ? ReportingState.OUT_OF_SCOPE : ReportingState.UNSPECIFIED;
   if (outside > 0n) return ReportingState.PARTLY_REPORTED;

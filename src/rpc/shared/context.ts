@@ -11,17 +11,16 @@ import type { ErasuresInForce } from "../../erasure/late-records.ts";
 import type { BlockWrites } from "../../feed/block-writes.ts";
 import type { FeedHub } from "../../feed/hub.ts";
 import type { SharedPages } from "../../feed/shared-pages.ts";
+import type { Places } from "../../port/places.ts";
 import type { CarrierDirectory } from "../../store/carriers/carriers.ts";
 import type { Database } from "../../store/database/database.ts";
 import type { Installation } from "../../store/database/installation.ts";
 import type { RetentionDirectory } from "../../store/privacy/retention-policies.ts";
-import type { FeedCdr } from "../../store/records/cdrs.ts";
 import type { Uploads } from "../../upload/uploads.ts";
 import type { CarrierAccess } from "./access/carrier-access.ts";
 import type { RefusalLog } from "./audit/refusal-log.ts";
 import type { Metrics } from "./metrics.ts";
 import { assertServedRegion } from "./residency.ts";
-import type { StreamSlots } from "./stream-life.ts";
 
 /** The settings that methods need. */
 export interface ServiceConfig {
@@ -45,8 +44,8 @@ export interface ServiceConfig {
 export interface Services {
   readonly db: Database;
   readonly hub: FeedHub;
-  /** The newest pages of the feeds of call detail records, shared by their streams. */
-  readonly cdrPages: SharedPages<FeedCdr[]>;
+  /** The newest pages of feeds, shared by the streams of a carrier. */
+  readonly feedPages: SharedPages<unknown>;
   /** Commits what feed streams disclose, of many at once. */
   readonly blockWrites: BlockWrites;
   readonly uploads: Uploads;
@@ -64,7 +63,8 @@ export interface Services {
    * Who is served; `forget()` after a change to a carrier, so that this process sees it at once.
    */
   readonly access: CarrierAccess;
-  readonly slots: StreamSlots;
+  /** The streams that each carrier has, by method. One for each process. */
+  readonly slots: Places;
   /** Tells the audit log of acts that were refused. */
   readonly refusals: RefusalLog;
   /** What is to be erased, journalled outside the database; and to be told of a new one. */

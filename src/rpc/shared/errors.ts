@@ -1,10 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
-import { type ErrorReason, TandemError } from "../../domain/errors.ts";
+import { type ErrorReason, TandemError, unreadableMessage } from "../../domain/errors.ts";
 import { maskNumbers, maskReport } from "../../domain/privacy/masking.ts";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.js";
 import { isClientGone } from "../../port/client-gone.ts";
 import { isTransient, isUnstorableText } from "../../store/database/database.ts";
+import { throughSteps } from "./message-steps.ts";
 
 /** Told of every error that nobody foresaw; the id is all that the client gets. */
 export type FaultReporter = (faultId: string, error: unknown) => void;
@@ -186,9 +187,7 @@ function recast(error: ConnectError, report: FaultReporter): ConnectError {
     }
     case Code.Internal:
       return UNREADABLE.has(error.rawMessage) || error.rawMessage.startsWith("parse binary: ")
-        ? fromTandemError(
-            new TandemError("INVALID_ARGUMENT", "the message is not valid for this method", { field: "" }),
-          )
+        ? fromTandemError(unreadableMessage())
         : fault(error, report);
     case Code.InvalidArgument:
       // It quotes what was sent.
@@ -243,26 +242,12 @@ function clientLeft(): ConnectError {
   return fromTandemError(new TandemError("CANCELLED", "the client left"));
 }
 
-// By hand, not as a generator: the inner iterator's return must be called at once, even while its
-// next is pending.
 function mapErrors<T>(messages: AsyncIterable<T>, map: (error: unknown) => ConnectError): AsyncIterable<T> {
-  return {
-    [Symbol.asyncIterator]() {
-      const inner = messages[Symbol.asyncIterator]();
-      const guard = async (step: Promise<IteratorResult<T>>) => {
-        try {
-          return await step;
-        } catch (error) {
-          throw map(error);
-        }
-      };
-      return {
-        next: () => guard(inner.next()),
-        return: (value) => guard(inner.return?.(value) ?? Promise.resolve({ done: true, value })),
-        throw: (error) => guard(inner.throw?.(error) ?? Promise.reject(error)),
-      };
-    },
-  };
+  const guard = <R>(step: () => Promise<R>) =>
+    step().catch((error: unknown) => {
+      throw map(error);
+    });
+  return throughSteps(messages, guard, guard);
 }
 
 interface Status {

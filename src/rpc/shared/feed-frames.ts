@@ -4,8 +4,8 @@ import { invalidArgument } from "../../domain/errors.ts";
 import type { Limits } from "../../domain/limits.ts";
 import type { StreamEnd } from "../../domain/stream-life.ts";
 import { timestampFromMicros } from "../../domain/time/instant.ts";
+import type { FeedFrame, FeedRange } from "../../feed/feed.ts";
 import type { FeedEnd, FeedStart } from "../../feed/position.ts";
-import type { FeedFrame } from "../../feed/stream.ts";
 import {
   FeedClosingReason,
   type FeedEnd as FeedEndMessage,
@@ -41,6 +41,14 @@ export function feedStart(message: FeedStartMessage | undefined): FeedStart | { 
   }
 }
 
+/** The start of a stream of a feed without named consumers. */
+export function startWithoutConsumer(message: FeedStartMessage | undefined, feed: string): FeedStart {
+  const start = feedStart(message);
+  if (start.at === "consumer")
+    throw invalidArgument("start.consumer", `${feed} have no named consumers: use another start`);
+  return start;
+}
+
 /** The end of a feed stream; undefined: it stays live. */
 export function feedEnd(message: FeedEndMessage | undefined): FeedEnd | undefined {
   const position = message?.position;
@@ -65,12 +73,15 @@ export function batchFormat(context: Pick<HandlerContext, "requestHeader">): "bi
 }
 
 /** What every message of a feed stream carries. */
-export function rangeOf(frame: { after: bigint; through: bigint; cursor: string }) {
+export function rangeOf(frame: FeedRange) {
   return { afterSequence: frame.after, throughSequence: frame.through, cursor: frame.cursor };
 }
 
 /** The frames that every feed shares, as the `frame` of its response. */
-export function sharedFrame(frame: Exclude<FeedFrame<unknown>, { frame: "batch" }>, limits: Limits) {
+export function sharedFrame(
+  frame: Exclude<FeedFrame<never, never>, { frame: "batch" | "snapshot" | "synced" }>,
+  limits: Limits,
+) {
   switch (frame.frame) {
     case "opened": {
       const { head, sessionId } = frame;

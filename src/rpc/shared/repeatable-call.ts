@@ -1,29 +1,26 @@
 import { createHmac } from "node:crypto";
-import { type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import { type Message, toBinary } from "@bufbuild/protobuf";
+import type { HandlerContext } from "@connectrpc/connect";
 import { invalidArgument } from "../../domain/errors.ts";
 import { auditedRequestId } from "../../domain/privacy/audited-request-id.ts";
 import type { RepeatableCall } from "../../store/database/request-log.ts";
 import type { Services } from "./context.ts";
 
 /** What makes a call repeatable. Throws INVALID_ARGUMENT without a request_id. */
-export function repeatableCall<Desc extends DescMessage>(
-  services: Pick<Services, "installation">,
-  method: string,
-  schema: Desc,
-  request: MessageShape<Desc> & { requestId: string },
+export function repeatableCall(
+  { installation: { secret } }: Pick<Services, "installation">,
+  request: Message & { requestId: string },
+  { method }: Pick<HandlerContext, "method">,
 ): RepeatableCall {
   const { requestId } = request;
   const length = [...requestId].length;
   if (length < 1 || length > 64 || !/^[^\p{Cc}\p{Cs}]*$/u.test(requestId)) {
     throw invalidArgument("request_id", "is required: 1 to 64 characters without control characters");
   }
-  // A repeat has another id only by mistake, so it is part of the content; unknown fields are not
-  // ours to judge.
-  const content = toBinary(schema, request, { writeUnknownFields: false });
-  const mac = createHmac("sha256", services.installation.secret)
-    .update("tandem request\0")
-    .update(`${method}\0`)
-    .update(content);
-  const auditedId = auditedRequestId(services.installation.secret, requestId);
-  return { method, requestId, auditedId, contentHash: mac.digest().readBigInt64BE(0) };
+  // A repeat has another id only by mistake, so the id is part of the content. Unknown fields are
+  // not.
+  const content = toBinary(method.input, request, { writeUnknownFields: false });
+  const mac = createHmac("sha256", secret).update(`tandem request\0${method.name}\0`).update(content);
+  const auditedId = auditedRequestId(secret, requestId);
+  return { method: method.name, requestId, auditedId, contentHash: mac.digest().readBigInt64BE(0) };
 }

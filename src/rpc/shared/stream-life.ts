@@ -1,9 +1,10 @@
 import type { HandlerContext } from "@connectrpc/connect";
-import { TandemError } from "../../domain/errors.ts";
+import { draining } from "../../domain/errors.ts";
 import type { Limits } from "../../domain/limits.ts";
 import type { StreamEnd, StreamLife } from "../../domain/stream-life.ts";
 import { type StallWatch, streamEndError } from "../../domain/stream-life.ts";
 import { wallMs } from "../../domain/time/wall-clock.ts";
+import type { Places } from "../../port/places.ts";
 import { principalOf, shownIdentities, watchCredential } from "./access/caller.ts";
 import type { CarrierAccess } from "./access/carrier-access.ts";
 import { resetKey } from "./calls.ts";
@@ -21,39 +22,12 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
  */
 export interface OpenStreamLife extends StreamLife, Disposable {}
 
-/** How many streams each carrier has, by method. One for each process. */
-export class StreamSlots {
-  readonly #taken = new Map<string, number>();
-
-  /** Streams that live now: what a leak test counts. */
-  get count(): number {
-    return [...this.#taken.values()].reduce((sum, taken) => sum + taken, 0);
-  }
-
-  /** Takes one of a carrier's places for a method. Throws TOO_MANY_STREAMS when all are taken. */
-  take(carrierId: string, method: string, limit: number): Disposable {
-    const key = `${method}:${carrierId}`;
-    const taken = this.#taken.get(key) ?? 0;
-    if (taken >= limit) {
-      const message = `the carrier already has ${limit} streams of this method`;
-      throw new TandemError("TOO_MANY_STREAMS", message, { limit: String(limit) });
-    }
-    this.#taken.set(key, taken + 1);
-    return { [Symbol.dispose]: () => this.#release(key) };
-  }
-
-  #release(key: string): void {
-    const taken = (this.#taken.get(key) ?? 1) - 1;
-    if (taken > 0) this.#taken.set(key, taken);
-    else this.#taken.delete(key);
-  }
-}
-
 /** What a stream's life depends on. */
 export interface StreamSurroundings {
   readonly config: { readonly limits: Limits };
   readonly access: CarrierAccess;
-  readonly slots: StreamSlots;
+  /** The streams that each carrier has, by method. */
+  readonly slots: Places;
   readonly drain: AbortSignal;
 }
 
@@ -70,11 +44,13 @@ export function openStreamLife(
   carrierId: string,
   kind: "feed" | "upload",
 ): OpenStreamLife {
-  if (services.drain.aborted) throw new TandemError("DRAINING", "the server is shutting down: call again");
+  if (services.drain.aborted) throw draining();
   const { limits } = services.config;
   const method = `${context.service.typeName}/${context.method.name}`;
-  const limit = kind === "feed" ? limits.maxFeedStreams : limits.maxUploadStreams;
-  const slot = services.slots.take(carrierId, method, limit);
+  const slot = services.slots.takeWithin(`${method}:${carrierId}`, {
+    mostOfOne: kind === "feed" ? limits.maxFeedStreams : limits.maxUploadStreams,
+    refusal: (limit) => `the carrier already has ${limit} streams of this method`,
+  });
   return new Life(context, services, slot);
 }
 

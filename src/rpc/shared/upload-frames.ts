@@ -1,7 +1,7 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { VerdictCounts } from "../../domain/calls/verdict.ts";
-import { TandemError } from "../../domain/errors.ts";
+import { invalidArgument, TandemError } from "../../domain/errors.ts";
 import { type Limits, MAX_NUMBER_ITEMS } from "../../domain/limits.ts";
 import { timestampFromMicros } from "../../domain/time/instant.ts";
 import { LimitsSchema } from "../../gen/tandem/type/v1/limits_pb.js";
@@ -19,10 +19,10 @@ import {
 import { shareOf } from "../../port/memory-budget.ts";
 import { MAX_CONSUMERS } from "../../store/feeds/consumers.ts";
 import type { UploadRow } from "../../store/records/uploads.ts";
-import type { UploadFinish } from "../../upload/book.ts";
 import type { ClientFrame, ServerFrame, UploadEnd } from "../../upload/frames.ts";
 import type { Outcome } from "../../upload/outcome.ts";
 import type { RecordList } from "../../upload/records/record-list.ts";
+import type { UploadFinish } from "../../upload/upload-store.ts";
 import { CALLER_ALLOWANCE } from "./audit/refusal-budget.ts";
 import type { Services } from "./context.ts";
 import { type FirstFrameCall, type FirstFrameLimits, readFirst } from "./first-frame.ts";
@@ -83,17 +83,11 @@ export async function* clientFrames<Message>(
 
 /** The Finish of either upload. Its totals are required. */
 export function finishOf(finish: UploadFinishMessage): UploadFinish {
-  if (!finish.totals) {
-    const description = "is required: the count and the connected time of every record that was sent";
-    throw new TandemError(
-      "INVALID_ARGUMENT",
-      `finish.totals: ${description}`,
-      { field: "finish.totals" },
-      {
-        fieldViolations: [{ field: "finish.totals", description }],
-      },
+  if (!finish.totals)
+    throw invalidArgument(
+      "finish.totals",
+      "is required: the count and the connected time of every record that was sent",
     );
-  }
   return {
     finalOffset: finish.finalOffset,
     recordCount: finish.totals.recordCount,

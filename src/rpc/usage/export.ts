@@ -3,9 +3,8 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import { TandemError } from "../../domain/errors.ts";
 import { StallWatch } from "../../domain/stream-life.ts";
-import { type Micros, timestampFromMicros } from "../../domain/time/instant.ts";
-import { addTotals, NO_USAGE, totalOf, type UsageTotals } from "../../domain/usage/totals.ts";
-import type { UsageCompleteness } from "../../gen/tandem/platform/v1/usage_pb.js";
+import { timestampFromMicros } from "../../domain/time/instant.ts";
+import { addTotals, NO_USAGE, totalOf } from "../../domain/usage/totals.ts";
 import {
   type ExportUsageRequest,
   ExportUsageResponseSchema,
@@ -13,22 +12,16 @@ import {
 } from "../../gen/tandem/platform/v1/usage_service_pb.js";
 import { systemTransaction } from "../../store/database/database.ts";
 import { readClock, type Tx } from "../../store/database/run.ts";
-import {
-  keyColumns,
-  readAllUsageGroups,
-  readCarrierUsage,
-  readUsageCarriers,
-  type UsageQuery,
-} from "../../store/usage/usage.ts";
+import { keyColumns, readAllUsageGroups, type UsageQuery } from "../../store/usage/usage.ts";
 import { withDays } from "../../store/usage/usage-periods.ts";
 import { hasScope } from "../shared/access/caller.ts";
 import type { Services } from "../shared/context.ts";
 import { discloseRecords } from "../shared/disclosure/disclose.ts";
-import { assertServedHere } from "../shared/residency.ts";
 import { assertAlive, type OpenStreamLife, openStreamLife } from "../shared/stream-life.ts";
 import { disclosedUsage } from "./disclosed.ts";
-import { completenessMessage, decodeCompleteness, rowMessage, totalsMessage } from "./message.ts";
-import { findVersions, type ReadUsageRequest, readUsageRequest } from "./request.ts";
+import { rowMessage, totalsFields } from "./message.ts";
+import { readUsage } from "./read-usage.ts";
+import { type ReadUsageRequest, readUsageRequest } from "./request.ts";
 
 /** Longest period of an export, days. */
 const MAX_DAYS = 400;
@@ -55,7 +48,7 @@ export async function* exportUsage(services: Services, request: ExportUsageReque
   const asked = readUsageRequest(request, MAX_DAYS);
   const isWhole = hasScope(context, "parties.read");
   using life = openStreamLife(context, services, ACROSS_CARRIERS, "feed");
-  const found = await readExport(services, asked, isWhole, life);
+  const found = await readExport(services, { ...asked, isWhole }, life);
   const exportId = randomUUID();
   await discloseRecords(services, context, {
     request,
@@ -66,11 +59,8 @@ export async function* exportUsage(services: Services, request: ExportUsageReque
   using stall = new StallWatch(services.config.limits.maxStallMs, life);
   const frame = (message: Parameters<typeof create<typeof ExportUsageResponseSchema>>[1]) =>
     stall.watch(create(ExportUsageResponseSchema, message));
-  const header = {
-    exportId,
-    snapshotTime: timestampFromMicros(found.snapshotTime),
-    completeness: found.completeness,
-  };
+  const { completeness } = found;
+  const header = { exportId, snapshotTime: timestampFromMicros(found.snapshotTime), completeness };
   yield frame({ frame: { case: "header", value: header } });
   for (let batch = found.batches.shift(); batch; batch = found.batches.shift()) {
     stall.resumed();
@@ -79,55 +69,28 @@ export async function* exportUsage(services: Services, request: ExportUsageReque
   }
   stall.resumed();
   assertAlive(life, stall);
-  const trailer = { rowCount: BigInt(found.rowCount), totals: totalsMessage(found.totals) };
+  const trailer = { rowCount: BigInt(found.rowCount), totals: totalsFields(found.totals) };
   yield frame({ frame: { case: "trailer", value: trailer } });
-}
-
-interface ReadExport {
-  readonly snapshotTime: Micros;
-  readonly completeness: UsageCompleteness;
-  /** Whose calls it sums up. */
-  readonly carrierIds: readonly string[];
-  /** Encoded UsageExportBatch. */
-  readonly batches: Uint8Array[];
-  readonly rowCount: number;
-  readonly totals: UsageTotals;
 }
 
 async function readExport(
   services: Services,
-  asked: ReadUsageRequest,
-  isWhole: boolean,
+  asked: ReadUsageRequest & { readonly isWhole: boolean },
   life: OpenStreamLife,
-): Promise<ReadExport> {
-  const { secret } = services.installation;
+) {
   const period = await systemTransaction(services.db, (tx) => withDays(tx, asked.period));
   return systemTransaction(
     services.db,
     async (tx) => {
       const snapshotTime = await readClock(tx);
-      const { versions, periods } = await findVersions(tx, period, asked.asOf);
-      const query: UsageQuery = { ...asked, period, versions, otherParty: { isWhole, secret } };
-      const usage = await readCarrierUsage(tx, query);
-      await assertServedHere(
-        tx,
-        services,
-        usage.map(({ carrierId }) => carrierId),
-      );
-      const carriers = await readUsageCarriers(
-        tx,
-        period,
-        usage.map(({ carrierId }) => carrierId),
-      );
-      const kept = periods.map(({ completeness }) => decodeCompleteness(completeness));
-      const completeness = completenessMessage(usage, carriers, kept);
-      const carrierIds = usage.map(({ carrierId }) => carrierId);
+      const { query, completeness, carrierIds } = await readUsage(tx, services, { ...asked, period });
       return { snapshotTime, completeness, carrierIds, ...(await readBatches(tx, query, life)) };
     },
     { snapshot: true, statementTimeoutMs: STATEMENT_TIMEOUT_MS },
   );
 }
 
+/** Encodes the rows as UsageExportBatch messages. */
 async function readBatches(tx: Tx, query: UsageQuery, life: OpenStreamLife) {
   const columns = keyColumns(query.groupBy);
   const batches: Uint8Array[] = [];

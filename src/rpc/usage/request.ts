@@ -46,7 +46,7 @@ export interface ReadUsageRequest {
 }
 
 /** Which state of the figures. */
-export type AsOf =
+type AsOf =
   | { readonly kind: "now" }
   | { readonly kind: "time"; readonly time: Micros }
   | { readonly kind: "version"; readonly periodId: string; readonly restatementNumber: number };
@@ -91,7 +91,7 @@ export function readPeriodRequest(request: UsagePeriod, maxDays: number): UsageP
 }
 
 /** Closed periods of which days are shown as they were, and in which version. */
-export interface Versions {
+interface Versions {
   readonly versions: readonly PeriodVersion[];
   readonly periods: readonly StoredPeriod[];
 }

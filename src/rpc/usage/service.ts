@@ -1,24 +1,24 @@
 import { randomUUID } from "node:crypto";
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { invalidArgument, TandemError } from "../../domain/errors.ts";
 import { isCustomerId } from "../../domain/numbers/number-item.ts";
-import type { AuditAct } from "../../domain/privacy/audit.ts";
-import type { AuditedRequestId } from "../../domain/privacy/audited-request-id.ts";
 import { type PartTotals, shareOf, totalOf } from "../../domain/usage/totals.ts";
 import type { DatedPeriod } from "../../domain/usage/usage-scope.ts";
-import { RestatementSchema, UsagePart, UsageRowSchema } from "../../gen/tandem/platform/v1/usage_pb.js";
+import {
+  RestatementSchema,
+  UsageCompletenessSchema,
+  UsagePart,
+  UsageRowSchema,
+} from "../../gen/tandem/platform/v1/usage_pb.js";
 import {
   type ClosePeriodRequest,
-  ClosePeriodRequestSchema,
   ClosePeriodResponseSchema,
   type ListRestatementsRequest,
   type QueryUsageRequest,
   type UsageService,
 } from "../../gen/tandem/platform/v1/usage_service_pb.js";
-import { appendAuditEvent } from "../../store/audit/audit-log.ts";
 import { systemTransaction } from "../../store/database/database.ts";
-import { findResponse, insertResponse } from "../../store/database/request-log.ts";
 import { readClock, type Tx } from "../../store/database/run.ts";
 import {
   keyColumns,
@@ -26,7 +26,6 @@ import {
   readUsageCarriers,
   readUsageGroups,
   USAGE_TIMEOUT_MS,
-  type UsageQuery,
 } from "../../store/usage/usage.ts";
 import {
   findOverlappingPeriods,
@@ -41,8 +40,9 @@ import {
 } from "../../store/usage/usage-periods.ts";
 import { listRestatements as readRestatements } from "../../store/usage/usage-restatements.ts";
 import { NO_FILTER } from "../../store/usage/usage-source.ts";
-import { hasScope, principalOf } from "../shared/access/caller.ts";
-import { doneBy } from "../shared/audit/audit.ts";
+import { hasScope } from "../shared/access/caller.ts";
+import { act } from "../shared/act.ts";
+import { actorOf } from "../shared/audit/audit.ts";
 import type { Services } from "../shared/context.ts";
 import { discloseRecords } from "../shared/disclosure/disclose.ts";
 import { ListPage } from "../shared/list-page.ts";
@@ -53,16 +53,15 @@ import { disclosedRestatements, disclosedUsage } from "./disclosed.ts";
 import { exportUsage } from "./export.ts";
 import {
   completenessMessage,
-  decodeCompleteness,
-  encodeCompleteness,
-  periodMessage,
+  keptCompleteness,
+  periodFields,
   rowMessage,
   sumOfCarriers,
-  totalsMessage,
+  totalsFields,
 } from "./message.ts";
+import { readUsage } from "./read-usage.ts";
 import {
   assertPeriodId,
-  findVersions,
   periodNotFound,
   type ReadUsageRequest,
   readPeriodRequest,
@@ -92,9 +91,7 @@ export function usageService(services: Services): ServiceImpl<typeof UsageServic
 }
 
 async function queryUsage(services: Services, request: QueryUsageRequest, context: HandlerContext) {
-  const { secret } = services.installation;
-  const { limits } = services.config;
-  const asked = readUsageRequest(request, limits.maxListWindowDays);
+  const asked = readUsageRequest(request, services.config.limits.maxListWindowDays);
   const isWhole = hasScope(context, "parties.read");
   const page = await ListPage.open(services, context, request, tokenScope(asked, isWhole));
   const token = page.after;
@@ -105,33 +102,19 @@ async function queryUsage(services: Services, request: QueryUsageRequest, contex
   const { answer, carrierIds } = await systemTransaction(
     services.db,
     async (tx) => {
-      const { versions, periods } = await findVersions(tx, period, asked.asOf);
-      const query: UsageQuery = { ...asked, period, versions, otherParty: { isWhole, secret } };
-      const usage = await readCarrierUsage(tx, query);
-      await assertServedHere(
-        tx,
-        services,
-        usage.map(({ carrierId }) => carrierId),
-      );
+      const { query, usage, completeness, ...found } = await readUsage(tx, services, { ...asked, period, isWhole });
       const groups = await readUsageGroups(tx, query, { after, limit: page.limit });
-      const carriers = await readUsageCarriers(
-        tx,
-        period,
-        usage.map(({ carrierId }) => carrierId),
-      );
       const show = (group: (typeof groups)[number]) => rowMessage(group, columns);
       const { messages: rows, last } = await page.cut(groups, UsageRowSchema, show);
       const answer = {
         rows,
-        nextPageToken: page.tokenAfter(last && tokenOfKey(last.key)),
-        totals: totalsMessage(totalOf(sumOfCarriers(usage))),
-        completeness: completenessMessage(
-          usage,
-          carriers,
-          periods.map(({ completeness }) => decodeCompleteness(completeness)),
+        nextPageToken: page.tokenAfter(
+          last && Object.fromEntries(last.key.map((value, index) => [`k${index}`, value])),
         ),
+        totals: totalsFields(totalOf(sumOfCarriers(usage))),
+        completeness,
       };
-      return { answer, carrierIds: rows.length === 0 ? [] : usage.map(({ carrierId }) => carrierId) };
+      return { answer, carrierIds: rows.length === 0 ? [] : found.carrierIds };
     },
     { snapshot: true, statementTimeoutMs: USAGE_TIMEOUT_MS },
   );
@@ -147,57 +130,40 @@ function tokenScope({ period, filter, groupBy, asOf }: ReadUsageRequest, isWhole
   return ["platform.QueryUsage", JSON.stringify([period, filter, groupBy]), state, String(isWhole)];
 }
 
-function tokenOfKey(key: readonly string[]): Record<string, string> {
-  return Object.fromEntries(key.map((value, index) => [`k${index}`, value]));
-}
-
 async function closePeriod(services: Services, request: ClosePeriodRequest, context: HandlerContext) {
-  const call = repeatableCall(services, "ClosePeriod", ClosePeriodRequestSchema, request);
+  const call = repeatableCall(services, request, context);
   const period = readPeriodRequest(request, services.config.limits.maxListWindowDays);
   const { maxPendingRatio = 0 } = request;
   if (!(maxPendingRatio >= 0 && maxPendingRatio <= 1)) throw invalidArgument("max_pending_ratio", "expected 0 to 1");
-  const { identity } = principalOf(context);
-  const response = await systemTransaction(
+  const work = async (tx: Tx) => {
+    const request = { maxPendingRatio, closedBy: actorOf(context) };
+    const closed = await closeUnderLock(tx, await withDays(tx, period), request);
+    await assertServedHere(tx, services, carriersOfPeriod(closed));
+    const { periodId, customerId, startDate, endDate, timeZone } = closed;
+    const details = { customer_id: customerId, start_date: startDate, end_date: endDate, time_zone: timeZone };
+    return { answer: { period: periodFields(closed) }, resource: `period/${periodId}`, details };
+  };
+  const acting = { context, call, carrierId: undefined, schema: ClosePeriodResponseSchema };
+  return systemTransaction(
     services.db,
     (tx) =>
       withClosingsLocked(tx, period.customerId, async () => {
-        const given = await findResponse(tx, ACROSS_CARRIERS, call);
-        if (given) {
-          await assertServedHere(tx, services, carriersOfAnswer(given));
-          return given;
-        }
-        const closed = await closeUnderLock(tx, await withDays(tx, period), { maxPendingRatio, closedBy: identity });
-        await assertServedHere(tx, services, carriersOfPeriod(closed));
-        const message = create(ClosePeriodResponseSchema, { period: periodMessage(closed) });
-        const answer = toBinary(ClosePeriodResponseSchema, message);
-        await insertResponse(tx, ACROSS_CARRIERS, call, answer);
-        await appendAuditEvent(tx, closingAct(context, closed, call.auditedId));
+        const answer = await act(tx, acting, () => work(tx));
+        await assertServedHere(tx, services, carrierIdsOf(answer.period?.completeness?.carriers ?? []));
         return answer;
       }),
     { statementTimeoutMs: CLOSING_TIMEOUT_MS },
   );
-  return fromBinary(ClosePeriodResponseSchema, response);
-}
-
-function closingAct(context: HandlerContext, period: StoredPeriod, requestId: AuditedRequestId): AuditAct {
-  const { periodId, customerId, startDate, endDate, timeZone } = period;
-  const details = { customer_id: customerId, start_date: startDate, end_date: endDate, time_zone: timeZone };
-  return doneBy(context, { carrierId: undefined, resource: `period/${periodId}`, requestId, details });
-}
-
-function carriersOfAnswer(response: Uint8Array): string[] {
-  const { period } = fromBinary(ClosePeriodResponseSchema, response);
-  return (period?.completeness?.carriers ?? []).map(({ carrierId }) => carrierId);
 }
 
 /** Whose calls a closed period is made of, and whose it was compared with since. */
-function carriersOfPeriod({ completeness, judged }: StoredPeriod): string[] {
-  const kept = decodeCompleteness(completeness).carriers.map(({ carrierId }) => carrierId);
-  return [...new Set([...kept, ...Object.keys(judged)])];
+function carriersOfPeriod(period: StoredPeriod): string[] {
+  return [...new Set([...carrierIdsOf(keptCompleteness(period).carriers), ...Object.keys(period.judged)])];
 }
 
-/** Under which a repeatable call is kept that belongs to no carrier. */
-const ACROSS_CARRIERS = "";
+function carrierIdsOf(carriers: readonly { readonly carrierId: string }[]): string[] {
+  return carriers.map(({ carrierId }) => carrierId);
+}
 
 async function closeUnderLock(
   tx: Tx,
@@ -214,7 +180,7 @@ async function closeUnderLock(
   const lineCount = await insertClosedLines(tx, periodId, period);
   if (lineCount > MAX_CLOSED_LINES)
     throw invalidArgument("end_date", `the period has more than ${MAX_CLOSED_LINES} lines: close a shorter one`);
-  const version = { periodId, restatementNumber: 0, startDate: period.startDate, endDate: period.endDate };
+  const version = { ...period, periodId, restatementNumber: 0 };
   // The sums are those of the lines that were just kept; whether the carriers reported is asked of
   // the calls.
   const kept = await readCarrierUsage(tx, { period, filter: NO_FILTER, versions: [version] });
@@ -222,18 +188,14 @@ async function closeUnderLock(
   assertComplete(period, sums, period.days.startOf(period.endDate) <= now, request.maxPendingRatio);
   const live = await readCarrierUsage(tx, { period, filter: NO_FILTER, versions: [] });
   const cells = new Map(live.map((usage) => [usage.carrierId, usage.cells]));
-  const carriers = await readUsageCarriers(
-    tx,
-    period,
-    kept.map(({ carrierId }) => carrierId),
-  );
+  const carriers = await readUsageCarriers(tx, period, carrierIdsOf(kept));
   const usage = kept.map((carrier) => ({ ...carrier, cells: cells.get(carrier.carrierId) ?? [] }));
   const closed = {
     ...period,
     periodId,
     closeTime: now,
     closedBy: request.closedBy,
-    completeness: encodeCompleteness(completenessMessage(usage, carriers)),
+    completeness: toBinary(UsageCompletenessSchema, completenessMessage(usage, carriers)),
     judged: judgedOf(carriers),
     closedTotals: totalOf(sums),
   };
@@ -247,10 +209,8 @@ function assertComplete(period: DatedPeriod, sums: PartTotals, isOver: boolean, 
   const message = isOver
     ? `${pendingRatio} of the period's attempts are pending, and at most ${maxPendingRatio} may be`
     : `the period is not over before ${period.endDate} in ${period.timeZone}`;
-  throw new TandemError("PERIOD_NOT_COMPLETE", message, {
-    pending_ratio: String(pendingRatio),
-    end_date: period.endDate,
-  });
+  const metadata = { pending_ratio: String(pendingRatio), end_date: period.endDate };
+  throw new TandemError("PERIOD_NOT_COMPLETE", message, metadata);
 }
 
 async function listRestatements(services: Services, request: ListRestatementsRequest, context: HandlerContext) {
@@ -286,7 +246,7 @@ async function listRestatements(services: Services, request: ListRestatementsReq
         nextPageToken: asked.tokenAfter(
           last && { start: last.startDate, period: last.periodId, number: String(last.restatementNumber) },
         ),
-        periods: isFirst ? periods.map(periodMessage) : [],
+        periods: isFirst ? periods.map(periodFields) : [],
       };
     },
     { snapshot: true },

@@ -3,15 +3,12 @@ import { type CallEnds, directionOf } from "./parties.ts";
 import type { Signalling } from "./planned-call.ts";
 import type { CallClock } from "./platform-record.ts";
 
-/**
- * Two calls of one pair and direction that are no further apart than this can be taken for each
- * other.
- */
+/** Two calls of one pair that begin so close together can be taken for each other. */
 const RIVAL_MS = 60_000;
-/** Longest from an invite to its answer or end without one: setup and ringing. */
+/** Longest setup and ringing. */
 const MAX_SETUP_MS = 200_000;
 
-/** What can be seen of a call that another might be taken for. */
+/** A call, as far as another could be taken for it. */
 export interface VisibleCall {
   readonly ends: CallEnds;
   readonly clock: CallClock;
@@ -20,7 +17,7 @@ export interface VisibleCall {
   readonly isPaired: boolean;
 }
 
-/** Which calls are ambiguous, by their index. */
+/** The indexes of the ambiguous calls. */
 export function findAmbiguous(calls: readonly VisibleCall[]): Set<number> {
   const ambiguous = new Set<number>();
   const byCalled = Map.groupBy(calls.keys(), (index) => endsKey(calls[index]));
@@ -45,27 +42,18 @@ function areRivals(a: VisibleCall, b: VisibleCall): boolean {
   return isNear(a.clock, b.clock) && areOfSameParties(a.ends, b.ends) && !areToldApart(a, b);
 }
 
-/**
- * Near by the invite, or by the answer, which is what two records are compared by when both have
- * one.
- */
+/** By the invite, or by the answer, by which two answered calls are compared. */
 function isNear(a: CallClock, b: CallClock): boolean {
   if (Math.abs(a.inviteMs - b.inviteMs) <= RIVAL_MS) return true;
   return a.answerMs !== undefined && b.answerMs !== undefined && Math.abs(a.answerMs - b.answerMs) <= RIVAL_MS;
 }
 
-/**
- * An id of its own that both sides have joins a call whatever is near. One that only one side has
- * joins nothing, and so tells nothing.
- */
+/** An id tells a call apart only if both sides have it. */
 function areToldApart(a: VisibleCall, b: VisibleCall): boolean {
   return [a, b].some(({ signalling, isPaired }) => signalling.ids === "own" && isPaired);
 }
 
-/**
- * Whether two calls to one number may be of one caller: the other's is not shown, or is among those
- * that are.
- */
+/** Whether two calls to one number may have one caller: they share one, or one hides it. */
 export function areOfSameParties(a: CallEnds, b: CallEnds): boolean {
   if (a.kind === "inboundRestricted" || b.kind === "inboundRestricted") return true;
   return callersOf(a).some((caller) => callersOf(b).includes(caller));
@@ -76,7 +64,7 @@ function callersOf({ kind, number, contact, originalCaller }: CallEnds): string[
   return kind === "forwarded" ? [number.phoneNumber, originalCaller.value] : [number.phoneNumber];
 }
 
-/** Who is called, as a text that tells them apart. */
+/** The called party, as a text. */
 export function calledKey({ kind, number, contact }: CallEnds): string {
   if (kind === "emergency") return "emergency";
   return directionOf(kind) === Direction.INBOUND ? `in ${number.phoneNumber}` : `out ${contact.value}`;

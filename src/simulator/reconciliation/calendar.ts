@@ -1,86 +1,77 @@
+import { DAY_MS, HOUR_MS, MINUTE_MS } from "../../domain/time/instant.ts";
 import { hourIn } from "../../domain/time/time-zone.ts";
 import type { Random } from "../random.ts";
 import type { SimulatedCarrier } from "../world.ts";
 
-const MINUTE_MS = 60_000;
-const HOUR_MS = 3_600_000;
-const DAY_MS = 86_400_000;
 /** Calls by local hour, relative to each other. */
 const DIURNAL = [2, 1, 1, 1, 2, 5, 15, 40, 75, 95, 100, 95, 70, 85, 95, 95, 85, 65, 45, 35, 25, 15, 8, 4];
-/**
- * Around a step of a clock, longer than any skew: whether a call fell before or after it can then
- * be seen in its hour.
- */
+/** Around a step of a clock. It is longer than any skew, so each hour has one offset only. */
 const STEP_PAUSE_MS = 2 * MINUTE_MS;
 /**
- * Around a change of rounding, longer than a European zone is off UTC: whose midnight parts the
- * days makes no difference.
+ * Around a change of rounding. It is longer than a European zone is off UTC, so it does not matter
+ * whose midnight parts the days.
  */
 const MIDNIGHT_PAUSE_MS = 80 * MINUTE_MS;
 
-/** What a trunk does to each call of a time. */
+/** What a trunk does to its calls at a time. */
 export interface TrunkCondition {
   /** The carrier's clock: carrier minus platform, milliseconds. */
   readonly offsetMs: number;
-  /**
-   * The carrier rounds connected durations up to a multiple of this, seconds, and does not say so.
-   */
+  /** Seconds to whose multiples the carrier rounds connected durations up, without saying so. */
   readonly roundingS?: number;
 }
 
-/** A time of one trunk, by the platform's clock, half-open. */
+/** A stretch of time of one trunk, by the platform's clock, without its end. */
 export interface TrunkWindow extends TrunkCondition {
   readonly trunkId: string;
   readonly startMs: number;
   readonly endMs: number;
 }
 
-/** A trunk and an instant of it. */
 export interface Place {
   readonly trunkId: string;
   readonly ms: number;
   readonly condition: TrunkCondition;
 }
 
-/** Where a call may be: what the trunk may do to it, and when. */
+/** Where a call may be placed. */
 export interface PlaceRule {
-  /** `plain`: nothing; `unrounded`: its clock may be off; `any`: what it likes. */
+  /** What the trunk may do: nothing; have a wrong clock; anything. */
   readonly condition: "plain" | "unrounded" | "any";
   readonly fromMs?: number;
   readonly untilMs?: number;
 }
 
-/** Which trunk does what, and when. */
+/** What each trunk does, and when. */
 export interface Calendar {
   readonly startMs: number;
   readonly endMs: number;
   /** Hours in which a trunk's clock is off, and days on which it rounds. */
   readonly windows: readonly TrunkWindow[];
-  /** The hours before and after a clock is off, which show it as it is otherwise. */
+  /** The hours before and after a clock is off, in which it is right. */
   readonly honestHours: readonly TrunkWindow[];
-  /** Draws a place by the rule, as often as calls are by the local hour. */
+  /** Draws a place by the rule, more often in busy hours. */
   readonly draw: (random: Random, rule: PlaceRule) => Place;
   /** What the trunk does then; undefined: it is closed. */
   readonly conditionAt: (trunkId: string, ms: number) => TrunkCondition | undefined;
 }
 
-/** How to make a calendar. */
 export interface CalendarOptions {
   readonly carrier: SimulatedCarrier;
   readonly startMs: number;
   readonly dayCount: number;
   /**
-   * Whether there are calls enough that every hour of the day has dozens on every trunk; otherwise
-   * a trunk whose clock is off has no others.
+   * Whether every hour of the day has dozens of calls on every trunk. If not, a trunk with a wrong
+   * clock has no other calls.
    */
   readonly isBusy: boolean;
 }
 
 /**
- * Five trunks misbehave beside the carrier's own, which do not: two round up (to 6 s and 30 s on
- * alternate days, to 60 s), one is skewed for some hours either way, one is an hour ahead for some
- * hours, one five and a half. A trunk whose clock is set back is closed until the hours that it
- * told twice are over, so that no hour of its clock holds both.
+ * Makes a calendar in which five trunks misbehave and the carrier's own do not. Two round up (to 6
+ * s and 30 s on alternate days, to 60 s). One is skewed for some hours either way, one is an hour
+ * ahead for some hours, one five and a half. A trunk whose clock is set back stays closed until the
+ * hours that it told twice are over, so no hour of its clock has two offsets.
  */
 export function createCalendar(options: CalendarOptions, random: Random): Calendar {
   const { carrier, startMs, dayCount, isBusy } = options;
@@ -114,15 +105,9 @@ export function createCalendar(options: CalendarOptions, random: Random): Calend
 
 const HONEST: TrunkCondition = { offsetMs: 0 };
 
-interface TrunkNames {
-  readonly rounding: string;
-  readonly roundingMinutes: string;
-  readonly skewed: string;
-  readonly hourAhead: string;
-  readonly halfHourAhead: string;
-}
+type TrunkNames = ReturnType<typeof trunkNames>;
 
-function trunkNames({ trunkIds }: SimulatedCarrier): TrunkNames {
+function trunkNames({ trunkIds }: SimulatedCarrier) {
   const base = trunkIds[0].replace(/\d+$/, "");
   return {
     rounding: `${base}11`,
@@ -143,7 +128,7 @@ function zoneWindows({ hourAhead, halfHourAhead }: TrunkNames, startMs: number):
   return [hours(hourAhead, startMs, [8, 11], HOUR_MS), hours(halfHourAhead, startMs + DAY_MS, [7, 10], 5.5 * HOUR_MS)];
 }
 
-/** The last day does not round: it shows that a rule of one day is not taken for another's. */
+/** The last day does not round, so a rule of one day must not be used on another. */
 function roundingWindows({ rounding, roundingMinutes }: TrunkNames, { startMs, dayCount }: CalendarOptions) {
   return Array.from({ length: dayCount - 1 }, (_, day) => startMs + day * DAY_MS).flatMap((dayMs, day) => [
     { ...hours(rounding, dayMs, [0, 24], 0), roundingS: day % 2 === 0 ? 6 : 30 },
@@ -201,7 +186,7 @@ function isDaytime(ms: number, zone: string): boolean {
   return hour >= 7 && hour < 20;
 }
 
-/** Draws instants of whole days, by the local hour. */
+/** Draws instants of whole days, more often in busy local hours. */
 export function hourlyDraw(zone: string, startMs: number, dayCount: number): (random: Random) => number {
   const starts = Array.from({ length: dayCount * 24 }, (_, hour) => startMs + hour * HOUR_MS);
   let sum = 0;

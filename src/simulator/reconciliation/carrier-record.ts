@@ -9,12 +9,9 @@ import { type CarrierParties, carrierParties, directionOf } from "./parties.ts";
 import type { PlannedCall } from "./planned-call.ts";
 import type { CallClock } from "./platform-record.ts";
 
-/**
- * A call as the carrier's switch saw it, by the platform's clock and before the trunk's faults;
- * milliseconds.
- */
+/** A call as the carrier's switch saw it, before the trunk's faults; milliseconds. */
 export interface SwitchView {
-  /** Absent of a part that is not the first. */
+  /** Absent: not the first part. */
   readonly inviteMs?: number;
   readonly answerMs?: number;
   readonly endMs: number;
@@ -23,17 +20,13 @@ export interface SwitchView {
   readonly connectedMs?: number;
 }
 
-/** What a record of the carrier is made of. */
 export interface CarrierSource {
   readonly plan: PlannedCall;
   readonly cdr: CallDetailRecord;
   readonly view: SwitchView;
 }
 
-/**
- * Switches measure what the platform measures to the millisecond or a little off, and see it a
- * little later.
- */
+/** Switches see a call a little later than the platform and measure it almost alike. */
 export function switchView({ inviteMs, answerMs, endMs, connectedMs }: CallClock, random: Random): SwitchView {
   const seenInviteMs = inviteMs + delay(random);
   if (answerMs === undefined) {
@@ -50,14 +43,13 @@ export function switchView({ inviteMs, answerMs, endMs, connectedMs }: CallClock
   };
 }
 
-/** How a switch writes down one call: in each record of it alike. */
+/** How a switch writes one call, alike in each of its records. */
 export interface SwitchHand {
   readonly resolutionMs: number;
   readonly parties: CarrierParties;
   readonly correlation: ReturnType<typeof correlationOf>;
 }
 
-/** Draws how a switch writes down a call. */
 export function switchHand({ plan, cdr }: Omit<CarrierSource, "view">, random: Random): SwitchHand {
   return {
     resolutionMs: random.chance(0.08) ? 1_000 : 1,
@@ -66,10 +58,7 @@ export function switchHand({ plan, cdr }: Omit<CarrierSource, "view">, random: R
   };
 }
 
-/**
- * The carrier's record, revision 1, with what the trunk does to each of its calls: its clock, its
- * rounding.
- */
+/** The carrier's record, revision 1, with the trunk's clock and rounding. */
 export function carrierRecord(source: CarrierSource, random: Random, hand = switchHand(source, random)): CallDuration {
   const { plan, view } = source;
   const { offsetMs, roundingS } = plan.condition;
@@ -97,8 +86,7 @@ export function carrierRecord(source: CarrierSource, random: Random, hand = swit
 }
 
 /**
- * The same record under another id, as a switch writes it that fails over: a little later, and as
- * long.
+ * The same record, written again by a switch that failed over: a little later, under another id.
  */
 export function writtenTwice(record: CallDuration, random: Random): CallDuration {
   const copy = clone(CallDurationSchema, record);
@@ -113,7 +101,6 @@ export function writtenTwice(record: CallDuration, random: Random): CallDuration
   return copy;
 }
 
-/** Takes the record back. */
 export function voidDuration({ recordId, recordDate, revision }: CallDuration): CallDuration {
   return create(CallDurationSchema, { recordId, recordDate, revision: (revision ?? 1) + 1, kind: RecordKind.VOID });
 }
@@ -139,9 +126,8 @@ function roundedUp(ms: number, roundingS: number | undefined): number {
 }
 
 /**
- * The ids as the carrier's side of the trunk has them: at times without tags, and of a Session-ID
- * its own view or half of it. All is drawn whether there are ids or not: how many calls have them
- * changes nothing else.
+ * The ids as the carrier has them: at times without tags, and its own view or half of a Session-ID.
+ * Everything is drawn even without ids, so that other draws stay the same.
  */
 function correlationOf(platform: Correlation | undefined, random: Random) {
   const [hasTags, form] = [random.chance(0.7), random.weighted({ same: 60, swapped: 25, local: 15 })];

@@ -5,12 +5,11 @@ import { CorrelationSchema } from "../../gen/tandem/type/v1/call_pb.js";
 import { PartyKind, PartySchema } from "../../gen/tandem/type/v1/party_pb.js";
 import { pstnNumber } from "../fictitious-numbers.ts";
 import { endingAt } from "./platform-record.ts";
-import { type MadeCall, type PlayedCall, playPair, sentByPlatform } from "./played-call.ts";
+import { type MadeCall, type PlayedCall, playPair, sentByPlatform, truthAs } from "./played-call.ts";
 
-// What only the dialog of the trunk tells: such calls have its Call-ID and tags on both sides,
-// whatever the others have.
+// Faults that only the trunk's dialog reveals: both sides have its Call-ID and tags.
 
-/** The platform wrote the call in two records, as a transfer does; on the trunk it is one. */
+/** After a transfer the platform has two records, and the trunk one call. */
 export function playTransferred(call: MadeCall): PlayedCall {
   const { clock, random } = call;
   withDialog(call);
@@ -20,23 +19,11 @@ export function playTransferred(call: MadeCall): PlayedCall {
   const cutMs = answerMs + Math.round(clock.connectedMs * random.pick([0.3, 0.4, 0.45]));
   const first = endingAt(call.cdr, cutMs);
   const further = secondPart(call, cutMs);
-  const part = {
-    platformRecordId: further.recordId,
-    carrierRecordIds: [],
-    status: "PART_OF_CALL",
-    causes: [],
-  } as const;
-  return {
-    cdrs: [sentByPlatform(call, first, cutMs), sentByPlatform(call, further)],
-    durations,
-    truths: [...truths, part],
-  };
+  const cdrs = [sentByPlatform(call, first, cutMs), sentByPlatform(call, further)];
+  return { cdrs, durations, truths: [...truths, truthAs("PART_OF_CALL", { cdr: further })] };
 }
 
-/**
- * The number that was called is another on the carrier's side: a toll-free number that was
- * translated.
- */
+/** The carrier has another called number: a toll-free number was translated. */
 export function playTranslated(call: MadeCall): PlayedCall {
   withDialog(call);
   const { duration, cdrs, durations, truths } = playPair(call);
@@ -46,11 +33,8 @@ export function playTranslated(call: MadeCall): PlayedCall {
   const called = { kind: PartyKind.E164, ...pstnNumber(call.random, countryCode) };
   duration.called = create(PartySchema, called);
   delete duration.dialed;
-  return {
-    cdrs,
-    durations,
-    truths: truths.map((truth) => ({ ...truth, causes: [...truth.causes, "NUMBERS_DIFFER"] })),
-  };
+  const differing = truths.map((truth) => ({ ...truth, causes: [...truth.causes, "NUMBERS_DIFFER" as const] }));
+  return { cdrs, durations, truths: differing };
 }
 
 function withDialog({ cdr, random }: MadeCall): void {

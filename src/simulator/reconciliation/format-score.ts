@@ -1,9 +1,6 @@
 import { type Accuracy, NOTHING, type Score } from "./score.ts";
 
-/**
- * A score as tables for a terminal: the confusion matrix, then precision and recall of each status
- * and cause.
- */
+/** A score as tables: the confusion matrix, then precision and recall by status and cause. */
 export function formatScore(score: Score): string {
   const { ambiguous } = score;
   return [
@@ -42,7 +39,7 @@ function accuracyLines(title: string, accuracies: ReadonlyMap<string, Accuracy>)
   return table([[title, "planted", "right", "wrong", "overlooked", "precision", "recall"], ...rows]);
 }
 
-/** The first column to the left, the others to the right. */
+/** The first column is aligned left, the others right. */
 function table(rows: readonly string[][]): string[] {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   return rows.map((row) =>

@@ -1,13 +1,10 @@
 import { switchView } from "./carrier-record.ts";
 import { type MadeCall, type PlayedCall, playPair } from "./played-call.ts";
 
-/** As near to another explanation a difference does not come that is to have none. */
+/** An unexplained difference keeps this far from every explanation. */
 const CLEAR_MS = 5_000;
 
-/**
- * The carrier's connected time begins before the answer: with the invite, or with the ringing, and
- * at times it has no other answer.
- */
+/** The carrier counts from the invite or the ringing, and may not report the answer. */
 export function playRingTime(call: MadeCall): PlayedCall {
   const { clock, random } = call;
   const { answerMs, ...view } = switchView(clock, random);
@@ -26,7 +23,7 @@ export function playRingTime(call: MadeCall): PlayedCall {
   });
 }
 
-/** The lengths differ by tens of seconds, and nothing says why. */
+/** The lengths differ by tens of seconds without a reason. */
 export function playLengthMismatch(call: MadeCall): PlayedCall {
   const { clock, random } = call;
   const view = switchView(clock, random);

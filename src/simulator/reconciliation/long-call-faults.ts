@@ -4,7 +4,7 @@ import { endingAt } from "./platform-record.ts";
 import { type MadeCall, type PlayedCall, playPair, sentByCarrier, sentByPlatform, truthOf } from "./played-call.ts";
 import { truthOfPair } from "./truth.ts";
 
-/** After these, switches end a call whose release they lost; milliseconds. */
+/** Switches end a call whose release they lost after these, milliseconds. */
 const TIMERS_MS = [10_800_000, 43_200_000] as const;
 
 /** The carrier's switch lost the release. */
@@ -31,7 +31,7 @@ export function playStuckAtPlatform(call: MadeCall): PlayedCall {
   };
 }
 
-/** The carrier's switch cut the call in numbered parts, and sends all of them. */
+/** The carrier's switch cut the call in numbered parts and sent all of them. */
 export function playCompleteSplit(call: MadeCall): PlayedCall {
   const parts = splitRecords(call, call.random.int(2, 4));
   return played(call, parts, {});
@@ -75,7 +75,7 @@ function splitRecords(call: MadeCall, partCount: number): CallDuration[] {
   });
 }
 
-/** Equal parts, each beginning where the one before ended. */
+/** Equal parts, each from the end of the one before. */
 function partViews(whole: SwitchView, partCount: number): SwitchView[] {
   const { answerMs = whole.endMs, connectedMs = 0 } = whole;
   const cuts = Array.from({ length: partCount + 1 }, (_, index) => Math.round((connectedMs * index) / partCount));

@@ -8,10 +8,10 @@ import { EMERGENCY_NUMBERS, nationalForm } from "../fictitious-numbers.ts";
 import type { Random } from "../random.ts";
 import type { AssignedNumber } from "../world.ts";
 
-/** Who calls whom, and what of it can be seen. */
+/** Who calls whom, and what shows of it. */
 export type CallKind = "outbound" | "withheld" | "forwarded" | "inbound" | "inboundRestricted" | "emergency";
 
-/** The two ends of a call; of one that is forwarded, the original caller too. */
+/** The two ends of a call, and the original caller of a forwarded one. */
 export interface CallEnds {
   readonly kind: CallKind;
   readonly number: AssignedNumber;
@@ -19,7 +19,6 @@ export interface CallEnds {
   readonly originalCaller: Contact;
 }
 
-/** The parties as a carrier reports them. */
 export type CarrierParties = Partial<Pick<CallDuration, "calling" | "asserted" | "called" | "dialed" | "redirecting">>;
 
 /** The parties as the platform signalled or received them. */
@@ -51,8 +50,8 @@ export function platformParties({ kind, number, contact, originalCaller }: CallE
 }
 
 /**
- * The same parties as the carrier's switch writes them: with the number in national form at times,
- * and what the network knows of a caller.
+ * The same parties as the carrier's switch writes them: at times in national form, and with what
+ * the network knows of a caller.
  */
 export function carrierParties(ends: CallEnds, random: Random): CarrierParties {
   const { kind, number, contact, originalCaller } = ends;
@@ -81,12 +80,10 @@ export function carrierParties(ends: CallEnds, random: Random): CarrierParties {
   }
 }
 
-/** Which way a call of the kind goes. */
 export function directionOf(kind: CallKind): Direction {
   return kind === "inbound" || kind === "inboundRestricted" ? Direction.INBOUND : Direction.OUTBOUND;
 }
 
-/** What type of call the platform says it is. */
 export function callTypeOf(kind: CallKind): CallType {
   if (kind === "emergency") return CallType.EMERGENCY;
   return kind === "forwarded" ? CallType.FORWARDED : CallType.USER;

@@ -1,3 +1,4 @@
+import { HOUR_MS } from "../../domain/time/instant.ts";
 import type { Contact } from "../call-parties.ts";
 import { pstnNumber } from "../fictitious-numbers.ts";
 import type { Random } from "../random.ts";
@@ -5,16 +6,14 @@ import { type AssignedNumber, assignedNumbers, type SimulatedCarrier } from "../
 import type { Calendar, Place, PlaceRule, TrunkCondition } from "./calendar.ts";
 import type { CallEnds, CallKind } from "./parties.ts";
 
-const HOUR_MS = 3_600_000;
-
-/** Which ids of the signalling both sides have of a call. */
+/** Which signalling ids both sides have of a call. */
 export type Signalling =
   | { readonly ids: "none" }
   | { readonly ids: "own" }
-  /** Only a Session-ID (RFC 7989), and the same for every attempt of one session. */
+  /** One Session-ID (RFC 7989) for every attempt of a session. */
   | { readonly ids: "shared"; readonly sessionId: string };
 
-/** What is decided of a call before either side's record is written. */
+/** What is known of a call before its records are written. */
 export interface PlannedCall<Fault extends string = string> {
   readonly fault: Fault;
   readonly ends: CallEnds;
@@ -26,12 +25,12 @@ export interface PlannedCall<Fault extends string = string> {
   readonly signalling: Signalling;
 }
 
-/** What a fault asks of the calls that it is planted in. */
+/** What calls a fault can be planted in. */
 export interface CallWish {
   readonly place: PlaceRule;
   readonly kind?: CallKind;
   readonly unanswered?: boolean;
-  /** Milliseconds; by default as calls are. */
+  /** Milliseconds. Default: as calls usually are. */
   readonly connectedMs?: (random: Random) => number;
 }
 
@@ -55,12 +54,10 @@ export class CallPlanner {
     this.#correlatedShare = correlatedShare;
   }
 
-  /** A call as it is wished for, at a place that the calendar draws. */
   plan<Fault extends string>(fault: Fault, wish: CallWish): PlannedCall<Fault> {
     return this.planAt(fault, this.#calendar.draw(this.#random, wish.place), wish);
   }
 
-  /** A call at a place. */
   planAt<Fault extends string>(fault: Fault, place: Place, wish: Omit<CallWish, "place"> = {}): PlannedCall<Fault> {
     return {
       fault,
@@ -74,7 +71,7 @@ export class CallPlanner {
     };
   }
 
-  /** Who calls whom: a few contacts get most of a number's calls. */
+  /** A few contacts get most of a number's calls. */
   drawEnds(kind: CallKind): CallEnds {
     const random = this.#random;
     const { number, contacts } = random.pick(this.#callers);
@@ -82,10 +79,7 @@ export class CallPlanner {
     return { kind, number, contact, originalCaller: pstnNumber(random, number.countryCode) };
   }
 
-  /**
-   * Whether both sides have ids of a call. The choice costs the same number of draws at any share:
-   * the world is otherwise the same.
-   */
+  /** Draws as often at any share, so that the rest of the world stays the same. */
   drawSignalling(): Signalling {
     return this.#random.chance(this.#correlatedShare) ? { ids: "own" } : { ids: "none" };
   }

@@ -13,10 +13,7 @@ import type { SimulatedCarrier } from "../world.ts";
 import { callTypeOf, directionOf, platformParties } from "./parties.ts";
 import type { PlannedCall, Signalling } from "./planned-call.ts";
 
-/**
- * When a call went through its stages by the platform's clock, and how long they took;
- * milliseconds.
- */
+/** When a call went through its stages, by the platform's clock; milliseconds. */
 export interface CallClock {
   readonly inviteMs: number;
   readonly ringingMs: number;
@@ -27,10 +24,7 @@ export interface CallClock {
   readonly connectedMs: number;
 }
 
-/**
- * The platform's record of a call, complete, revision 1; without stream quality, which nothing here
- * looks at.
- */
+/** The platform's complete record of a call, revision 1, without stream quality. */
 export function platformRecord(
   { plan, carrier, recordId }: { plan: PlannedCall; carrier: SimulatedCarrier; recordId: string },
   random: Random,
@@ -58,7 +52,6 @@ export function platformRecord(
   return record;
 }
 
-/** When the record says that things happened. */
 export function clockOf({ recordId, times }: CallDetailRecord): CallClock {
   if (!times?.inviteTime || !times.ringingTime || !times.endTime) throw new Error(`${recordId} lacks a time`);
   const [inviteMs, ringingMs, endMs] = [times.inviteTime, times.ringingTime, times.endTime].map(wholeMs) as [
@@ -71,7 +64,6 @@ export function clockOf({ recordId, times }: CallDetailRecord): CallClock {
   return { inviteMs, ringingMs, answerMs, endMs, connectedMs: endMs - answerMs };
 }
 
-/** The record with another end. */
 export function endingAt(record: CallDetailRecord, endMs: number): CallDetailRecord {
   const { inviteMs, answerMs } = clockOf(record);
   const changed = clone(CallDetailRecordSchema, record);
@@ -83,7 +75,7 @@ export function endingAt(record: CallDetailRecord, endMs: number): CallDetailRec
   return changed;
 }
 
-/** The record while the call still goes on. */
+/** The record of a call that still goes on. */
 export function stillGoingOn(record: CallDetailRecord): CallDetailRecord {
   const partial = clone(CallDetailRecordSchema, record);
   partial.completeness = Completeness.PARTIAL;
@@ -94,7 +86,6 @@ export function stillGoingOn(record: CallDetailRecord): CallDetailRecord {
   return partial;
 }
 
-/** The record moved in time as a whole. */
 export function movedBy(record: CallDetailRecord, byMs: number): CallDetailRecord {
   const moved = clone(CallDetailRecordSchema, record);
   const { times } = moved;

@@ -6,19 +6,18 @@ import type { PlannedCall } from "./planned-call.ts";
 import type { Arriving, MadeCall, PlayedCall } from "./played-call.ts";
 import type { CallTruth } from "./truth.ts";
 
-/** A call and what is to be planted in it. */
 export interface FaultyCall extends MadeCall {
   readonly plan: PlannedCall<PlantedFault>;
 }
 
-/** What both sides send of some calls, by arrival, and what must come out. */
+/** What both sides send, by arrival, and what must come out. */
 export interface PlayedCalls {
   readonly cdrs: readonly Arriving<CallDetailRecord>[];
   readonly durations: readonly Arriving<CallDuration>[];
   readonly truths: readonly CallTruth[];
 }
 
-/** Plants each call's fault. Which calls are ambiguous shows only when all of them are there. */
+/** Plants each call's fault. Ambiguity shows only when all calls are there. */
 export function playCalls(calls: readonly FaultyCall[]): PlayedCalls {
   const played = calls.map((call) => faultSpec(call.plan.fault).play(call));
   return {

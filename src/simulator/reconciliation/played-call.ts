@@ -4,45 +4,44 @@ import type { Random } from "../random.ts";
 import { carrierRecord, type SwitchHand, type SwitchView, switchHand, switchView } from "./carrier-record.ts";
 import type { PlannedCall } from "./planned-call.ts";
 import type { CallClock } from "./platform-record.ts";
-import { type CallTruth, type TruthCause, truthOfPair } from "./truth.ts";
+import { type CallTruth, type TruthCause, type TruthStatus, truthOfPair } from "./truth.ts";
 
-/** A record and when it is to reach Tandem. */
 export interface Arriving<T> {
   readonly record: T;
   /** Milliseconds since 1970. */
   readonly arrivalMs: number;
 }
 
-/** What becomes of a call: what each side sends, and what must come out. */
+/** What each side sends of a call, and what must come out. */
 export interface PlayedCall {
   readonly cdrs: readonly Arriving<CallDetailRecord>[];
   readonly durations: readonly Arriving<CallDuration>[];
   readonly truths: readonly Truth[];
 }
 
-/** A truth before it is known which other calls are near. */
+/** A truth before other calls are looked at. */
 export type Truth = Omit<CallTruth, "isAmbiguous" | "planted">;
 
-/** A call that was made, and what a fault may use to spoil it. */
+/** A call that was made, for a fault to spoil. */
 export interface MadeCall {
   readonly plan: PlannedCall;
   readonly cdr: CallDetailRecord;
   readonly clock: CallClock;
   readonly graceMs: number;
   readonly toleranceMs: number;
-  /** Its own: what one call draws does not shift what another draws. */
+  /** Its own, so that no call shifts another's draws. */
   readonly random: Random;
 }
 
-/** How the carrier's switch saw and writes a call; by default as it was, and as switches do. */
+/** How the carrier's switch saw and wrote a call. Default: as it was, as switches do. */
 export interface PairOptions {
   readonly view?: SwitchView;
   readonly hand?: SwitchHand;
-  /** Planted beyond what the trunk does. */
+  /** Planted beyond the trunk's own. */
   readonly causes?: TruthCause[];
 }
 
-/** A call that both sides report, as the carrier's switch saw it; by default as it was. */
+/** A call that both sides report. */
 export function playPair(
   call: MadeCall,
   { view = switchView(call.clock, call.random), causes = [], hand = switchHand(call, call.random) }: PairOptions = {},
@@ -53,13 +52,34 @@ export function playPair(
   return { duration, cdrs, durations, truths: [truthOf(call, duration, causes)] };
 }
 
-/** What a pair must come to. */
 export function truthOf(call: MadeCall, duration: CallDuration, causes: TruthCause[] = []): Truth {
   const { offsetMs, roundingS } = call.plan.condition;
   const deltaMs = Number(duration.connectedDurationMs ?? 0n) - call.clock.connectedMs;
   const isRounded = roundingS !== undefined;
   const pair = { platformRecordId: call.cdr.recordId, carrierRecordIds: [duration.recordId] };
   return { ...pair, ...truthOfPair({ deltaMs, toleranceMs: call.toleranceMs, offsetMs, isRounded, causes }) };
+}
+
+/** What a call or record comes to that is not compared with another. */
+export function truthAs(
+  status: TruthStatus,
+  { cdr, durations = [], copyOf }: { cdr?: Named; durations?: readonly Named[]; copyOf?: Named },
+): Truth {
+  return {
+    ...(cdr && { platformRecordId: cdr.recordId }),
+    carrierRecordIds: durations.map(({ recordId }) => recordId),
+    status,
+    causes: [],
+    ...(copyOf && { copyOf: copyOf.recordId }),
+  };
+}
+
+interface Named {
+  readonly recordId: string;
+}
+
+export function sentAfter<T>({ clock }: MadeCall, record: T, afterMs: number): Arriving<T> {
+  return { record, arrivalMs: clock.endMs + afterMs };
 }
 
 /** The platform writes a record when the call ends. */

@@ -3,23 +3,18 @@ import type { Calendar } from "./calendar.ts";
 import type { CallPlanner, PlannedCall, Signalling } from "./planned-call.ts";
 
 /**
- * In 3,600 real calls of the Copenhagen Networks Study 13.5 % have another of the same pair within
- * 60 s.
+ * Of 3,600 real calls of the Copenhagen Networks Study 13.5 % follow another of the pair within 60
+ * s.
  */
 const REPEATED_SHARE = 0.14;
-/**
- * So many records of one pair, each within a second of the next, are more than a matcher is to
- * solve: over 200 of both sides together.
- */
+/** Over 200 records of one pair together, which a matcher need not solve. */
 const STORM_CALLS = 240;
 
-/** What calls that are repeated within a minute come to. */
 export type RepeatedFault = "repeated" | "droppedAtCarrier" | "carrierOnly" | "unansweredUnreported" | "lengthMismatch";
 
 /**
- * Calls between the same pair within a minute, two to four in a row: redials, and callers who were
- * cut off. Half of those that have ids at all share one Session-ID, as attempts of one session do:
- * such an id does not tell them apart.
+ * Two to four calls of one pair within a minute: redials, and callers who were cut off. Half of
+ * those with ids share one Session-ID, which does not tell them apart.
  */
 export function planRepeatedCalls(
   callCount: number,
@@ -47,9 +42,8 @@ export function planRepeatedCalls(
 }
 
 /**
- * Calls of one pair several times a second that nobody answered, so many that pairing them would be
- * guessing: a dialler that ran wild. What begins seconds apart, or lasts otherwise, would tell them
- * apart.
+ * A dialler ran wild: unanswered calls of one pair several times a second, so many that pairing
+ * would be guessing. They are alike in every figure.
  */
 export function planStorms(
   callCount: number,

@@ -1,6 +1,6 @@
 import type { CallTruth } from "./truth.ts";
 
-/** What was found of one call, in the names of tandem.type.v1 without their prefixes. */
+/** What was found of one call, in the contract's names without prefixes. */
 export interface FoundResult {
   readonly platformRecordId?: string | undefined;
   readonly carrierRecordIds: readonly string[];
@@ -8,10 +8,7 @@ export interface FoundResult {
   readonly causes: readonly string[];
 }
 
-/**
- * How often something was found that is there, found that is not, and not found that is; and the
- * ratios of these, 1 of nothing.
- */
+/** How often something was found rightly, wrongly, or not at all. A ratio of nothing is 1. */
 export interface Accuracy {
   readonly right: number;
   readonly wronglyFound: number;
@@ -20,11 +17,11 @@ export interface Accuracy {
   readonly recall: number;
 }
 
-/** A call's truth and its result; a call that is wrong lacks one, or they differ. */
+/** A call's truth and its result. A wrong call lacks one, or they differ. */
 export interface ScoredCall {
   readonly truth?: CallTruth;
   readonly found?: FoundResult;
-  /** Of a result that is no call's: whether the call that its record is of is ambiguous. */
+  /** Of a result without a truth: whether its record is of an ambiguous call. */
   readonly isAmbiguous: boolean;
 }
 
@@ -33,12 +30,9 @@ export interface Score {
   readonly callCount: number;
   readonly byStatus: ReadonlyMap<string, Accuracy>;
   readonly byCause: ReadonlyMap<string, Accuracy>;
-  /**
-   * By `truth found`: how many calls of a status came out as which; NOTHING where a side has no
-   * such call.
-   */
+  /** How many calls of each status were found as which; NOTHING: one side has none. */
   readonly confusion: ReadonlyMap<string, ReadonlyMap<string, number>>;
-  /** Calls that are said to be missing at a side and are not. */
+  /** Calls wrongly said to be missing. */
   readonly falseMissing: number;
   /** Pairs of the right status with a record of another call. */
   readonly wrongPartner: number;
@@ -47,17 +41,15 @@ export interface Score {
     readonly count: number;
     /** Of all calls. */
     readonly share: number;
-    /** How many of them came out right all the same. */
+    /** Of them, those that were right nevertheless. */
     readonly right: number;
     readonly falseMissing: number;
     readonly byStatus: ReadonlyMap<string, Accuracy>;
   };
 }
 
-/** Stands for a call that one of truth and results does not have. */
 export const NOTHING = "(nothing)";
 
-/** Compares what was found with the truth, call by call. */
 export function scoreResults(truths: readonly CallTruth[], found: readonly FoundResult[]): Score {
   const pairs = alignResults(truths, found);
   const sure = pairs.filter(({ isAmbiguous }) => !isAmbiguous);
@@ -81,9 +73,8 @@ export function scoreResults(truths: readonly CallTruth[], found: readonly Found
 }
 
 /**
- * What of the bounds does not hold: precision and recall of each status and cause among unambiguous
- * calls, how often each was planted, no false MISSING, enough ambiguous calls. AMBIGUOUS itself,
- * which no unambiguous call is, is held to the same.
+ * Which bounds are missed: precision and recall of each status and cause of unambiguous calls (and
+ * of AMBIGUOUS itself), how often each was planted, no false MISSING, enough ambiguous calls.
  */
 export function findShortfalls(score: Score, { least = 0.99, leastPlanted = 0, leastAmbiguous = 0.05 } = {}): string[] {
   const shortfalls: string[] = [];
@@ -101,10 +92,7 @@ export function findShortfalls(score: Score, { least = 0.99, leastPlanted = 0, l
   return shortfalls;
 }
 
-/**
- * Results are joined to truths by the record that names the call: the platform's, else the
- * carrier's first.
- */
+/** Joins results to truths by the record that names the call. */
 function alignResults(truths: readonly CallTruth[], found: readonly FoundResult[]): ScoredCall[] {
   const foundByName = new Map(exchangeCopies(truths, found).map((result) => [nameOf(result), result]));
   const aligned: ScoredCall[] = [];
@@ -120,10 +108,7 @@ function alignResults(truths: readonly CallTruth[], found: readonly FoundResult[
   return aligned;
 }
 
-/**
- * Nobody can tell a record from its copy: where the copy was paired and the record left over, their
- * ids are exchanged.
- */
+/** Nobody can tell a record from its copy. If the copy was paired, exchanges their ids. */
 function exchangeCopies(truths: readonly CallTruth[], found: readonly FoundResult[]): FoundResult[] {
   const byName = new Map(found.map((result) => [nameOf(result), result]));
   const isPaired = (platformRecordId: string) =>

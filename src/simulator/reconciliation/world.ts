@@ -1,3 +1,4 @@
+import { DAY_MS, HOUR_MS } from "../../domain/time/instant.ts";
 import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import type { CallDuration } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { createRandom, type Random } from "../random.ts";
@@ -11,37 +12,34 @@ import type { Arriving } from "./played-call.ts";
 import { planRepeatedCalls, planStorms } from "./repeated-calls.ts";
 import type { CallTruth } from "./truth.ts";
 
-const HOUR_MS = 3_600_000;
-const DAY_MS = 86_400_000;
-/** So many calls make every hour of the day busy on every trunk. */
+/** This many calls make every hour of the day busy on every trunk. */
 const BUSY_CALLS = 50_000;
 /**
- * Pairs that an hour of a clock, or a day of a rounding, is planted with at least: well over what a
- * detector may ask for.
+ * Least pairs of an hour with a clock offset, and of a day with rounding: well over what a detector
+ * needs.
  */
 const LEAST_PER_HOUR = 60;
 const LEAST_PER_DAY = 90;
-/** Faults that are not planted one by one: they come with a trunk's hour or day, or in rows. */
+/** Planted with a trunk's hour or day, or in rows. */
 const IN_GROUPS: readonly PlantedFault[] = ["none", "clockOff", "roundedUp", "repeated", "storm"];
 
-/** What to make. */
 export interface ReconciliationWorldOptions {
   readonly seed: string;
   readonly carrier: SimulatedCarrier;
-  /** How many calls there are about. With fewer than the faults need, there are more. */
+  /** About how many calls. More, if the faults need them. */
   readonly callCount: number;
-  /** Share of the calls of which both sides have correlation ids, 0..1. */
+  /** Share of calls with correlation ids on both sides, 0..1. */
   readonly correlatedShare: number;
   /** The first UTC day, `YYYY-MM-DD`. */
   readonly startDay: string;
-  /** At least 3. Default: 5 when there are calls enough for it. */
+  /** At least 3. Default: 5 for many calls. */
   readonly dayCount?: number;
   /** As agreed with the carrier. Default: a day. */
   readonly graceMs?: number;
   /** Default: 2,000. */
   readonly toleranceMs?: number;
   /**
-   * How often to plant each single fault. Default: 0.65 % of the calls, `leastPerFault` at least.
+   * How often to plant each single fault. Default: 0.65 % of the calls, at least `leastPerFault`.
    */
   readonly faults?: Partial<Record<PlantedFault, number>>;
   /** Default: 12. */
@@ -55,7 +53,7 @@ export interface ReconciliationWorld {
   readonly nowMs: number;
   readonly graceMs: number;
   readonly toleranceMs: number;
-  /** By arrival; a record's revisions too. */
+  /** By arrival, with all revisions. */
   readonly cdrs: readonly Arriving<CallDetailRecord>[];
   /** By arrival. */
   readonly durations: readonly Arriving<CallDuration>[];
@@ -68,11 +66,9 @@ export interface ReconciliationWorld {
 
 /**
  * Makes the platform's records of some days, the carrier's durations of the same calls with planted
- * faults, and the truth of each. The same for the same seed.
- *
- * @example const carrier = createWorld({ seed: "1", numbersPerCarrier: 900 }).carriers[1]; const
- *   world = createReconciliationWorld({ seed: "1", carrier, callCount: 6_000, correlatedShare: 0.5,
- *   startDay: "2026-01-12" });
+ * faults, and the truth of each. One seed gives one world.
+ * @example createReconciliationWorld({ seed: "1", carrier, callCount: 6_000, correlatedShare: 0.5,
+ *   startDay: "2026-01-12" })
  */
 export function createReconciliationWorld(options: ReconciliationWorldOptions): ReconciliationWorld {
   const { graceMs = DAY_MS, toleranceMs = 2_000 } = options;
@@ -133,8 +129,7 @@ function planCalls(
 }
 
 /**
- * The hours of a clock and the days of a rounding have calls enough to be seen, and so have the
- * hours around them.
+ * Gives the hours and days of faults, and the honest hours around them, enough calls to be seen.
  */
 function planWindows(callCount: number, calendar: Calendar, planner: CallPlanner, random: Random): Plan[] {
   const perHour = Math.max(LEAST_PER_HOUR, Math.ceil(callCount / 800));

@@ -1,28 +1,32 @@
 import { callerKey, currentCaller, outlivingCall } from "./callers.ts";
 
-/** How long what was read is believed without asking the database, milliseconds. */
-const BELIEVED_MS = 2_000;
 const MAX_REMEMBERED = 10_000;
 
 interface Entry<T> {
   readonly until: number;
   readonly value: Promise<T>;
-  /** Who is reading it: nobody waits in another's line for it. */
+  /** Who reads it, until it has been read: nobody waits in another's line for it. */
   reader: string | undefined;
 }
 
-/** Reads from the database once for all who ask, and believes it for two seconds. */
+/** What is read from the database once for all who ask for it, and believed for a time. */
 export class Believed<T> {
+  readonly #believedMs: number;
   readonly #known = new Map<string, Entry<T>>();
 
-  /** The known value of a key, or what `read` finds. */
+  /** @param believedMs how long what was read is believed without asking again, milliseconds. */
+  constructor(believedMs = 2_000) {
+    this.#believedMs = believedMs;
+  }
+
+  /** What is known by a key, or what `read` finds. */
   get(key: string, read: () => Promise<T>): Promise<T> {
     const caller = currentCaller();
     const reader = caller ? callerKey(caller) : "";
     const known = this.#known.get(key);
     const isMine = known?.reader === undefined || known.reader === reader;
     if (known && isMine && known.until > performance.now()) return known.value;
-    const entry: Entry<T> = { until: performance.now() + BELIEVED_MS, value: outlivingCall(read), reader };
+    const entry: Entry<T> = { until: performance.now() + this.#believedMs, value: outlivingCall(read), reader };
     if (this.#known.size >= MAX_REMEMBERED) this.#known.clear();
     this.#known.set(key, entry);
     entry.value.then(

@@ -1,7 +1,17 @@
 import type { RawBuilder } from "kysely";
 import { type CompiledQuery, Kysely, PostgresDialect, sql } from "kysely";
 import type pg from "pg";
-import type { Micros } from "../../domain/time/instant.ts";
+import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import {
+  boolArray,
+  byteaArray,
+  dateArray,
+  int2Array,
+  int4Array,
+  int8Array,
+  textArray,
+  timestamptzArray,
+} from "./binary-array.ts";
 import type { Schema } from "./schema.ts";
 
 /** What store functions take that must run inside a transaction: their only way to the database. */
@@ -84,6 +94,10 @@ function camelCase(name: string): string {
   return made;
 }
 
+export function snakeCase(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
 /** As many as the store's statements have names of columns. */
 const camelCases = new Map<string, string>();
 
@@ -117,4 +131,62 @@ export async function insertAll(tx: Tx, query: RawBuilder<unknown>, count: numbe
   const written = await run(tx, query);
   if (written.count !== count)
     throw new Error(`an INSERT of ${count} rows wrote ${written.count}: the carrier does not exist`);
+}
+
+/** An instant as a value of a query; undefined: NULL. */
+export function instant(time: Micros | undefined): RawBuilder<Micros> {
+  return sql<Micros>`${time === undefined ? null : isoFromMicros(time)}::timestamptz`;
+}
+
+/** The condition that a column lies in `[start, end)`. */
+export function inRange(
+  column: RawBuilder<unknown>,
+  { start, end }: { readonly start: Micros; readonly end: Micros },
+): RawBuilder<boolean> {
+  return sql<boolean>`${column} >= ${instant(start)} AND ${column} < ${instant(end)}`;
+}
+
+/** The day of an instant, in UTC. */
+export function dayOf(time: Micros): RawBuilder<string> {
+  return sql<string>`(${instant(time)} AT TIME ZONE 'UTC')::date`;
+}
+
+const ARRAYS = {
+  bool: boolArray,
+  bytea: byteaArray,
+  date: dateArray,
+  int2: int2Array,
+  int4: int4Array,
+  int8: int8Array,
+  text: textArray,
+  timestamptz: timestamptzArray,
+} as const;
+
+/** The types that a column of such values may have. */
+type TypeOf<Value> = Value extends bigint
+  ? "int8" | "timestamptz"
+  : Value extends string
+    ? "text" | "date"
+    : Value extends number
+      ? "int2" | "int4"
+      : Value extends boolean
+        ? "bool"
+        : "bytea";
+
+/**
+ * Rows as a table of a query: `unnest(...) AS alias(columns)`. Each named property is a column, in
+ * this order, with its name in snake_case; undefined is NULL.
+ */
+export function unnest<Row extends object>(
+  alias: string,
+  rows: readonly Row[],
+  columns: { readonly [Name in keyof Row & string]?: TypeOf<NonNullable<Row[Name]>> },
+): RawBuilder<unknown> {
+  const named = Object.entries<keyof typeof ARRAYS>(columns as Record<string, keyof typeof ARRAYS>);
+  const arrays = named.map(([name, type]) => {
+    const values = rows.map((row) => row[name as keyof Row]);
+    return sql`${ARRAYS[type](values as never)}::${sql.raw(type)}[]`;
+  });
+  const names = named.map(([name]) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`));
+  return sql`unnest(${sql.join(arrays)}) AS ${sql.raw(`${alias}(${names.join(", ")})`)}`;
 }

@@ -74,13 +74,20 @@ export async function lockFeed(tx: Tx, carrierId: string, feed: FeedId): Promise
     .returning([
       "epoch",
       "next_sequence",
-      "last_ingest_time",
+      "last_ingest_time as ingest_time",
       "payload_generation",
       sql<boolean>`last_ingest_time > ${clockFrom("last_ingest_time")} + make_interval(secs => ${sql.lit(MAX_CLOCK_STEP_BACK_S)})
         AND (accepted_ingest_time IS NULL OR last_ingest_time > accepted_ingest_time)`.as("clock_is_behind"),
     ]);
-  const { rows } = await run(tx, query);
-  const lock = feedLock(carrierId, rows[0]);
+  const [row] = (await run(tx, query)).rows;
+  if (!row) throw noCarrier(carrierId);
+  const { clockIsBehind, ...lock } = row;
+  if (clockIsBehind) {
+    throw new TandemError(
+      "STORE_UNAVAILABLE",
+      "the database's clock is more than 60 s behind the feed's newest entry: writes wait until it catches up or an operator accepts it (`tandem clock`)",
+    );
+  }
   refuseSteppedBack(tx, carrierId, feed, lock);
   return lock;
 }
@@ -122,30 +129,6 @@ export function noteHead(tx: Tx, carrierId: string, feed: FeedId, head: FeedHead
   if (heads && timeline !== undefined) heads.note(carrierId, feed, { ...head, timeline });
 }
 
-interface LockRow {
-  epoch: bigint;
-  nextSequence: bigint;
-  lastIngestTime: Micros;
-  payloadGeneration: bigint;
-  clockIsBehind: boolean;
-}
-
-function feedLock(carrierId: string, row: LockRow | undefined): FeedLock {
-  if (!row) throw noCarrier(carrierId);
-  if (row.clockIsBehind) {
-    throw new TandemError(
-      "STORE_UNAVAILABLE",
-      "the database's clock is more than 60 s behind the feed's newest entry: writes wait until it catches up or an operator accepts it (`tandem clock`)",
-    );
-  }
-  return {
-    epoch: row.epoch,
-    nextSequence: row.nextSequence,
-    ingestTime: row.lastIngestTime,
-    payloadGeneration: row.payloadGeneration,
-  };
-}
-
 function noCarrier(carrierId: string): TandemError {
   return new TandemError("CARRIER_NOT_FOUND", `no carrier ${carrierId}`, { carrier_id: carrierId });
 }
@@ -162,16 +145,16 @@ export async function advanceFeed(tx: Tx, carrierId: string, feed: FeedId, nextS
   await run(tx, query);
 }
 
+/** The columns of a FeedHead, of the table `h`. */
+export const HEAD_COLUMNS = sql`
+  h.epoch, h.earliest_sequence, h.next_sequence - 1 AS head_sequence, h.last_ingest_time, h.payload_generation, h.lost_since`;
+
 /** Reads a feed's ends. */
 export async function readFeedHead(tx: Tx, carrierId: string, feed: FeedId): Promise<FeedHead> {
-  const query = tx
-    .selectFrom("feed_head")
-    .select(["epoch", "earliest_sequence", "next_sequence", "last_ingest_time", "payload_generation", "lost_since"])
-    .where("carrier_id", "=", carrierId)
-    .where("feed", "=", feed);
-  const { rows } = await run(tx, query);
+  const { rows } = await run(tx)<FeedHead>`
+    SELECT ${HEAD_COLUMNS} FROM feed_head h WHERE h.carrier_id = ${carrierId} AND h.feed = ${feed}`;
   if (!rows[0]) throw noCarrier(carrierId);
-  return feedHead(rows[0]);
+  return rows[0];
 }
 
 /**
@@ -229,29 +212,7 @@ export interface PolledHead extends FeedHead {
 
 /** Every feed's ends for these carriers, in one query: what a process with live streams polls. */
 export async function pollFeedHeads(tx: Tx, carrierIds: readonly string[]): Promise<PolledHead[]> {
-  const { rows } = await run(
-    tx,
-    tx.selectFrom("feed_head").selectAll().where("carrier_id", "=", sql<string>`ANY(${carrierIds}::text[])`),
-  );
-  return rows.map((row) => ({ carrierId: row.carrierId, feed: row.feed, ...feedHead(row) }));
-}
-
-interface HeadRow {
-  epoch: bigint;
-  earliestSequence: bigint;
-  nextSequence: bigint;
-  lastIngestTime: Micros;
-  payloadGeneration: bigint;
-  lostSince: Micros | undefined;
-}
-
-function feedHead(row: HeadRow): FeedHead {
-  return {
-    epoch: row.epoch,
-    earliestSequence: row.earliestSequence,
-    headSequence: row.nextSequence - 1n,
-    lastIngestTime: row.lastIngestTime,
-    payloadGeneration: row.payloadGeneration,
-    lostSince: row.lostSince,
-  };
+  const { rows } = await run(tx)<PolledHead>`
+    SELECT h.carrier_id, h.feed, ${HEAD_COLUMNS} FROM feed_head h WHERE h.carrier_id = ANY(${carrierIds}::text[])`;
+  return rows;
 }

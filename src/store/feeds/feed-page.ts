@@ -1,12 +1,12 @@
 import { type RawBuilder, sql } from "kysely";
 import type { FeedId } from "../../domain/feed-id.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import type { Tx } from "../database/run.ts";
-import { type FeedHead, noteHead } from "./feed-head.ts";
+import { run, type Tx } from "../database/run.ts";
+import { type FeedHead, HEAD_COLUMNS, noteHead } from "./feed-head.ts";
 import { ENTRY_TABLES, readEntryIngestTime } from "./feed-position.ts";
 
 /** Most entries that one page of a feed looks at, when a filter leaves out most of them. */
-export const SCAN_LIMIT = 20_000n;
+const SCAN_LIMIT = 20_000n;
 /**
  * A page ends with the entry that passes this, bytes: well below the 4 MiB that gRPC clients take
  * by default, also with what its message adds.
@@ -35,21 +35,57 @@ export interface StoredPage<Entry> {
   readonly isSameHistory: boolean;
 }
 
-/** The columns that tell a feed's ends in the statement that reads its entries. */
-export interface HeadColumns {
-  epoch: bigint;
-  earliestSequence: bigint;
-  headSequence: bigint;
-  lastIngestTime: Micros;
-  payloadGeneration: bigint;
-  lostSince: Micros | undefined;
-  isSameHistory: boolean;
+/** Which page of a feed is read. */
+export interface PageRequest {
+  readonly carrierId: string;
+  readonly after: FeedPoint;
+  /** The last sequence that is wanted. Undefined: as far as there is. */
+  readonly until: bigint | undefined;
+  /** Most entries. */
+  readonly limit: number;
 }
 
-/** What a page's statement selects of the feed `h` beside its entries. */
-export function headColumns(carrierId: string, feed: FeedId, after: FeedPoint): RawBuilder<unknown> {
-  return sql`h.epoch, h.earliest_sequence, h.next_sequence - 1 AS head_sequence, h.last_ingest_time, h.payload_generation, h.lost_since,
-    ${isSameHistory(carrierId, feed, after)} AS is_same_history`;
+/** How the entries of one feed are read. */
+export interface EntryReading<Row, Entry> {
+  readonly feed: FeedId;
+  /** Whether a filter leaves entries out: then more of them are looked at. */
+  readonly isFiltered: boolean;
+  /** The query for the entries of (after, end] that match, by sequence, at most the limit. */
+  readonly entriesIn: (after: bigint, end: bigint) => RawBuilder<unknown>;
+  readonly entryOf: (row: Row) => Entry;
+  readonly bytesOf: (entry: Entry) => number;
+}
+
+/**
+ * Reads the matching entries after a point, and the feed's ends, in one statement: so a reader
+ * below the floor is told, and not given less.
+ */
+export async function readFeedPage<Row, Entry extends { readonly sequence: bigint; readonly ingestTime: Micros }>(
+  tx: Tx,
+  request: PageRequest,
+  reading: EntryReading<Row, Entry>,
+): Promise<StoredPage<Entry>> {
+  const { carrierId, until, limit } = request;
+  const { feed, isFiltered, entriesIn } = reading;
+  const after = request.after.sequence;
+  const scanEnd = after + (isFiltered ? SCAN_LIMIT : BigInt(limit));
+  const end = until !== undefined && until < scanEnd ? until : scanEnd;
+  const { rows } = await run(tx)<FeedHead & { isSameHistory: boolean; sequence: bigint | undefined }>`
+    SELECT ${HEAD_COLUMNS}, ${isSameHistory(carrierId, feed, request.after)} AS is_same_history, p.*
+    FROM feed_head h LEFT JOIN LATERAL (${entriesIn(after, end)}) p ON true
+    WHERE h.carrier_id = ${carrierId} AND h.feed = ${feed}
+    ORDER BY p.sequence`;
+  const [first] = rows;
+  if (!first) throw new Error(`carrier ${carrierId} has no feed ${feed}`);
+  const { epoch, earliestSequence, headSequence, lastIngestTime, payloadGeneration, lostSince } = first;
+  const head = { epoch, earliestSequence, headSequence, lastIngestTime, payloadGeneration, lostSince };
+  noteHead(tx, carrierId, feed, head);
+  const found: Entry[] = [];
+  for (const row of rows) if (row.sequence !== undefined) found.push(reading.entryOf(row as unknown as Row));
+  const entries = takeBytes(found, reading.bytesOf);
+  const isCut = found.length === limit || entries.length < found.length;
+  const reach = await reachOf(tx, { carrierId, feed, after, scanned: min(end, headSequence) }, entries.at(-1), isCut);
+  return { entries, ...reach, head, isSameHistory: first.isSameHistory };
 }
 
 // A database that has lost its newest commits may have written others in their place, without a
@@ -63,40 +99,21 @@ function isSameHistory(carrierId: string, feed: FeedId, { sequence, ingestTime }
     WHERE b.carrier_id = ${carrierId} AND b.sequence = ${sequence} AND b.ingest_time = ${isoFromMicros(ingestTime)}::timestamptz))`;
 }
 
-function headOfRow(row: HeadColumns): FeedHead {
-  return {
-    epoch: row.epoch,
-    earliestSequence: row.earliestSequence,
-    headSequence: row.headSequence,
-    lastIngestTime: row.lastIngestTime,
-    payloadGeneration: row.payloadGeneration,
-    lostSince: row.lostSince,
-  };
-}
-
-/**
- * Makes a page of the entries that were found in (after, end], at most `limit`: as many as the
- * limit of bytes lets, and how far they reach.
- */
-export async function makePage<Entry extends { readonly sequence: bigint; readonly ingestTime: Micros }>(
+// How far a page reaches: to its last entry when it was cut, else to where was looked.
+async function reachOf(
   tx: Tx,
-  read: { carrierId: string; feed: FeedId; after: bigint; end: bigint; limit: number },
-  found: { entries: Entry[]; first: HeadColumns; bytesOf: (entry: Entry) => number },
-): Promise<StoredPage<Entry>> {
-  const head = headOfRow(found.first);
-  noteHead(tx, read.carrierId, read.feed, head);
-  const entries = takeBytes(found.entries, found.bytesOf);
-  const scanned = min(read.end, head.headSequence);
-  const last = entries.at(-1);
-  const isCut = found.entries.length === read.limit || entries.length < found.entries.length;
-  let throughSequence = read.after;
+  { carrierId, feed, after, scanned }: { carrierId: string; feed: FeedId; after: bigint; scanned: bigint },
+  last: { readonly sequence: bigint; readonly ingestTime: Micros } | undefined,
+  isCut: boolean,
+): Promise<Pick<StoredPage<never>, "throughSequence" | "throughIngestTime">> {
+  let throughSequence = after;
   if (isCut && last) throughSequence = last.sequence;
-  else if (scanned > read.after) throughSequence = scanned;
-  let throughIngestTime = last?.sequence === throughSequence ? last.ingestTime : 0n;
+  else if (scanned > after) throughSequence = scanned;
+  if (last?.sequence === throughSequence) return { throughSequence, throughIngestTime: last.ingestTime };
+  if (throughSequence === after) return { throughSequence, throughIngestTime: 0n };
   // Only a filtered page can end with an entry that it does not hold.
-  if (last?.sequence !== throughSequence && throughSequence > read.after)
-    throughIngestTime = (await readEntryIngestTime(tx, read.carrierId, read.feed, throughSequence)) ?? 0n;
-  return { entries, throughSequence, throughIngestTime, head, isSameHistory: found.first.isSameHistory };
+  const throughIngestTime = (await readEntryIngestTime(tx, carrierId, feed, throughSequence)) ?? 0n;
+  return { throughSequence, throughIngestTime };
 }
 
 // The entries up to the one that passes the limit; at least one.

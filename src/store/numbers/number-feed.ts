@@ -5,17 +5,9 @@ import type { Micros } from "../../domain/time/instant.ts";
 import { int2Array } from "../database/binary-array.ts";
 import { LIST_SCAN, type Scanned } from "../database/list-scan.ts";
 import { run, type Tx } from "../database/run.ts";
-import {
-  type FeedPoint,
-  type HeadColumns,
-  headColumns,
-  makePage,
-  SCAN_LIMIT,
-  type StoredPage,
-} from "../feeds/feed-page.ts";
+import { type PageRequest, readFeedPage, type StoredPage } from "../feeds/feed-page.ts";
 import { NumberEntryKind } from "./number-rows.ts";
 
-/** An entry of the numbers feed. */
 export interface NumberEntry {
   readonly sequence: bigint;
   readonly ingestTime: Micros;
@@ -29,44 +21,33 @@ export interface NumberEntry {
 
 /**
  * Reads a page of the numbers feed. A change matches the filter if the row does before or after it;
- * an erasure matches every filter. One statement reads the page and the feed's ends, so that a
- * reader below the floor is told, and not given less.
+ * an erasure matches every filter.
  */
-export async function readNumberPage(
+export function readNumberPage(
   tx: Tx,
-  request: {
-    carrierId: string;
-    after: FeedPoint;
-    /** Not beyond this one. */
-    until?: bigint | undefined;
-    limit: number;
-    filter: NumberFilter | undefined;
-  },
+  request: PageRequest,
+  filter: NumberFilter | undefined,
 ): Promise<StoredPage<NumberEntry>> {
-  const { carrierId, until, limit, filter } = request;
-  const after = request.after.sequence;
-  const scanEnd = after + (filter ? SCAN_LIMIT : BigInt(limit));
-  const end = until !== undefined && until < scanEnd ? until : scanEnd;
+  const { carrierId, limit } = request;
   const now = filter ? matches(filter, COLUMNS) : sql`true`;
   const before = filter ? sql`(e.previous_state IS NOT NULL AND ${matches(filter, PREVIOUS_COLUMNS)})` : sql`true`;
-  const { rows } = await run(tx)<HeadColumns & EntryColumns>`
-    SELECT ${headColumns(carrierId, FeedId.NUMBERS, request.after)}, p.*
-    FROM feed_head h LEFT JOIN LATERAL (
+  return readFeedPage<EntryColumns, NumberEntry>(tx, request, {
+    feed: FeedId.NUMBERS,
+    isFiltered: filter !== undefined,
+    entriesIn: (after, end) => sql`
       SELECT e.sequence, e.ingest_time, e.entry_kind, e.payload, NOT (${now}) AS left_filter
       FROM number_entry e
       WHERE e.carrier_id = ${carrierId} AND e.sequence > ${after} AND e.sequence <= ${end}
         AND (e.entry_kind = ${NumberEntryKind.ERASURE} OR ${now} OR ${before})
-      ORDER BY e.sequence LIMIT ${limit}) p ON true
-    WHERE h.carrier_id = ${carrierId} AND h.feed = ${FeedId.NUMBERS}
-    ORDER BY p.sequence`;
-  const first = rows[0];
-  if (!first) throw new Error(`carrier ${carrierId} has no feed of numbers`);
-  const bytesOf = ({ payload }: NumberEntry) => payload.length;
-  const read = { carrierId, feed: FeedId.NUMBERS, after, end, limit };
-  return makePage(tx, read, { entries: rows.flatMap(entriesOf), first, bytesOf });
+      ORDER BY e.sequence LIMIT ${limit}`,
+    entryOf: ({ sequence, ingestTime, entryKind: kind, payload, leftFilter }) => ({
+      ...{ sequence, ingestTime, kind, payload },
+      leftFilter: kind === NumberEntryKind.CHANGE && leftFilter,
+    }),
+    bytesOf: ({ payload }) => payload.length,
+  });
 }
 
-/** A number's current row, encoded. */
 export interface NumberSnapshotRow {
   readonly phoneNumber: string;
   readonly carrierId: string;
@@ -77,10 +58,7 @@ export interface NumberSnapshotRow {
 /** Where a page of current rows ended. */
 export type NumberPlace = Pick<NumberSnapshotRow, "phoneNumber" | "carrierId">;
 
-/**
- * Reads the current rows of a carrier's numbers that match, ascending by number compared as text.
- * In a transaction as `LIST_PAGE`.
- */
+/** Reads current rows that match, ascending by number as text. In a transaction as `LIST_PAGE`. */
 export async function readNumberSnapshotPage(
   tx: Tx,
   request: {
@@ -101,10 +79,7 @@ export async function readNumberSnapshotPage(
   return scanNumbers(tx, numbers, { ...request, order: sql`e.phone_number`, where: conditions(others, COLUMNS) });
 }
 
-/**
- * Reads the current rows of all carriers' numbers that match, by number, then by carrier. In a
- * system transaction as `LIST_PAGE`.
- */
+/** Reads matching rows of all carriers, by number and carrier. In a system `LIST_PAGE`. */
 export async function listNumbersOfAll(
   tx: Tx,
   request: {
@@ -156,8 +131,7 @@ const PREVIOUS_COLUMNS: Columns = {
   countryCode: sql`e.previous_country_code`,
 };
 
-// A column without a value matches no condition on it: never null, so that the whole can be
-// negated.
+// Never null, so that the condition can be negated.
 function matches(filter: NumberFilter, columns: Columns): RawBuilder<boolean> {
   return sql<boolean>`COALESCE(${conditions(filter, columns)}, false)`;
 }
@@ -180,15 +154,9 @@ function conditions(
 }
 
 interface EntryColumns {
-  sequence: bigint | undefined;
+  sequence: bigint;
   ingestTime: Micros;
   entryKind: number;
   payload: Buffer;
   leftFilter: boolean;
-}
-
-function entriesOf(row: EntryColumns): NumberEntry[] {
-  if (row.sequence === undefined) return [];
-  const { sequence, ingestTime, entryKind: kind, payload } = row;
-  return [{ sequence, ingestTime, kind, payload, leftFilter: kind === NumberEntryKind.CHANGE && row.leftFilter }];
 }

@@ -1,39 +1,37 @@
 import { sql } from "kysely";
 import type { Micros } from "../../domain/time/instant.ts";
-import { boolArray, dateArray, int2Array, int8Array, textArray, timestamptzArray } from "../database/binary-array.ts";
-import { insertAll, run, type Tx } from "../database/run.ts";
+import { timestamptzArray } from "../database/binary-array.ts";
+import { run, type Tx, unnest } from "../database/run.ts";
+import type { ResultName } from "./call-result-columns.ts";
 import type { Votes } from "./clock-offsets.ts";
-import type { TimeRange } from "./reconcile-input.ts";
+import { RECORD_NAME, type TimeRange, unnestRanges } from "./reconcile-input.ts";
+import { writeRows } from "./write-rows.ts";
 
-// What records say of a carrier's clock as they stand, whatever is made of them. In system
-// transactions.
+// What the records say of a carrier's clock, as they were written. In system transactions.
 
-/** What the carrier's records of a minute of its clock say, by trunk. */
+/** The votes of the carrier's records in a minute of its clock, by trunk. */
 export interface MinuteVotes {
   minute: Micros;
   votes: Record<string, Votes>;
 }
 
 /**
- * An answered call of either side near which the other has none of the same parties, by both clocks
- * as they stand.
+ * An answered call of one side, when the other side has no call of the same parties near it, by
+ * both clocks as they stand.
  */
-export interface LackingCall {
-  side: number;
-  recordId: string;
-  recordDate: string;
+export interface LackingCall extends ResultName {
   startTime: Micros;
   pairKey: bigint;
   trunkId: string;
   /** Connected or billed, milliseconds; undefined: not known. */
   lengthMs: bigint | undefined;
-  /** Of a carrier's: how far it is behind the only one that it can be, milliseconds. */
+  /** Of a carrier's: how far it is behind the only call that it can be, milliseconds. */
   voteMs: bigint | undefined;
   /** Whether the lengths of both agree. */
   isAlike: boolean;
 }
 
-/** Reads what the minutes of some ranges, which do not overlap, say. */
+/** Reads the votes of ranges that do not overlap. */
 export async function readMinuteVotes(tx: Tx, carrierId: string, ranges: readonly TimeRange[]): Promise<MinuteVotes[]> {
   const { rows } = await run(tx)<MinuteVotes>`
     SELECT m.minute, m.votes FROM ${unnestRanges(ranges)}
@@ -43,27 +41,22 @@ export async function readMinuteVotes(tx: Tx, carrierId: string, ranges: readonl
   return rows;
 }
 
-/** Replaces what minutes say; one that says nothing is forgotten. */
+/** Replaces the votes of minutes; a minute without votes is deleted. */
 export async function writeMinuteVotes(tx: Tx, carrierId: string, minutes: readonly MinuteVotes[]): Promise<void> {
   const isSilent = ({ votes }: MinuteVotes) => Object.keys(votes).length === 0;
   const silent = minutes.filter(isSilent).map(({ minute }) => minute);
-  const telling = minutes.filter((each) => !isSilent(each));
   if (silent.length > 0) {
     await run(tx)`
       DELETE FROM clock_minute WHERE carrier_id = ${carrierId} AND minute = ANY(${timestamptzArray(silent)}::timestamptz[])`;
   }
-  if (telling.length === 0) return;
-  const query = sql`
-    INSERT INTO clock_minute (carrier_id, minute, votes)
-    SELECT c.carrier_id, v.minute, v.votes::jsonb
-    FROM carrier c CROSS JOIN unnest(${timestamptzArray(telling.map(({ minute }) => minute))}::timestamptz[],
-      ${textArray(telling.map(({ votes }) => JSON.stringify(votes)))}::text[]) AS v(minute, votes)
-    WHERE c.carrier_id = ${carrierId}
-    ON CONFLICT (carrier_id, minute) DO UPDATE SET votes = EXCLUDED.votes`;
-  await insertAll(tx, query, telling.length);
+  const telling = minutes.filter((each) => !isSilent(each));
+  const rows = telling.map(({ minute, votes }) => ({ minute, votes: JSON.stringify(votes) }));
+  const columns = { minute: "timestamptz", votes: "text" } as const;
+  const stored = { votes: sql`r.votes::jsonb` };
+  await writeRows(tx, { table: "clock_minute", carrierId, key: ["minute"], columns, stored }, rows);
 }
 
-/** Reads the lacking calls that begin in some ranges, which do not overlap. */
+/** Reads the lacking calls that begin in ranges, which do not overlap. */
 export async function readLackingIn(tx: Tx, carrierId: string, ranges: readonly TimeRange[]): Promise<LackingCall[]> {
   const { rows } = await run(tx)<LackingCall>`
     SELECT ${COLUMNS} FROM ${unnestRanges(ranges)}
@@ -73,27 +66,20 @@ export async function readLackingIn(tx: Tx, carrierId: string, ranges: readonly 
   return rows;
 }
 
-/** Parties, and when a call of theirs may begin. */
-export interface WantedLacking {
+export interface WantedLacking extends TimeRange {
   readonly pairKey: bigint;
-  readonly start: Micros;
-  readonly end: Micros;
 }
 
-/**
- * Of each of these the lacking calls of one side, the first ones, at most `limit`; each with the
- * position of what it was found by.
- */
+/** Finds the lacking calls of one side, of each of these parties the first `limit`. */
 export async function findLacking(
   tx: Tx,
   carrierId: string,
   { side, wanted, limit }: { side: number; wanted: readonly WantedLacking[]; limit: number },
-): Promise<(LackingCall & { position: bigint })[]> {
+): Promise<LackingCall[]> {
   if (wanted.length === 0) return [];
-  const { rows } = await run(tx)<LackingCall & { position: bigint }>`
-    SELECT w.position, ${COLUMNS}
-    FROM unnest(${int8Array(wanted.map(({ pairKey }) => pairKey))}::int8[], ${timestamptzArray(wanted.map(({ start }) => start))}::timestamptz[],
-      ${timestamptzArray(wanted.map(({ end }) => end))}::timestamptz[]) WITH ORDINALITY AS w(pair_key, range_start, range_end, position)
+  const ranges = wanted.map(({ pairKey, start, end }) => ({ pairKey, rangeStart: start, rangeEnd: end }));
+  const { rows } = await run(tx)<LackingCall>`
+    SELECT ${COLUMNS} FROM ${unnest("w", ranges, { pairKey: "int8", rangeStart: "timestamptz", rangeEnd: "timestamptz" })}
     CROSS JOIN LATERAL (
       SELECT * FROM clock_lacking k WHERE k.carrier_id = ${carrierId} AND k.pair_key = w.pair_key AND k.side = ${side}
         AND k.start_time BETWEEN w.range_start AND w.range_end
@@ -101,61 +87,37 @@ export async function findLacking(
   return rows;
 }
 
-/** Writes lacking calls, new or changed. */
-export async function writeLacking(tx: Tx, carrierId: string, calls: readonly LackingCall[]): Promise<void> {
-  if (calls.length === 0) return;
-  const query = sql`
-    INSERT INTO clock_lacking (carrier_id, side, record_id, record_date, start_time, pair_key, trunk_id, vote_ms, length_ms, is_alike)
-    SELECT c.carrier_id, l.side, l.record_id, l.record_date, l.start_time, l.pair_key, l.trunk_id, l.vote_ms, l.length_ms, l.is_alike
-    FROM carrier c CROSS JOIN unnest(${int2Array(calls.map(({ side }) => side))}::int2[], ${textArray(calls.map(({ recordId }) => recordId))}::text[],
-      ${dateArray(calls.map(({ recordDate }) => recordDate))}::date[], ${timestamptzArray(calls.map(({ startTime }) => startTime))}::timestamptz[],
-      ${int8Array(calls.map(({ pairKey }) => pairKey))}::int8[], ${textArray(calls.map(({ trunkId }) => trunkId))}::text[],
-      ${int8Array(calls.map(({ voteMs }) => voteMs))}::int8[], ${int8Array(calls.map(({ lengthMs }) => lengthMs))}::int8[],
-      ${boolArray(calls.map(({ isAlike }) => isAlike))}::bool[])
-      AS l(side, record_id, record_date, start_time, pair_key, trunk_id, vote_ms, length_ms, is_alike)
-    WHERE c.carrier_id = ${carrierId}
-    ON CONFLICT (carrier_id, record_date, record_id, side, start_time) DO UPDATE SET pair_key = EXCLUDED.pair_key,
-      trunk_id = EXCLUDED.trunk_id, vote_ms = EXCLUDED.vote_ms, length_ms = EXCLUDED.length_ms, is_alike = EXCLUDED.is_alike`;
-  await insertAll(tx, query, calls.length);
+const NAME = { side: "int2", ...RECORD_NAME } as const;
+
+export function writeLacking(tx: Tx, carrierId: string, calls: readonly LackingCall[]): Promise<void> {
+  const key = ["record_date", "record_id", "side", "start_time"];
+  const times = { startTime: "timestamptz", voteMs: "int8", lengthMs: "int8", isAlike: "bool" } as const;
+  const columns = { ...NAME, pairKey: "int8", trunkId: "text", ...times } as const;
+  return writeRows(tx, { table: "clock_lacking", carrierId, key, columns }, calls);
 }
 
-/** Forgets lacking calls. */
 export async function deleteLacking(tx: Tx, carrierId: string, calls: readonly LackingCall[]): Promise<void> {
   if (calls.length === 0) return;
   await run(tx)`
-    DELETE FROM clock_lacking l USING unnest(${int2Array(calls.map(({ side }) => side))}::int2[], ${textArray(calls.map(({ recordId }) => recordId))}::text[],
-      ${dateArray(calls.map(({ recordDate }) => recordDate))}::date[], ${timestamptzArray(calls.map(({ startTime }) => startTime))}::timestamptz[])
-      AS n(side, record_id, record_date, start_time)
+    DELETE FROM clock_lacking l USING ${unnest("n", calls, { ...NAME, startTime: "timestamptz" })}
     WHERE l.carrier_id = ${carrierId} AND l.record_date = n.record_date AND l.record_id = n.record_id AND l.side = n.side
       AND l.start_time = n.start_time`;
 }
 
-/** In the place of two parties of which one was erased. */
+/** Stands for two parties of which one was erased. */
 export const ERASED_PAIR = 0n;
 
 /**
- * Forgets between which parties lacking calls are: what was hashed of an erased number goes with
- * it. Their votes stay until their minute is looked at again.
+ * Removes the hash of erased numbers from lacking calls. Votes stay until their minute is read
+ * again.
  */
-export async function forgetPairs(
-  tx: Tx,
-  carrierId: string,
-  records: readonly { side: number; recordId: string; recordDate: string }[],
-): Promise<void> {
+export async function forgetPairs(tx: Tx, carrierId: string, records: readonly ResultName[]): Promise<void> {
   if (records.length === 0) return;
   await run(tx)`
-    UPDATE clock_lacking l SET pair_key = ${ERASED_PAIR}
-    FROM unnest(${int2Array(records.map(({ side }) => side))}::int2[], ${textArray(records.map(({ recordId }) => recordId))}::text[],
-      ${dateArray(records.map(({ recordDate }) => recordDate))}::date[]) AS n(side, record_id, record_date)
+    UPDATE clock_lacking l SET pair_key = ${ERASED_PAIR} FROM ${unnest("n", records, NAME)}
     WHERE l.carrier_id = ${carrierId} AND l.record_date = n.record_date AND l.record_id = n.record_id AND l.side = n.side`;
 }
 
 const COLUMNS = sql.raw(
-  `l.side, l.record_id AS "recordId", l.record_date AS "recordDate", l.start_time AS "startTime", l.pair_key AS "pairKey",
-  l.trunk_id AS "trunkId", l.length_ms AS "lengthMs", l.vote_ms AS "voteMs", l.is_alike AS "isAlike"`,
+  "l.side, l.record_id, l.record_date, l.start_time, l.pair_key, l.trunk_id, l.length_ms, l.vote_ms, l.is_alike",
 );
-
-function unnestRanges(ranges: readonly TimeRange[]) {
-  return sql`unnest(${timestamptzArray(ranges.map(({ start }) => start))}::timestamptz[],
-    ${timestamptzArray(ranges.map(({ end }) => end))}::timestamptz[]) AS w(range_start, range_end)`;
-}

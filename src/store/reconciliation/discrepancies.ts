@@ -3,85 +3,60 @@ import { FeedId } from "../../domain/feed-id.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { LIST_SCAN, type Scanned } from "../database/list-scan.ts";
 import { run, type Tx } from "../database/run.ts";
-import {
-  type FeedPoint,
-  type HeadColumns,
-  headColumns,
-  makePage,
-  SCAN_LIMIT,
-  type StoredPage,
-} from "../feeds/feed-page.ts";
+import { type PageRequest, readFeedPage, type StoredPage } from "../feeds/feed-page.ts";
 
-/** What an entry of the discrepancy feed is. */
 export const DiscrepancyEntryKind = { DISCREPANCY: 1, ERASURE: 2 } as const;
 
-/**
- * Which discrepancies a stream or list gives. Every condition that is set must hold; an empty list
- * is not set.
- */
+/** Which discrepancies a stream or list gives. Every condition must hold; an empty list is none. */
 export interface DiscrepancyConditions {
-  /** MatchStatus. */
   statuses: readonly number[];
-  /** MatchCause: with one of these at least. */
+  /** At least one of these. */
   causes: readonly number[];
   customerIds: readonly string[];
   trunkIds: readonly string[];
   direction: number | undefined;
   unresolved: boolean | undefined;
-  /** Least difference of the connected durations, either way, milliseconds. */
+  /** Least absolute difference of the connected durations, milliseconds. */
   minAbsoluteDeltaMs: bigint | undefined;
 }
 
-/** A discrepancy, or an erasure in the feed, as it is stored: encoded but for its position. */
+/** A stored entry of the feed: a discrepancy or an erasure, encoded without its position. */
 export interface StoredDiscrepancy {
   carrierId: string;
   sequence: bigint;
   ingestTime: Micros;
-  /** A DiscrepancyEntryKind. */
   entryKind: number;
   payload: Buffer;
 }
 
 /**
- * Reads a page of the feed. A change matches the conditions if the discrepancy does before or after
- * it; an erasure matches all.
+ * Reads a page of the feed. A change matches if the discrepancy does before or after it; an erasure
+ * always.
  */
-export async function readDiscrepancyPage(
+export function readDiscrepancyPage(
   tx: Tx,
-  request: {
-    carrierId: string;
-    after: FeedPoint;
-    until: bigint | undefined;
-    limit: number;
-    conditions: DiscrepancyConditions | undefined;
-  },
+  request: PageRequest,
+  conditions: DiscrepancyConditions | undefined,
 ): Promise<StoredPage<StoredDiscrepancy>> {
-  const { carrierId, until, limit, conditions } = request;
-  const after = request.after.sequence;
-  const scanEnd = after + (conditions ? SCAN_LIMIT : BigInt(limit));
-  const end = until !== undefined && until < scanEnd ? until : scanEnd;
+  const { carrierId, limit } = request;
   const matching = conditions
     ? sql`e.entry_kind = ${DiscrepancyEntryKind.ERASURE} OR ${allOf(conditions, AFTER)} OR ${allOf(conditions, BEFORE)}`
     : sql`true`;
-  const { rows } = await run(tx)<HeadColumns & EntryColumns>`
-    SELECT ${headColumns(carrierId, FeedId.DISCREPANCIES, request.after)}, p.*
-    FROM feed_head h LEFT JOIN LATERAL (
+  return readFeedPage(tx, request, {
+    feed: FeedId.DISCREPANCIES,
+    isFiltered: conditions !== undefined,
+    entriesIn: (after, end) => sql`
       SELECT e.carrier_id, e.sequence, e.ingest_time, e.entry_kind, e.payload FROM discrepancy_entry e
       WHERE e.carrier_id = ${carrierId} AND e.sequence > ${after} AND e.sequence <= ${end} AND (${matching})
-      ORDER BY e.sequence LIMIT ${limit}) p ON true
-    WHERE h.carrier_id = ${carrierId} AND h.feed = ${FeedId.DISCREPANCIES}
-    ORDER BY p.sequence`;
-  const first = rows[0];
-  if (!first) throw new Error(`carrier ${carrierId} has no feed of discrepancies`);
-  const entries = rows.filter((row) => row.sequence !== undefined).map(storedDiscrepancy);
-  const bytesOf = ({ payload }: StoredDiscrepancy) => payload.length;
-  const read = { carrierId, feed: FeedId.DISCREPANCIES, after, end, limit };
-  return makePage(tx, read, { entries, first, bytesOf });
+      ORDER BY e.sequence LIMIT ${limit}`,
+    entryOf: storedDiscrepancy,
+    bytesOf: ({ payload }) => payload.length,
+  });
 }
 
 /**
- * Lists a carrier's discrepancies of [startDate, endDate), each in its highest revision, by
- * sequence after one. In a transaction as `LIST_PAGE`.
+ * Lists a carrier's discrepancies of [startDate, endDate), each in its newest revision, by
+ * sequence. In a transaction as `LIST_PAGE`.
  */
 export async function listDiscrepancies(
   tx: Tx,
@@ -104,91 +79,55 @@ export async function listDiscrepancies(
   return { found, scannedTo: end[0]?.sequence };
 }
 
-/** A discrepancy of a list. */
 export interface ListedDiscrepancy extends StoredDiscrepancy {
-  /** The carrier's number that the call is attributed to, E.164. */
+  /** The carrier's number of the call, E.164. */
   phoneNumber: string | undefined;
 }
 
-/**
- * Whether a side of a result `r` says answered and has no length: a length that is not known is not
- * zero, and nothing can be held against it.
- */
+/** Whether a side of a result `r` says answered without a length. An unknown length is not zero. */
 export const IS_UNMEASURED = sql<boolean>`
   (COALESCE(r.platform_answered, false) AND r.platform_ms IS NULL
     OR COALESCE(r.carrier_answered, false) AND r.carrier_ms IS NULL AND r.billed_s IS NULL)`;
 
 /**
- * How far the connected durations of a result `r` are apart, milliseconds: a side without the call,
- * or that says unanswered, counts as nothing; billed seconds where the carrier has nothing finer.
- * Null: nobody knows, for a length is missing.
+ * Absolute difference of the connected durations of a result `r`, milliseconds. A side without the
+ * call, or that says unanswered, has none; billed seconds count if the carrier has no finer time.
+ * Null: a length is unknown.
  */
 export const ABSOLUTE_DELTA_MS = sql<bigint>`
   CASE WHEN NOT ${IS_UNMEASURED} THEN abs(COALESCE(r.carrier_ms, r.billed_s * 1000, 0) - COALESCE(r.platform_ms, 0)) END`;
 
-interface Columns {
-  readonly status: RawBuilder<unknown>;
-  readonly causes: RawBuilder<unknown>;
-  readonly customerId: RawBuilder<unknown>;
-  readonly trunkId: RawBuilder<unknown>;
-  readonly direction: RawBuilder<unknown>;
-  readonly unresolved: RawBuilder<unknown>;
-  readonly absoluteDeltaMs: RawBuilder<unknown>;
-}
+type Trait = "status" | "causes" | "customer_id" | "trunk_id" | "direction" | "unresolved" | "absolute_delta_ms";
+type Columns = (trait: Trait) => RawBuilder<unknown>;
 
-const STORED: Columns = {
-  status: sql`r.status`,
-  causes: sql`r.causes`,
-  customerId: sql`r.customer_id`,
-  trunkId: sql`r.trunk_id`,
-  direction: sql`r.direction`,
-  unresolved: sql`(r.resolved_time IS NULL)`,
-  absoluteDeltaMs: ABSOLUTE_DELTA_MS,
-};
-const AFTER: Columns = {
-  status: sql`e.status`,
-  causes: sql`e.causes`,
-  customerId: sql`e.customer_id`,
-  trunkId: sql`e.trunk_id`,
-  direction: sql`e.direction`,
-  unresolved: sql`e.unresolved`,
-  absoluteDeltaMs: sql`e.absolute_delta_ms`,
-};
-const BEFORE: Columns = {
-  status: sql`e.previous_status`,
-  causes: sql`e.previous_causes`,
-  customerId: sql`e.previous_customer_id`,
-  trunkId: sql`e.previous_trunk_id`,
-  direction: sql`e.previous_direction`,
-  unresolved: sql`e.previous_unresolved`,
-  absoluteDeltaMs: sql`e.previous_absolute_delta_ms`,
+/** Of an entry `e` after and before its change, and of a result `r`. */
+const AFTER: Columns = (trait) => sql.ref(`e.${trait}`);
+const BEFORE: Columns = (trait) => sql.ref(`e.previous_${trait}`);
+const STORED: Columns = (trait) => {
+  if (trait === "unresolved") return sql`(r.resolved_time IS NULL)`;
+  return trait === "absolute_delta_ms" ? ABSOLUTE_DELTA_MS : sql.ref(`r.${trait}`);
 };
 
-// A column without a value matches no condition on it; a discrepancy's first entry has nothing
-// before it, and so no status there.
-function allOf(conditions: DiscrepancyConditions, columns: Columns): RawBuilder<boolean> {
+// Null matches no condition. A discrepancy's first entry has no status before it.
+function allOf(conditions: DiscrepancyConditions, of: Columns): RawBuilder<boolean> {
   const { statuses, causes, customerIds, trunkIds, direction, unresolved, minAbsoluteDeltaMs } = conditions;
-  const wheres: RawBuilder<unknown>[] = [sql`${columns.status} IS NOT NULL`];
-  if (statuses.length > 0) wheres.push(sql`${columns.status} = ANY(${statuses}::int2[])`);
-  if (causes.length > 0)
-    wheres.push(sql`${columns.causes} & ${causes.reduce((bits, cause) => bits | (1 << cause), 0)}::int2 <> 0`);
-  if (customerIds.length > 0) wheres.push(sql`${columns.customerId} = ANY(${customerIds}::text[])`);
-  if (trunkIds.length > 0) wheres.push(sql`${columns.trunkId} = ANY(${trunkIds}::text[])`);
-  if (direction !== undefined) wheres.push(sql`${columns.direction} = ${direction}`);
-  if (unresolved !== undefined) wheres.push(sql`${columns.unresolved} = ${unresolved}`);
-  if (minAbsoluteDeltaMs !== undefined)
-    wheres.push(sql`COALESCE(${columns.absoluteDeltaMs}, 0) >= ${minAbsoluteDeltaMs}`);
+  const causeBits = causes.reduce((bits, cause) => bits | (1 << cause), 0);
+  const wheres = [
+    sql`${of("status")} IS NOT NULL`,
+    statuses.length > 0 && sql`${of("status")} = ANY(${statuses}::int2[])`,
+    causes.length > 0 && sql`${of("causes")} & ${causeBits}::int2 <> 0`,
+    customerIds.length > 0 && sql`${of("customer_id")} = ANY(${customerIds}::text[])`,
+    trunkIds.length > 0 && sql`${of("trunk_id")} = ANY(${trunkIds}::text[])`,
+    direction !== undefined && sql`${of("direction")} = ${direction}`,
+    unresolved !== undefined && sql`${of("unresolved")} = ${unresolved}`,
+    minAbsoluteDeltaMs !== undefined && sql`COALESCE(${of("absolute_delta_ms")}, 0) >= ${minAbsoluteDeltaMs}`,
+  ].filter((where) => where !== false);
   return sql<boolean>`(${sql.join(wheres, sql` AND `)})`;
 }
 
 type EntryColumns = Omit<StoredDiscrepancy, "sequence"> & { sequence: bigint | undefined };
 
-function storedDiscrepancy({
-  carrierId,
-  sequence = 0n,
-  ingestTime,
-  entryKind,
-  payload,
-}: EntryColumns): StoredDiscrepancy {
+function storedDiscrepancy(columns: EntryColumns): StoredDiscrepancy {
+  const { carrierId, sequence = 0n, ingestTime, entryKind, payload } = columns;
   return { carrierId, sequence, ingestTime, entryKind, payload };
 }

@@ -3,26 +3,22 @@ import { CDR, DURATION, PLATFORM_SIDE, type RecordKind } from "../../domain/reco
 import type { Micros } from "../../domain/time/instant.ts";
 import { run, type Tx } from "../database/run.ts";
 import { recordAt } from "../records/record-at.ts";
+import type { ResultName } from "./call-result-columns.ts";
 
-/** A record to be explained, and when it begins. */
-export interface ExplainedRecord {
-  side: number;
-  recordId: string;
-  recordDate: string;
+export interface ExplainedRecord extends ResultName {
   startTime: Micros;
 }
 
-/** What names records of a carrier. */
-export type RecordName =
+export type NamedTarget =
   | { by: "callId"; callId: string }
   | { by: "platformRecordId" | "carrierRecordId"; recordId: string; recordDate: string | undefined }
   | { by: "discrepancyId"; discrepancyId: string };
 
-/** Finds the records that a name means, each in its highest revision, by start; at most `limit`. */
+/** Finds the records that a name means, in their newest revision, by start; at most `limit`. */
 export async function findExplainedRecords(
   tx: Tx,
   carrierId: string,
-  name: RecordName,
+  name: NamedTarget,
   limit: number,
 ): Promise<ExplainedRecord[]> {
   const { rows } = await run(tx)<ExplainedRecord>`
@@ -30,7 +26,7 @@ export async function findExplainedRecords(
   return rows;
 }
 
-function recordsNamed(carrierId: string, name: RecordName): RawBuilder<unknown> {
+function recordsNamed(carrierId: string, name: NamedTarget): RawBuilder<unknown> {
   switch (name.by) {
     case "callId":
       return sql`SELECT DISTINCT ON (start_time, record_id) ${sql.lit(PLATFORM_SIDE)} AS side, r.record_id, r.record_date,

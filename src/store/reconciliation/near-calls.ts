@@ -4,7 +4,7 @@ import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { DiscrepancyStatus } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { run, type Tx } from "../database/run.ts";
 
-/** A call that lacks its counterpart, or of which the carrier has too little. */
+/** A call without a counterpart, or one that the carrier has too short. */
 export interface OpenCallRow {
   recordId: string;
   recordDate: string;
@@ -13,11 +13,10 @@ export interface OpenCallRow {
   answered: boolean;
   connectedMs: bigint | undefined;
   billedS: bigint | undefined;
-  /** How much longer the platform's record is than the carrier's; undefined: no counterpart. */
+  /** By how much the platform's record is longer; undefined: no counterpart. */
   lacksMs: bigint | undefined;
 }
 
-/** Which: those of one side and two parties, around an instant. */
 export interface OpenCallSearch {
   side: number;
   pairKey: bigint;
@@ -34,11 +33,11 @@ const FREE = [
   DiscrepancyStatus.PENDING,
 ].map((status) => sql.lit(status));
 
-/** Reads the open calls of two parties that begin nearest to an instant, at most `limit`. */
+/** Reads the open calls of two parties on one side, the nearest to an instant first. */
 export async function readOpenCalls(tx: Tx, carrierId: string, search: OpenCallSearch): Promise<OpenCallRow[]> {
   const { side, pairKey, around, start, end, limit } = search;
   const [from, to] = [isoFromMicros(start), isoFromMicros(end)];
-  // OFFSET 0: by the index of the pair, and not by that of the start.
+  // OFFSET 0: by the index of the pair, not of the start.
   const { rows } = await run(tx)<OpenCallRow>`
     SELECT r.record_id, r.record_date, r.revision, r.start_time,
       COALESCE(CASE WHEN r.side = ${sql.lit(PLATFORM_SIDE)} THEN r.platform_answered ELSE r.carrier_answered END, false) AS answered,

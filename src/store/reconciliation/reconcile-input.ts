@@ -1,12 +1,11 @@
-import { sql } from "kysely";
+import { type RawBuilder, sql } from "kysely";
+import type { RecordName, RecordRef } from "../../domain/matching/facts.ts";
+import { recordText } from "../../domain/matching/facts.ts";
 import { DURATION, type RecordKind } from "../../domain/record-kind.ts";
-import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { dateArray, int4Array, textArray, timestamptzArray } from "../database/binary-array.ts";
-import { run, type Tx, together } from "../database/run.ts";
+import type { Micros } from "../../domain/time/instant.ts";
+import { inRange, run, type Tx, together, unnest } from "../database/run.ts";
 import { recordAt } from "../records/record-at.ts";
 import { EntryKind } from "../records/record-rows.ts";
-
-// What reconciliation reads of both sides' records.
 
 /** `[start, end)`. */
 export interface TimeRange {
@@ -14,27 +13,30 @@ export interface TimeRange {
   readonly end: Micros;
 }
 
-/** The newest revision of an identity, as it is stored. */
-export interface StoredTip {
-  recordId: string;
-  recordDate: string;
-  revision: number;
+/** The ranges as a table `w`. */
+export function unnestRanges(ranges: readonly TimeRange[]): RawBuilder<unknown> {
+  const rows = ranges.map(({ start, end }) => ({ rangeStart: start, rangeEnd: end }));
+  return unnest("w", rows, { rangeStart: "timestamptz", rangeEnd: "timestamptz" });
+}
+
+/** The columns of a RecordName. */
+export const RECORD_NAME = { recordId: "text", recordDate: "date" } as const;
+
+/** The newest stored revision of a record. */
+export interface StoredTip extends RecordRef {
   sequence: bigint;
   ingestTime: Micros;
-  /** Of the identity's first revision: a correction makes a record no later than it was. */
+  /** Of the first revision: a correction does not make a record late. */
   firstIngestTime: Micros;
   isVoid: boolean;
   /**
-   * The invite, else the answer; of a VOID that names none, of the revision that it takes back;
-   * undefined when nothing ever named one.
+   * The invite or else the answer. A VOID may have that of the revision which it takes back.
+   * Undefined: none was ever named.
    */
   startTime: Micros | undefined;
   phoneNumber: string | undefined;
   customerId: string | undefined;
-  /**
-   * The call part: of a VOID, that of the newest revision which reported the call, if there was
-   * one.
-   */
+  /** The call part; of a VOID, that of the newest report before it. */
   payload: Buffer;
 }
 
@@ -47,8 +49,8 @@ const TIP_COLUMNS = sql.raw(
 );
 
 /**
- * Reads the tips whose start lies in one of the ranges, which do not overlap. A VOID without any
- * start is taken to have begun with its record_date's first instant.
+ * Reads the tips that start in ranges, which do not overlap. A VOID without a start begins with its
+ * record_date.
  */
 export async function readTips(
   tx: Tx,
@@ -58,18 +60,17 @@ export async function readTips(
 ): Promise<StoredTip[]> {
   if (ranges.length === 0) return [];
   const { records, start } = kind;
-  const starts = timestamptzArray(ranges.map((range) => range.start));
-  const ends = timestamptzArray(ranges.map((range) => range.end));
+  const wanted = unnestRanges(ranges);
   const column = sql.ref(`r.${start}`);
   const [{ rows }, { rows: others }] = await together([
     run(tx)<TipRow>`
     SELECT ${TIP_COLUMNS}, ${column} AS start_time
-    FROM unnest(${starts}::timestamptz[], ${ends}::timestamptz[]) AS w(range_start, range_end)
+    FROM ${wanted}
     JOIN ${sql.table(records)} r ON r.carrier_id = ${carrierId} AND ${column} >= w.range_start AND ${column} < w.range_end
     WHERE r.entry_kind <> ${EntryKind.ERASURE}`,
     run(tx)<TipRow>`
     SELECT ${TIP_COLUMNS}, NULL::timestamptz AS start_time
-    FROM unnest(${starts}::timestamptz[], ${ends}::timestamptz[]) AS w(range_start, range_end)
+    FROM ${wanted}
     JOIN ${sql.table(records)} r ON r.carrier_id = ${carrierId} AND ${column} IS NULL
       AND r.record_date >= (w.range_start AT TIME ZONE 'UTC') AND r.record_date < (w.range_end AT TIME ZONE 'UTC')
     WHERE r.entry_kind = ${EntryKind.VOID}`,
@@ -78,70 +79,72 @@ export async function readTips(
   return fillVoids(tx, kind, carrierId, found);
 }
 
-/** Reads the tips of numbered parts of split calls that begin within a range. */
+/** Reads the tips of numbered parts that begin in a range. */
 export async function readPartTips(tx: Tx, carrierId: string, range: TimeRange): Promise<StoredTip[]> {
   const { rows } = await run(tx)<TipRow>`
     SELECT ${TIP_COLUMNS}, r.start_time FROM duration_record r
-    WHERE r.carrier_id = ${carrierId} AND r.part_index IS NOT NULL
-      AND r.start_time >= ${isoFromMicros(range.start)}::timestamptz AND r.start_time < ${isoFromMicros(range.end)}::timestamptz`;
+    WHERE r.carrier_id = ${carrierId} AND r.part_index IS NOT NULL AND ${inRange(sql`r.start_time`, range)}`;
   return fillVoids(tx, DURATION, carrierId, await dropSuperseded(tx, DURATION, carrierId, rows));
 }
 
-// Most identities have one revision. Of many records the few others are found by their days, in one
-// look-up; of few records by themselves, so that the work for a new record does not grow with the
-// day's corrections.
+// Most records have one revision. Among many, the others are found by their days at once; among
+// few, by themselves, so that a new record costs the same on a day with many corrections.
 async function dropSuperseded(tx: Tx, kind: RecordKind, carrierId: string, rows: readonly TipRow[]): Promise<TipRow[]> {
   if (rows.length === 0) return [];
-  const { keys } = kind;
-  const query = rows.length > MOST_BY_THEMSELVES ? correctedOf(keys, carrierId, rows) : newestOf(keys, carrierId, rows);
+  const query = rows.length > MOST_BY_THEMSELVES ? correctedOf(kind, carrierId, rows) : newestOf(kind, carrierId, rows);
   const { rows: corrected } = await run(tx, query);
   if (corrected.length === 0) return [...rows];
-  const newest = new Map(corrected.map((key) => [`${key.recordDate}/${key.recordId}`, key.revision]));
-  return rows.filter((row) => row.revision >= (newest.get(`${row.recordDate}/${row.recordId}`) ?? 1));
+  const newest = new Map(corrected.map((key) => [recordText(key), key.revision]));
+  return rows.filter((row) => row.revision >= (newest.get(recordText(row)) ?? 1));
 }
-
-type Corrected = Pick<TipRow, "recordId" | "recordDate" | "revision">;
 
 const MOST_BY_THEMSELVES = 2_000;
 
-function correctedOf(keys: string, carrierId: string, rows: readonly TipRow[]) {
-  return sql<Corrected>`
+function correctedOf({ keys }: RecordKind, carrierId: string, rows: readonly RecordRef[]) {
+  return sql<RecordRef>`
     SELECT record_id, record_date, max(revision) AS revision FROM ${sql.table(keys)}
     WHERE carrier_id = ${carrierId} AND record_date IN (${daysOf(rows)}) AND revision > 1
     GROUP BY record_id, record_date`;
 }
 
-function newestOf(keys: string, carrierId: string, rows: readonly TipRow[]) {
-  return sql<Corrected>`
+function newestOf(kind: RecordKind, carrierId: string, rows: readonly RecordRef[]) {
+  return sql<RecordRef>`
     SELECT k.record_id, k.record_date, max(k.revision) AS revision
-    FROM unnest(${textArray(rows.map((row) => row.recordId))}::text[], ${dateArray(rows.map((row) => row.recordDate))}::date[])
-      AS n(record_id, record_date)
-    CROSS JOIN LATERAL (SELECT * FROM ${sql.table(keys)} k
-      WHERE k.carrier_id = ${carrierId} AND k.record_id = n.record_id AND k.record_date = n.record_date AND k.record_date IN (${daysOf(rows)})
-      OFFSET 0) k
-    GROUP BY k.record_id, k.record_date`;
+    FROM ${revisionsOf(kind, carrierId, rows, sql`AND k.record_date IN (${daysOf(rows)})`)} GROUP BY k.record_id, k.record_date`;
 }
 
 // Literals, so that only their partitions are planned for.
-function daysOf(rows: readonly TipRow[]) {
+function daysOf(rows: readonly RecordName[]) {
   const days = [...new Set(rows.map((row) => row.recordDate))];
   return sql.join(days.map((day) => sql`${sql.lit(day)}::date`));
 }
 
+/** The keys `k` of every revision of some records `n`. */
+function revisionsOf(
+  { keys }: RecordKind,
+  carrierId: string,
+  records: readonly RecordName[],
+  condition = sql``,
+): RawBuilder<unknown> {
+  return sql`${unnest("n", records, RECORD_NAME)} CROSS JOIN LATERAL (SELECT * FROM ${sql.table(keys)} k
+    WHERE k.carrier_id = ${carrierId} AND k.record_id = n.record_id AND k.record_date = n.record_date ${condition} OFFSET 0) k`;
+}
+
+/** The record of a key `k`. */
+function recordOfKey({ records }: RecordKind, carrierId: string): RawBuilder<unknown> {
+  return recordAt(sql.table(records), carrierId, "k");
+}
+
 async function fillVoids(tx: Tx, kind: RecordKind, carrierId: string, rows: readonly TipRow[]): Promise<StoredTip[]> {
-  const first = await readFirstIngestTimes(
-    tx,
-    kind,
-    carrierId,
-    rows.filter((row) => row.revision > 1),
-  );
+  const later = rows.filter((row) => row.revision > 1);
+  const first = await readFirstIngestTimes(tx, kind, carrierId, later);
   const voids = rows.filter((row) => row.entryKind === EntryKind.VOID);
-  const reported = voids.length === 0 ? new Map<string, Buffer>() : await readReported(tx, kind, carrierId, voids);
+  const reported = await readReported(tx, kind, carrierId, voids);
   return rows.map(({ entryKind, ...row }) => ({
     ...row,
-    firstIngestTime: first.get(`${row.recordDate}/${row.recordId}`) ?? row.ingestTime,
+    firstIngestTime: first.get(recordText(row)) ?? row.ingestTime,
     isVoid: entryKind === EntryKind.VOID,
-    payload: reported.get(`${row.recordDate}/${row.recordId}`) ?? row.payload,
+    payload: reported.get(recordText(row)) ?? row.payload,
   }));
 }
 
@@ -149,60 +152,44 @@ async function readFirstIngestTimes(
   tx: Tx,
   kind: RecordKind,
   carrierId: string,
-  later: readonly TipRow[],
+  later: readonly RecordName[],
 ): Promise<Map<string, Micros>> {
   if (later.length === 0) return new Map();
-  const { rows } = await run(tx)<{ recordDate: string; recordId: string; ingestTime: Micros }>`
-    SELECT l.record_date, l.record_id, min(k.ingest_time) AS ingest_time
-    FROM unnest(${textArray(later.map((row) => row.recordId))}::text[], ${dateArray(later.map((row) => row.recordDate))}::date[])
-      AS l(record_id, record_date)
-    CROSS JOIN LATERAL (SELECT * FROM ${sql.table(kind.keys)} k
-      WHERE k.carrier_id = ${carrierId} AND k.record_id = l.record_id AND k.record_date = l.record_date OFFSET 0) k
-    GROUP BY l.record_date, l.record_id`;
-  return new Map(rows.map((row) => [`${row.recordDate}/${row.recordId}`, row.ingestTime]));
+  const { rows } = await run(tx)<RecordName & { ingestTime: Micros }>`
+    SELECT k.record_date, k.record_id, min(k.ingest_time) AS ingest_time
+    FROM ${revisionsOf(kind, carrierId, later)} GROUP BY k.record_date, k.record_id`;
+  return new Map(rows.map((row) => [recordText(row), row.ingestTime]));
 }
 
 async function readReported(
   tx: Tx,
   kind: RecordKind,
   carrierId: string,
-  voids: readonly TipRow[],
+  voids: readonly RecordRef[],
 ): Promise<Map<string, Buffer>> {
-  const { keys, records } = kind;
-  const { rows } = await run(tx)<{ recordDate: string; recordId: string; payload: Buffer }>`
+  if (voids.length === 0) return new Map();
+  const { rows } = await run(tx)<RecordName & { payload: Buffer }>`
     SELECT DISTINCT ON (k.record_date, k.record_id) k.record_date, k.record_id, p.payload
-    FROM unnest(${textArray(voids.map((row) => row.recordId))}::text[], ${dateArray(voids.map((row) => row.recordDate))}::date[],
-                ${int4Array(voids.map((row) => row.revision))}::int4[]) AS v(record_id, record_date, revision)
-    CROSS JOIN LATERAL (SELECT * FROM ${sql.table(keys)} k
+    FROM ${unnest("v", voids, { ...RECORD_NAME, revision: "int4" })}
+    CROSS JOIN LATERAL (SELECT * FROM ${sql.table(kind.keys)} k
       WHERE k.carrier_id = ${carrierId} AND k.record_id = v.record_id AND k.record_date = v.record_date AND k.revision < v.revision OFFSET 0) k
-    CROSS JOIN LATERAL (${recordAt(sql.table(records), carrierId, "k")}) p
+    CROSS JOIN LATERAL (${recordOfKey(kind, carrierId)}) p
     WHERE p.entry_kind = ${EntryKind.REPORT}
     ORDER BY k.record_date, k.record_id, k.revision DESC`;
-  return new Map(rows.map((row) => [`${row.recordDate}/${row.recordId}`, row.payload]));
+  return new Map(rows.map((row) => [recordText(row), row.payload]));
 }
 
-/**
- * When records of the carrier begin by its clock, in their newest revision; those that are gone are
- * left out.
- */
-export async function readDurationStarts(
-  tx: Tx,
-  carrierId: string,
-  records: readonly { recordId: string; recordDate: string }[],
-): Promise<Micros[]> {
+/** When records of the carrier begin by its clock. Records that are gone are left out. */
+export async function readDurationStarts(tx: Tx, carrierId: string, records: readonly RecordName[]): Promise<Micros[]> {
   if (records.length === 0) return [];
   const { rows } = await run(tx)<{ startTime: Micros }>`
     SELECT DISTINCT ON (k.record_date, k.record_id) COALESCE(r.start_time, k.record_date::timestamp AT TIME ZONE 'UTC') AS start_time
-    FROM unnest(${textArray(records.map(({ recordId }) => recordId))}::text[], ${dateArray(records.map(({ recordDate }) => recordDate))}::date[])
-      AS n(record_id, record_date)
-    CROSS JOIN LATERAL (SELECT * FROM duration_key k
-      WHERE k.carrier_id = ${carrierId} AND k.record_id = n.record_id AND k.record_date = n.record_date OFFSET 0) k
-    CROSS JOIN LATERAL (${recordAt(sql`duration_record`, carrierId, "k")}) r
+    FROM ${revisionsOf(DURATION, carrierId, records)} CROSS JOIN LATERAL (${recordOfKey(DURATION, carrierId)}) r
     ORDER BY k.record_date, k.record_id, k.revision DESC`;
-  return rows.map((row) => row.startTime);
+  return rows.map(({ startTime }) => startTime);
 }
 
-/** A record that has come, and the time that it touches. */
+/** A new record, and a time that it touches. */
 export interface Arrival {
   sequence: bigint;
   startTime: Micros;
@@ -211,37 +198,23 @@ export interface Arrival {
 }
 
 /**
- * Reads which instants the records of `(after, through]` touch: their own starts, and those of
- * every other revision of the same identities.
- * @param withPayload whether the encoded records are wanted too.
+ * Reads the times that the records of `(after, through]` touch: their starts, and those of all
+ * revisions of the same records.
  */
 export async function readArrivals(
   tx: Tx,
   kind: RecordKind,
   request: { carrierId: string; after: bigint; through: bigint; withPayload: boolean },
 ): Promise<Arrival[]> {
-  const { records, keys, start } = kind;
   const { carrierId, after, through } = request;
-  const payload = request.withPayload ? sql`r.payload` : sql`NULL::bytea`;
-  const { rows } = await run(tx)<ArrivalRow>`
-    SELECT r.sequence, r.record_id, r.record_date, r.revision, COALESCE(${sql.ref(`r.${start}`)}, r.record_date::timestamp AT TIME ZONE 'UTC') AS start_time,
-      ${payload} AS payload
-    FROM ${sql.table(records)} r
+  const touched = sql`r.sequence, COALESCE(${sql.ref(`r.${kind.start}`)}, r.record_date::timestamp AT TIME ZONE 'UTC') AS start_time,
+      ${request.withPayload ? sql`r.payload` : sql`NULL::bytea`} AS payload`;
+  const { rows } = await run(tx)<Arrival & RecordRef>`
+    SELECT r.record_id, r.record_date, r.revision, ${touched} FROM ${sql.table(kind.records)} r
     WHERE r.carrier_id = ${carrierId} AND r.sequence > ${after} AND r.sequence <= ${through} AND r.entry_kind <> ${EntryKind.ERASURE}`;
   const later = rows.filter((row) => row.revision > 1);
   if (later.length === 0) return rows;
   const { rows: revisions } = await run(tx)<Arrival>`
-    SELECT r.sequence, COALESCE(${sql.ref(`r.${start}`)}, r.record_date::timestamp AT TIME ZONE 'UTC') AS start_time, ${payload} AS payload
-    FROM unnest(${textArray(later.map((row) => row.recordId))}::text[], ${dateArray(later.map((row) => row.recordDate))}::date[])
-      AS l(record_id, record_date)
-    CROSS JOIN LATERAL (SELECT * FROM ${sql.table(keys)} k
-      WHERE k.carrier_id = ${carrierId} AND k.record_id = l.record_id AND k.record_date = l.record_date OFFSET 0) k
-    CROSS JOIN LATERAL (${recordAt(sql.table(records), carrierId, "k")}) r`;
+    SELECT ${touched} FROM ${revisionsOf(kind, carrierId, later)} CROSS JOIN LATERAL (${recordOfKey(kind, carrierId)}) r`;
   return [...rows, ...revisions];
-}
-
-interface ArrivalRow extends Arrival {
-  recordId: string;
-  recordDate: string;
-  revision: number;
 }

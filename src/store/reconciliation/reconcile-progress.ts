@@ -5,41 +5,36 @@ import { textArray, timestamptzArray } from "../database/binary-array.ts";
 import { clockFrom } from "../database/clock-from.ts";
 import { readInOrder, run, type Tx } from "../database/run.ts";
 
-/** How far a carrier's feeds have been looked at. */
+/** How far a carrier's feeds are read. */
 export interface ReconcilePosition {
-  /** Every record up to there is judged. */
+  /** Judged up to here. */
   cdrSequence: bigint;
   durationSequence: bigint;
-  /** What every record up to there touches is marked. */
+  /** Marked up to here. */
   markedCdrSequence: bigint;
   markedDurationSequence: bigint;
   cdrEpoch: bigint;
   durationEpoch: bigint;
   agreementRevision: bigint;
   ruleVersion: number;
-  /** Every record whose ingest time is before this is judged. */
+  /** Records committed before this are judged. */
   reconciledThrough: Micros;
-  /**
-   * Every record whose ingest time is before this is marked; undefined once what was marked then is
-   * worked off.
-   */
+  /** Records committed before this are marked; undefined: the marks are worked off. */
   markedThrough: Micros | undefined;
 }
 
 /**
- * How often marks may follow from each other: a mark that a record or time makes is of round 0, one
- * that is made by working off a mark is of the round after it. Minutes of a later round are set
- * aside, and taken again when further records come or an operator says so.
+ * Most rounds. A record or the time marks in round 0; working off a mark marks in the next round.
+ * Minutes of later rounds are set aside until records come or an operator takes them up.
  */
 export const MOST_ROUNDS = 64;
 
-/** Where a carrier stands; undefined when it was never looked at. */
+/** Undefined: it was never reconciled. */
 export async function readReconcilePosition(tx: Tx, carrierId: string): Promise<ReconcilePosition | undefined> {
   const { rows } = await run(tx, tx.selectFrom("reconcile_position").selectAll().where("carrier_id", "=", carrierId));
   return rows[0];
 }
 
-/** Moves a carrier's position. */
 export async function writeReconcilePosition(tx: Tx, carrierId: string, position: ReconcilePosition): Promise<void> {
   const values = {
     cdr_sequence: position.cdrSequence,
@@ -64,10 +59,7 @@ export async function writeReconcilePosition(tx: Tx, carrierId: string, position
   await run(tx, insert);
 }
 
-/**
- * Marks minutes to be matched anew, in a round; one that is marked in an earlier round already
- * stays in it.
- */
+/** Marks minutes to be matched. A minute marked in an earlier round keeps that round. */
 export async function markMinutes(tx: Tx, carrierId: string, minutes: Iterable<Micros>, round = 0): Promise<void> {
   const wanted = [...new Set(minutes)].sort((left, right) => (left < right ? -1 : 1));
   if (wanted.length === 0) return;
@@ -78,7 +70,7 @@ export async function markMinutes(tx: Tx, carrierId: string, minutes: Iterable<M
     ON CONFLICT (carrier_id, minute) DO UPDATE SET round = EXCLUDED.round WHERE r.round > EXCLUDED.round`;
 }
 
-/** Marks the minutes of every call of the carrier: something changed that all of them depend on. */
+/** Marks the minutes of all calls, after a change that all depend on. */
 export async function markEveryMinute(tx: Tx, carrierId: string): Promise<void> {
   await run(tx)`
     INSERT INTO reconcile_minute AS r (carrier_id, minute)
@@ -87,10 +79,7 @@ export async function markEveryMinute(tx: Tx, carrierId: string): Promise<void> 
     ON CONFLICT (carrier_id, minute) DO UPDATE SET round = 0 WHERE r.round > 0`;
 }
 
-/**
- * Marks the minutes of calls that time alone changes by now; at most `limit` calls.
- * @returns of how many.
- */
+/** Marks the minutes of calls that are due; at most `limit` calls. Returns how many. */
 export async function markDueMinutes(tx: Tx, carrierId: string, now: Micros, limit: number): Promise<number> {
   await readInOrder(tx);
   const { rows } = await run(tx)<{ count: number }>`
@@ -105,15 +94,14 @@ export async function markDueMinutes(tx: Tx, carrierId: string, now: Micros, lim
   return rows[0]?.count ?? 0;
 }
 
-/** Marked minutes of one round. */
 export interface MarkedMinutes {
   readonly round: number;
   readonly minutes: readonly Micros[];
 }
 
 /**
- * Of the earliest round, up to the last that is not set aside, the marked minutes from the first
- * on, up to so many minutes after it; undefined: none.
+ * Reads marked minutes of the earliest round that is not set aside: the first, and those up to
+ * `spanMinutes` after it. Undefined: none.
  */
 export async function readMarkedMinutes(
   tx: Tx,
@@ -131,24 +119,20 @@ export async function readMarkedMinutes(
   return first && { round: first.round, minutes: rows.map((row) => row.minute) };
 }
 
-/** Whether any minute is marked that is not set aside. */
 export async function isAnyMinuteMarked(tx: Tx, carrierId: string, mostRounds: number): Promise<boolean> {
   const { rows } = await run(tx)`
     SELECT 1 FROM reconcile_minute WHERE carrier_id = ${carrierId} AND round <= ${mostRounds}::int2 LIMIT 1`;
   return rows.length > 0;
 }
 
-/**
- * Takes up again the minutes that are set aside.
- * @returns how many.
- */
+/** Takes up the minutes that are set aside. Returns how many. */
 export async function takeUpMinutes(tx: Tx, carrierId: string, mostRounds = MOST_ROUNDS): Promise<number> {
   const { count } = await run(tx)`
     UPDATE reconcile_minute SET round = 0 WHERE carrier_id = ${carrierId} AND round > ${mostRounds}::int2`;
   return count;
 }
 
-/** Carriers, of one region or of all, that have minutes set aside; at most `limit`, by id. */
+/** Carriers of a region, or all, with minutes set aside; by id. */
 export async function listSetAside(
   tx: Tx,
   limit: number,
@@ -162,17 +146,15 @@ export async function listSetAside(
   return rows.map((row) => row.carrierId);
 }
 
-/** Forgets marks that have been worked off. */
 export async function clearMinutes(tx: Tx, carrierId: string, minutes: readonly Micros[]): Promise<void> {
   await run(tx)`
     DELETE FROM reconcile_minute WHERE carrier_id = ${carrierId} AND minute = ANY(${timestamptzArray(minutes)}::timestamptz[])`;
 }
 
 /**
- * Whether there is something to do for a carrier `c` at position `p`: it was never looked at,
- * entries beyond its position or fewer than there were, another agreement, newer rules, marked
- * minutes that are not set aside, the last of them worked off but not said so, calls that are due.
- * Rules only when they are newer, so that processes of two versions do not take turns.
+ * Whether carrier `c` at position `p` has work: it was never reconciled, its feeds grew or shrank,
+ * the agreement changed, the rules are newer (not older, or two versions would take turns), minutes
+ * are marked, marks are not settled, or calls are due.
  */
 const hasWork = (ruleVersion: number) => sql`(
   p.carrier_id IS NULL OR p.marked_cdr_sequence <> cdrs.next_sequence - 1 OR p.marked_duration_sequence <> durations.next_sequence - 1
@@ -184,8 +166,8 @@ const HEADS = sql`
   JOIN feed_head durations ON durations.carrier_id = c.carrier_id AND durations.feed = 4`;
 
 /**
- * Carriers, of one region or of all but some, for which there is something to do: first those that
- * were never reconciled, then those that wait longest.
+ * Carriers of a region, or all, that have work: those never reconciled first, then those that wait
+ * longest.
  */
 export async function listCarriersToReconcile(
   tx: Tx,
@@ -200,13 +182,9 @@ export async function listCarriersToReconcile(
   return rows.map((row) => row.carrierId);
 }
 
-/**
- * Says of the carriers for which there is nothing to do that they are reconciled through now, where
- * that was last said so long ago, seconds.
- */
+/** Moves the time of carriers without work to now, if it is older than `ageS` seconds. */
 export async function settleIdleCarriers(tx: Tx, ruleVersion: number, ageS: number): Promise<void> {
-  // A feed that a writer holds may get an entry of before now(); one that is raised under its lock
-  // gets none any more.
+  // A feed that a writer holds may get an older entry. One that is raised under its lock may not.
   await run(tx)`
     WITH idle AS (
       SELECT p.carrier_id, now() AS time FROM reconcile_position p JOIN carrier c ON c.carrier_id = p.carrier_id ${HEADS}

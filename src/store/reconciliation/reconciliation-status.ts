@@ -7,35 +7,29 @@ import { run, type Tx } from "../database/run.ts";
 import { readDaysOf } from "../zone-days/zone-days.ts";
 import { MOST_ROUNDS } from "./reconcile-progress.ts";
 
-/**
- * How far a carrier's reconciliation is. Sequences are positions in its feeds; 0 when there is
- * none.
- */
-export interface ReconciliationStatus {
+/** How far a carrier is reconciled, in the contract's names. Sequence 0: none. */
+interface StatusRow {
   readonly cdrSequence: bigint;
-  readonly cdrHead: bigint;
+  readonly cdrHeadSequence: bigint;
   readonly lastCdrTime: Micros | undefined;
   readonly durationSequence: bigint;
-  readonly durationHead: bigint;
+  readonly durationHeadSequence: bigint;
   readonly lastDurationTime: Micros | undefined;
-  readonly discrepancyHead: bigint;
+  readonly discrepancyHeadSequence: bigint;
   readonly reconciledThrough: Micros;
-  readonly pending: readonly { readonly reason: number; readonly calls: bigint; readonly oldest: Micros }[];
-  readonly unresolved: bigint;
-  readonly quarantined: bigint;
-  /**
-   * The earliest day, in the carrier's time zone, that is judged again; undefined when nothing but
-   * new records is judged.
-   */
-  readonly rejudgedFrom: string | undefined;
-  /** Minutes that did not settle and are set aside, and the first of them; undefined: none. */
-  readonly setAside: { readonly minutes: bigint; readonly first: Micros } | undefined;
+  readonly unresolvedDiscrepancyCount: bigint;
+  readonly quarantinedDurationCount: bigint;
+  /** The earliest minute that is judged again; undefined: only new records are judged. */
+  readonly rejudgedFrom: Micros | undefined;
+  /** Minutes that are set aside, and the first of them. */
+  readonly asideMinutes: bigint;
+  readonly asideFirst: Micros | undefined;
 }
 
-interface StatusRow extends Omit<ReconciliationStatus, "pending" | "rejudgedFrom" | "setAside"> {
-  rejudgedFrom: Micros | undefined;
-  asideMinutes: bigint;
-  asideFirst: Micros | undefined;
+/** With the day from which calls are judged again, in the carrier's time zone, and what waits. */
+export interface ReconciliationStatus extends Omit<StatusRow, "rejudgedFrom"> {
+  readonly rejudgedFromDate: string | undefined;
+  readonly pending: readonly { readonly reason: number; readonly calls: bigint; readonly oldest: Micros }[];
 }
 
 /** Reads how far a carrier is reconciled. In a system transaction. */
@@ -46,15 +40,17 @@ export async function readReconciliationStatus(
   const { carrierId, timeZone, graceMs } = carrier;
   const head = (feed: FeedId) =>
     sql`(SELECT next_sequence - 1 FROM feed_head h WHERE h.carrier_id = ${carrierId} AND h.feed = ${feed})`;
-  // The feed's own last ingest time is raised by readers too.
+  // Readers raise the feed's own last ingest time too.
   const newest = (table: "cdr_record" | "duration_record") =>
     sql`(SELECT ingest_time FROM ${sql.table(table)} r WHERE r.carrier_id = ${carrierId} ORDER BY sequence DESC LIMIT 1)`;
   const { rows } = await run(tx)<StatusRow>`
-    SELECT COALESCE(p.cdr_sequence, 0) AS cdr_sequence, ${head(FeedId.CDRS)} AS cdr_head, ${newest("cdr_record")} AS last_cdr_time,
-      COALESCE(p.duration_sequence, 0) AS duration_sequence, ${head(FeedId.DURATIONS)} AS duration_head, ${newest("duration_record")} AS last_duration_time,
-      ${head(FeedId.DISCREPANCIES)} AS discrepancy_head, ${RECONCILED_THROUGH} AS reconciled_through,
-      (SELECT count(*) FROM call_result r WHERE r.carrier_id = ${carrierId} AND r.sequence IS NOT NULL AND r.resolved_time IS NULL) AS unresolved,
-      (SELECT count(*) FROM quarantine q WHERE q.carrier_id = ${carrierId} AND q.kind = ${DURATION.upload}) AS quarantined,
+    SELECT COALESCE(p.cdr_sequence, 0) AS cdr_sequence, ${head(FeedId.CDRS)} AS cdr_head_sequence, ${newest("cdr_record")} AS last_cdr_time,
+      COALESCE(p.duration_sequence, 0) AS duration_sequence, ${head(FeedId.DURATIONS)} AS duration_head_sequence,
+      ${newest("duration_record")} AS last_duration_time,
+      ${head(FeedId.DISCREPANCIES)} AS discrepancy_head_sequence, ${RECONCILED_THROUGH} AS reconciled_through,
+      (SELECT count(*) FROM call_result r WHERE r.carrier_id = ${carrierId} AND r.sequence IS NOT NULL AND r.resolved_time IS NULL)
+        AS unresolved_discrepancy_count,
+      (SELECT count(*) FROM quarantine q WHERE q.carrier_id = ${carrierId} AND q.kind = ${DURATION.upload}) AS quarantined_duration_count,
       (SELECT min(m.minute) FROM reconcile_minute m WHERE m.carrier_id = ${carrierId}
         AND m.round <= ${MOST_ROUNDS}::int2
         AND m.minute < now() - interval '1 day' - ${`${graceMs} milliseconds`}::interval) AS rejudged_from,
@@ -64,19 +60,12 @@ export async function readReconciliationStatus(
       WHERE m.carrier_id = ${carrierId} AND m.round > ${MOST_ROUNDS}::int2) aside
     WHERE c.carrier_id = ${carrierId}`;
   if (!rows[0]) return undefined;
-  const { rejudgedFrom: rejudged, asideMinutes, asideFirst, ...row } = rows[0];
-  return {
-    ...row,
-    pending: await readPending(tx, carrierId),
-    rejudgedFrom: rejudged === undefined ? undefined : (await readDaysOf(tx, timeZone, [rejudged])).dayOf(rejudged),
-    setAside: asideFirst === undefined ? undefined : { minutes: asideMinutes, first: asideFirst },
-  };
+  const { rejudgedFrom: from, ...row } = rows[0];
+  const rejudgedFromDate = from === undefined ? undefined : (await readDaysOf(tx, timeZone, [from])).dayOf(from);
+  return { ...row, rejudgedFromDate, pending: await readPending(tx, carrierId) };
 }
 
-/**
- * The least time before which every record of these carriers is judged; undefined where there is no
- * such carrier.
- */
+/** The time up to which all records of these carriers are judged; undefined: no carrier. */
 export async function readReconciledThrough(
   tx: Tx,
   which: { carrierId?: string | undefined; region?: string | undefined },

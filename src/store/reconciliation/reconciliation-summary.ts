@@ -6,11 +6,11 @@ import { DiscrepancyCause, DiscrepancyStatus, MatchedBy } from "../../gen/tandem
 import { run, type Tx } from "../database/run.ts";
 import { ABSOLUTE_DELTA_MS, IS_UNMEASURED } from "./discrepancies.ts";
 
-/** By what calls are summed up, in the order of the rows. */
+/** What calls are summed up by, in the order of the rows. */
 export const SUMMARY_DIMENSIONS = ["call_date", "customer_id", "trunk_id", "direction"] as const;
 export type SummaryDimension = (typeof SUMMARY_DIMENSIONS)[number];
 
-/** What names a row: the values of the dimensions asked for, as text; empty: absent. */
+/** The key of a row: the values of its dimensions as texts; empty: absent. */
 export type SummaryKey = Readonly<Partial<Record<SummaryDimension, string>>>;
 
 export interface SummaryRequest {
@@ -23,59 +23,30 @@ export interface SummaryRequest {
   readonly direction: number | undefined;
   /** Empty: everything in one row. */
   readonly groupBy: readonly SummaryDimension[];
-  /** What the agreement expects the carrier to report, and how long it has for it. */
+  /** What the carrier has to report, and within which time. */
   readonly reportingScopes: readonly ReportingScope[];
   readonly graceMs: bigint;
 }
 
-/** The figures of one row. Sums in milliseconds. */
-export interface SummaryFigures {
+/** The figures of a row, in the contract's names. Sums in milliseconds. */
+export interface SummaryFigures extends SummaryTotals {
   readonly key: SummaryKey;
-  readonly statuses: readonly StatusFigures[];
-  readonly causes: readonly { readonly cause: number; readonly calls: bigint; readonly absoluteDeltaMs: bigint }[];
-  readonly matchedBy: readonly { readonly matchedBy: number; readonly pairs: bigint }[];
-  /**
-   * Over the compared calls: all but PENDING, VOIDED, NOT_REPORTED and copies of what need not be
-   * reported. The times are of those with a length.
-   */
-  readonly compared: {
-    readonly calls: bigint;
-    /** Of these, those without a pair. */
-    readonly unmatched: bigint;
-    readonly platformCalls: bigint;
-    readonly carrierCalls: bigint;
-    readonly platformMs: bigint;
-    readonly carrierMs: bigint;
+  readonly statusTotals: readonly {
+    readonly status: number;
+    readonly callCount: bigint;
+    readonly unmeasuredCallCount: bigint;
+    readonly platformConnectedDurationMs: bigint;
+    readonly carrierConnectedDurationMs: bigint;
+  }[];
+  readonly causeTotals: readonly {
+    readonly cause: number;
+    readonly callCount: bigint;
     readonly absoluteDeltaMs: bigint;
-  };
-  /** Compared calls of which a side does not know the length, and what is known of it. */
-  readonly unmeasured: { readonly calls: bigint; readonly platformMs: bigint; readonly carrierMs: bigint };
-  readonly reporting: ReportingFigures;
+  }[];
+  readonly matchedByTotals: readonly { readonly matchedBy: number; readonly pairCount: bigint }[];
 }
 
-export interface StatusFigures {
-  readonly status: number;
-  readonly calls: bigint;
-  readonly unmeasured: bigint;
-  readonly platformMs: bigint;
-  readonly carrierMs: bigint;
-}
-
-/** What tells whether the carrier reported; over calls of hours that are past their grace. */
-export interface ReportingFigures {
-  /** Calls of days and directions outside the scope. */
-  readonly outside: bigint;
-  /** Those, and calls inside that did not have to be reported either, such as unanswered ones. */
-  readonly notExpected: bigint;
-  /**
-   * Days and directions within the scope of which something was expected or came, and those of them
-   * with a duration.
-   */
-  readonly expectedParts: bigint;
-  readonly reportedParts: bigint;
-}
-
-/** Longest that a summary may take, milliseconds. */
+/** Longest statement of a summary, milliseconds. */
 export const SUMMARY_TIMEOUT_MS = 30_000;
 
 const LAST_COMPARED = DiscrepancyStatus.AMBIGUOUS;
@@ -88,10 +59,7 @@ const UNMATCHED: readonly number[] = [
   DiscrepancyStatus.AMBIGUOUS,
 ];
 
-/**
- * Sums up a carrier's calls. Rows ascend by their key, after the one that a page ended with; a
- * result that was merged into another counts nowhere.
- */
+/** Sums up a carrier's calls, by key after the last of a page. Merged results do not count. */
 export async function summarizeReconciliation(
   tx: Tx,
   request: SummaryRequest,
@@ -111,7 +79,7 @@ export async function summarizeReconciliation(
   return rows.filter((row) => row.anyCalls !== undefined).map((row) => figuresOf(row, request.groupBy));
 }
 
-// Few rows, of which all sums are made: calls that have everything in common that a sum asks for.
+// The few kinds of calls that all sums are made of.
 function cells(request: SummaryRequest, after: SummaryKey | undefined): RawBuilder<unknown> {
   return sql`
     SELECT ${sql.join(SUMMARY_DIMENSIONS.map((dimension) => sql`${VALUE_OF[dimension]} AS ${sql.ref(dimension)}`))},
@@ -126,7 +94,7 @@ function cells(request: SummaryRequest, after: SummaryKey | undefined): RawBuild
     GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12`;
 }
 
-// Any of the AMBIGUOUS calls of a pair of numbers may be the one without a length.
+// Any AMBIGUOUS call of two parties may be the one without a length.
 function lacksLength(): RawBuilder<unknown> {
   return sql`CASE WHEN status = ${DiscrepancyStatus.AMBIGUOUS}
     THEN bool_or(lacks_length) OVER (PARTITION BY status, ${sql.join(SUMMARY_DIMENSIONS.map((each) => sql.ref(each)))}, pair_key)
@@ -142,7 +110,7 @@ const VALUE_OF: Readonly<Record<SummaryDimension, RawBuilder<unknown>>> = {
 
 function conditionsOf(request: SummaryRequest, after: SummaryKey | undefined): RawBuilder<unknown>[] {
   const { carrierId, endDate, customerIds, trunkIds, direction, groupBy } = request;
-  // The days of the pages before need not be read again.
+  // The days of earlier pages are not read again.
   const startDate = (groupBy.includes("call_date") && after?.call_date) || request.startDate;
   const wheres = [
     sql`r.carrier_id = ${carrierId} AND NOT r.is_merged AND r.call_date >= ${startDate}::date AND r.call_date < ${endDate}::date`,
@@ -166,7 +134,7 @@ function typed(dimension: SummaryDimension, value: string): RawBuilder<unknown> 
   return dimension === "direction" ? sql`${Number(value)}::int2` : sql`${value}::text`;
 }
 
-/** Whether the carrier had to report such a call of the platform's, unanswered ones too. */
+/** Whether the carrier had to report such a call of the platform. */
 function isReported(scopes: readonly ReportingScope[]): RawBuilder<unknown> {
   const answered = scopes.filter(({ unanswered }) => !unanswered);
   const whole = scopes.filter(({ unanswered }) => unanswered);
@@ -182,10 +150,9 @@ function isInScope(scopes: readonly ReportingScope[]): RawBuilder<unknown> {
   return each.length === 0 ? sql`false` : sql`(${sql.join(each, sql` OR `)})`;
 }
 
-// An AMBIGUOUS call has no other to be compared with: those of one direction and pair of numbers
-// could pair with each other, and are compared as one. That is near to, and not quite, what was
-// judged together, which callers that are restricted may join across numbers. It is done in the
-// finest grouping whatever the request's, so that rows add up.
+// An AMBIGUOUS call has no counterpart. All of one direction and two parties are compared as one.
+// Hidden callers may have been judged together across numbers, so this is an approximation. It uses
+// the finest grouping for every request, so that rows add up.
 function ambiguousParts(): RawBuilder<unknown> {
   return sql`
     SELECT call_date, customer_id, trunk_id, direction, ${DiscrepancyStatus.AMBIGUOUS}::int2, 0::int2, 0::int2, pair_key, false, false, false, false, 0, 0, 0, 0, 0, 0,
@@ -193,93 +160,94 @@ function ambiguousParts(): RawBuilder<unknown> {
     FROM cell WHERE status = ${DiscrepancyStatus.AMBIGUOUS} AND NOT is_unmeasured GROUP BY call_date, customer_id, trunk_id, direction, pair_key`;
 }
 
-const STATUSES = enumValues(DiscrepancyStatus);
-const CAUSES = enumValues(DiscrepancyCause);
-const MATCHES = enumValues(MatchedBy);
+const CALLS = sql`calls`;
+const MEASURED = sql`is_compared AND NOT is_unmeasured`;
+const UNMEASURED = sql`is_compared AND is_unmeasured`;
+const EXPECTED = sql`is_due AND in_scope AND (is_compared OR carrier_calls > 0)`;
+/** A day and a direction. */
+const PART = sql`(call_date - date '2000-01-01') * 4 + direction`;
+
+/**
+ * Compared are all calls except PENDING, VOIDED, NOT_REPORTED, and copies that need not be
+ * reported. Times are of compared calls with a length, and as far as known of those without. The
+ * last four tell whether the carrier reported.
+ */
+const TOTALS = {
+  comparedCallCount: sum(CALLS, sql`is_compared`),
+  platformCallCount: sum(sql`platform_calls`, sql`is_compared`),
+  carrierCallCount: sum(sql`carrier_calls`, sql`is_compared`),
+  /** Compared calls without a pair. */
+  unmatchedCallCount: sum(CALLS, sql`is_compared AND status IN (${sql.join(UNMATCHED.map((each) => sql.lit(each)))})`),
+  platformConnectedDurationMs: sum(sql`platform_ms`, MEASURED),
+  carrierConnectedDurationMs: sum(sql`carrier_ms`, MEASURED),
+  absoluteDeltaMs: sum(sql`compared_delta_ms`, MEASURED),
+  unmeasuredCallCount: sum(CALLS, UNMEASURED),
+  unmeasuredPlatformDurationMs: sum(sql`platform_ms`, UNMEASURED),
+  unmeasuredCarrierDurationMs: sum(sql`carrier_ms`, UNMEASURED),
+  /** Calls outside the scope. */
+  outside: sum(CALLS, sql`is_due AND NOT in_scope`),
+  /** Those, and calls inside the scope that need not be reported. */
+  notExpected: sum(
+    CALLS,
+    sql`is_due AND (NOT in_scope OR is_spare OR status = ${sql.lit(DiscrepancyStatus.NOT_REPORTED)})`,
+  ),
+  /** Days and directions in scope with expected or reported calls. */
+  expectedParts: sql`count(DISTINCT ${PART}) FILTER (WHERE ${EXPECTED})`,
+  /** Those with a duration. */
+  reportedParts: sql`count(DISTINCT ${PART}) FILTER (WHERE ${EXPECTED} AND carrier_calls > 0)`,
+};
+export type SummaryTotals = Readonly<Record<keyof typeof TOTALS, bigint>>;
+
+/** Sums by value of an enum, an array each. Values without calls are left out. */
+const BY_VALUE = {
+  status: {
+    values: enumValues(DiscrepancyStatus),
+    holds: (status: number) => sql`status = ${status}`,
+    sums: {
+      callCount: CALLS,
+      unmeasuredCallCount: sql`CASE WHEN is_unmeasured THEN calls END`,
+      platformConnectedDurationMs: sql`platform_ms`,
+      carrierConnectedDurationMs: sql`carrier_ms`,
+    },
+  },
+  cause: {
+    values: enumValues(DiscrepancyCause),
+    holds: (cause: number) => sql`causes & ${1 << cause}::int2 <> 0`,
+    sums: { callCount: CALLS, absoluteDeltaMs: sql`call_delta_ms` },
+  },
+  matchedBy: {
+    values: enumValues(MatchedBy),
+    holds: (matchedBy: number) => sql`matched_by = ${matchedBy}`,
+    sums: { pairCount: CALLS },
+  },
+};
+type ByValue = keyof typeof BY_VALUE;
 
 function sums(): RawBuilder<unknown>[] {
-  const isCompared = sql`is_compared`;
-  const isMeasured = sql`is_compared AND NOT is_unmeasured`;
-  const isUnmeasured = sql`is_compared AND is_unmeasured`;
-  const isExpected = sql`is_due AND in_scope AND (is_compared OR carrier_calls > 0)`;
-  const part = sql`(call_date - date '2000-01-01') * 4 + direction`;
-  const ofStatuses = (column: RawBuilder<unknown>) =>
-    sumArray(
-      column,
-      STATUSES.map((status) => sql`status = ${status}`),
-    );
-  const ofCauses = (column: RawBuilder<unknown>) =>
-    sumArray(
-      column,
-      CAUSES.map((cause) => sql`causes & ${1 << cause}::int2 <> 0`),
-    );
-  return [
-    sql`sum(calls) AS any_calls`,
-    sql`${ofStatuses(sql`calls`)} AS status_calls`,
-    sql`${ofStatuses(sql`CASE WHEN is_unmeasured THEN calls END`)} AS status_unmeasured`,
-    sql`${ofStatuses(sql`platform_ms`)} AS status_platform_ms`,
-    sql`${ofStatuses(sql`carrier_ms`)} AS status_carrier_ms`,
-    sql`${ofCauses(sql`calls`)} AS cause_calls`,
-    sql`${ofCauses(sql`call_delta_ms`)} AS cause_delta_ms`,
-    sql`${sumArray(
-      sql`calls`,
-      MATCHES.map((matchedBy) => sql`matched_by = ${matchedBy}`),
-    )} AS matched_by_pairs`,
-    sql`${sum(sql`calls`, isCompared)} AS compared_calls`,
-    sql`${sum(sql`platform_calls`, isCompared)} AS compared_platform_calls`,
-    sql`${sum(sql`carrier_calls`, isCompared)} AS compared_carrier_calls`,
-    sql`${sum(sql`calls`, sql`is_compared AND status IN (${sql.join(UNMATCHED.map((status) => sql.lit(status)))})`)} AS compared_unmatched`,
-    sql`${sum(sql`platform_ms`, isMeasured)} AS compared_platform_ms`,
-    sql`${sum(sql`carrier_ms`, isMeasured)} AS compared_carrier_ms`,
-    sql`${sum(sql`compared_delta_ms`, isMeasured)} AS compared_delta_ms`,
-    sql`${sum(sql`calls`, isUnmeasured)} AS unmeasured_calls`,
-    sql`${sum(sql`platform_ms`, isUnmeasured)} AS unmeasured_platform_ms`,
-    sql`${sum(sql`carrier_ms`, isUnmeasured)} AS unmeasured_carrier_ms`,
-    sql`${sum(sql`calls`, sql`is_due AND NOT in_scope`)} AS outside`,
-    sql`${sum(sql`calls`, sql`is_due AND (NOT in_scope OR is_spare OR status = ${DiscrepancyStatus.NOT_REPORTED})`)} AS not_expected`,
-    sql`count(DISTINCT ${part}) FILTER (WHERE ${isExpected}) AS expected_parts`,
-    sql`count(DISTINCT ${part}) FILTER (WHERE ${isExpected} AND carrier_calls > 0) AS reported_parts`,
-  ];
+  const byValue = Object.entries(BY_VALUE).flatMap(([of, { values, holds, sums: each }]) =>
+    Object.entries(each).map(([name, column]) => {
+      const found = values.map((value) => sum(column, holds(value)));
+      return sql`ARRAY[${sql.join(found)}]::int8[] AS ${sql.ref(`${of}/${name}`)}`;
+    }),
+  );
+  const totals = Object.entries(TOTALS).map(([name, total]) => sql`${total} AS ${sql.ref(name)}`);
+  return [sql`sum(calls) AS any_calls`, ...byValue, ...totals];
 }
 
 function sum(column: RawBuilder<unknown>, condition: RawBuilder<unknown>): RawBuilder<unknown> {
   return sql`COALESCE(sum(${column}) FILTER (WHERE ${condition}), 0)`;
 }
 
-function sumArray(column: RawBuilder<unknown>, conditions: RawBuilder<unknown>[]): RawBuilder<unknown> {
-  return sql`ARRAY[${sql.join(conditions.map((condition) => sum(column, condition)))}]::int8[]`;
-}
-
-interface SummaryRow {
-  callDate?: string;
-  customerId?: string;
-  trunkId?: string;
-  direction?: number;
-  /** Null where a summary in one row has no calls. */
-  anyCalls: bigint | undefined;
-  // Arrays of int8 are read as text.
-  statusCalls: string[];
-  statusUnmeasured: string[];
-  statusPlatformMs: string[];
-  statusCarrierMs: string[];
-  causeCalls: string[];
-  causeDeltaMs: string[];
-  matchedByPairs: string[];
-  comparedCalls: bigint;
-  comparedPlatformCalls: bigint;
-  comparedCarrierCalls: bigint;
-  comparedPlatformMs: bigint;
-  comparedCarrierMs: bigint;
-  comparedDeltaMs: bigint;
-  comparedUnmatched: bigint;
-  unmeasuredCalls: bigint;
-  unmeasuredPlatformMs: bigint;
-  unmeasuredCarrierMs: bigint;
-  outside: bigint;
-  notExpected: bigint;
-  expectedParts: bigint;
-  reportedParts: bigint;
-}
+/** Arrays of int8 are read as text. */
+type SummaryRow = SummaryTotals &
+  Record<`${ByValue}/${string}`, string[]> & {
+    readonly callDate?: string;
+    readonly customerId?: string;
+    readonly trunkId?: string;
+    readonly direction?: number;
+    /** Undefined: no calls at all. */
+    readonly anyCalls: bigint | undefined;
+  };
 
 const FIELD_OF = {
   call_date: "callDate",
@@ -289,43 +257,20 @@ const FIELD_OF = {
 } as const satisfies Record<SummaryDimension, keyof SummaryRow>;
 
 function figuresOf(row: SummaryRow, groupBy: readonly SummaryDimension[]): SummaryFigures {
-  const at = (values: readonly string[], index: number) => BigInt(values[index] ?? 0);
+  const totalsBy = (of: ByValue) => {
+    const { values, sums: each } = BY_VALUE[of];
+    const totals = values.map((value, index) => ({
+      [of]: value,
+      ...Object.fromEntries(Object.keys(each).map((name) => [name, BigInt(row[`${of}/${name}`]?.[index] ?? 0)])),
+    }));
+    const [counted = ""] = Object.keys(each);
+    return totals.filter((total) => total[counted]) as never[];
+  };
   return {
+    ...row,
     key: Object.fromEntries(groupBy.map((dimension) => [dimension, String(row[FIELD_OF[dimension]])])),
-    statuses: STATUSES.map((status, index) => ({
-      status,
-      calls: at(row.statusCalls, index),
-      unmeasured: at(row.statusUnmeasured, index),
-      platformMs: at(row.statusPlatformMs, index),
-      carrierMs: at(row.statusCarrierMs, index),
-    })).filter(({ calls }) => calls > 0n),
-    causes: CAUSES.map((cause, index) => ({
-      cause,
-      calls: at(row.causeCalls, index),
-      absoluteDeltaMs: at(row.causeDeltaMs, index),
-    })).filter(({ calls }) => calls > 0n),
-    matchedBy: MATCHES.map((matchedBy, index) => ({ matchedBy, pairs: at(row.matchedByPairs, index) })).filter(
-      ({ pairs }) => pairs > 0n,
-    ),
-    compared: {
-      calls: row.comparedCalls,
-      unmatched: row.comparedUnmatched,
-      platformCalls: row.comparedPlatformCalls,
-      carrierCalls: row.comparedCarrierCalls,
-      platformMs: row.comparedPlatformMs,
-      carrierMs: row.comparedCarrierMs,
-      absoluteDeltaMs: row.comparedDeltaMs,
-    },
-    unmeasured: {
-      calls: row.unmeasuredCalls,
-      platformMs: row.unmeasuredPlatformMs,
-      carrierMs: row.unmeasuredCarrierMs,
-    },
-    reporting: {
-      outside: row.outside,
-      notExpected: row.notExpected,
-      expectedParts: row.expectedParts,
-      reportedParts: row.reportedParts,
-    },
+    statusTotals: totalsBy("status"),
+    causeTotals: totalsBy("cause"),
+    matchedByTotals: totalsBy("matchedBy"),
   };
 }

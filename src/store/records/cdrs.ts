@@ -1,15 +1,8 @@
 import { type RawBuilder, sql } from "kysely";
 import { FeedId } from "../../domain/feed-id.ts";
 import type { Micros } from "../../domain/time/instant.ts";
-import { run, type Tx } from "../database/run.ts";
-import {
-  type FeedPoint,
-  type HeadColumns,
-  headColumns,
-  makePage,
-  SCAN_LIMIT,
-  type StoredPage,
-} from "../feeds/feed-page.ts";
+import type { Tx } from "../database/run.ts";
+import { type PageRequest, readFeedPage, type StoredPage } from "../feeds/feed-page.ts";
 import { EntryKind } from "./record-rows.ts";
 
 /** Which records a stream, list or summary gives. Every condition that is set must hold. */
@@ -42,46 +35,29 @@ export interface FeedCdr extends StoredCdr {
   recordDate: string;
 }
 
-type PageRow = HeadColumns & Omit<FeedCdr, "sequence"> & { sequence: bigint | undefined };
-
 /**
- * Reads a page of the feed: matching entries of (after, through], at most `limit`, with the feed's
- * ends as the same statement saw them. An erasure matches every filter.
+ * Reads a page of the feed: entries that match the conditions. An erasure matches every filter.
+ * @param withNetwork whether network identifiers may be delivered.
  */
-export async function readCdrPage(
+export function readCdrPage(
   tx: Tx,
-  request: {
-    carrierId: string;
-    after: FeedPoint;
-    until: bigint | undefined;
-    limit: number;
-    conditions: CdrConditions | undefined;
-    /** Whether network identifiers may be delivered. */
-    withNetwork: boolean;
-  },
+  request: PageRequest,
+  { conditions, withNetwork }: { conditions: CdrConditions | undefined; withNetwork: boolean },
 ): Promise<StoredPage<FeedCdr>> {
-  const { carrierId, limit, conditions } = request;
-  const after = request.after.sequence;
-  const scanEnd = after + (conditions ? SCAN_LIMIT : BigInt(limit));
-  const end = request.until !== undefined && request.until < scanEnd ? request.until : scanEnd;
+  const { carrierId, limit } = request;
   const matches = conditions ? sql` AND (r.entry_kind = ${EntryKind.ERASURE} OR (${allOf(conditions)}))` : sql``;
-  const { rows } = await run(tx)<PageRow>`
-    SELECT ${headColumns(carrierId, FeedId.CDRS, request.after)}, e.*
-    FROM feed_head h LEFT JOIN LATERAL (
-      SELECT r.carrier_id, r.sequence, r.ingest_time, r.entry_kind, r.record_date, r.invite_time, r.payload, ${partsOf(request.withNetwork)}
+  return readFeedPage(tx, request, {
+    feed: FeedId.CDRS,
+    isFiltered: conditions !== undefined,
+    entriesIn: (after, end) => sql`
+      SELECT r.carrier_id, r.sequence, r.ingest_time, r.entry_kind, r.record_date, r.invite_time, r.payload, ${partsOf(withNetwork)}
       FROM (
         SELECT * FROM cdr_record r WHERE r.carrier_id = ${carrierId} AND r.sequence > ${after} AND r.sequence <= ${end}${matches}
         ORDER BY r.sequence LIMIT ${limit}) r
-      ${joinParts(carrierId, request.withNetwork)}) e ON true
-    WHERE h.carrier_id = ${carrierId} AND h.feed = ${FeedId.CDRS}
-    ORDER BY e.sequence`;
-  const first = rows[0];
-  if (!first) throw new Error(`carrier ${carrierId} has no feed of call detail records`);
-  return makePage(
-    tx,
-    { carrierId, feed: FeedId.CDRS, after, end, limit },
-    { entries: rows.filter((row) => row.sequence !== undefined).map(feedCdr), first, bytesOf },
-  );
+      ${joinParts(carrierId, withNetwork)}`,
+    entryOf: feedCdr,
+    bytesOf,
+  });
 }
 
 function partsOf(withNetwork: boolean): RawBuilder<unknown> {
@@ -134,16 +110,7 @@ export function allOf(conditions: CdrConditions): RawBuilder<boolean> {
 }
 
 // Once for every entry of every stream: no object more than it takes.
-function feedCdr(row: PageRow): FeedCdr {
-  return {
-    carrierId: row.carrierId,
-    sequence: row.sequence ?? 0n,
-    ingestTime: row.ingestTime,
-    entryKind: row.entryKind,
-    recordDate: row.recordDate,
-    inviteTime: row.inviteTime,
-    payload: row.payload,
-    quality: row.quality,
-    network: row.network,
-  };
+function feedCdr(row: FeedCdr): FeedCdr {
+  const { carrierId, sequence, ingestTime, entryKind, recordDate, inviteTime, payload, quality, network } = row;
+  return { carrierId, sequence, ingestTime, entryKind, recordDate, inviteTime, payload, quality, network };
 }

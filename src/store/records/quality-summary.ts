@@ -20,35 +20,8 @@ export interface QualitySummaryRequest {
   limit: number;
 }
 
-export interface Percentiles {
-  measuredCount: number;
-  p10: number;
-  p50: number;
-  p90: number;
-  p99: number;
-}
-
-/** The figures of one group of calls; undefined where there is nothing to divide by. */
+/** The figures of one group of calls. Percentiles are p10, p50, p90 and p99 of the measured. */
 export interface QualityGroup {
-  periodStart: Micros;
-  trunkId: string | undefined;
-  codec: string | undefined;
-  direction: number;
-  attempts: number;
-  answered: number;
-  networkEffective: number;
-  connectedDurationMs: bigint;
-  /** Answered calls whose length is not known. */
-  unmeasured: number;
-  postDialDelayMs: Percentiles | undefined;
-  mosLq: Percentiles | undefined;
-  mosCq: Percentiles | undefined;
-  classifiedStreams: number;
-  poorStreams: number;
-  poorReasons: { reason: number; calls: number }[];
-}
-
-interface GroupRow {
   periodStart: Micros;
   trunkId: string | undefined;
   codec: string | undefined;
@@ -56,16 +29,18 @@ interface GroupRow {
   attempts: bigint;
   answered: bigint;
   networkEffective: bigint;
-  connectedDurationMs: bigint | undefined;
+  connectedDurationMs: bigint;
+  /** Answered calls whose length is not known. */
   unmeasured: bigint;
-  pddCount: bigint;
-  pdd: number[] | undefined;
+  setupCount: bigint;
+  setup: number[] | undefined;
   mosLqCount: bigint;
   mosLq: number[] | undefined;
   mosCqCount: bigint;
   mosCq: number[] | undefined;
-  classified: bigint | undefined;
-  poor: bigint | undefined;
+  classifiedStreams: bigint;
+  poorStreams: bigint;
+  poorReasons: readonly { reason: number; calls: bigint }[];
 }
 
 /** Longest that a summary may take, milliseconds. */
@@ -86,28 +61,21 @@ export async function summarizeQuality(tx: Tx, request: QualitySummaryRequest): 
     WHERE r.carrier_id = ${request.carrierId} AND r.entry_kind = ${EntryKind.REPORT} AND r.answered IS NOT NULL
       AND r.invite_time >= ${isoFromMicros(request.start)}::timestamptz AND r.invite_time < ${isoFromMicros(request.end)}::timestamptz
       AND ${request.conditions ? allOf(request.conditions) : sql`true`} AND ${isTip("cdr_key", request.carrierId)}`;
-  const { rows } = await run(tx)<GroupRow>`
+  const { rows } = await run(tx)<Omit<QualityGroup, "poorReasons">>`
     SELECT period_start, trunk_id, codec, direction, count(*) AS attempts, count(*) FILTER (WHERE answered) AS answered,
-      count(*) FILTER (WHERE network_effective) AS network_effective, sum(connected_duration_ms) FILTER (WHERE answered) AS connected_duration_ms,
+      count(*) FILTER (WHERE network_effective) AS network_effective, COALESCE(sum(connected_duration_ms) FILTER (WHERE answered), 0) AS connected_duration_ms,
       count(*) FILTER (WHERE answered AND connected_duration_ms IS NULL) AS unmeasured,
-      count(setup_duration_ms) AS pdd_count, ${percentiles("setup_duration_ms")} AS pdd,
+      count(setup_duration_ms) AS setup_count, ${percentiles("setup_duration_ms")} AS setup,
       count(mos_lq) AS mos_lq_count, ${percentiles("mos_lq")} AS mos_lq, count(mos_cq) AS mos_cq_count, ${percentiles("mos_cq")} AS mos_cq,
-      sum(classified_streams) AS classified, sum(poor_streams) AS poor
+      COALESCE(sum(classified_streams), 0) AS classified_streams, COALESCE(sum(poor_streams), 0) AS poor_streams
     FROM (${calls}) c GROUP BY period_start, trunk_id, codec, direction
     ORDER BY period_start, trunk_id, codec, direction LIMIT ${request.limit}`;
-  const { rows: reasons } = await run(tx)<{
-    periodStart: Micros;
-    trunkId: string | undefined;
-    codec: string | undefined;
-    direction: number;
-    reason: number;
-    calls: bigint;
-  }>`
+  const { rows: reasons } = await run(tx)<GroupName & { reason: number; calls: bigint }>`
     SELECT period_start, trunk_id, codec, direction, reason, count(*) AS calls
     FROM (${calls}) c CROSS JOIN LATERAL (SELECT DISTINCT unnest(reasons) AS reason) u
     WHERE c.poor_streams > 0 GROUP BY period_start, trunk_id, codec, direction, reason ORDER BY calls DESC, reason`;
   const byGroup = Map.groupBy(reasons, groupKey);
-  return rows.map((row) => qualityGroup(row, byGroup.get(groupKey(row)) ?? []));
+  return rows.map((row) => ({ ...row, poorReasons: byGroup.get(groupKey(row)) ?? [] }));
 }
 
 function periodStart(request: QualitySummaryRequest) {
@@ -118,37 +86,8 @@ function percentiles(column: "setup_duration_ms" | "mos_lq" | "mos_cq") {
   return sql`percentile_cont(ARRAY[0.1, 0.5, 0.9, 0.99]) WITHIN GROUP (ORDER BY ${sql.ref(column)}::float8)`;
 }
 
-function groupKey(row: {
-  periodStart: Micros;
-  trunkId: string | undefined;
-  codec: string | undefined;
-  direction: number;
-}): string {
-  return JSON.stringify([String(row.periodStart), row.trunkId, row.codec, row.direction]);
-}
+type GroupName = Pick<QualityGroup, "periodStart" | "trunkId" | "codec" | "direction">;
 
-function qualityGroup(row: GroupRow, reasons: { reason: number; calls: bigint }[]): QualityGroup {
-  return {
-    periodStart: row.periodStart,
-    trunkId: row.trunkId,
-    codec: row.codec,
-    direction: row.direction,
-    attempts: Number(row.attempts),
-    answered: Number(row.answered),
-    networkEffective: Number(row.networkEffective),
-    connectedDurationMs: row.connectedDurationMs ?? 0n,
-    unmeasured: Number(row.unmeasured),
-    postDialDelayMs: percentilesOf(row.pddCount, row.pdd),
-    mosLq: percentilesOf(row.mosLqCount, row.mosLq),
-    mosCq: percentilesOf(row.mosCqCount, row.mosCq),
-    classifiedStreams: Number(row.classified ?? 0n),
-    poorStreams: Number(row.poor ?? 0n),
-    poorReasons: reasons.map(({ reason, calls }) => ({ reason, calls: Number(calls) })),
-  };
-}
-
-function percentilesOf(count: bigint, values: number[] | undefined): Percentiles | undefined {
-  if (count === 0n || !values) return undefined;
-  const [p10 = 0, p50 = 0, p90 = 0, p99 = 0] = values;
-  return { measuredCount: Number(count), p10, p50, p90, p99 };
+function groupKey({ periodStart, trunkId, codec, direction }: GroupName): string {
+  return JSON.stringify([String(periodStart), trunkId, codec, direction]);
 }

@@ -1,21 +1,12 @@
 import { sql } from "kysely";
+import type { RecordProblem } from "../../domain/calls/field-checks.ts";
 import type { JudgedRecord } from "../../domain/calls/judge.ts";
 import { ERASED_HASH } from "../../domain/privacy/erasure.ts";
 import { CDR, DURATION, type RecordKind } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import type { Verdict } from "../../gen/tandem/type/v1/upload_pb.js";
-import {
-  boolArray,
-  byteaArray,
-  dateArray,
-  float8Array,
-  int2Array,
-  int4Array,
-  int8Array,
-  textArray,
-  timestamptzArray,
-} from "../database/binary-array.ts";
-import { insertAll, run, type Tx, together } from "../database/run.ts";
+import { run, type Tx, together } from "../database/run.ts";
+import { type Column, type ColumnOf, columnsOf, insertColumns } from "./insert-columns.ts";
 import type { RejectRow } from "./rejects.ts";
 
 /** What an entry of a feed of records is. */
@@ -72,16 +63,37 @@ export interface QualityRow {
 
 export type RecordRow = DurationRow | CdrRow;
 
-/**
- * One record, ready to be judged and stored: what the upload's edge makes of a message, and whose
- * number it is.
- */
-export interface AppendRecord extends Readonly<JudgedRecord> {
-  /** As sent, for the control totals. */
+/** A record as it was sent and checked. */
+export interface SentRecord extends JudgedRecord {
+  /**
+   * As sent; for a refused record made storable: no NUL, no unpaired surrogate, at most 128
+   * characters.
+   */
+  readonly recordId: string;
+  /** `YYYY-MM-DD`; empty when a refused record has none. */
+  readonly recordDate: string;
+  /** From 1; 1 when absent. */
+  readonly revision: number;
+  /**
+   * Over the normalised content as sent, nothing derived or output only in it; the same for a
+   * record that is prepared again from its payload.
+   */
+  readonly contentHash: bigint;
+  /** Over parties, direction and connected duration. Equal for all VOIDs that name no parties. */
+  readonly partyHash: bigint;
+  /** For the control totals: as sent, whatever it is; absent 0. */
   readonly connectedDurationMs: bigint;
-  /** Whether there is something to be told of it though it is accepted. */
-  readonly warned: boolean;
+  /** The invite, else the answer. Absent when refused or when a VOID has none. */
   readonly startTime: Micros | undefined;
+  /** What was odd, but is accepted; empty when it is refused. */
+  readonly warnings: readonly RecordProblem[];
+  /** Why it is REJECTED. */
+  readonly refusal?: RecordProblem;
+}
+
+/** One record, ready to be judged and stored. */
+export interface AppendRecord {
+  readonly sent: SentRecord;
   /**
    * The number and customer that the call belongs to; absent when none fits. The number is empty
    * when it was erased.
@@ -92,7 +104,7 @@ export interface AppendRecord extends Readonly<JudgedRecord> {
   /** The columns and encoded parts; absent when refused. */
   readonly row: RecordRow | undefined;
   /** The whole normalised record, encoded, as quarantine keeps it. */
-  encoded: () => Uint8Array;
+  encoded(): Uint8Array;
   /**
    * Of a record of which something was erased as it arrived, by which erasures: its hashes are not
    * kept.
@@ -115,188 +127,170 @@ export function keptHash(record: AppendRecord, hash: bigint): bigint {
   return record.erasedBy === undefined ? hash : ERASED_HASH;
 }
 
-/** The identities of records as binary arrays, which more than one statement takes. */
-interface IdentityColumns {
-  recordIds: Buffer;
-  recordDates: Buffer;
-  revisions: Buffer;
-}
-
-interface Lock {
-  nextSequence: bigint;
-  ingestTime: Micros;
+/** Where records go in their feed: the sequence of the first, and the ingest time of all. */
+interface Place {
+  readonly nextSequence: bigint;
+  readonly ingestTime: Micros;
 }
 
 /**
- * Inserts accepted records with the sequences from `lock.nextSequence` on, their keys first: the
+ * Inserts accepted records with the sequences from `place.nextSequence` on, their keys first: the
  * unique key is the backstop.
  */
 export async function insertAccepted(
   tx: Tx,
   carrierId: string,
   kind: RecordKind,
-  lock: { nextSequence: bigint; ingestTime: Micros },
+  place: Place,
   records: readonly AppendRecord[],
 ): Promise<void> {
   if (records.length === 0) return;
-  const identity = {
-    recordIds: textArray(records.map((r) => r.recordId)),
-    recordDates: dateArray(records.map((r) => r.recordDate)),
-    revisions: int4Array(records.map((r) => r.revision)),
-  };
-  const keys = sql`
-    INSERT INTO ${sql.table(kind.keys)} (carrier_id, record_id, record_date, revision, content_hash, party_hash, sequence, ingest_time)
-    SELECT c.carrier_id, unnest(${identity.recordIds}::text[]), unnest(${identity.recordDates}::date[]), unnest(${identity.revisions}::int4[]),
-           unnest(${int8Array(records.map((r) => keptHash(r, r.contentHash)))}::int8[]), unnest(${int8Array(records.map((r) => keptHash(r, r.partyHash)))}::int8[]),
-           generate_series(${lock.nextSequence}::int8, ${lock.nextSequence + BigInt(records.length - 1)}::int8),
-           ${isoFromMicros(lock.ingestTime)}::timestamptz
-    FROM carrier c WHERE c.carrier_id = ${carrierId}`;
-  const insertRows = kind === CDR ? insertCdrRows : insertDurationRows;
-  await together([insertAll(tx, keys, records.length), insertRows(tx, carrierId, lock, records, identity)]);
+  const count = records.length;
+  const names = [...columnsOf(records, NAMES), ...placed(place, count)];
+  const rows = records.map((record) => record.row as RecordRow);
+  const own = kind === CDR ? columnsOf(rows as CdrRow[], CDR_COLUMNS) : durationColumns(rows as DurationRow[]);
+  const hasVoid = rows.some((row) => row.entryKind === EntryKind.VOID);
+  await together([
+    insertColumns(tx, kind.keys, carrierId, [...names, ...columnsOf(records, HASHES)], count),
+    insertColumns(tx, kind.records, carrierId, [...names, ...columnsOf(records, HOLDERS), ...own], count),
+    ...(kind === CDR ? insertParts(tx, carrierId, place, rows as CdrRow[]) : []),
+    ...(hasVoid ? [inheritVoided(tx, carrierId, kind, place, count)] : []),
+  ]);
 }
 
-/**
- * Inserts durations with the sequences from `lock.nextSequence` on. Columns go as binary arrays:
- * see bench/RESULTS.md for the strategies compared.
- */
-async function insertDurationRows(
-  tx: Tx,
-  carrierId: string,
-  lock: Lock,
-  records: readonly AppendRecord[],
-  identity: IdentityColumns,
-): Promise<void> {
-  const rows = records.map((record) => record.row as DurationRow);
+const NAMES: readonly ColumnOf<AppendRecord>[] = [
+  ["record_id", "text", ({ sent }) => sent.recordId],
+  ["record_date", "date", ({ sent }) => sent.recordDate],
+  ["revision", "int4", ({ sent }) => sent.revision],
+];
+const HASHES: readonly ColumnOf<AppendRecord>[] = [
+  ["content_hash", "int8", (record) => keptHash(record, record.sent.contentHash)],
+  ["party_hash", "int8", (record) => keptHash(record, record.sent.partyHash)],
+];
+const HOLDERS: readonly ColumnOf<AppendRecord>[] = [
+  ["phone_number", "text", ({ attribution }) => attribution?.phoneNumber || null],
+  ["customer_id", "text", ({ attribution }) => attribution?.customerId],
+];
+const DURATION_COLUMNS: readonly ColumnOf<DurationRow>[] = [
+  ["entry_kind", "int2", (row) => row.entryKind],
+  ["start_time", "timestamptz", (row) => row.startTime],
+  ["direction", "int2", (row) => row.direction],
+  ["trunk_id", "text", (row) => row.trunkId],
+  ["connected_duration_ms", "int8", (row) => row.connectedDurationMs],
+  ["payload", "bytea", (row) => row.payload],
+];
+const CDR_COLUMNS: readonly ColumnOf<CdrRow>[] = [
+  ["entry_kind", "int2", (row) => row.entryKind],
+  ["partial", "bool", (row) => row.partial],
+  ["call_id", "text", (row) => row.callId],
+  ["invite_time", "timestamptz", (row) => row.inviteTime],
+  ["direction", "int2", (row) => row.direction],
+  ["trunk_id", "text", (row) => row.trunkId],
+  ["dialog_call_id", "text", (row) => row.dialogCallId],
+  ["correlation_id", "text", (row) => row.correlationId],
+  ["codec", "text", (row) => row.codec],
+  ["calling_number", "text", (row) => row.callingNumber],
+  ["called_number", "text", (row) => row.calledNumber],
+  ["answered", "bool", (row) => row.answered],
+  ["network_effective", "bool", (row) => row.networkEffective],
+  ["setup_duration_ms", "int8", (row) => row.setupDurationMs],
+  ["connected_duration_ms", "int8", (row) => row.connectedDurationMs],
+  ["quality_verdict", "int2", (row) => row.qualityVerdict],
+  ["payload", "bytea", (row) => row.payload],
+];
+
+function durationColumns(rows: readonly DurationRow[]): Column[] {
   // Hardly any record is a part, and a column costs something for each of them.
   const hasParts = rows.some((row) => row.partIndex !== null);
-  const parts = hasParts ? sql`, unnest(${int4Array(rows.map((r) => r.partIndex))}::int4[])` : sql``;
-  const query = sql`
-    INSERT INTO duration_record (carrier_id, sequence, ingest_time, record_id, record_date, revision, entry_kind, start_time, direction,
-      phone_number, customer_id, trunk_id, connected_duration_ms, payload${hasParts ? sql`, part_index` : sql``})
-    SELECT c.carrier_id, generate_series(${lock.nextSequence}::int8, ${lock.nextSequence + BigInt(records.length - 1)}::int8),
-      ${isoFromMicros(lock.ingestTime)}::timestamptz, unnest(${identity.recordIds}::text[]), unnest(${identity.recordDates}::date[]),
-      unnest(${identity.revisions}::int4[]), unnest(${int2Array(rows.map((r) => r.entryKind))}::int2[]),
-      unnest(${timestamptzArray(rows.map((r) => r.startTime))}::timestamptz[]), unnest(${int2Array(rows.map((r) => r.direction))}::int2[]),
-      unnest(${textArray(records.map((r) => r.attribution?.phoneNumber || null))}::text[]),
-      unnest(${textArray(records.map((r) => r.attribution?.customerId ?? null))}::text[]),
-      unnest(${textArray(rows.map((r) => r.trunkId))}::text[]), unnest(${int8Array(rows.map((r) => r.connectedDurationMs))}::int8[]),
-      unnest(${byteaArray(rows.map((r) => r.payload))}::bytea[])${parts}
-    FROM carrier c WHERE c.carrier_id = ${carrierId}`;
-  const hasVoid = rows.some((row) => row.entryKind === EntryKind.VOID);
-  await together([
-    insertAll(tx, query, records.length),
-    ...(hasVoid ? [inheritVoidedDuration(tx, carrierId, lock, records.length)] : []),
-  ]);
-}
-
-/** Inserts call detail records and their parts with the sequences from `lock.nextSequence` on. */
-async function insertCdrRows(
-  tx: Tx,
-  carrierId: string,
-  lock: Lock,
-  records: readonly AppendRecord[],
-  identity: IdentityColumns,
-): Promise<void> {
-  const rows = records.map((record) => record.row as CdrRow);
-  const query = sql`
-    INSERT INTO cdr_record (carrier_id, sequence, ingest_time, record_id, record_date, revision, entry_kind, partial, call_id, invite_time,
-      direction, phone_number, customer_id, trunk_id, dialog_call_id, correlation_id, codec, calling_number, called_number, answered,
-      network_effective, setup_duration_ms, connected_duration_ms, quality_verdict, payload)
-    SELECT c.carrier_id, ${lock.nextSequence}::int8 + r.position - 1, ${isoFromMicros(lock.ingestTime)}::timestamptz, r.record_id, r.record_date,
-      r.revision, r.entry_kind, r.partial, r.call_id, r.invite_time, r.direction, r.phone_number, r.customer_id, r.trunk_id, r.dialog_call_id,
-      r.correlation_id, r.codec, r.calling_number, r.called_number, r.answered, r.network_effective, r.setup_duration_ms,
-      r.connected_duration_ms, r.quality_verdict, r.payload
-    FROM carrier c CROSS JOIN unnest(${identity.recordIds}::text[], ${identity.recordDates}::date[],
-      ${identity.revisions}::int4[], ${int2Array(rows.map((r) => r.entryKind))}::int2[],
-      ${boolArray(rows.map((r) => r.partial))}::bool[], ${textArray(rows.map((r) => r.callId))}::text[],
-      ${timestamptzArray(rows.map((r) => r.inviteTime))}::timestamptz[], ${int2Array(rows.map((r) => r.direction))}::int2[],
-      ${textArray(records.map((r) => r.attribution?.phoneNumber || null))}::text[],
-      ${textArray(records.map((r) => r.attribution?.customerId ?? null))}::text[], ${textArray(rows.map((r) => r.trunkId))}::text[],
-      ${textArray(rows.map((r) => r.dialogCallId))}::text[], ${textArray(rows.map((r) => r.correlationId))}::text[],
-      ${textArray(rows.map((r) => r.codec))}::text[], ${textArray(rows.map((r) => r.callingNumber))}::text[],
-      ${textArray(rows.map((r) => r.calledNumber))}::text[], ${boolArray(rows.map((r) => r.answered))}::bool[],
-      ${boolArray(rows.map((r) => r.networkEffective))}::bool[], ${int8Array(rows.map((r) => r.setupDurationMs))}::int8[],
-      ${int8Array(rows.map((r) => r.connectedDurationMs))}::int8[], ${int2Array(rows.map((r) => r.qualityVerdict))}::int2[],
-      ${byteaArray(rows.map((r) => r.payload))}::bytea[])
-      WITH ORDINALITY AS r(record_id, record_date, revision, entry_kind, partial, call_id, invite_time, direction, phone_number, customer_id,
-        trunk_id, dialog_call_id, correlation_id, codec, calling_number, called_number, answered, network_effective, setup_duration_ms,
-        connected_duration_ms, quality_verdict, payload, position)
-    WHERE c.carrier_id = ${carrierId}`;
-  const hasVoid = rows.some((row) => row.entryKind === EntryKind.VOID);
-  await together([
-    insertAll(tx, query, records.length),
-    insertQuality(tx, carrierId, lock, rows),
-    insertNetwork(tx, carrierId, lock, rows),
-    ...(hasVoid ? [inheritVoided(tx, carrierId, lock, records.length)] : []),
-  ]);
-}
-
-async function insertQuality(tx: Tx, carrierId: string, lock: Lock, rows: readonly CdrRow[]): Promise<void> {
-  const parts = rows.flatMap((row, index) =>
-    row.quality ? [{ ...row.quality, sequence: lock.nextSequence + BigInt(index) }] : [],
+  return columnsOf(
+    rows,
+    hasParts ? [...DURATION_COLUMNS, ["part_index", "int4", (row) => row.partIndex]] : DURATION_COLUMNS,
   );
-  if (parts.length === 0) return;
-  const query = sql`
-    INSERT INTO cdr_quality (carrier_id, sequence, ingest_time, mos_lq, mos_cq, classified_streams, poor_streams, reasons, payload)
-    SELECT c.carrier_id, q.sequence, ${isoFromMicros(lock.ingestTime)}::timestamptz, q.mos_lq, q.mos_cq, q.classified_streams, q.poor_streams,
-      q.reasons::int2[], q.payload
-    FROM carrier c CROSS JOIN unnest(${int8Array(parts.map((p) => p.sequence))}::int8[], ${float8Array(parts.map((p) => p.mosLq))}::float8[],
-      ${float8Array(parts.map((p) => p.mosCq))}::float8[], ${int4Array(parts.map((p) => p.classifiedStreams))}::int4[],
-      ${int4Array(parts.map((p) => p.poorStreams))}::int4[], ${textArray(parts.map((p) => `{${p.reasons.join(",")}}`))}::text[],
-      ${byteaArray(parts.map((p) => p.payload))}::bytea[])
-      AS q(sequence, mos_lq, mos_cq, classified_streams, poor_streams, reasons, payload)
-    WHERE c.carrier_id = ${carrierId}`;
-  await insertAll(tx, query, parts.length);
 }
 
-async function insertNetwork(tx: Tx, carrierId: string, lock: Lock, rows: readonly CdrRow[]): Promise<void> {
-  const parts = rows.flatMap((row, index) =>
-    row.network ? [{ ...row.network, sequence: lock.nextSequence + BigInt(index) }] : [],
-  );
-  if (parts.length === 0) return;
-  const query = sql`
-    INSERT INTO cdr_network (carrier_id, sequence, ingest_time, payload)
-    SELECT c.carrier_id, n.sequence, ${isoFromMicros(lock.ingestTime)}::timestamptz, n.payload
-    FROM carrier c CROSS JOIN unnest(${int8Array(parts.map((p) => p.sequence))}::int8[], ${byteaArray(parts.map((p) => p.payload))}::bytea[])
-      AS n(sequence, payload)
-    WHERE c.carrier_id = ${carrierId}`;
-  await insertAll(tx, query, parts.length);
+function placed({ nextSequence, ingestTime }: Place, count: number): Column[] {
+  const last = nextSequence + BigInt(count - 1);
+  return [{ name: "sequence", value: sql`generate_series(${nextSequence}::int8, ${last}::int8)` }, at(ingestTime)];
 }
 
-// A VOID may name only an identity: its start and its number are those of the revision that it
-// takes back, where calls are looked for by time.
-async function inheritVoidedDuration(tx: Tx, carrierId: string, lock: Lock, count: number): Promise<void> {
-  await run(tx)`
-    UPDATE duration_record v SET start_time = COALESCE(p.start_time, v.start_time), direction = p.direction,
-      phone_number = COALESCE(p.phone_number, v.phone_number), customer_id = COALESCE(p.customer_id, v.customer_id),
-      trunk_id = COALESCE(p.trunk_id, v.trunk_id), part_index = p.part_index
-    FROM (${revisionsTakenBack(DURATION, carrierId, lock, count)}) p
-    WHERE v.carrier_id = ${carrierId} AND v.sequence = p.void_sequence AND v.ingest_time = ${isoFromMicros(lock.ingestTime)}::timestamptz`;
+function at(ingestTime: Micros): Column {
+  return { name: "ingest_time", value: sql`${isoFromMicros(ingestTime)}::timestamptz` };
 }
 
-// The newest revision below each VOID of this transaction.
-function revisionsTakenBack(kind: RecordKind, carrierId: string, lock: Lock, count: number) {
-  const record = sql.table(kind.records);
-  return sql`
-    SELECT DISTINCT ON (void.sequence) void.sequence AS void_sequence, prior.*
-    FROM ${record} void
-    JOIN ${sql.table(kind.keys)} k ON k.carrier_id = void.carrier_id AND k.record_id = void.record_id AND k.record_date = void.record_date
-      AND k.revision < void.revision
-    JOIN ${record} prior ON prior.carrier_id = k.carrier_id AND prior.sequence = k.sequence AND prior.ingest_time = k.ingest_time
-    WHERE void.carrier_id = ${carrierId} AND void.entry_kind = ${EntryKind.VOID}
-      AND void.ingest_time = ${isoFromMicros(lock.ingestTime)}::timestamptz
-      AND void.sequence >= ${lock.nextSequence} AND void.sequence < ${lock.nextSequence + BigInt(count)}
-    ORDER BY void.sequence, k.revision DESC`;
+/** A part of a call detail record that is stored apart, and the record's sequence. */
+interface Part {
+  readonly sequence: bigint;
+  readonly payload: Uint8Array;
+}
+
+const PART: readonly ColumnOf<Part>[] = [
+  ["sequence", "int8", (part) => part.sequence],
+  ["payload", "bytea", (part) => part.payload],
+];
+const QUALITY: readonly ColumnOf<Part & QualityRow>[] = [
+  ["mos_lq", "float8", (part) => part.mosLq],
+  ["mos_cq", "float8", (part) => part.mosCq],
+  ["classified_streams", "int4", (part) => part.classifiedStreams],
+  ["poor_streams", "int4", (part) => part.poorStreams],
+];
+
+function insertParts(tx: Tx, carrierId: string, place: Place, rows: readonly CdrRow[]): Promise<void>[] {
+  const partsOf = <P extends object>(part: (row: CdrRow) => P | undefined) =>
+    rows.flatMap((row, index) => {
+      const found = part(row);
+      return found ? [{ ...found, sequence: place.nextSequence + BigInt(index) }] : [];
+    });
+  const insert = (table: string, parts: readonly Part[], own: readonly Column[]) => {
+    const columns = [...columnsOf(parts, PART), at(place.ingestTime), ...own];
+    return parts.length === 0 ? [] : [insertColumns(tx, table, carrierId, columns, parts.length)];
+  };
+  const qualities = partsOf((row) => row.quality);
+  // There are no arrays of arrays of different lengths.
+  const reasons = columnsOf(qualities, [["reasons", "text", (part) => `{${part.reasons.join(",")}}`]]);
+  const cast = reasons.map(({ name, value }) => ({ name, value: sql`${value}::int2[]` }));
+  return [
+    ...insert("cdr_quality", qualities, [...columnsOf(qualities, QUALITY), ...cast]),
+    ...insert(
+      "cdr_network",
+      partsOf((row) => row.network),
+      [],
+    ),
+  ];
 }
 
 // A VOID may name only an identity: whatever it says itself, it takes what filters ask for from the
-// revision that it takes back, so that whoever saw that sees this too.
-async function inheritVoided(tx: Tx, carrierId: string, lock: Lock, count: number): Promise<void> {
+// newest revision below it, which it takes back. So whoever saw that sees this too, and it is found
+// where calls are looked for by time.
+async function inheritVoided(tx: Tx, carrierId: string, kind: RecordKind, place: Place, count: number): Promise<void> {
+  const { same, else: ifAbsent } = INHERITED[kind.name];
+  const record = sql.table(kind.records);
+  const ingestTime = sql`${isoFromMicros(place.ingestTime)}::timestamptz`;
+  const set = [
+    ...same.map((name) => sql`${sql.ref(name)} = ${sql.ref(`p.${name}`)}`),
+    ...ifAbsent.map((name) => sql`${sql.ref(name)} = COALESCE(${sql.ref(`p.${name}`)}, ${sql.ref(`v.${name}`)})`),
+  ];
   await run(tx)`
-    UPDATE cdr_record v SET call_id = COALESCE(p.call_id, v.call_id), invite_time = COALESCE(p.invite_time, v.invite_time),
-      direction = p.direction, phone_number = COALESCE(p.phone_number, v.phone_number), customer_id = COALESCE(p.customer_id, v.customer_id),
-      trunk_id = COALESCE(p.trunk_id, v.trunk_id), dialog_call_id = COALESCE(p.dialog_call_id, v.dialog_call_id),
-      correlation_id = COALESCE(p.correlation_id, v.correlation_id), quality_verdict = p.quality_verdict
-    FROM (${revisionsTakenBack(CDR, carrierId, lock, count)}) p
-    WHERE v.carrier_id = ${carrierId} AND v.sequence = p.void_sequence AND v.ingest_time = ${isoFromMicros(lock.ingestTime)}::timestamptz`;
+    UPDATE ${record} v SET ${sql.join(set)}
+    FROM (
+      SELECT DISTINCT ON (void.sequence) void.sequence AS void_sequence, prior.*
+      FROM ${record} void
+      JOIN ${sql.table(kind.keys)} k ON k.carrier_id = void.carrier_id AND k.record_id = void.record_id AND k.record_date = void.record_date
+        AND k.revision < void.revision
+      JOIN ${record} prior ON prior.carrier_id = k.carrier_id AND prior.sequence = k.sequence AND prior.ingest_time = k.ingest_time
+      WHERE void.carrier_id = ${carrierId} AND void.entry_kind = ${EntryKind.VOID} AND void.ingest_time = ${ingestTime}
+        AND void.sequence >= ${place.nextSequence} AND void.sequence < ${place.nextSequence + BigInt(count)}
+      ORDER BY void.sequence, k.revision DESC) p
+    WHERE v.carrier_id = ${carrierId} AND v.sequence = p.void_sequence AND v.ingest_time = ${ingestTime}`;
 }
+
+/** What a VOID takes from the revision before it; the second only where that has it. */
+const INHERITED = {
+  [DURATION.name]: {
+    same: ["direction", "part_index"],
+    else: ["start_time", "phone_number", "customer_id", "trunk_id"],
+  },
+  [CDR.name]: {
+    same: ["direction", "quality_verdict"],
+    else: ["call_id", "invite_time", "phone_number", "customer_id", "trunk_id", "dialog_call_id", "correlation_id"],
+  },
+};

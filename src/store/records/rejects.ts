@@ -2,10 +2,10 @@ import { type ExpressionBuilder, sql } from "kysely";
 import { UNREAD_ISSUES } from "../../domain/calls/verdict.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { Verdict } from "../../gen/tandem/type/v1/upload_pb.js";
-import { boolArray, int2Array, int8Array, textArray } from "../database/binary-array.ts";
-import { insertAll, run, type Tx } from "../database/run.ts";
+import { run, type Tx } from "../database/run.ts";
 import type { Schema } from "../database/schema.ts";
-import type { UploadKey } from "./upload-key.ts";
+import { type ColumnOf, columnsOf, insertColumns } from "./insert-columns.ts";
+import { isUpload, type UploadKey } from "./upload-key.ts";
 
 /** What is kept of a record that was not plainly accepted. */
 export interface RejectRow {
@@ -28,16 +28,25 @@ export const MAX_STORED_REJECTS = 10_000;
 /** Stores what is kept of records that were not plainly accepted. */
 export async function insertRejects(tx: Tx, key: UploadKey, rejects: readonly RejectRow[], now: Micros): Promise<void> {
   if (rejects.length === 0) return;
-  const query = sql`
-    INSERT INTO upload_reject (carrier_id, kind, upload_id, record_offset, record_id, verdict, issue, field_path, message, retryable, record_json, create_time)
-    SELECT c.carrier_id, ${key.kind.upload}, ${key.uploadId}, r.*, ${isoFromMicros(now)}::timestamptz
-    FROM carrier c CROSS JOIN unnest(${int8Array(rejects.map((r) => r.recordOffset))}::int8[], ${textArray(rejects.map((r) => r.recordId))}::text[],
-                ${int2Array(rejects.map((r) => r.verdict))}::int2[], ${int2Array(rejects.map((r) => r.issue))}::int2[],
-                ${textArray(rejects.map((r) => r.fieldPath))}::text[], ${textArray(rejects.map((r) => r.message))}::text[],
-                ${boolArray(rejects.map((r) => r.retryable))}::bool[], ${textArray(rejects.map((r) => r.recordJson))}::text[]) AS r
-    WHERE c.carrier_id = ${key.carrierId}`;
-  await insertAll(tx, query, rejects.length);
+  const columns = [
+    { name: "kind", value: sql`${key.kind.upload}::int2` },
+    { name: "upload_id", value: sql`${key.uploadId}::text` },
+    { name: "create_time", value: sql`${isoFromMicros(now)}::timestamptz` },
+    ...columnsOf(rejects, COLUMNS),
+  ];
+  await insertColumns(tx, "upload_reject", key.carrierId, columns, rejects.length);
 }
+
+const COLUMNS: readonly ColumnOf<RejectRow>[] = [
+  ["record_offset", "int8", (reject) => reject.recordOffset],
+  ["record_id", "text", (reject) => reject.recordId],
+  ["verdict", "int2", (reject) => reject.verdict],
+  ["issue", "int2", (reject) => reject.issue],
+  ["field_path", "text", (reject) => reject.fieldPath],
+  ["message", "text", (reject) => reject.message],
+  ["retryable", "bool", (reject) => reject.retryable],
+  ["record_json", "text", (reject) => reject.recordJson],
+];
 
 /** The stored rejects of `[start, end)`, by offset; at most `limit`. */
 export async function readRejects(
@@ -45,13 +54,7 @@ export async function readRejects(
   key: UploadKey,
   range: { start: bigint; end?: bigint; limit: number },
 ): Promise<(RejectRow & { createTime: Micros })[]> {
-  let query = tx
-    .selectFrom("upload_reject")
-    .selectAll()
-    .where("carrier_id", "=", key.carrierId)
-    .where("kind", "=", key.kind.upload)
-    .where("upload_id", "=", key.uploadId)
-    .where("record_offset", ">=", range.start);
+  let query = tx.selectFrom("upload_reject").selectAll().where(isUpload(key)).where("record_offset", ">=", range.start);
   if (range.end !== undefined) query = query.where("record_offset", "<", range.end);
   const { rows } = await run(tx, query.orderBy("record_offset").limit(range.limit));
   return rows;
@@ -63,9 +66,7 @@ export function unreadRejects(eb: ExpressionBuilder<Schema, "upload">, key: Uplo
   return eb
     .selectFrom("upload_reject")
     .select(sql<number>`1`.as("unread"))
-    .where("carrier_id", "=", key.carrierId)
-    .where("kind", "=", key.kind.upload)
-    .where("upload_id", "=", key.uploadId)
+    .where(isUpload(key))
     .where("verdict", "=", Verdict.REJECTED)
     .where("issue", "in", UNREAD_ISSUES);
 }

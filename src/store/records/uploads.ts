@@ -8,7 +8,7 @@ import { clockFrom } from "../database/clock-from.ts";
 import { type Found, run, type Tx } from "../database/run.ts";
 import type { Schema } from "../database/schema.ts";
 import { unreadRejects } from "./rejects.ts";
-import type { UploadKey } from "./upload-key.ts";
+import { isUpload, type UploadKey } from "./upload-key.ts";
 
 /** An upload as it stands. */
 export interface UploadRow {
@@ -56,15 +56,11 @@ async function takeUpload(tx: Tx, key: UploadKey, acknowledgedOffset: bigint): P
   const update = tx
     .updateTable("upload")
     .set({ writer_epoch: sql`writer_epoch + 1`, update_time: clockFrom("update_time") })
-    .where("carrier_id", "=", key.carrierId)
-    .where("kind", "=", key.kind.upload)
-    .where("upload_id", "=", key.uploadId)
+    .where(isUpload(key))
     .where("sealed", "=", false)
     .where("next_offset", ">=", acknowledgedOffset)
     .returningAll();
-  const {
-    rows: [row],
-  } = await run(tx, update);
+  const [row] = (await run(tx, update)).rows;
   return row ? uploadRow(row) : readUpload(tx, key);
 }
 
@@ -111,15 +107,8 @@ function tooManyOpen(most: number): TandemError {
 
 /** Reads an upload. */
 export async function readUpload(tx: Tx, key: UploadKey): Promise<UploadRow | undefined> {
-  const query = tx
-    .selectFrom("upload")
-    .selectAll()
-    .where("carrier_id", "=", key.carrierId)
-    .where("kind", "=", key.kind.upload)
-    .where("upload_id", "=", key.uploadId);
-  const {
-    rows: [row],
-  } = await run(tx, query);
+  const query = tx.selectFrom("upload").selectAll().where(isUpload(key));
+  const [row] = (await run(tx, query)).rows;
   return row && uploadRow(row);
 }
 
@@ -159,9 +148,7 @@ export async function advanceUpload(
   const query = tx
     .updateTable("upload")
     .set({ next_offset: batch.firstOffset + BigInt(batch.count) })
-    .where("carrier_id", "=", batch.carrierId)
-    .where("kind", "=", batch.kind.upload)
-    .where("upload_id", "=", batch.uploadId)
+    .where(isUpload(batch))
     .where("next_offset", "=", batch.firstOffset)
     .where("writer_epoch", "=", batch.writerEpoch)
     .where("sealed", "=", false)
@@ -183,7 +170,7 @@ export async function countUpload(
       conflict = conflict + ${counts.conflict}, superseded = superseded + ${counts.superseded}, rejected = rejected + ${counts.rejected},
       quarantined = quarantined + ${counts.quarantined}, stored_rejects = stored_rejects + ${added.storedRejects},
       connected_duration_ms = connected_duration_ms + ${String(added.connectedMs)}::numeric, update_time = ${isoFromMicros(now)}::timestamptz
-    WHERE carrier_id = ${key.carrierId} AND kind = ${key.kind.upload} AND upload_id = ${key.uploadId}`;
+    WHERE ${isUpload(key)}`;
 }
 
 /** Stores the verdicts and content hashes of batches, of one upload or more. */
@@ -217,9 +204,7 @@ export async function readUploadBatches(
   const query = tx
     .selectFrom("upload_batch")
     .select(["first_offset", "verdicts", "hashes"])
-    .where("carrier_id", "=", key.carrierId)
-    .where("kind", "=", key.kind.upload)
-    .where("upload_id", "=", key.uploadId)
+    .where(isUpload(key))
     .where("first_offset", "<", end)
     .where(sql<boolean>`first_offset + record_count > ${start}`)
     .orderBy("first_offset")
@@ -245,9 +230,7 @@ export async function finishUpload(
       seal_time: clockFrom("seal_time"),
       update_time: clockFrom("update_time"),
     })
-    .where("carrier_id", "=", key.carrierId)
-    .where("kind", "=", key.kind.upload)
-    .where("upload_id", "=", key.uploadId)
+    .where(isUpload(key))
     .where("writer_epoch", "=", expected.writerEpoch)
     .where("next_offset", "=", expected.finalOffset)
     .where((eb) =>
@@ -258,9 +241,7 @@ export async function finishUpload(
     )
     .where("sealed", "=", false)
     .returningAll();
-  const {
-    rows: [row],
-  } = await run(tx, update);
+  const [row] = (await run(tx, update)).rows;
   return row && uploadRow(row);
 }
 

@@ -1,36 +1,32 @@
 import { sql } from "kysely";
-import { addDays, isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import { addDays, type Micros } from "../../domain/time/instant.ts";
 import { sumsOfTotals, totalsOfSums, type UsageTotals } from "../../domain/usage/totals.ts";
 import type { DatedPeriod, UsagePeriod } from "../../domain/usage/usage-scope.ts";
 import { int8Array, textArray } from "../database/binary-array.ts";
-import { run, type Tx } from "../database/run.ts";
+import { instant, run, type Tx } from "../database/run.ts";
 import { readZoneDays } from "../zone-days/zone-days.ts";
 import type { UsageCarrier } from "./usage.ts";
 import { NO_FILTER, usageLines, usageRelation } from "./usage-source.ts";
 
-/**
- * What was known of a period's carriers when its figures were last compared with the calls, by
- * carrier.
- */
+/** What was known of a period's carriers at its last comparison, by carrier. */
 export type Judged = Readonly<Record<string, JudgedCarrier>>;
 
 export interface JudgedCarrier {
-  /** The agreement's revision and the version of the rules. */
+  /** The revision of the agreement and the version of the rules. */
   readonly rules: string;
-  /** Microseconds since 1970 up to which its records were judged, in decimal; absent: none were. */
+  /** Up to when its records were judged: decimal microseconds since 1970. Absent: none were. */
   readonly through?: string;
 }
 
-/** A closed period. */
 export interface StoredPeriod extends UsagePeriod {
   readonly periodId: string;
   readonly closeTime: Micros;
   readonly closedBy: string;
-  /** Of the newest restatement; 0 when there is none. */
+  /** The newest restatement; 0: none. */
   readonly restatementNumber: number;
-  /** What was committed before this is in the figures, or was found to change nothing. */
+  /** Everything committed before this is in the figures or changed nothing. */
   readonly checkedTime: Micros;
-  /** An encoded UsageCompleteness, of the closing. */
+  /** An encoded UsageCompleteness of the closing. */
   readonly completeness: Uint8Array;
   readonly judged: Judged;
   readonly closedTotals: UsageTotals;
@@ -38,38 +34,30 @@ export interface StoredPeriod extends UsagePeriod {
 }
 
 /**
- * What was committed so long before a comparison is certain to be seen by it, seconds: a row gets
- * its time before it is committed, and no transaction that writes results lasts longer.
+ * Seconds after which a comparison certainly sees what was committed. Rows get their time before
+ * the commit, and no transaction that writes results lasts longer.
  */
 export const UNSEEN_S = 60;
 
+const ACROSS_CARRIERS = "";
+
 /**
- * Keeps other closings of a customer's periods out until the transaction ends, by a row that nobody
- * ever sees: a second writer of its key waits for the end of this transaction, which deletes it
- * again. What fails in between must roll the transaction back.
+ * Keeps other closings of a customer's periods out until the transaction ends. A second writer of
+ * the row waits for this transaction, which deletes the row again. If the work fails, roll back.
  */
 export async function withClosingsLocked<T>(tx: Tx, customerId: string, work: () => Promise<T>): Promise<T> {
-  const [carrierId, job] = ["", `close-usage:${customerId}`];
-  const values = {
-    carrier_id: carrierId,
-    job,
-    holder: "",
-    lease_epoch: 1n,
-    until_time: sql<string>`clock_timestamp()`,
-  };
-  await run(tx, tx.insertInto("job_lease").values(values));
+  const job = `close-usage:${customerId}`;
+  await run(tx)`
+    INSERT INTO job_lease (carrier_id, job, holder, lease_epoch, until_time) VALUES (${ACROSS_CARRIERS}, ${job}, '', 1, clock_timestamp())`;
   const result = await work();
-  await run(tx, tx.deleteFrom("job_lease").where("carrier_id", "=", carrierId).where("job", "=", job));
+  await run(tx)`DELETE FROM job_lease WHERE carrier_id = ${ACROSS_CARRIERS} AND job = ${job}`;
   return result;
 }
 
-/**
- * How many days around a period are read with it: a call that was moved out of it is looked for in
- * them.
- */
+/** Days around a period that are read with it, to find calls that were moved out of it. */
 const DAYS_AROUND = 4;
 
-/** Reads when a period's days begin. In a transaction that may write. */
+/** Reads when a period's days begin. The transaction must be one that may write. */
 export async function withDays<Period extends UsagePeriod>(tx: Tx, period: Period): Promise<Period & DatedPeriod> {
   const { timeZone, startDate, endDate } = period;
   const days = await readZoneDays(tx, timeZone, addDays(startDate, -DAYS_AROUND), addDays(endDate, DAYS_AROUND));
@@ -77,11 +65,11 @@ export async function withDays<Period extends UsagePeriod>(tx: Tx, period: Perio
 }
 
 /**
- * The closed periods of a customer that overlap another, by start: by their instants, for they may
- * be of another time zone.
+ * The closed periods of a customer that overlap another by their instants, since time zones may
+ * differ. By start.
  */
 export async function findOverlappingPeriods(tx: Tx, period: DatedPeriod): Promise<StoredPeriod[]> {
-  const midnight = (day: string) => sql`${isoFromMicros(period.days.startOf(day))}::timestamptz`;
+  const midnight = (day: string) => instant(period.days.startOf(day));
   const { rows } = await run(tx)<PeriodRow>`
     SELECT ${PERIOD_COLUMNS} FROM usage_period
     WHERE customer_id = ${period.customerId} AND start_date < ${period.endDate}::date + 2 AND end_date > ${period.startDate}::date - 2
@@ -90,7 +78,6 @@ export async function findOverlappingPeriods(tx: Tx, period: DatedPeriod): Promi
   return rows.map(storedPeriod);
 }
 
-/** Reads one closed period. */
 export async function readPeriod(tx: Tx, periodId: string): Promise<StoredPeriod | undefined> {
   const { rows } = await run(tx)<PeriodRow>`SELECT ${PERIOD_COLUMNS} FROM usage_period WHERE period_id = ${periodId}`;
   return rows[0] && storedPeriod(rows[0]);
@@ -103,7 +90,7 @@ export async function listPeriods(tx: Tx, customerId: string, limit: number): Pr
   return rows.map(storedPeriod).reverse();
 }
 
-/** The newest restatement of each period that was recorded by a time; 0 for those that had none. */
+/** The number of each period's newest restatement at a time; absent: none. */
 export async function readRestatementNumbers(
   tx: Tx,
   periodIds: readonly string[],
@@ -112,12 +99,12 @@ export async function readRestatementNumbers(
   if (periodIds.length === 0) return new Map();
   const { rows } = await run(tx)<{ periodId: string; number: number }>`
     SELECT period_id, max(restatement_number) AS number FROM usage_restatement
-    WHERE period_id = ANY(${textArray(periodIds)}::text[]) AND record_time <= ${isoFromMicros(time)}::timestamptz
+    WHERE period_id = ANY(${textArray(periodIds)}::text[]) AND record_time <= ${instant(time)}
     GROUP BY period_id`;
   return new Map(rows.map((row) => [row.periodId, row.number]));
 }
 
-/** Keeps the lines of a period as one statement sees them now, and says how many there are. */
+/** Keeps a period's lines as one statement sees them. Returns how many there are. */
 export async function insertClosedLines(tx: Tx, periodId: string, period: DatedPeriod): Promise<number> {
   const { count } = await run(tx)`
     INSERT INTO usage_line (period_id, restatement_number, usage_date, phone_number, direction, country_code, carrier_id, parts)
@@ -132,18 +119,17 @@ export async function insertPeriod(
   period: DatedPeriod & Omit<StoredPeriod, "restatementNumber" | "checkedTime" | "currentTotals">,
 ): Promise<void> {
   const totals = totalsArray(period.closedTotals);
-  const midnight = (day: string) => isoFromMicros(period.days.startOf(day));
+  const midnight = (day: string) => instant(period.days.startOf(day));
   await run(tx)`
     INSERT INTO usage_period (period_id, customer_id, start_date, end_date, time_zone, start_time, end_time, close_time, closed_by, restatement_number, checked_time,
                               completeness, judged, closed_totals, current_totals)
     VALUES (${period.periodId}, ${period.customerId}, ${period.startDate}::date, ${period.endDate}::date, ${period.timeZone},
-            ${midnight(period.startDate)}::timestamptz, ${midnight(period.endDate)}::timestamptz,
-            ${isoFromMicros(period.closeTime)}::timestamptz, ${period.closedBy}, 0,
-            ${isoFromMicros(period.closeTime)}::timestamptz - make_interval(secs => ${UNSEEN_S}), ${Buffer.from(period.completeness)},
+            ${midnight(period.startDate)}, ${midnight(period.endDate)}, ${instant(period.closeTime)}, ${period.closedBy}, 0,
+            ${instant(period.closeTime)} - make_interval(secs => ${UNSEEN_S}), ${Buffer.from(period.completeness)},
             ${JSON.stringify(period.judged)}::jsonb, ${totals}::int8[], ${totals}::int8[])`;
 }
 
-/** How far carriers are judged, and by what. */
+/** How far and by which rules carriers are judged. */
 export function judgedOf(carriers: readonly UsageCarrier[]): Judged {
   return Object.fromEntries(
     carriers.map(({ carrierId, rules, reconciledThrough }) => [
@@ -153,27 +139,20 @@ export function judgedOf(carriers: readonly UsageCarrier[]): Judged {
   );
 }
 
-/** Sums as usage_period keeps them. */
 export function totalsArray(totals: UsageTotals): Buffer {
   return int8Array(sumsOfTotals(totals));
 }
 
-/** A row of usage_period. */
 export interface PeriodRow extends Omit<StoredPeriod, "closedTotals" | "currentTotals"> {
   closedTotals: string[];
   currentTotals: string[];
 }
 
-/** The columns of a PeriodRow. */
 export const PERIOD_COLUMNS = sql.raw(
   "period_id, customer_id, start_date, end_date, time_zone, close_time, closed_by, restatement_number, checked_time, completeness, judged, closed_totals, current_totals",
 );
 
-/** A row as a period. */
 export function storedPeriod(row: PeriodRow): StoredPeriod {
-  return { ...row, closedTotals: totalsOfArray(row.closedTotals), currentTotals: totalsOfArray(row.currentTotals) };
-}
-
-function totalsOfArray(values: readonly string[]): UsageTotals {
-  return totalsOfSums(values.map(BigInt));
+  const totals = (sums: readonly string[]) => totalsOfSums(sums.map(BigInt));
+  return { ...row, closedTotals: totals(row.closedTotals), currentTotals: totals(row.currentTotals) };
 }

@@ -1,12 +1,12 @@
 import { type RawBuilder, sql } from "kysely";
 import { CARRIER_SIDE, PLATFORM_SIDE } from "../../domain/record-kind.ts";
-import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import type { ChangedCall, ChangedLine, RestatedRecord } from "../../domain/usage/restating.ts";
+import type { Micros } from "../../domain/time/instant.ts";
+import type { ChangedCall, ChangedLine, LineKey, RestatedRecord } from "../../domain/usage/restating.ts";
 import { type PartTotals, sumsOfTotals, totalsOfSums, type UsageTotals } from "../../domain/usage/totals.ts";
 import type { DatedPeriod } from "../../domain/usage/usage-scope.ts";
 import type { UsagePart } from "../../gen/tandem/platform/v1/usage_pb.js";
-import { dateArray, int2Array, textArray } from "../database/binary-array.ts";
-import { insertAll, run, type Tx } from "../database/run.ts";
+import { textArray } from "../database/binary-array.ts";
+import { insertAll, instant, run, type Tx, unnest } from "../database/run.ts";
 import { dayOf } from "../zone-days/zone-days.ts";
 import {
   type Judged,
@@ -20,45 +20,45 @@ import {
 import { NO_FILTER, usageLines, usageRelation } from "./usage-source.ts";
 
 /**
- * How long after its end a period may still change, days. Records may be corrected for 400 days;
- * what retention deletes afterwards must not look like calls that were taken back.
+ * Days after its end in which a period may change. Records may be corrected for 400 days; what
+ * retention deletes later must not look like calls taken back.
  */
 const OPEN_DAYS = 402;
 const IS_OPEN = sql`p.end_date > (clock_timestamp() AT TIME ZONE 'UTC')::date - ${sql.lit(OPEN_DAYS)}`;
 
-// A process of one region leaves alone a period that has calls of a carrier of another.
+// A process of one region leaves out periods with calls of another region's carrier.
 function isServedIn(region: string | undefined): RawBuilder<boolean> {
   if (region === undefined) return sql<boolean>`true`;
   return sql<boolean>`NOT EXISTS (
     SELECT FROM jsonb_object_keys(p.judged) AS j(carrier_id) JOIN carrier k ON k.carrier_id = j.carrier_id WHERE k.region <> ${region})`;
 }
 
-/** The database's clock, less what it may not show yet. */
+/** The time up to which the database certainly shows everything. */
 export async function readSeenTime(tx: Tx): Promise<Micros> {
   const { rows } = await run(tx)<{ seen: Micros }>`
     SELECT clock_timestamp() - make_interval(secs => ${UNSEEN_S}) AS seen`;
   return rows[0]?.seen ?? 0n;
 }
 
-/** A number in a closed period whose figures may have changed. */
+/** A number of a closed period whose figures may have changed. */
 export interface ChangedNumber {
   readonly periodId: string;
   readonly phoneNumber: string;
 }
 
 /**
- * Numbers of which a call of a closed period was judged anew, or whose history was changed, after a
- * time and after the period was checked; by period and number, after one of them. Found from what
- * changed, so that the work does not grow with the periods that are closed.
+ * Numbers with a call that was judged anew, or with a changed history, since a time and since their
+ * closed period was checked; by period and number. It starts from what changed, so the work does
+ * not grow with the number of closed periods.
  */
 export async function findChangedNumbers(
   tx: Tx,
   since: Micros,
   page: { after: ChangedNumber | undefined; limit: number; region?: string | undefined },
 ): Promise<ChangedNumber[]> {
-  const time = sql`${isoFromMicros(since)}::timestamptz`;
-  // A call is looked for in the periods of every customer that ever had its number: it may have
-  // been counted for another before.
+  const time = instant(since);
+  // Looks at the periods of every customer that ever had the number: the call may have counted for
+  // another before.
   const { rows } = await run(tx)<ChangedNumber>`
     WITH ends AS (SELECT max(end_date) + 1 AS last FROM usage_period),
     calls AS (
@@ -85,12 +85,12 @@ export async function findChangedNumbers(
   return rows;
 }
 
-// OFFSET 0: by the number, and not by reading who ever held any.
+// OFFSET 0: by the number, not through all holders.
 function holdersOf(phoneNumber: RawBuilder<unknown>): RawBuilder<unknown> {
   return sql`SELECT h.customer_id FROM number_holding h WHERE h.phone_number = ${phoneNumber} AND h.customer_id IS NOT NULL OFFSET 0`;
 }
 
-/** Periods that were not compared for so long, the longest ago first. */
+/** Periods that were not compared for this long, the oldest check first. */
 export async function findUncheckedPeriods(tx: Tx, ageS: number, limit: number, region?: string): Promise<string[]> {
   const { rows } = await run(tx)<{ periodId: string }>`
     SELECT p.period_id FROM usage_period p
@@ -99,17 +99,14 @@ export async function findUncheckedPeriods(tx: Tx, ageS: number, limit: number, 
   return rows.map((row) => row.periodId);
 }
 
-/** The oldest check of a period that may still change; undefined when there is none. */
+/** The oldest check of a period that may still change; undefined: none. */
 export async function readOldestCheck(tx: Tx, region?: string): Promise<Micros | undefined> {
   const { rows } = await run(tx)<{ oldest: Micros | undefined }>`
     SELECT min(p.checked_time) AS oldest FROM usage_period p WHERE ${IS_OPEN} AND ${isServedIn(region)}`;
   return rows[0]?.oldest;
 }
 
-/**
- * Takes a period's row until the transaction ends, so that its restatements are numbered one after
- * the other.
- */
+/** Locks a period until the transaction ends, so that restatements get consecutive numbers. */
 export async function lockPeriod(tx: Tx, periodId: string): Promise<StoredPeriod | undefined> {
   const { rows } = await run(tx)<PeriodRow>`
     UPDATE usage_period SET restatement_number = restatement_number WHERE period_id = ${periodId} RETURNING ${PERIOD_COLUMNS}`;
@@ -117,9 +114,9 @@ export async function lockPeriod(tx: Tx, periodId: string): Promise<StoredPeriod
 }
 
 /**
- * The lines of a period that are not as they were kept last, by key; at most `limit`. Calls of
- * erased numbers are together in the lines of none.
- * @param phoneNumbers only those of these numbers; empty: all.
+ * The lines of a period that differ from those kept last, by key. Calls of erased numbers share the
+ * lines without a number.
+ * @param phoneNumbers empty: all.
  */
 export async function compareLines(
   tx: Tx,
@@ -128,7 +125,7 @@ export async function compareLines(
   limit: number,
 ): Promise<ChangedLine[]> {
   const isAsked = phoneNumbers.length === 0 ? sql`true` : sql`l.phone_number = ANY(${textArray(phoneNumbers)}::text[])`;
-  const { rows } = await run(tx)<LineRow & { oldParts: unknown; newParts: unknown }>`
+  const { rows } = await run(tx)<LineKey & { oldParts: StoredParts; newParts: StoredParts }>`
     SELECT usage_date, phone_number, direction, country_code, carrier_id,
       COALESCE(kept.parts, '{}') AS old_parts, COALESCE(live.parts, '{}') AS new_parts
     FROM (${usageLines(usageRelation(period, { ...NO_FILTER, phoneNumbers }))}) live
@@ -139,16 +136,12 @@ export async function compareLines(
     USING (usage_date, phone_number, direction, country_code, carrier_id)
     WHERE COALESCE(kept.parts, '{}') <> COALESCE(live.parts, '{}')
     ORDER BY usage_date, phone_number, direction, country_code, carrier_id LIMIT ${limit}`;
-  return rows.map((row) => ({
-    ...lineKey(row),
-    oldParts: decodeParts(row.oldParts),
-    newParts: decodeParts(row.newParts),
-  }));
+  return rows.map((row) => ({ ...row, oldParts: decodeParts(row.oldParts), newParts: decodeParts(row.newParts) }));
 }
 
 /**
- * The calls of numbers, in and around a period, that were judged anew since it was checked; the
- * newest changes, at most `limit`.
+ * The calls of numbers, in and around a period, that were judged anew since its check. The newest
+ * changes first.
  */
 export async function readChangedCalls(
   tx: Tx,
@@ -156,34 +149,33 @@ export async function readChangedCalls(
   phoneNumbers: readonly string[],
   limit: number,
 ): Promise<(ChangedCall & { updateTime: Micros })[]> {
-  // Around it, for a call may have been moved out of it.
+  // A call may have been moved out of the period.
   const { rows } = await run(tx)<CallRow>`
     SELECT ${dayOf(days, sql`r.start_time`)} AS usage_date, r.phone_number, r.direction,
       COALESCE(r.other_country, '') AS country_code, r.carrier_id, r.status, r.side, r.record_id, r.record_date, r.revision, r.carrier_record_ids,
       r.carrier_record_dates::text[] AS carrier_record_dates, r.carrier_revisions, r.arrival_time, r.update_time
     FROM call_result r
     WHERE r.phone_number = ANY(${textArray(phoneNumbers)}::text[]) AND r.start_time >= ${startDate}::timestamptz - interval '3 days'
-      AND r.start_time < ${endDate}::timestamptz + interval '3 days' AND r.update_time > ${isoFromMicros(checkedTime)}::timestamptz
+      AND r.start_time < ${endDate}::timestamptz + interval '3 days' AND r.update_time > ${instant(checkedTime)}
     ORDER BY r.update_time DESC LIMIT ${limit}`;
   return rows.map(changedCall);
 }
 
-/** Which of these numbers' histories were changed after a time. */
+/** Which numbers have a history that changed since a time. */
 export async function readChangedNumbers(tx: Tx, phoneNumbers: readonly string[], since: Micros): Promise<Set<string>> {
   const { rows } = await run(tx)<{ phoneNumber: string }>`
     SELECT DISTINCT e.phone_number FROM carrier c JOIN number_entry e ON e.carrier_id = c.carrier_id
-      AND e.phone_number = ANY(${textArray(phoneNumbers)}::text[]) AND e.ingest_time > ${isoFromMicros(since)}::timestamptz`;
+      AND e.phone_number = ANY(${textArray(phoneNumbers)}::text[]) AND e.ingest_time > ${instant(since)}`;
   return new Set(rows.map((row) => row.phoneNumber));
 }
 
-/** When the newest restatement of a period was recorded; undefined when there is none. */
+/** When the period's newest restatement was recorded; undefined: never. */
 export async function readNewestRestatementTime(tx: Tx, periodId: string): Promise<Micros | undefined> {
   const { rows } = await run(tx)<{ newest: Micros | undefined }>`
     SELECT max(record_time) AS newest FROM usage_restatement WHERE period_id = ${periodId}`;
   return rows[0]?.newest;
 }
 
-/** Appends a restatement and the lines that hold from it on. */
 export async function insertRestatement(
   tx: Tx,
   restatement: {
@@ -197,19 +189,24 @@ export async function insertRestatement(
   const { periodId, number, recordTime, payload, lines } = restatement;
   await run(tx)`
     INSERT INTO usage_restatement (period_id, restatement_number, record_time, payload)
-    VALUES (${periodId}, ${number}, ${isoFromMicros(recordTime)}::timestamptz, ${Buffer.from(payload)})`;
+    VALUES (${periodId}, ${number}, ${instant(recordTime)}, ${Buffer.from(payload)})`;
+  const rows = lines.map((line) => ({ ...line, parts: encodeParts(line.newParts) }));
   const query = sql`
     INSERT INTO usage_line (period_id, restatement_number, usage_date, phone_number, direction, country_code, carrier_id, parts)
     SELECT p.period_id, ${number}::int4, w.usage_date, w.phone_number, w.direction, w.country_code, w.carrier_id, w.parts::jsonb
-    FROM usage_period p CROSS JOIN unnest(${dateArray(lines.map((line) => line.usageDate))}::date[], ${textArray(lines.map((line) => line.phoneNumber))}::text[],
-                ${int2Array(lines.map((line) => line.direction))}::int2[], ${textArray(lines.map((line) => line.countryCode))}::text[],
-                ${textArray(lines.map((line) => line.carrierId))}::text[], ${textArray(lines.map((line) => encodeParts(line.newParts)))}::text[])
-      AS w(usage_date, phone_number, direction, country_code, carrier_id, parts)
-    WHERE p.period_id = ${periodId}`;
+    FROM usage_period p CROSS JOIN ${unnest("w", rows, LINE_COLUMNS)} WHERE p.period_id = ${periodId}`;
   await insertAll(tx, query, lines.length);
 }
 
-/** Says how a period stands after restatements. */
+const LINE_COLUMNS = {
+  usageDate: "date",
+  phoneNumber: "text",
+  direction: "int2",
+  countryCode: "text",
+  carrierId: "text",
+  parts: "text",
+} as const;
+
 export async function writePeriodTotals(
   tx: Tx,
   periodId: string,
@@ -221,14 +218,13 @@ export async function writePeriodTotals(
     WHERE period_id = ${periodId}`;
 }
 
-/** Says that all lines of a period were compared, and how far its carriers were judged then. */
+/** Notes that all lines of a period were compared, and how far its carriers were judged. */
 export async function writePeriodCheck(tx: Tx, periodId: string, checkedTime: Micros, judged: Judged): Promise<void> {
   await run(tx)`
-    UPDATE usage_period SET checked_time = ${isoFromMicros(checkedTime)}::timestamptz, judged = ${JSON.stringify(judged)}::jsonb
+    UPDATE usage_period SET checked_time = ${instant(checkedTime)}, judged = ${JSON.stringify(judged)}::jsonb
     WHERE period_id = ${periodId}`;
 }
 
-/** Which restatements to list. */
 export interface RestatementSearch {
   readonly customerId: string;
   readonly periodId: string | undefined;
@@ -236,17 +232,13 @@ export interface RestatementSearch {
   readonly end: Micros | undefined;
 }
 
-/** Where a page of restatements ended. */
 export interface RestatementPlace {
   readonly startDate: string;
   readonly periodId: string;
   readonly restatementNumber: number;
 }
 
-/**
- * Lists restatements by their period's start and their number, as many as fit so many bytes; at
- * least one, if there is one.
- */
+/** Lists restatements by their period's start and their number, at least one and as many as fit. */
 export async function listRestatements(
   tx: Tx,
   search: RestatementSearch,
@@ -256,8 +248,8 @@ export async function listRestatements(
   const conditions = [
     sql`p.customer_id = ${customerId}`,
     ...(periodId === undefined ? [] : [sql`p.period_id = ${periodId}`]),
-    ...(start === undefined ? [] : [sql`s.record_time >= ${isoFromMicros(start)}::timestamptz`]),
-    ...(end === undefined ? [] : [sql`s.record_time < ${isoFromMicros(end)}::timestamptz`]),
+    ...(start === undefined ? [] : [sql`s.record_time >= ${instant(start)}`]),
+    ...(end === undefined ? [] : [sql`s.record_time < ${instant(end)}`]),
     ...(page.after === undefined ? [] : [isAfter(page.after)]),
   ];
   const { rows } = await run(tx)<RestatementPlace & { payload: Buffer; found: bigint }>`
@@ -279,55 +271,33 @@ function isAfter({ startDate, periodId, restatementNumber }: RestatementPlace) {
   return sql`(p.start_date, s.period_id, s.restatement_number) > (${startDate}::date, ${periodId}::text, ${restatementNumber}::int4)`;
 }
 
-interface LineRow {
-  usageDate: string;
-  phoneNumber: string;
-  direction: number;
-  countryCode: string;
-  carrierId: string;
+interface CallRow extends Omit<ChangedCall, "records">, Omit<RestatedRecord, "carrierId"> {
+  readonly carrierRecordIds: readonly string[];
+  readonly carrierRecordDates: readonly string[];
+  readonly carrierRevisions: readonly number[];
+  readonly updateTime: Micros;
 }
 
-interface CallRow extends LineRow {
-  status: number;
-  side: number;
-  recordId: string;
-  recordDate: string;
-  revision: number;
-  carrierRecordIds: string[];
-  carrierRecordDates: string[];
-  carrierRevisions: number[];
-  arrivalTime: Micros;
-  updateTime: Micros;
-}
-
-function lineKey(row: LineRow) {
-  const { usageDate, phoneNumber, direction, countryCode, carrierId } = row;
-  return { usageDate, phoneNumber, direction, countryCode, carrierId };
-}
-
-function changedCall(row: CallRow): ChangedCall & { updateTime: Micros } {
-  const carrierId = row.carrierId;
-  const records: RestatedRecord[] = row.carrierRecordIds.map((recordId, index) => ({
+function changedCall({ side, recordId, recordDate, revision, ...row }: CallRow): ChangedCall & { updateTime: Micros } {
+  const { carrierId, carrierRecordIds, carrierRecordDates, carrierRevisions, ...call } = row;
+  const records: RestatedRecord[] = carrierRecordIds.map((id, index) => ({
     carrierId,
     side: CARRIER_SIDE,
-    recordId,
-    recordDate: row.carrierRecordDates[index] ?? "",
-    revision: row.carrierRevisions[index] ?? 1,
+    recordId: id,
+    recordDate: carrierRecordDates[index] ?? "",
+    revision: carrierRevisions[index] ?? 1,
   }));
-  if (row.side === PLATFORM_SIDE) {
-    const { recordId, recordDate, revision } = row;
-    records.unshift({ carrierId, side: PLATFORM_SIDE, recordId, recordDate, revision });
-  }
-  return { ...lineKey(row), status: row.status, records, arrivalTime: row.arrivalTime, updateTime: row.updateTime };
+  if (side === PLATFORM_SIDE) records.unshift({ carrierId, side, recordId, recordDate, revision });
+  return { ...call, carrierId, records };
 }
 
-// JSON's numbers are exact to 2^53: milliseconds of 285,000 years.
-function decodeParts(json: unknown): PartTotals {
-  const parts = new Map<UsagePart, UsageTotals>();
-  for (const [part, sums] of Object.entries(json as Record<string, number[]>)) {
-    parts.set(Number(part) as UsagePart, totalsOfSums(sums.map(BigInt)));
-  }
-  return parts;
+type StoredParts = Readonly<Record<string, number[]>>;
+
+// JSON's numbers are exact to 2^53.
+function decodeParts(stored: StoredParts): PartTotals {
+  return new Map(
+    Object.entries(stored).map(([part, sums]) => [Number(part) as UsagePart, totalsOfSums(sums.map(BigInt))]),
+  );
 }
 
 function encodeParts(parts: PartTotals): string {

@@ -1,23 +1,19 @@
 import { type RawBuilder, sql } from "kysely";
 import { PLATFORM_SIDE } from "../../domain/record-kind.ts";
-import { isoFromMicros } from "../../domain/time/instant.ts";
+import { SUMS } from "../../domain/usage/totals.ts";
 import type { DatedPeriod, UsageFilter, UsagePeriod } from "../../domain/usage/usage-scope.ts";
 import { UsagePart } from "../../gen/tandem/platform/v1/usage_pb.js";
-import { dateArray, int4Array, textArray } from "../database/binary-array.ts";
+import { textArray } from "../database/binary-array.ts";
+import { instant, snakeCase, unnest } from "../database/run.ts";
 import { dayOf } from "../zone-days/zone-days.ts";
 
-// What usage is summed over: a relation with the columns below, made of the calls as they are
-// judged and attributed now, and of the lines of closed periods. Everything that tells or keeps
-// usage reads it from here, so that a query, an export and a closing never count differently.
-//
-//   usage_date, phone_number, direction, country_code, carrier_id
-//                    the finest grouping that is kept; '' where there is none
-//   other_number     null in closed lines, which are not kept by the other party
-//   part             a UsagePart
-//   attempts, answered, connected_ms, billed_count, billed_s, unmeasured
-//   reported         calls of which the carrier has a record; 0 in closed lines
+// The relation that usage is summed over: the calls as judged and attributed now, and the lines of
+// closed periods. Queries, exports and closings all read it, so they count alike. Its columns:
+// usage_date, phone_number, direction, country_code, carrier_id (the finest grouping that is kept;
+// empty: none); other_number (null in closed lines); part, a UsagePart; the sums; reported, how
+// many calls the carrier has a record of (0 in closed lines).
 
-/** A closed period of which days are shown as they were after a restatement; 0: as closed. */
+/** A closed period whose days are shown as they were after a restatement; 0: as closed. */
 export interface PeriodVersion {
   readonly periodId: string;
   readonly restatementNumber: number;
@@ -25,7 +21,13 @@ export interface PeriodVersion {
   readonly endDate: string;
 }
 
-/** Usage of a period as it is now, but for the days of these versions of closed periods. */
+export const USAGE_SUMS = sql.raw(
+  SUMS.map(snakeCase)
+    .map((name) => `sum(u.${name})::int8 AS ${name}`)
+    .join(", "),
+);
+
+/** Usage of a period now, except for the days of these versions of closed periods. */
 export function usageRelation(
   period: DatedPeriod,
   filter: UsageFilter,
@@ -39,7 +41,6 @@ export function usageRelation(
   return sql`${liveUsage(period, filter, versions)} UNION ALL ${closedUsage(period, filter, versions)}`;
 }
 
-/** Every call of the customer's. */
 export const NO_FILTER: UsageFilter = { phoneNumbers: [], direction: 0, countryCodes: [] };
 
 /**
@@ -67,13 +68,13 @@ const PART = sql`
        WHEN r.status = 13 AND r.side = ${sql.lit(PLATFORM_SIDE)} THEN ${sql.lit(UsagePart.NOT_REPORTED)}
        WHEN r.status = 7 THEN ${sql.lit(UsagePart.CARRIER_ONLY)} END`;
 
-/** Whether the call was answered: by the side whose duration counts. */
+/** Whether the side whose duration counts says answered. */
 const ANSWERED = sql`COALESCE(CASE WHEN r.status IN (1, 2, 3, 7) THEN r.carrier_answered ELSE r.platform_answered END, false)`;
 
 /**
- * The connected time that counts. A carrier that reports billed seconds only has no connected time:
- * where both sides agree, the platform's stands for it (the bill was compared with that), because
- * connected and billed time are never mixed; of a call that only such a carrier has, none is known.
+ * The connected time that counts. Connected and billed time are never mixed. If a carrier only
+ * bills, the platform's time stands for calls that agree, since the bill was compared with it; of a
+ * call that only that carrier has, no time is known.
  */
 const CONNECTED_MS = sql`
   CASE WHEN r.status IN (1, 2, 3) THEN COALESCE(r.carrier_ms, r.platform_ms)
@@ -83,8 +84,8 @@ const CONNECTED_MS = sql`
 function liveUsage(period: DatedPeriod, filter: UsageFilter, versions: readonly PeriodVersion[]): RawBuilder<unknown> {
   const { start, end } = instantsOf(period);
   const usageDate = dayOf(period.days, sql`r.start_time`);
-  // OFFSET 0 keeps the planner from turning the look-up by number around, which it does when it
-  // takes the calls of a period for few: behind row-level security it can only guess.
+  // OFFSET 0: by the number. Behind row-level security the planner guesses that a period has few
+  // calls and would read those first.
   const calls = (source: RawBuilder<unknown>, phoneNumber: RawBuilder<unknown>, isMeant: RawBuilder<unknown>) => sql`
     SELECT c.usage_date, c.phone_number, c.direction, c.country_code, c.carrier_id, c.other_number, c.part::int2 AS part, 1::int8 AS attempts,
       CASE WHEN c.answered THEN 1 ELSE 0 END::int8 AS answered,
@@ -108,7 +109,7 @@ function liveUsage(period: DatedPeriod, filter: UsageFilter, versions: readonly 
     sql`r.phone_number = held.phone_number AND held.times @> r.start_time`,
   );
   if (filter.phoneNumbers.length > 0 && !filter.phoneNumbers.includes("")) return held;
-  // Calls whose number was erased count for the customer that held it, under no number.
+  // Calls of erased numbers count for the customer that held the number.
   const erased = calls(
     sql`(SELECT 1) AS one`,
     sql`''::text COLLATE "C"`,
@@ -118,10 +119,9 @@ function liveUsage(period: DatedPeriod, filter: UsageFilter, versions: readonly 
 }
 
 /**
- * When the customer held which numbers, by the history as it stands now; one row a number, so that
- * a call counts once whatever the history. Not by carrier: a port that is corrected for the past
- * moves the number, and not the calls that went through the carrier that had it. What is between
- * the two carriers of a port (stage 2) is in number_port.
+ * When the customer held which numbers, by today's history. One row a number, so a call counts
+ * once. Not by carrier: correcting a past port moves the number, not the calls. What is between the
+ * two carriers of a port (stage 2) is in number_port.
  */
 function heldNumbers(period: DatedPeriod, phoneNumbers: readonly string[]) {
   const { customerId } = period;
@@ -139,20 +139,16 @@ function heldNumbers(period: DatedPeriod, phoneNumbers: readonly string[]) {
 }
 
 function instantsOf({ startDate, endDate, days }: DatedPeriod) {
-  const instant = (day: string) => sql`${isoFromMicros(days.startOf(day))}::timestamptz`;
-  return { start: instant(startDate), end: instant(endDate) };
+  return { start: instant(days.startOf(startDate)), end: instant(days.startOf(endDate)) };
 }
 
-// Microseconds as text in JSON. The seconds and the rest apart, because to_timestamp counts in
-// floating point.
+// Seconds and rest apart: to_timestamp counts in floating point.
 function instantOf(field: "start" | "end") {
   const micros = sql`(m->>${sql.lit(field)})::int8`;
   return sql`to_timestamp(${micros} / 1000000) + make_interval(secs => (${micros} % 1000000) / 1000000.0)`;
 }
 
-/**
- * The newest line, up to each period's restatement, of each key; a line that is gone has no parts.
- */
+/** The newest line of each key up to the restatement. A line that is gone has no parts. */
 function closedUsage(
   { startDate, endDate }: UsagePeriod,
   filter: UsageFilter,
@@ -168,8 +164,7 @@ function closedUsage(
       COALESCE((p.sums->>5)::int8, 0) AS unmeasured, 0::int8 AS reported
     FROM (
       SELECT DISTINCT ON (l.period_id, l.usage_date, l.phone_number, l.direction, l.country_code, l.carrier_id) l.*
-      FROM unnest(${textArray(versions.map(({ periodId }) => periodId))}::text[],
-                  ${int4Array(versions.map(({ restatementNumber }) => restatementNumber))}::int4[]) AS v(period_id, restatement_number)
+      FROM ${unnest("v", versions, { periodId: "text", restatementNumber: "int4" })}
       JOIN usage_line l ON l.period_id = v.period_id AND l.restatement_number <= v.restatement_number
       WHERE l.usage_date >= ${startDate}::date AND l.usage_date < ${endDate}::date AND ${isWanted}
         AND ${otherConditions(sql`l.direction`, sql`l.country_code`, filter)}
@@ -190,15 +185,13 @@ function otherConditions(
 function notIn(usageDate: RawBuilder<unknown>, versions: readonly PeriodVersion[]): RawBuilder<unknown> {
   if (versions.length === 0) return sql``;
   return sql`AND NOT EXISTS (
-    SELECT 1 FROM unnest(${dateArray(versions.map(({ startDate }) => startDate))}::date[],
-                         ${dateArray(versions.map(({ endDate }) => endDate))}::date[]) AS v(start_date, end_date)
+    SELECT 1 FROM ${unnest("v", versions, { startDate: "date", endDate: "date" })}
     WHERE ${usageDate} >= v.start_date AND ${usageDate} < v.end_date)`;
 }
 
 /**
- * Lines of the finest grouping that is kept, from a relation of usage: their parts as usage_line
- * has them. A sixth sum, of calls without a length, is only there where there are any: lines are
- * held against each other as they are, and those of before have five.
+ * Lines as usage_line has them. The sixth sum is left out if it is 0: lines are compared as they
+ * are, and older ones have five.
  */
 export function usageLines(relation: RawBuilder<unknown>): RawBuilder<unknown> {
   return sql`
@@ -206,10 +199,7 @@ export function usageLines(relation: RawBuilder<unknown>): RawBuilder<unknown> {
       jsonb_object_agg(s.part::text, jsonb_build_array(s.attempts, s.answered, s.connected_ms, s.billed_count, s.billed_s)
         || CASE WHEN s.unmeasured > 0 THEN jsonb_build_array(s.unmeasured) ELSE '[]' END) AS parts
     FROM (
-      SELECT u.usage_date, u.phone_number, u.direction, u.country_code, u.carrier_id, u.part,
-        sum(u.attempts)::int8 AS attempts, sum(u.answered)::int8 AS answered, sum(u.connected_ms)::int8 AS connected_ms,
-        sum(u.billed_count)::int8 AS billed_count, sum(u.billed_s)::int8 AS billed_s,
-        sum(u.unmeasured)::int8 AS unmeasured
+      SELECT u.usage_date, u.phone_number, u.direction, u.country_code, u.carrier_id, u.part, ${USAGE_SUMS}
       FROM (${relation}) u
       GROUP BY u.usage_date, u.phone_number, u.direction, u.country_code, u.carrier_id, u.part) s
     GROUP BY s.usage_date, s.phone_number, s.direction, s.country_code, s.carrier_id`;

@@ -1,7 +1,6 @@
 import type { Horizons } from "../../domain/calls/call-rules.ts";
-import type { RecordProblem } from "../../domain/calls/field-checks.ts";
 import type { Micros } from "../../domain/time/instant.ts";
-import type { QualityRow } from "../../store/records/record-rows.ts";
+import type { QualityRow, SentRecord } from "../../store/records/record-rows.ts";
 
 /** What a record is prepared against. */
 export interface PrepareContext {
@@ -25,34 +24,9 @@ export interface AttributionCandidate {
  * An uploaded message, checked, normalised and encoded: all that can be known of it without the
  * database.
  */
-export interface PreparedRecord<Row> {
-  /**
-   * As sent; for a refused record made storable: no NUL, no unpaired surrogate, at most 128
-   * characters.
-   */
-  recordId: string;
-  /** `YYYY-MM-DD`; empty when a refused record has none. */
-  recordDate: string;
-  /** From 1; 1 when absent. */
-  revision: number;
-  isVoid: boolean;
-  /**
-   * Over the normalised content as sent, nothing derived or output only in it; the same for a
-   * record that is prepared again from its payload.
-   */
-  contentHash: bigint;
-  /** Over parties, direction and connected duration. Equal for all VOIDs that name no parties. */
-  partyHash: bigint;
-  /** For the control totals: as sent, whatever it is; absent 0. */
-  connectedDurationMs: bigint;
-  /** Why it is REJECTED. */
-  refusal?: RecordProblem;
-  /** What was odd, but is accepted; empty when it is refused. */
-  warnings: RecordProblem[];
+export interface PreparedRecord<Row> extends SentRecord {
   /** In the order in which they decide. Empty when refused. */
   candidates: AttributionCandidate[];
-  /** The invite, else the answer. Absent when refused or when a VOID has none. */
-  startTime: Micros | undefined;
   /**
    * The columns besides identity, position, attribution and encoded parts; of a refused record they
    * mean nothing.

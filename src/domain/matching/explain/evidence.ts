@@ -12,10 +12,10 @@ import type { CallResult, Finding } from "../result.ts";
 export interface EvidenceValue {
   /** By its field path in the records, or by a rule's name. */
   readonly name: string;
-  readonly platformValue?: string;
+  readonly platformValue?: string | undefined;
   /** With the offset taken off. */
-  readonly carrierValue?: string;
-  readonly limitValue?: string;
+  readonly carrierValue?: string | undefined;
+  readonly limitValue?: string | undefined;
   readonly outcome: EvidenceOutcome;
 }
 
@@ -37,33 +37,43 @@ export interface RefusedCandidate {
   readonly refusedAt: EvidenceStage;
   readonly explanation: string;
   /** Carrier minus platform, the offset taken off. */
-  readonly startDeltaMs?: number;
+  readonly startDeltaMs: number | undefined;
   /** With what it was paired instead: a record of the explained call's side. */
-  readonly pairedWith?: RecordRef;
+  readonly pairedWith: RecordRef | undefined;
 }
 
-/** What the steps are told of. */
-export interface ExplainedCall {
+/** A call to explain. */
+export interface FoundCall {
   readonly input: MatchingInput;
   readonly pairing: Pairing;
   readonly result: CallResult;
-  readonly platform?: PlatformUnit;
-  readonly carrier?: CarrierUnit;
+  readonly platform: PlatformUnit | undefined;
+  readonly carrier: CarrierUnit | undefined;
 }
 
-/** A value to compare; what is undefined is left out. */
+/** What the steps are told of. */
+export interface ExplainedCall extends FoundCall {
+  /** Of either side, at most 20 each, the nearest in time first. */
+  readonly refused: readonly RefusedCandidate[];
+}
+
+/** Any step but the search for a cause: only that has findings. */
+export function evidenceStep(
+  stage: EvidenceStage,
+  outcome: EvidenceOutcome,
+  explanation: string,
+  values: readonly EvidenceValue[] = [],
+): EvidenceStep {
+  return { stage, outcome, explanation, values };
+}
+
+/** A value to compare. */
 export function evidenceValue(
   name: string,
   outcome: EvidenceOutcome,
   [platformValue, carrierValue, limitValue]: readonly (string | undefined)[],
 ): EvidenceValue {
-  return {
-    name,
-    ...(platformValue === undefined ? {} : { platformValue }),
-    ...(carrierValue === undefined ? {} : { carrierValue }),
-    ...(limitValue === undefined ? {} : { limitValue }),
-    outcome,
-  };
+  return { name, platformValue, carrierValue, limitValue, outcome };
 }
 
 /** An instant, RFC 3339 in UTC. */
@@ -98,8 +108,13 @@ export function tellList(parts: readonly string[]): string {
 }
 
 /** A record for a sentence: its id, its day and its revision. */
-export function tellRecord({ recordId, recordDate, revision }: RecordRef): string {
-  return `${recordId} of ${recordDate} (revision ${revision})`;
+export function tellRecord(record: RecordRef): string {
+  return `${tellName(record)} (revision ${record.revision})`;
+}
+
+/** A record for a sentence that need not say its revision. */
+export function tellName({ recordId, recordDate }: Pick<RecordRef, "recordId" | "recordDate">): string {
+  return `${recordId} of ${recordDate}`;
 }
 
 /** Records of one side for a sentence: `record a of …`, `records a of … and b of …`. */

@@ -7,12 +7,20 @@ import {
 } from "../../../gen/tandem/type/v1/discrepancy_pb.js";
 import type { RoundingRule } from "../../carriers/carrier.ts";
 import { PLATFORM_SIDE } from "../../record-kind.ts";
-import type { CarrierUnit, PlatformUnit } from "../call-unit.ts";
+import type { CarrierUnit } from "../call-unit.ts";
 import { WHOLE_SECONDS } from "../compare-durations.ts";
 import type { CarrierFacts, KnownRounding } from "../facts.ts";
 import type { Finding } from "../result.ts";
 import { applyRule, ruleOf } from "../rounding.ts";
-import { type EvidenceStep, type ExplainedCall, evidenceValue, tellCount, tellLength, tellTime } from "./evidence.ts";
+import {
+  type EvidenceStep,
+  type ExplainedCall,
+  evidenceStep,
+  evidenceValue,
+  tellCount,
+  tellLength,
+  tellTime,
+} from "./evidence.ts";
 import { aroundMissing, tellMissingParts } from "./explain-parts.ts";
 
 const { PASSED, FAILED, NOT_COMPARABLE, SKIPPED } = EvidenceOutcome;
@@ -24,12 +32,9 @@ export function explainAnswer({ platform, carrier, result }: ExplainedCall): Evi
   const told = (answered: boolean) => (answered ? "answered" : "unanswered");
   const both = `Both sides say that the call was ${told(platform.answered)}.`;
   const differ = `The platform says that the call was ${told(platform.answered)}. The carrier says that it was ${told(carrier.answered)}.`;
-  return {
-    stage: EvidenceStage.ANSWER_STATE,
-    outcome: isSame ? PASSED : FAILED,
-    explanation: isSame ? both : differ,
-    values: [evidenceValue("answered", isSame ? PASSED : FAILED, [told(platform.answered), told(carrier.answered)])],
-  };
+  return evidenceStep(EvidenceStage.ANSWER_STATE, isSame ? PASSED : FAILED, isSame ? both : differ, [
+    evidenceValue("answered", isSame ? PASSED : FAILED, [told(platform.answered), told(carrier.answered)]),
+  ]);
 }
 
 /** The durations against the tolerance. */
@@ -39,12 +44,7 @@ export function explainDuration(call: ExplainedCall): EvidenceStep | undefined {
   if (!platform.answered || !carrier.answered) return undefined;
   const stage = EvidenceStage.DURATION;
   if (result.status === DiscrepancyStatus.PENDING) {
-    return {
-      stage,
-      outcome: SKIPPED,
-      explanation: "The durations are compared when the call is complete.",
-      values: [],
-    };
+    return evidenceStep(stage, SKIPPED, "The durations are compared when the call is complete.");
   }
   switch (result.basis) {
     case ComparisonBasis.CONNECTED_DURATION:
@@ -52,12 +52,11 @@ export function explainDuration(call: ExplainedCall): EvidenceStep | undefined {
     case ComparisonBasis.BILLED_DURATION:
       return explainBill(call);
     case ComparisonBasis.UNSPECIFIED:
-      return {
+      return evidenceStep(
         stage,
-        outcome: NOT_COMPARABLE,
-        explanation: `Both sides say that the call was answered, but ${tellUnmeasured(call)} for how long. The lengths cannot be compared.`,
-        values: [],
-      };
+        NOT_COMPARABLE,
+        `Both sides say that the call was answered, but ${tellUnmeasured(call)} for how long. The lengths cannot be compared.`,
+      );
     default:
       return result.basis satisfies never;
   }
@@ -75,12 +74,12 @@ export function explainGrace(call: ExplainedCall): EvidenceStep | undefined {
   ];
   const deadline = `The deadline for ${awaited} ${isOver ? "was" : "is"} ${tellTime(graceEndMs)}.`;
   const rule = `That is ${tellLength(input.agreement.graceMs)} after the call ended or ${present} arrived, whichever ${isOver ? "was" : "is"} later.`;
-  return {
-    stage: EvidenceStage.GRACE,
-    outcome: isOver ? FAILED : PASSED,
-    explanation: `${deadline} ${rule} ${tellPassed(call, isOver)}`,
+  return evidenceStep(
+    EvidenceStage.GRACE,
+    isOver ? FAILED : PASSED,
+    `${deadline} ${rule} ${tellPassed(call, isOver)}`,
     values,
-  };
+  );
 }
 
 /** The search for a cause. */
@@ -92,9 +91,10 @@ export function explainCause(call: ExplainedCall): EvidenceStep | undefined {
     status === DiscrepancyStatus.DURATION_MISMATCH || status === DiscrepancyStatus.ANSWER_STATE_MISMATCH;
   if (findings.length === 0 && !disagrees) return undefined;
   const isKnown = findings.length > 0 && findings.every(({ cause }) => cause !== DiscrepancyCause.UNKNOWN);
+  const unknown = isUnmeasured(call) ? NOT_COMPARABLE : FAILED;
   return {
     stage: EvidenceStage.CAUSE,
-    outcome: isKnown ? PASSED : FAILED,
+    outcome: isKnown ? PASSED : unknown,
     explanation: findings.map((finding) => tellFinding(finding, call)).join(" "),
     values: [],
     findings,
@@ -110,14 +110,12 @@ function explainConnected({ platform, carrier, result }: ExplainedCall): Evidenc
   const limit = `the tolerance of ${tellLength(result.toleranceMs)}`;
   const differ = `${told}. The carrier has ${tellLength(delta)} ${delta > 0 ? "more" : "less"}, ${isWithin ? "within" : "beyond"} ${limit}.`;
   const outcome = isWithin ? PASSED : FAILED;
-  return {
-    stage: EvidenceStage.DURATION,
+  return evidenceStep(
+    EvidenceStage.DURATION,
     outcome,
-    explanation: delta === 0 ? `Both sides count ${tellLength(mine)} connected, to the millisecond.` : differ,
-    values: [
-      evidenceValue("connected_duration_ms", outcome, [String(mine), String(others), String(result.toleranceMs)]),
-    ],
-  };
+    delta === 0 ? `Both sides count ${tellLength(mine)} connected, to the millisecond.` : differ,
+    [evidenceValue("connected_duration_ms", outcome, [String(mine), String(others), String(result.toleranceMs)])],
+  );
 }
 
 function explainBill({ platform, carrier, result, input }: ExplainedCall): EvidenceStep {
@@ -129,30 +127,32 @@ function explainBill({ platform, carrier, result, input }: ExplainedCall): Evide
   const outcome = isWithin ? PASSED : FAILED;
   const known = carrier && ruleOf(carrier.facts, input);
   const byRule = tellRuleSource(known, carrier?.facts.roundingRule !== undefined);
-  const expected = `${byRule} (${tellRule(rule)}), the platform's ${tellLength(mine)} would be billed as ${expectedS} s.`;
+  const expected = `${byRule} (${tellRule(rule)}), the platform's ${tellLength(mine)} would be billed as ${tellBill(expectedS)}.`;
   const tolerance = `The tolerance of ${tellLength(result.toleranceMs)}`;
   const ends = {
     exact: "The carrier bills exactly that.",
-    within: `The carrier bills ${billedS} s. ${tolerance} explains the difference.`,
-    beyond: `The carrier bills ${billedS} s. ${tellBeyond(billedS - expectedS, result.toleranceMs)}`,
+    within: `The carrier bills ${tellBill(billedS)}. ${tolerance} explains the difference.`,
+    beyond: `The carrier bills ${tellBill(billedS)}. ${tellBeyond(billedS - expectedS, result.toleranceMs)}`,
   };
   const agreeing = billedS === expectedS ? ends.exact : ends.within;
-  return {
-    stage: EvidenceStage.DURATION,
+  return evidenceStep(
+    EvidenceStage.DURATION,
     outcome,
-    explanation: `The carrier reports billed seconds only. ${expected} ${isWithin ? agreeing : ends.beyond}`,
-    values: [
-      evidenceValue("billed_duration_s", outcome, [String(expectedS), String(billedS), `${result.toleranceMs} ms`]),
-    ],
-  };
+    `The carrier reports billed seconds only. ${expected} ${isWithin ? agreeing : ends.beyond}`,
+    [evidenceValue("billed_duration_s", outcome, [String(expectedS), String(billedS), `${result.toleranceMs} ms`])],
+  );
 }
 
 function tellBeyond(deltaS: number, toleranceMs: number): string {
-  const apart = `That is ${tellLength(deltaS * 1_000)} ${deltaS > 0 ? "more" : "less"}`;
+  const apart = `That is ${tellBill(deltaS)} ${deltaS > 0 ? "more" : "less"}`;
   const tolerance = `the tolerance of ${tellLength(toleranceMs)}`;
   // A bill that the rule cannot make may be nearer than the tolerance.
   if (Math.abs(deltaS) * 1_000 <= toleranceMs) return `${apart}, and no length within ${tolerance} is billed so.`;
   return `${apart}, beyond ${tolerance}.`;
+}
+
+function tellBill(seconds: number): string {
+  return tellLength(seconds * 1_000);
 }
 
 /** Whose the rule is by which a bill is held against a duration. */
@@ -173,7 +173,7 @@ function tellFinding(finding: Finding, call: ExplainedCall): string {
     case DiscrepancyCause.ZONE_SHIFT:
       return `The carrier's times on this trunk are off by ${tellLength(offsetMs)} in this hour: a time zone error.`;
     case DiscrepancyCause.CLOCK_SKEW:
-      return `The two sides' clocks differ by ${tellLength(offsetMs)} on this trunk in this hour.`;
+      return `The two sides' clocks differ by ${tellLength(offsetMs)} on this trunk in this hour. Tandem cannot tell which is wrong: it measures the carrier's against the platform's.`;
     case DiscrepancyCause.SPLIT:
       return carrier?.lacksParts
         ? tellLacking(carrier, explained)
@@ -215,29 +215,55 @@ function tellRinging(ringMs: number, carrier: CarrierUnit | undefined): string {
   return `${told} From its own answer to its own end there are only ${tellLength(endMs - answerMs)}.`;
 }
 
-function tellUnknown({ platform, carrier, result: { status, basis } }: ExplainedCall): string {
+function tellUnknown(call: ExplainedCall): string {
+  const { status, basis } = call.result;
   if (status === DiscrepancyStatus.ANSWER_STATE_MISMATCH)
-    return "No known cause explains why only one side says that the call was answered.";
-  if (basis === ComparisonBasis.UNSPECIFIED) return "One length is not known, so there is no difference to explain.";
+    return `No known cause explains why only one side says that the call was answered.${tellLostAnswer(call)}`;
+  if (isUnmeasured(call)) return `The difference is not known, because ${tellUnmeasured(call)} how long the call was.`;
   const looked =
     basis === ComparisonBasis.BILLED_DURATION
       ? "Tandem looked for another billing rule, ringing, a switch's timer and a missing part."
       : "Tandem looked for rounding, ringing, a switch's timer and a missing part.";
-  return `No known cause explains the difference. ${looked}${tellEnds(platform, carrier)}`;
+  return `No known cause explains the difference. ${looked}${tellEnds(call)}`;
 }
 
-/** Where the two sides' accounts of a call come apart. */
-function tellEnds(platform: PlatformUnit | undefined, carrier: CarrierUnit | undefined): string {
-  const [mine, others] = [platform?.facts, carrier?.facts];
-  if (mine?.answerMs === undefined || mine.endMs === undefined) return "";
-  if (others?.answerMs === undefined || others.endMs === undefined) return "";
-  const offsetMs = carrier?.offset?.offsetMs ?? 0;
-  const apart = (a: number, b: number) => (a === b ? "equal" : `${tellLength(a - b)} apart`);
-  const [answers, ends] = [
-    apart(mine.answerMs, others.answerMs - offsetMs),
-    apart(mine.endMs, others.endMs - offsetMs),
+function isUnmeasured({ result: { status, basis } }: ExplainedCall): boolean {
+  return status === DiscrepancyStatus.DURATION_MISMATCH && basis === ComparisonBasis.UNSPECIFIED;
+}
+
+/** Whether one side's call ends where the other's was answered. */
+function tellLostAnswer({ platform, carrier }: ExplainedCall): string {
+  const sides = [
+    { answered: platform, ended: carrier, titles: ["carrier", "platform"] },
+    { answered: carrier, ended: platform, titles: ["platform", "carrier"] },
   ];
-  return ` The answers are ${answers}, the ends ${ends}.`;
+  return sides
+    .filter(({ answered, ended }) => isNear(ended?.answered === false ? ended.endMs : undefined, answered?.answerMs))
+    .map(
+      ({ titles: [ended, answered] }) =>
+        ` By the ${ended}'s record the call ended at the moment at which the ${answered}'s record says that it was answered.`,
+    )
+    .join("");
+}
+
+function isNear(a: number | undefined, b: number | undefined): boolean {
+  return a !== undefined && b !== undefined && Math.abs(a - b) <= AT_ONCE_MS;
+}
+
+/** Times that are no further apart are those of one event. */
+const AT_ONCE_MS = 1_000;
+
+/** Where the two sides' accounts of a call come apart. */
+function tellEnds({ platform, carrier }: ExplainedCall): string {
+  if (platform?.answerMs === undefined || platform.endMs === undefined) return "";
+  if (carrier?.answerMs === undefined || carrier.endMs === undefined) return "";
+  const [answersMs, endsMs] = [carrier.answerMs - platform.answerMs, carrier.endMs - platform.endMs];
+  const moved = (ms: number) => (ms === 0 ? "at the same time" : `${tellLength(ms)} ${ms > 0 ? "later" : "earlier"}`);
+  const told = ` By the carrier's record the call was answered ${moved(answersMs)} and ended ${moved(endsMs)}`;
+  const isDelta = endsMs - answersMs === (carrier.connectedMs ?? 0) - (platform.connectedMs ?? 0);
+  // Only of two steps in one direction does a reader take one off the other.
+  const isMore = isDelta && answersMs !== 0 && endsMs / answersMs > 1;
+  return `${told}.${isMore ? ` Less the ${tellLength(answersMs)}, that is the difference of the lengths.` : ""}`;
 }
 
 /** Whose length is not known. */
@@ -254,8 +280,8 @@ function tellRounding({ roundingRule = WHOLE_SECONDS, ruleInferred, pairCount = 
 }
 
 function tellRule({ incrementS, minimumS }: RoundingRule): string {
-  const minimum = minimumS === 0 ? "" : `, at least ${minimumS} s`;
-  return `up to the next ${incrementS} s${minimum}`;
+  const minimum = minimumS === 0 ? "" : `, at least ${tellBill(minimumS)}`;
+  return `up in steps of ${tellBill(incrementS)}${minimum}`;
 }
 
 // What was waited for, and whose arrival its deadline is counted from. A side that was late arrived

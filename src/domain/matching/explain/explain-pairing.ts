@@ -2,11 +2,11 @@ import { EvidenceOutcome, EvidenceStage } from "../../../gen/tandem/platform/v1/
 import { DiscrepancyStatus, MatchedBy } from "../../../gen/tandem/type/v1/discrepancy_pb.js";
 import { PartyKind, Presentation } from "../../../gen/tandem/type/v1/party_pb.js";
 import { maskedValue, type Party } from "../../calls/party.ts";
+import { CARRIER_SIDE, PLATFORM_SIDE } from "../../record-kind.ts";
 import { type CarrierUnit, type PlatformUnit, startDelta } from "../call-unit.ts";
 import { MIN_SHARE } from "../clocks/clock-judgement.ts";
-import type { CorrelationIds, RecordRef } from "../facts.ts";
+import type { CorrelationIds } from "../facts.ts";
 import { areContradicting, areSameParties, isContradicting, isEqual } from "../number-keys.ts";
-import { MAX_COMPONENT } from "../pairing/components.ts";
 import { idsOf, shareId } from "../pairing/correlation.ts";
 import { WINDOW_MS, windowOf } from "../pairing/time-window.ts";
 import { isCarrierInScope, isPlatformInScope } from "../scope.ts";
@@ -15,41 +15,47 @@ import {
   type EvidenceStep,
   type EvidenceValue,
   type ExplainedCall,
+  evidenceStep,
   evidenceValue,
   tellCount,
   tellLength,
   tellList,
+  tellName,
   tellRecords,
   tellTime,
 } from "./evidence.ts";
+import { type Other, othersOf, tellRefusal, wholeOf } from "./explain-refused.ts";
 
 const { PASSED, FAILED, NOT_COMPARABLE } = EvidenceOutcome;
 
 /** Which revision of each record counts, and whether it is void or partial. */
-export function explainState({ platform, carrier }: ExplainedCall): EvidenceStep {
+export function explainState(call: ExplainedCall): EvidenceStep {
+  const { platform, carrier, result } = call;
   const records = [
     ...(platform ? [`the platform's ${tellRecords(platform.records)}`] : []),
     ...(carrier ? [`the carrier's ${tellRecords(carrier.records)}`] : []),
   ];
   const isVoid = (platform ?? carrier)?.facts.isVoid === true;
   const isPartial = platform?.facts.isPartial === true;
+  const isPart = result.status === DiscrepancyStatus.PART_OF_CALL;
   const state = [
     ...(isVoid ? [" The call was taken back with a VOID, so it is not counted."] : []),
     ...(isPartial ? [" The platform's record is partial: the call is not over, or its end is not known yet."] : []),
     ...(platform ? [] : [" No platform record is paired with it."]),
-    ...(carrier ? [] : [" No carrier record is paired with it."]),
+    ...(isPart ? [` It is ${tellWhole(call)}.`] : []),
+    ...(carrier || isPart ? [] : [" No carrier record is paired with it."]),
   ];
-  return {
-    stage: EvidenceStage.RECORD_STATE,
-    outcome: isVoid || isPartial ? FAILED : PASSED,
-    explanation: `${tellLooked(records, isVoid)}.${state.join("")}`,
-    values: [
+  return evidenceStep(
+    EvidenceStage.RECORD_STATE,
+    isVoid || isPartial ? FAILED : PASSED,
+    `${tellLooked(records, isVoid)}.${state.join("")}`,
+    [
       evidenceValue("revision", PASSED, [
         platform && tellList(platform.records.map(({ revision }) => String(revision))),
         carrier && tellList(carrier.records.map(({ revision }) => String(revision))),
       ]),
     ],
-  };
+  );
 }
 
 /** Whether the carrier has to report the call. */
@@ -67,20 +73,20 @@ export function explainScope({ platform, carrier, input, result }: ExplainedCall
   const told = `${isDisputed(platform, carrier) ? "By the platform's record the" : "The"} call is ${call}`;
   const limit = scope && scope.directions.map(tellDirection).join(", ") + (scope.unanswered ? "" : ", answered only");
   const outside = isPair ? "It reported this one, so Tandem compared it" : "So nothing is missing";
-  return {
-    stage: EvidenceStage.REPORTING_SCOPE,
-    outcome: isInScope ? PASSED : FAILED,
-    explanation: isInScope
+  return evidenceStep(
+    EvidenceStage.REPORTING_SCOPE,
+    isInScope ? PASSED : FAILED,
+    isInScope
       ? `${told}, which the carrier has agreed to report.`
       : `${told}. The carrier does not have to report such calls. ${outside}.`,
-    values: [
+    [
       evidenceValue("reporting_scope", isInScope ? PASSED : FAILED, [
         platform && call,
         platform ? undefined : call,
         limit,
       ]),
     ],
-  };
+  );
 }
 
 /** Whether the sides differ in what the reporting scope depends on. */
@@ -97,7 +103,7 @@ export function explainClock({ carrier }: ExplainedCall): EvidenceStep | undefin
   const stage = EvidenceStage.CLOCK_OFFSET;
   if (offset === undefined || offset.pairCount === 0) {
     const explanation = `There were too few calls ${trunk} around this hour to check the carrier's clock. Tandem used the carrier's times as they are.`;
-    return { stage, outcome: NOT_COMPARABLE, explanation, values: [] };
+    return evidenceStep(stage, NOT_COMPARABLE, explanation);
   }
   const pairs = `${Math.round(offset.ratio * 100)} % of ${tellCount(offset.pairCount, "pair")}`;
   const support = offset.isAround === true ? `${pairs} of the hours around it` : pairs;
@@ -110,52 +116,72 @@ export function explainClock({ carrier }: ExplainedCall): EvidenceStep | undefin
       offset.ratio >= MIN_SHARE
         ? `In this hour the carrier's clock ${trunk} agrees with the platform's, as ${support} show.`
         : `In this hour no single offset of the carrier's clock ${trunk} fits enough pairs. Only ${support} show none. Tandem used the carrier's times as they are.`;
-    return { stage, outcome: PASSED, explanation, values: [value] };
+    return evidenceStep(stage, PASSED, explanation, [value]);
   }
   const fault = offset.kind === "ZONE_SHIFT" ? ": a time zone error" : "";
   const by = `${tellLength(offset.offsetMs)} ${offset.offsetMs > 0 ? "ahead of" : "behind"} the platform's`;
   const explanation = `In this hour the carrier's clock ${trunk} is ${by}${fault}. ${support} show this. Tandem corrected the carrier's times by ${tellLength(offset.offsetMs)} before it compared them.`;
-  return { stage, outcome: FAILED, explanation, values: [value] };
+  return evidenceStep(stage, FAILED, explanation, [value]);
 }
 
 /** The ids of the signalling. */
-export function explainCorrelation({ platform, carrier, result }: ExplainedCall): EvidenceStep | undefined {
+export function explainCorrelation(call: ExplainedCall): EvidenceStep | undefined {
+  const { platform, carrier, result } = call;
   const stage = EvidenceStage.CORRELATION;
-  if (platform === undefined || carrier === undefined) {
-    const present = platform ?? carrier;
-    const kinds = CORRELATIONS.filter(({ kind }) => present && idsOf(present.facts.ids, kind).length > 0);
-    const names = kinds.map(({ title }) => title).join(" or ");
-    const other = platform === undefined ? "platform" : "carrier";
-    return kinds.length === 0
-      ? {
-          stage,
-          outcome: NOT_COMPARABLE,
-          explanation: "The record has no signalling id (Call-ID, ICID or Session-ID) to search by.",
-          values: [],
-        }
-      : { stage, outcome: FAILED, explanation: `No unpaired ${other} record has the same ${names}.`, values: [] };
-  }
+  if (platform === undefined || carrier === undefined) return explainUnjoined(call);
   const values = correlationValues(platform, carrier);
   const { matchedBy } = result;
   const joined = CORRELATIONS.find(({ kind }) => kind === matchedBy);
   if (joined !== undefined) {
-    return {
-      stage,
-      outcome: PASSED,
-      explanation: `Both records have the same ${joined.title}.`,
-      values,
-    };
+    return evidenceStep(stage, PASSED, `The records of both sides have the same ${joined.title}.`, values);
   }
   if (matchedBy === MatchedBy.ECHOED) {
     const explanation =
       "The carrier sent back the platform's record id. Only this id joins the records. It proves nothing about the carrier's own record.";
-    return { stage, outcome: PASSED, explanation, values };
+    return evidenceStep(stage, PASSED, explanation, values);
   }
   const differs = values.some(({ outcome }) => outcome === FAILED);
   const explanation = differs
     ? "Both records have ids, but none in common. Tandem paired them by numbers and time."
     : "The records have no ids that can be compared. Tandem paired them by numbers and time.";
-  return { stage, outcome: differs ? FAILED : NOT_COMPARABLE, explanation, values };
+  return evidenceStep(stage, differs ? FAILED : NOT_COMPARABLE, explanation, values);
+}
+
+function explainUnjoined(call: ExplainedCall): EvidenceStep {
+  const { platform, carrier, result } = call;
+  const stage = EvidenceStage.CORRELATION;
+  const ids = (platform ?? carrier)?.facts.ids ?? {};
+  const kinds = CORRELATIONS.filter(({ kind }) => idsOf(ids, kind).length > 0);
+  if (kinds.length === 0) {
+    const explanation = "The record has no signalling id (Call-ID, ICID or Session-ID) to search by.";
+    return evidenceStep(stage, NOT_COMPARABLE, explanation);
+  }
+  const holders = othersOf(call, platform === undefined ? CARRIER_SIDE : PLATFORM_SIDE).flatMap((other) => {
+    const joint = kinds.find(({ kind }) => shareId(other.platform.facts.ids, other.carrier.facts.ids, kind));
+    return joint === undefined ? [] : [{ ...other, ...joint, refusal: tellRefusal(other, joint.kind) }];
+  });
+  const holder = holders.find(({ refusal }) => refusal === undefined) ?? holders[0];
+  const none = `No unpaired ${platform === undefined ? "platform" : "carrier"} record has the same ${kinds.map(({ title }) => title).join(" or ")}.`;
+  const isPart = result.status === DiscrepancyStatus.PART_OF_CALL && holder?.mate !== undefined;
+  const explanation = holder === undefined ? none : tellHolder(holder, isPart);
+  return evidenceStep(stage, isPart ? PASSED : FAILED, explanation);
+}
+
+interface Holder extends Pick<Other, "facts" | "mate"> {
+  readonly title: string;
+  readonly id: string;
+  readonly refusal: string | undefined;
+}
+
+/** Why a record that has the same id is not the pair. */
+function tellHolder({ facts, mate, title, id, refusal }: Holder, isPart: boolean): string {
+  const name = `Record ${tellName(facts)}`;
+  if (refusal !== undefined) return `${name} has the same ${id}, but ${refusal}.`;
+  if (mate === undefined) return `${name} has the same ${id}, but the id alone does not decide: see the assignment.`;
+  const has = `${name} has the same ${title}`;
+  return isPart
+    ? `${has} and is paired with ${tellName(mate)}, the first record of this call.`
+    : `${has}, but is already paired with ${tellName(mate)}.`;
 }
 
 /** The numbers, as either side has them. */
@@ -167,16 +193,16 @@ export function explainNumbers({ platform, carrier }: ExplainedCall): EvidenceSt
   if (areContradicting(platform.numbers, carrier.numbers)) {
     const explanation =
       "The records name different numbers. Tandem still takes them as one call, because the Call-ID and both tags are equal. Either a number was changed on the way, or one side wrote a wrong number.";
-    return { stage, outcome: FAILED, explanation, values };
+    return evidenceStep(stage, FAILED, explanation, values);
   }
   if (!areSameParties(platform.numbers, carrier.numbers)) {
     const explanation = "The numbers cannot be compared, but they do not contradict each other.";
-    return { stage, outcome: NOT_COMPARABLE, explanation, values };
+    return evidenceStep(stage, NOT_COMPARABLE, explanation, values);
   }
   const explanation = isHidden
     ? "Both sides name the same called number. One of them does not show who called."
     : "Both sides name the same two parties, after Tandem put their numbers into one format.";
-  return { stage, outcome: PASSED, explanation, values };
+  return evidenceStep(stage, PASSED, explanation, values);
 }
 
 /** Like times with like. */
@@ -185,59 +211,29 @@ export function explainTime({ platform, carrier, result }: ExplainedCall): Evide
   const deltaMs = startDelta(platform, carrier);
   const stage = EvidenceStage.TIME_WINDOW;
   if (deltaMs === undefined) {
-    return { stage, outcome: NOT_COMPARABLE, explanation: "One of the records has no times.", values: [] };
+    return evidenceStep(stage, NOT_COMPARABLE, "One of the records has no times.");
   }
   const { title, name, platformMs } = comparedTimes(platform, carrier);
   const windowMs = windowOf(carrier);
   const isInside = Math.abs(deltaMs) <= windowMs;
   const outcome = isInside ? PASSED : FAILED;
   const rest = isInside || result.matchedBy === MatchedBy.NUMBERS_AND_TIME ? "" : " The ids join the records even so.";
-  const apart = deltaMs === 0 ? "equal" : `${tellLength(deltaMs)} apart`;
+  const place = `${isInside ? "within" : "outside"} ${tellWindow(windowMs)}`;
+  const apart = deltaMs === 0 ? "equal" : `${tellLength(deltaMs)} apart, ${place}`;
   const offsetMs = carrier.offset?.offsetMs ?? 0;
   const corrected = offsetMs === 0 ? "" : `After the clock correction of ${tellLength(offsetMs)}, `;
   const less = offsetMs === 0 ? "" : " (corrected)";
   const times = [tellTime(platformMs), `${tellTime(platformMs + deltaMs)}${less}`, `${windowMs} ms`];
-  return {
-    stage,
-    outcome,
-    explanation: `${corrected}${corrected === "" ? "The" : "the"} ${title} are ${apart}, ${isInside ? "within" : "outside"} ${tellWindow(windowMs)}.${rest}`,
-    values: [evidenceValue(name, outcome, times)],
-  };
+  return evidenceStep(stage, outcome, `${corrected}${corrected === "" ? "The" : "the"} ${title} are ${apart}.${rest}`, [
+    evidenceValue(name, outcome, times),
+  ]);
 }
 
-/** The choice of one among several. */
-export function explainAssignment({ platform, carrier, pairing, result }: ExplainedCall): EvidenceStep | undefined {
-  const stage = EvidenceStage.ASSIGNMENT;
-  if (result.candidateCount !== undefined) {
-    const explanation = `More than ${MAX_COMPONENT} records of the same parties could pair with each other. Ids, times and lengths do not tell them apart. Tandem does not guess, so this record stays unpaired.`;
-    const limit = evidenceValue("candidate_count", FAILED, [
-      undefined,
-      `at least ${result.candidateCount}`,
-      String(MAX_COMPONENT),
-    ]);
-    return { stage, outcome: FAILED, explanation, values: [limit] };
-  }
-  if (platform === undefined || carrier === undefined) {
-    const other = platform === undefined ? "platform" : "carrier";
-    const explanation =
-      result.status === DiscrepancyStatus.PART_OF_CALL
-        ? tellLaterPart(result.duplicateOf)
-        : `No unpaired ${other} record has these numbers and a time within ${tellLength(WINDOW_MS)}.`;
-    const outcome = result.status === DiscrepancyStatus.PART_OF_CALL ? PASSED : FAILED;
-    return { stage, outcome, explanation, values: [] };
-  }
-  const index = pairing.platform.findIndex(({ facts }) => facts === platform.facts);
-  const isAlone = pairing.isAlone[index] === 1;
-  const explanation = isAlone
-    ? "Neither record could have been paired with any other."
-    : "Other records could have been paired with these, but these fit each other best by answer, time and duration.";
-  return { stage, outcome: PASSED, explanation, values: [] };
-}
-
-function tellLaterPart(first: RecordRef | undefined): string {
-  const told = `This record is a later part of the call that began with ${first?.recordId} of ${first?.recordDate}.`;
-  const proof = "It has the same dialog as that record and begins where that record ended.";
-  return `${told} ${proof} The carrier counts both as one call, so this record's time is counted with that call.`;
+function tellWhole(call: ExplainedCall): string {
+  const { duplicateOf: first } = call.result;
+  const whole = wholeOf(call);
+  const paired = whole === undefined ? "" : `, which is paired with ${tellName(whole)}`;
+  return `a later part of a call, and counted with ${first && tellName(first)}${paired}`;
 }
 
 function tellLooked(records: readonly string[], isVoid: boolean): string {
@@ -269,9 +265,14 @@ function comparedTimes(platform: PlatformUnit, carrier: CarrierUnit) {
 }
 
 const CORRELATIONS = [
-  { kind: MatchedBy.INTERCONNECT_DIALOG, title: "SIP dialog", name: "correlation.interconnect_dialog.call_id" },
-  { kind: MatchedBy.ICID, title: "ICID", name: "correlation.icid" },
-  { kind: MatchedBy.SESSION_ID, title: "Session-ID", name: "correlation.session_id" },
+  {
+    kind: MatchedBy.INTERCONNECT_DIALOG,
+    title: "SIP dialog (Call-ID)",
+    id: "Call-ID",
+    name: "correlation.interconnect_dialog.call_id",
+  },
+  { kind: MatchedBy.ICID, title: "ICID", id: "ICID", name: "correlation.icid" },
+  { kind: MatchedBy.SESSION_ID, title: "Session-ID", id: "Session-ID", name: "correlation.session_id" },
 ] as const;
 const PARTIES = ["calling", "asserted", "redirecting", "called", "dialed"] as const;
 

@@ -1,18 +1,20 @@
 import { EvidenceOutcome, EvidenceStage } from "../../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import { DiscrepancyStatus } from "../../../gen/tandem/type/v1/discrepancy_pb.js";
 import { type CallUnit, type CarrierUnit, lengthOf, startDelta } from "../call-unit.ts";
-import type { CarrierFacts, RecordRef } from "../facts.ts";
+import type { CarrierFacts, PlatformFacts, RecordRef } from "../facts.ts";
 import { COPY_WINDOW_MS } from "../pairing/duplicates.ts";
 import { isSameDialog } from "../signalling-ids.ts";
 import {
   type EvidenceStep,
   type EvidenceValue,
   type ExplainedCall,
+  evidenceStep,
   evidenceValue,
   tellLength,
   tellList,
   tellRecord,
   tellRecords,
+  tellTime,
 } from "./evidence.ts";
 
 const { PASSED, FAILED } = EvidenceOutcome;
@@ -25,7 +27,7 @@ export function explainSplit({ platform, carrier }: ExplainedCall): EvidenceStep
   const told = [
     ...(isPlatforms
       ? [
-          `The platform wrote the call in several records, as happens with a transfer. Tandem counts its ${tellRecords(platform.records)} together.`,
+          `The platform wrote the call in several records, as happens with a transfer. Tandem counts them together: ${tellList(platform.records.map(tellTimes))}.`,
         ]
       : []),
     ...(isCarriers ? [tellCarriersParts(carrier)] : []),
@@ -33,12 +35,9 @@ export function explainSplit({ platform, carrier }: ExplainedCall): EvidenceStep
   const outcome = carrier.lacksParts ? FAILED : PASSED;
   const lengths = (records: readonly Measured[]) => records.map(tellPart).join(" + ");
   const mine = isPlatforms ? lengths(platform.records) : tellNumber(platform?.connectedMs);
-  return {
-    stage: EvidenceStage.SPLIT,
-    outcome,
-    explanation: told.join(" "),
-    values: [evidenceValue("connected_duration_ms", outcome, [mine, lengths(carrier.records)])],
-  };
+  return evidenceStep(EvidenceStage.SPLIT, outcome, told.join(" "), [
+    evidenceValue("connected_duration_ms", outcome, [mine, lengths(carrier.records)]),
+  ]);
 }
 
 /** Whether a record that is left over is a copy. */
@@ -49,15 +48,14 @@ export function explainDuplicate(call: ExplainedCall): EvidenceStep | undefined 
   const { duplicateOf } = result;
   const outcome = duplicateOf === undefined ? FAILED : PASSED;
   const side = platform === undefined ? "carrier" : "platform";
-  return {
-    stage: EvidenceStage.DUPLICATE,
+  return evidenceStep(
+    EvidenceStage.DUPLICATE,
     outcome,
-    explanation:
-      duplicateOf === undefined
-        ? `This record is not a copy. No other ${side} record has the same dialog, or the same parties, start and length.`
-        : `This record is a copy of ${tellRecord(duplicateOf)}: ${tellLikeness(call, duplicateOf)}.`,
-    values: copyValues(call, outcome),
-  };
+    duplicateOf === undefined
+      ? `This record is not a copy. No other ${side} record has the same dialog, or the same parties, start and length.`
+      : `This record is a copy of ${tellRecord(duplicateOf)}: ${tellLikeness(call)}.`,
+    copyValues(call, outcome),
+  );
 }
 
 /** Of these it is not asked whether they are copies. */
@@ -70,29 +68,28 @@ const UNDOUBLED: ReadonlySet<number> = new Set([
 
 /** The rule by which records without a dialog are copies, where it is what was asked. */
 function copyValues(call: ExplainedCall, outcome: EvidenceOutcome): EvidenceValue[] {
-  const { platform, carrier, result } = call;
-  const copy: CallUnit | undefined = platform ?? carrier;
-  const first = result.duplicateOf && originalOf(call, result.duplicateOf);
-  if (copy === undefined || first === undefined)
-    return [evidenceValue("copy_window_ms", outcome, [undefined, undefined, String(COPY_WINDOW_MS)])];
-  if (isSameDialog(copy.facts.ids, first.facts.ids)) return [];
-  const apart = startDelta(copy, first);
+  const { copy, first } = copyOf(call);
+  const isTold = copy !== undefined && first !== undefined;
+  if (isTold && isSameDialog(copy.facts.ids, first.facts.ids)) return [];
+  const apart = isTold ? startDelta(copy, first) : undefined;
   const told = apart === undefined ? undefined : `${Math.abs(apart)} apart`;
-  const sides = platform === undefined ? [undefined, told] : [told, undefined];
+  const sides = call.platform === undefined ? [undefined, told] : [told, undefined];
   return [evidenceValue("copy_window_ms", outcome, [...sides, String(COPY_WINDOW_MS)])];
 }
 
-function originalOf({ platform, pairing }: ExplainedCall, original: RecordRef): CallUnit | undefined {
+/** A record and the one of which it is a copy, if it is one. */
+function copyOf({ platform, carrier, pairing, result }: ExplainedCall) {
+  const { duplicateOf } = result;
   const units: readonly CallUnit[] = platform === undefined ? pairing.carrier : pairing.platform;
-  return units.find(({ records }) =>
-    records.some(({ recordId, recordDate }) => recordId === original.recordId && recordDate === original.recordDate),
-  );
+  const isOriginal = ({ recordId, recordDate }: RecordRef) =>
+    recordId === duplicateOf?.recordId && recordDate === duplicateOf.recordDate;
+  const copy: CallUnit | undefined = platform ?? carrier;
+  return { copy, first: units.find(({ records }) => records.some(isOriginal)) };
 }
 
 /** What a copy and its original have in common. */
-function tellLikeness(call: ExplainedCall, original: RecordRef): string {
-  const copy: CallUnit | undefined = call.platform ?? call.carrier;
-  const first = originalOf(call, original);
+function tellLikeness(call: ExplainedCall): string {
+  const { copy, first } = copyOf(call);
   const rule = `the same dialog, or the same parties with start and length at most ${tellLength(COPY_WINDOW_MS)} apart`;
   if (copy === undefined || first === undefined) return rule;
   if (isSameDialog(copy.facts.ids, first.facts.ids)) return "both records have the same SIP dialog";
@@ -109,12 +106,31 @@ function tellCarriersParts(carrier: CarrierUnit): string {
       ? `This is one part of it: ${tellRecord(carrier.facts)}.`
       : `Tandem counts its ${tellRecords(records)} together.`;
   const missing = carrier.lacksParts ? ` ${tellMissing(records)}` : "";
-  return `The carrier's switch split the call. ${parts}${missing}`;
+  return `The carrier's switch split the call. ${parts}${tellOverlap(records)}${missing}`;
 }
 
 function tellMissing(records: readonly CarrierFacts[]): string {
   const { parts, isOne } = tellMissingParts(records) ?? { parts: "at least one more part", isOne: true };
-  return `The part numbers show that ${parts} ${isOne ? "has" : "have"} not arrived.`;
+  const isCounted = records.some(({ part }) => part?.count !== undefined);
+  const source = isCounted ? "The carrier's records name the number of parts" : "The part numbers show a gap";
+  return `${source}: ${parts} ${isOne ? "has" : "have"} not arrived.`;
+}
+
+/** A part that begins before the one before it has ended. */
+function tellOverlap(records: readonly CarrierFacts[]): string {
+  const overlaps = records.flatMap(({ endMs }, at) => {
+    const beginMs = records[at + 1]?.answerMs;
+    return endMs !== undefined && beginMs !== undefined && beginMs < endMs ? [endMs - beginMs] : [];
+  });
+  const ms = overlaps.reduce((sum, each) => sum + each, 0);
+  return ms === 0 ? "" : ` They overlap by ${tellLength(ms)}. Tandem adds up their lengths all the same.`;
+}
+
+function tellTimes(record: PlatformFacts): string {
+  const { connectedMs, inviteMs, answerMs } = record;
+  const from = answerMs ?? inviteMs;
+  const length = connectedMs === undefined ? "" : ` for ${tellLength(connectedMs)}`;
+  return `${tellRecord(record)}${from === undefined ? "" : ` from ${tellTime(from)}`}${length}`;
 }
 
 /**

@@ -1,14 +1,28 @@
-import { EvidenceStage } from "../../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
+import { EvidenceOutcome, EvidenceStage } from "../../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import { DiscrepancyStatus, MatchedBy } from "../../../gen/tandem/type/v1/discrepancy_pb.js";
 import { CARRIER_SIDE, PLATFORM_SIDE, type RecordKind } from "../../record-kind.ts";
 import { type CallUnit, type CarrierUnit, type PlatformUnit, startDelta } from "../call-unit.ts";
-import type { MatchingAgreement, RecordRef } from "../facts.ts";
+import type { CommonFacts, MatchingAgreement, RecordRef } from "../facts.ts";
 import { areSameParties, isEqual } from "../number-keys.ts";
-import { type Refusal, refusalOf, shareId } from "../pairing/correlation.ts";
+import { MAX_COMPONENT } from "../pairing/components.ts";
+import { type CorrelationKind, type Refusal, refusalOf, shareId } from "../pairing/correlation.ts";
 import { refOf } from "../pairing/duplicates.ts";
 import { areOtherCalls, areUnlike, fitOf } from "../pairing/pair-grade.ts";
-import { CORRELATED_WINDOW_MS, isInWindow, windowOf } from "../pairing/time-window.ts";
-import { type ExplainedCall, type RefusedCandidate, tellLength } from "./evidence.ts";
+import { CORRELATED_WINDOW_MS, isInWindow, WINDOW_MS, windowOf } from "../pairing/time-window.ts";
+import type { CallResult } from "../result.ts";
+import {
+  type EvidenceStep,
+  type ExplainedCall,
+  evidenceStep,
+  evidenceValue,
+  type FoundCall,
+  type RefusedCandidate,
+  tellLength,
+  tellList,
+  tellName,
+} from "./evidence.ts";
+
+const { PASSED, FAILED } = EvidenceOutcome;
 
 /** Most that are told. */
 const MAX_REFUSED = 20;
@@ -23,83 +37,80 @@ const KINDS = [MatchedBy.INTERCONNECT_DIALOG, MatchedBy.ICID, MatchedBy.SESSION_
  * The other side's records that were considered for the call and not taken, the nearest in time
  * first.
  */
-export function findRefused(call: ExplainedCall, side: RecordKind["side"]): RefusedCandidate[] {
-  const { pairing, platform, carrier, result } = call;
-  const { agreement } = call.input;
-  const isCrowd = result.candidateCount !== undefined;
-  const first = result.status === DiscrepancyStatus.PART_OF_CALL ? result.duplicateOf : undefined;
-  const isPlatformTarget = side === PLATFORM_SIDE ? platform !== undefined : carrier === undefined;
-  const found = isPlatformTarget
-    ? pairing.carrier.flatMap((unit, index): Considered[] => {
-        if (platform === undefined || result.carrier.includes(unit.facts)) return [];
-        return consider(
-          { platform, carrier: unit, isCrowd, first, agreement },
-          CARRIER_SIDE,
-          mateOf(pairing.platform, pairing.platformOf[index]),
-        );
-      })
-    : pairing.platform.flatMap((unit, index): Considered[] => {
-        if (carrier === undefined || unit.facts === platform?.facts) return [];
-        return consider(
-          { platform: unit, carrier, isCrowd, first, agreement },
-          PLATFORM_SIDE,
-          mateOf(pairing.carrier, pairing.carrierOf[index]),
-        );
-      });
-  return found
-    .sort((a, b) => a.distanceMs - b.distanceMs || (a.refused.record.recordId < b.refused.record.recordId ? -1 : 1))
-    .slice(0, MAX_REFUSED)
-    .map(({ refused }) => refused);
+export function findRefused(call: FoundCall, side: RecordKind["side"]): RefusedCandidate[] {
+  return othersOf(call, side)
+    .flatMap((other) => consider(other, call))
+    .sort((a, b) => distanceOf(a) - distanceOf(b) || (a.record.recordId < b.record.recordId ? -1 : 1))
+    .slice(0, MAX_REFUSED);
 }
 
-interface Considered {
-  readonly distanceMs: number;
-  readonly refused: RefusedCandidate;
+function distanceOf({ startDeltaMs = CORRELATED_WINDOW_MS }: RefusedCandidate): number {
+  return Math.abs(startDeltaMs);
 }
 
-interface Sides {
+/** A record of the other side beside the call's own. */
+export interface Other {
+  readonly side: RecordKind["side"];
+  readonly facts: CommonFacts;
   readonly platform: PlatformUnit;
   readonly carrier: CarrierUnit;
-  /** Whether the call is one of too many that could pair with each other. */
-  readonly isCrowd: boolean;
-  /** The first part of the call, if this is a later one. */
-  readonly first: RecordRef | undefined;
-  readonly agreement: MatchingAgreement;
+  /** What the call's own record is called. */
+  readonly name: string;
+  /** With what the other record is paired. */
+  readonly mate: RecordRef | undefined;
 }
 
-function consider(sides: Sides, side: RecordKind["side"], mate: RecordRef | undefined): Considered[] {
-  const deltaMs = startDelta(sides.platform, sides.carrier);
-  const reason = reasonOf(sides, deltaMs, mate);
-  if (reason === undefined) return [];
-  const { facts } = side === CARRIER_SIDE ? sides.carrier : sides.platform;
-  const refused = {
-    side,
-    record: refOf(facts),
-    ...reason,
-    ...(deltaMs === undefined ? {} : { startDeltaMs: deltaMs }),
-    ...(mate === undefined ? {} : { pairedWith: mate }),
-  };
-  return [{ distanceMs: Math.abs(deltaMs ?? CORRELATED_WINDOW_MS), refused }];
+/** Every record of the other side that is not the call's, for a call with a record of this side. */
+export function othersOf({ pairing, platform, carrier }: FoundCall, side: RecordKind["side"]): Other[] {
+  if (side === PLATFORM_SIDE && platform !== undefined) {
+    const name = platform.facts.recordId;
+    return pairing.carrier.flatMap((unit, index) => {
+      const mate = mateOf(pairing.platform, pairing.platformOf[index]);
+      const other = { side: CARRIER_SIDE, facts: unit.facts, platform, carrier: unit, name, mate };
+      return carrier?.records.includes(unit.facts) ? [] : [other];
+    });
+  }
+  if (side === PLATFORM_SIDE || carrier === undefined) return [];
+  const name = carrier.facts.recordId;
+  return pairing.platform.flatMap((unit, index) => {
+    const mate = mateOf(pairing.carrier, pairing.carrierOf[pairing.partOf.get(index) ?? index]);
+    const other = { side: PLATFORM_SIDE, facts: unit.facts, platform: unit, carrier, name, mate };
+    return platform?.records.includes(unit.facts) ? [] : [other];
+  });
+}
+
+/** Why an id in common does not make the other record one of the call. Undefined: it could be. */
+export function tellRefusal({ platform, carrier }: Other, kind: CorrelationKind): string | undefined {
+  const refusal = refusalOf(platform, carrier, kind);
+  return refusal && REFUSALS[refusal][1];
+}
+
+function consider(other: Other, call: FoundCall): RefusedCandidate[] {
+  const { side, facts, mate: pairedWith } = other;
+  const startDeltaMs = startDelta(other.platform, other.carrier);
+  const reason = reasonOf(other, startDeltaMs, call);
+  return reason === undefined ? [] : [{ side, record: refOf(facts), ...reason, startDeltaMs, pairedWith }];
 }
 
 type Reason = Pick<RefusedCandidate, "refusedAt" | "explanation">;
 
-function reasonOf(
-  { platform, carrier, isCrowd, first, agreement }: Sides,
-  deltaMs: number | undefined,
-  mate?: RecordRef,
-): Reason | undefined {
+function reasonOf(other: Other, deltaMs: number | undefined, call: FoundCall): Reason | undefined {
+  const { platform, carrier, name } = other;
   const shared = KINDS.find((kind) => shareId(platform.facts.ids, carrier.facts.ids, kind));
   const refusal = shared && refusalOf(platform, carrier, shared);
-  if (refusal !== undefined) return { refusedAt: STAGES[refusal], explanation: REFUSALS[refusal] };
-  const taken = { refusedAt: EvidenceStage.ASSIGNMENT, explanation: tellTaken(mate, isCrowd, first) };
+  if (refusal !== undefined) {
+    const [refusedAt, why] = REFUSALS[refusal];
+    return { refusedAt, explanation: `It has an id in common with ${name}, but ${why}.` };
+  }
+  const taken = { refusedAt: EvidenceStage.ASSIGNMENT, explanation: tellTaken(other, call.result) };
   if (shared !== undefined) return taken;
   if (deltaMs === undefined || Math.abs(deltaMs) > NEARBY_MS) return undefined;
   if (platform.facts.direction !== carrier.facts.direction) return undefined;
   const isInside = isInWindow(platform, carrier);
   if (areSameParties(platform.numbers, carrier.numbers)) {
-    if (isInside) return otherCallReason(platform, carrier, agreement) ?? taken;
-    const explanation = `Its numbers fit, but its start is ${tellLength(deltaMs)} away, outside the window of ${tellLength(windowOf(carrier))}.`;
+    if (isInside) return otherCallReason(platform, carrier, call.input.agreement) ?? taken;
+    const when = deltaMs > 0 === (other.side === CARRIER_SIDE) ? "after" : "before";
+    const explanation = `Its numbers fit, but it began ${tellLength(deltaMs)} ${when} ${name}. At most ${tellLength(windowOf(carrier))} is allowed.`;
     return { refusedAt: EvidenceStage.TIME_WINDOW, explanation };
   }
   if (!isInside || !isEqual(platform.numbers.called, carrier.numbers.called)) return undefined;
@@ -132,28 +143,78 @@ function otherCallReason(
   return { refusedAt: isAnswer ? EvidenceStage.ANSWER_STATE : EvidenceStage.DURATION, explanation };
 }
 
-const STAGES: Readonly<Record<Refusal, EvidenceStage>> = {
-  TAGS: EvidenceStage.CORRELATION,
-  DIRECTION: EvidenceStage.NUMBERS,
-  NUMBERS: EvidenceStage.NUMBERS,
-  TIME: EvidenceStage.TIME_WINDOW,
+const REFUSALS: Readonly<Record<Refusal, readonly [at: EvidenceStage, why: string]>> = {
+  TAGS: [EvidenceStage.CORRELATION, "has other tags or another far end, so it is another dialog"],
+  DIRECTION: [EvidenceStage.NUMBERS, "goes in the other direction"],
+  NUMBERS: [EvidenceStage.NUMBERS, "names other numbers"],
+  TIME: [EvidenceStage.TIME_WINDOW, `is more than ${tellLength(CORRELATED_WINDOW_MS)} away`],
 };
 
-const REFUSALS: Readonly<Record<Refusal, string>> = {
-  TAGS: "It has an id in common with this call, but other tags or another far end. It is another dialog.",
-  DIRECTION: "It has an id in common with this call, but goes in the other direction.",
-  NUMBERS: "It has an id in common with this call, but its numbers are different.",
-  TIME: `It has an id in common with this call, but is more than ${tellLength(CORRELATED_WINDOW_MS)} away.`,
-};
-
-function tellTaken(mate: RecordRef | undefined, isCrowd: boolean, first: RecordRef | undefined): string {
-  if (mate !== undefined && mate.recordId === first?.recordId && mate.recordDate === first.recordDate)
-    return "It covers all parts of this call.";
-  if (mate === undefined && isCrowd)
-    return "It could belong to this call, but so could too many others. Tandem does not guess.";
+function tellTaken({ mate, name }: Other, { status, duplicateOf, candidateCount }: CallResult): string {
+  const isWhole = mate?.recordId === duplicateOf?.recordId && mate?.recordDate === duplicateOf?.recordDate;
+  if (status === DiscrepancyStatus.PART_OF_CALL && isWhole) return "It covers all parts of this call.";
+  if (mate === undefined && candidateCount !== undefined)
+    return `It could belong to the call of ${name}, but so could too many others. Tandem does not guess.`;
   return mate === undefined
-    ? "It could have been paired with this call, but other records fit this call better."
-    : "It could have been paired with this call, but it fits another record better.";
+    ? `It could have been paired with ${name}, but other records fit ${name} better.`
+    : `It could have been paired with ${name}, but it fits another record better.`;
+}
+
+/** The choice of one among several. */
+export function explainAssignment(call: ExplainedCall): EvidenceStep | undefined {
+  const { platform, carrier, result } = call;
+  const stage = EvidenceStage.ASSIGNMENT;
+  if (result.candidateCount !== undefined) return explainCrowd(result.candidateCount);
+  if (result.status === DiscrepancyStatus.PART_OF_CALL)
+    return evidenceStep(stage, PASSED, tellLaterPart(result.duplicateOf));
+  const rivals = call.refused.filter(({ refusedAt }) => refusedAt === EvidenceStage.ASSIGNMENT);
+  if (platform === undefined || carrier === undefined) {
+    const other = platform === undefined ? "platform" : "carrier";
+    const none = `No unpaired ${other} record has these numbers and a time within ${tellLength(WINDOW_MS)}.`;
+    const taken = rivals.find(({ pairedWith }) => pairedWith !== undefined);
+    const explanation =
+      taken?.pairedWith === undefined
+        ? none
+        : `Record ${tellName(taken.record)} could have been its pair, but is already paired with ${tellName(taken.pairedWith)}. ${none}`;
+    return evidenceStep(stage, FAILED, explanation);
+  }
+  return evidenceStep(stage, PASSED, tellChoice(call, rivals, [platform, carrier]));
+}
+
+function explainCrowd(count: number): EvidenceStep {
+  const values = [evidenceValue("candidate_count", FAILED, [undefined, `at least ${count}`, String(MAX_COMPONENT)])];
+  const explanation = `More than ${MAX_COMPONENT} records of the two sides, with the same parties, could pair with each other. Ids, times and lengths do not tell them apart. Tandem does not guess, so this record stays unpaired.`;
+  return evidenceStep(EvidenceStage.ASSIGNMENT, FAILED, explanation, values);
+}
+
+function tellChoice(
+  { result }: ExplainedCall,
+  rivals: readonly RefusedCandidate[],
+  units: readonly CallUnit[],
+): string {
+  if (rivals.length === 0)
+    return units.some(({ records }) => records.length > 1)
+      ? "No record outside this call could have been paired with it."
+      : "Neither record could have been paired with any other.";
+  const named = rivals.slice(0, MOST_NAMED).map(({ record }) => tellName(record));
+  const others = tellList(rivals.length > MOST_NAMED ? [...named, "others"] : named);
+  const ids = result.matchedBy === MatchedBy.NUMBERS_AND_TIME ? "" : "ids, ";
+  return `Other records could have been paired with these: ${others}. But these fit each other best by ${ids}answer, time and duration.`;
+}
+
+/** More rivals than these are not named in a sentence. */
+const MOST_NAMED = 3;
+
+function tellLaterPart(first: RecordRef | undefined): string {
+  const told = `This record is a later part of the call that began with ${first && tellName(first)}.`;
+  const proof = "It has the same dialog as that record and begins where that record ended.";
+  return `${told} ${proof} The carrier counts both as one call, so this record's time is counted with that call.`;
+}
+
+/** The carrier's record of the call of which the platform's record is a later part. */
+export function wholeOf({ pairing, platform }: ExplainedCall): RecordRef | undefined {
+  const index = pairing.platform.findIndex(({ facts }) => facts === platform?.facts);
+  return mateOf(pairing.carrier, pairing.carrierOf[pairing.partOf.get(index) ?? -1]);
 }
 
 function mateOf(units: readonly CallUnit[], index: number | undefined): RecordRef | undefined {

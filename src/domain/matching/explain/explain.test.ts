@@ -89,13 +89,23 @@ test("a call whose carrier record is missing is explained with what is near and 
   const evidence = explain([platformCall("p", {}, { ids: { dialogCallId: "d" } })], [near, wrong]);
   expect(evidence.result.status).toBe(DiscrepancyStatus.MISSING_AT_CARRIER);
   expect(sentencesOf(evidence)).toMatchObject({
-    [EvidenceStage.CORRELATION]: "No unpaired carrier record has the same SIP dialog.",
+    [EvidenceStage.CORRELATION]: "Record wrong of 2026-06-01 has the same Call-ID, but names other numbers.",
     [EvidenceStage.GRACE]:
       "The deadline for the carrier's record was 2026-06-02T10:01:50.000Z. That is 24 h after the call ended or the platform's record arrived, whichever was later. The deadline has passed. A record that still comes is compared all the same.",
   });
   expect(evidence.refused).toMatchObject([
-    { record: { recordId: "wrong" }, refusedAt: EvidenceStage.NUMBERS, startDeltaMs: 0 },
-    { record: { recordId: "near" }, refusedAt: EvidenceStage.TIME_WINDOW, startDeltaMs: 5 * MINUTE_MS },
+    {
+      record: { recordId: "wrong" },
+      refusedAt: EvidenceStage.NUMBERS,
+      startDeltaMs: 0,
+      explanation: "It has an id in common with p, but names other numbers.",
+    },
+    {
+      record: { recordId: "near" },
+      refusedAt: EvidenceStage.TIME_WINDOW,
+      startDeltaMs: 5 * MINUTE_MS,
+      explanation: "Its numbers fit, but it began 5 min after p. At most 1 min is allowed.",
+    },
   ]);
 });
 
@@ -110,9 +120,38 @@ test("a rival is told with what it was paired with instead", () => {
       side: CARRIER_SIDE,
       record: { recordId: "c2" },
       refusedAt: EvidenceStage.ASSIGNMENT,
+      explanation: "It could have been paired with p, but it fits another record better.",
       pairedWith: { recordId: "p2" },
     },
   ]);
+  // The pair names the rivals of both its records.
+  expect(sentencesOf(evidence)[EvidenceStage.ASSIGNMENT]).toBe(
+    "Other records could have been paired with these: c2 of 2026-06-01 and p2 of 2026-06-01. But these fit each other best by answer, time and duration.",
+  );
+});
+
+test("a record that came too early is told as before the other, from either side", () => {
+  const early = explain([platformCall("p")], [carrierCall("c", { startMs: TEN - 5 * MINUTE_MS })]);
+  expect(early.refused[0]?.explanation).toBe("Its numbers fit, but it began 5 min before p. At most 1 min is allowed.");
+  const [platform, carrier] = [platformCall("p"), carrierCall("c", { startMs: TEN - 5 * MINUTE_MS })];
+  const target = { side: CARRIER_SIDE, recordId: "c", recordDate: "2026-06-01" };
+  expect(explainCall(matchingInput([platform], [carrier]), target)?.refused[0]?.explanation).toBe(
+    "Its numbers fit, but it began 5 min after c. At most 1 min is allowed.",
+  );
+});
+
+test("of a copy it is told which records are the pair that it might have been of", () => {
+  const original = carrierCall("c", {}, { ids: DIALOG });
+  const copy = carrierCall("copy", { startMs: TEN + 700 }, { ids: DIALOG });
+  const input = matchingInput([platformCall("p", {}, { ids: DIALOG })], [original, copy]);
+  const evidence = explainCall(input, { side: CARRIER_SIDE, recordId: "copy", recordDate: "2026-06-01" });
+  expect(evidence?.result.status).toBe(DiscrepancyStatus.DUPLICATE_AT_CARRIER);
+  expect(evidence && sentencesOf(evidence)).toMatchObject({
+    [EvidenceStage.CORRELATION]:
+      "Record p of 2026-06-01 has the same SIP dialog (Call-ID), but is already paired with c of 2026-06-01.",
+    [EvidenceStage.ASSIGNMENT]:
+      "Record p of 2026-06-01 could have been its pair, but is already paired with c of 2026-06-01. No unpaired platform record has these numbers and a time within 1 min.",
+  });
 });
 
 test("an offset is told with its size, its direction and the pairs it rests on", () => {
@@ -153,7 +192,7 @@ test("of too many that could pair, none is said to have been chosen", () => {
   );
   expect(evidence.result.status).toBe(DiscrepancyStatus.AMBIGUOUS);
   expect(evidence.refused[0]?.explanation).toBe(
-    "It could belong to this call, but so could too many others. Tandem does not guess.",
+    "It could belong to the call of p, but so could too many others. Tandem does not guess.",
   );
   // Nor is it said that no other record is like it.
   expect(sentencesOf(evidence)[EvidenceStage.DUPLICATE]).toBeUndefined();
@@ -187,9 +226,10 @@ test("a bill is held against the tolerance in seconds", () => {
     const evidence = explain([platformCall("p")], [carrierCall("c", {}, facts)]);
     return sentencesOf(evidence)[EvidenceStage.DURATION];
   };
-  expect(bill(240, 60)).toMatch(/The carrier bills 240 s\. That is 2 min more, beyond the tolerance of 2 s\.$/);
-  expect(bill(60, 60)).toMatch(/The carrier bills 60 s\. That is 1 min less, beyond the tolerance of 2 s\.$/);
-  expect(bill(101, 1)).toMatch(/The carrier bills 101 s\. The tolerance of 2 s explains the difference\.$/);
+  expect(bill(240, 60)).toMatch(/The carrier bills 4 min\. That is 2 min more, beyond the tolerance of 2 s\.$/);
+  expect(bill(60, 60)).toMatch(/The carrier bills 1 min\. That is 1 min less, beyond the tolerance of 2 s\.$/);
+  expect(bill(101, 1)).toMatch(/The carrier bills 1 min 41 s\. The tolerance of 2 s explains the difference\.$/);
+  expect(bill(90, 90)).toContain("(up in steps of 1 min 30 s), the platform's 1 min 40 s would be billed as 3 min.");
   // No multiple of the rule's increment.
   expect(bill(121, 60)).toMatch(/That is 1 s more, and no length within the tolerance of 2 s is billed so\.$/);
 });
@@ -223,6 +263,30 @@ test("of a later part the carrier's record is said to belong to the first", () =
   expect(evidence.refused).toMatchObject([
     { explanation: "It covers all parts of this call.", pairedWith: { recordId: "p0" } },
   ]);
+  expect(sentencesOf(evidence)).toMatchObject({
+    [EvidenceStage.RECORD_STATE]: expect.stringMatching(
+      / It is a later part of a call, and counted with p0 of 2026-06-01, which is paired with c of 2026-06-01\.$/,
+    ),
+    [EvidenceStage.CORRELATION]:
+      "Record c of 2026-06-01 has the same SIP dialog (Call-ID) and is paired with p0 of 2026-06-01, the first record of this call.",
+  });
+  const { outcome } = evidence.steps.find(({ stage }) => stage === EvidenceStage.CORRELATION) ?? {};
+  expect(outcome).toBe(EvidenceOutcome.PASSED);
+});
+
+test("of a call that the platform wrote in parts, each is told with its begin and length, and none is a rival", () => {
+  const later = { startMs: TEN + 110_000, ringMs: 0, connectedMs: 50_000 };
+  const records = [platformCall("p", {}, { ids: DIALOG }), platformCall("p2", later, { ids: DIALOG })];
+  const carrier = [carrierCall("c", { connectedMs: 150_000 }, { ids: DIALOG })];
+  const evidence = explain(records, carrier);
+  expect(sentencesOf(evidence)).toMatchObject({
+    [EvidenceStage.ASSIGNMENT]: "No record outside this call could have been paired with it.",
+    [EvidenceStage.SPLIT]: expect.stringMatching(
+      / together: p of 2026-06-01 \(revision 1\) from \S+ for 1 min 40 s and p2 of 2026-06-01 \(revision 1\) from 2026-06-01T10:01:50\.000Z for 50 s\.$/,
+    ),
+  });
+  const target = { side: CARRIER_SIDE, recordId: "c", recordDate: "2026-06-01" };
+  expect(explainCall(matchingInput(records, carrier), target)?.refused).toEqual([]);
 });
 
 test("a record that is not among the input is not explained", () => {
@@ -248,7 +312,16 @@ test("a duration that nothing explains tells how far the answers and the ends ar
     [platformCall("p", {}, { endMs: TEN + 110 * SECOND_MS })],
     [carrierCall("c", { connectedMs: 177_700 }, { answerMs: TEN + 5 * SECOND_MS, endMs: TEN + 187_700 })],
   );
-  expect(sentencesOf(evidence)[EvidenceStage.CAUSE]).toMatch(/The answers are equal, the ends 1 min 17\.7 s apart\.$/);
+  expect(sentencesOf(evidence)[EvidenceStage.CAUSE]).toMatch(
+    /By the carrier's record the call was answered at the same time and ended 1 min 17\.7 s later\.$/,
+  );
+  const later = explain(
+    [platformCall("p", {}, { endMs: TEN + 105 * SECOND_MS })],
+    [carrierCall("c", { connectedMs: 177_700 }, { answerMs: TEN + 5 * SECOND_MS + 80, endMs: TEN + 182_780 })],
+  );
+  expect(sentencesOf(later)[EvidenceStage.CAUSE]).toMatch(
+    /answered 80 ms later and ended 1 min 17\.78 s later\. Less the 80 ms, that is the difference of the lengths\.$/,
+  );
 });
 
 test("times are told with the correction that they have had", () => {
@@ -260,4 +333,48 @@ test("times are told with the correction that they have had", () => {
   expect(call.steps.find(({ stage }) => stage === EvidenceStage.TIME_WINDOW)?.values[0]?.carrierValue).toMatch(
     / \(corrected\)$/,
   );
+});
+
+test("a length that is not known leaves nothing to explain, and it is told whose it is", () => {
+  const unknown = { connectedMs: undefined, endMs: undefined };
+  for (const [mine, others, told] of [
+    [{}, unknown, "the carrier does not say"],
+    [unknown, {}, "the platform does not say"],
+    [unknown, unknown, "neither side says"],
+  ] as const) {
+    const evidence = explain([platformCall("p", {}, mine)], [carrierCall("c", {}, others)]);
+    expect(evidence.steps.at(-1)).toMatchObject({
+      stage: EvidenceStage.CAUSE,
+      outcome: EvidenceOutcome.NOT_COMPARABLE,
+      explanation: `The difference is not known, because ${told} how long the call was.`,
+    });
+  }
+});
+
+test("an answer that one side lost is told where its call ends at the other's answer, and only there", () => {
+  const cause = (endMs: number) => {
+    const carrier = carrierCall("c", { connectedMs: null }, { ids: DIALOG, endMs });
+    return sentencesOf(explain([platformCall("p", {}, { ids: DIALOG, answerMs: TEN + 10_000 })], [carrier]))[
+      EvidenceStage.CAUSE
+    ];
+  };
+  expect(cause(TEN + 10_080)).toMatch(
+    / By the carrier's record the call ended at the moment at which the platform's record says that it was answered\.$/,
+  );
+  expect(cause(TEN + 5_000)).toMatch(/answered\.$/);
+});
+
+test("parts that overlap are told so", () => {
+  const part = (index: number, startMs: number) =>
+    carrierCall(
+      `c${index}`,
+      { startMs, connectedMs: 100_000 },
+      { ids: DIALOG, part: { index, count: 2 }, endMs: startMs + 105_000 },
+    );
+  const split = (startMs: number) =>
+    sentencesOf(
+      explain([platformCall("p", { connectedMs: 200_000 }, { ids: DIALOG })], [part(1, TEN), part(2, startMs)]),
+    )[EvidenceStage.SPLIT];
+  expect(split(TEN + 90_000)).toMatch(/ They overlap by \d+ s\. Tandem adds up their lengths all the same\.$/);
+  expect(split(TEN + 120_000)).toMatch(/ together\.$/);
 });

@@ -1,4 +1,4 @@
-import { PLATFORM_SIDE, type RecordKind } from "../../record-kind.ts";
+import { CARRIER_SIDE, PLATFORM_SIDE, type RecordKind } from "../../record-kind.ts";
 import { carrierOf, judgePairing, judgeVoided } from "../call-results.ts";
 import type { CarrierUnit } from "../call-unit.ts";
 import type { CommonFacts, MatchingInput, RecordRef } from "../facts.ts";
@@ -6,10 +6,9 @@ import { pairCalls } from "../match-calls.ts";
 import type { Pairing } from "../pairing/pairing.ts";
 import { platformOf } from "../pairing/platform-parts.ts";
 import type { CallResult } from "../result.ts";
-import type { EvidenceStep, ExplainedCall, RefusedCandidate } from "./evidence.ts";
+import type { EvidenceStep, ExplainedCall, FoundCall, RefusedCandidate } from "./evidence.ts";
 import { explainAnswer, explainCause, explainDuration, explainGrace } from "./explain-judgement.ts";
 import {
-  explainAssignment,
   explainClock,
   explainCorrelation,
   explainNumbers,
@@ -18,7 +17,7 @@ import {
   explainTime,
 } from "./explain-pairing.ts";
 import { explainDuplicate, explainSplit } from "./explain-parts.ts";
-import { findRefused } from "./explain-refused.ts";
+import { explainAssignment, findRefused } from "./explain-refused.ts";
 
 /** A record to explain. */
 export interface ExplainTarget extends Pick<RecordRef, "recordId" | "recordDate"> {
@@ -50,18 +49,20 @@ export function explainCall(
   target: ExplainTarget,
   { live, voided }: MatchedInput = matchToExplain(input),
 ): CallEvidence | undefined {
-  const call =
-    findCall(input, live.pairing, live.results, target) ?? findCall(input, voided.pairing, voided.results, target);
-  if (call === undefined) return undefined;
+  const found = findCall(input, live, target) ?? findCall(input, voided, target);
+  if (found === undefined) return undefined;
+  const call = { ...found, refused: [...findRefused(found, PLATFORM_SIDE), ...findRefused(found, CARRIER_SIDE)] };
   const steps = STEPS.flatMap((explain) => explain(call) ?? []);
-  return { result: call.result, steps, refused: findRefused(call, target.side) };
+  return { result: call.result, steps, refused: call.refused.filter(({ side }) => side !== target.side) };
+}
+
+interface Matched {
+  readonly pairing: Pairing;
+  readonly results: readonly CallResult[];
 }
 
 /** What `matchCalls` makes of an input, and how it came to that. */
-export interface MatchedInput {
-  readonly live: { readonly pairing: Pairing; readonly results: readonly CallResult[] };
-  readonly voided: { readonly pairing: Pairing; readonly results: readonly CallResult[] };
-}
+export type MatchedInput = Readonly<Record<"live" | "voided", Matched>>;
 
 /** Matches as `matchCalls` does, for calls to be explained without matching a second time. */
 export function matchToExplain(input: MatchingInput): MatchedInput {
@@ -88,12 +89,7 @@ const STEPS: readonly ((call: ExplainedCall) => EvidenceStep | undefined)[] = [
   explainCause,
 ];
 
-function findCall(
-  input: MatchingInput,
-  pairing: Pairing,
-  results: readonly CallResult[],
-  target: ExplainTarget,
-): ExplainedCall | undefined {
+function findCall(input: MatchingInput, { pairing, results }: Matched, target: ExplainTarget): FoundCall | undefined {
   const isTarget = (record: CommonFacts) =>
     record.recordId === target.recordId && record.recordDate === target.recordDate;
   const result = results.find(({ platform, carrier }) =>
@@ -101,9 +97,7 @@ function findCall(
   );
   if (result === undefined) return undefined;
   const index = pairing.platform.findIndex(({ facts }) => facts === result.platform);
-  const platform = platformOf(pairing, index);
-  const carrier = findCarrier(pairing, index, result);
-  return { input, pairing, result, ...(platform && { platform }), ...(carrier && { carrier }) };
+  return { input, pairing, result, platform: platformOf(pairing, index), carrier: findCarrier(pairing, index, result) };
 }
 
 function findCarrier(pairing: Pairing, platform: number, { carrier: [first] }: CallResult): CarrierUnit | undefined {

@@ -57,8 +57,8 @@ export function findNearMisses(missing: OpenCall, open: readonly OpenCall[]): Ne
       record: call.record,
       startDeltaMs: deltaOf(missing, call),
       explanation,
-      ...(call.connectedMs === undefined ? {} : { connectedMs: call.connectedMs }),
-      ...(call.billedS === undefined ? {} : { billedS: call.billedS }),
+      connectedMs: call.connectedMs,
+      billedS: call.billedS,
     }));
 }
 
@@ -94,14 +94,11 @@ function fitOf(missing: OpenCall, call: OpenCall): Fit | undefined {
 }
 
 // The rest of a call that the carrier wrote in parts.
-function lackingPart(missing: OpenCall, { lacksMs, startMs, record }: OpenCall, mine: number): string | undefined {
+function lackingPart(missing: OpenCall, call: OpenCall, mine: number): string | undefined {
+  const { lacksMs, startMs, record } = call;
   if (lacksMs === undefined || Math.abs(lacksMs - mine) > LENGTH_SLACK_MS || missing.startMs < startMs - PART_SLACK_MS)
     return undefined;
-  return `The carrier's records of ${record.recordId} are ${tellLength(lacksMs)} too short. ${tellBegan(missing.startMs - startMs)} This record is as long as what is missing, so it may be a further part of that call.`;
-}
-
-function tellBegan(sinceMs: number): string {
-  return `That call began ${sinceMs === 0 ? "at the same time" : `${tellLength(sinceMs)} ${sinceMs < 0 ? "later" : "earlier"}`}.`;
+  return `The carrier's records of ${record.recordId} are ${tellLength(lacksMs)} too short. That call began ${tellWhen(missing, call)}. This record is as long as what is missing, so it may be a further part of that call.`;
 }
 
 // A part that was not joined, because another is missing.
@@ -112,9 +109,7 @@ function tellPart(missing: OpenCall, call: OpenCall, mine: number, others: numbe
   if (call.lacksMs !== undefined || sinceMs < -PART_SLACK_MS || sinceMs + partMs > wholeMs + PART_SLACK_MS)
     return undefined;
   const length = `${tellLength(partMs)} of ${tellLength(wholeMs)}`;
-  return missing.side === PLATFORM_SIDE
-    ? `The same two parties, while this call lasted, but shorter (${length}). It may be one part of this call. The other parts are missing.`
-    : `The same two parties. This call took place while that one lasted, and is shorter (${length}). It may be one part of that call. The other parts are missing.`;
+  return `The same two parties. ${part.record.recordId} took place while ${whole.record.recordId} lasted, and is shorter (${length}). It may be one part of that call. The other parts are missing.`;
 }
 
 function isAsLong(a: OpenCall, b: OpenCall): boolean {
@@ -140,8 +135,8 @@ function hintOf(offMs: number): string {
 }
 
 function tellWhen(missing: OpenCall, call: OpenCall): string {
-  const seconds = Math.trunc((call.startMs - missing.startMs) / 1_000) * 1_000;
-  return seconds === 0 ? "at the same time" : `${tellLength(seconds)} ${seconds > 0 ? "later" : "earlier"}`;
+  const sinceMs = call.startMs - missing.startMs;
+  return sinceMs === 0 ? "at the same time" : `${tellLength(sinceMs)} ${sinceMs > 0 ? "later" : "earlier"}`;
 }
 
 function deltaOf(missing: OpenCall, call: OpenCall): number {

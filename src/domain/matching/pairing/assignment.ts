@@ -41,12 +41,9 @@ const LONGEST_MS = 86_400_000;
 /** More than the positions of 100 pairs together. */
 const POSITIONS = 32_768;
 
-interface Costs {
-  readonly high: Float64Array;
-  readonly low: Float64Array;
-}
+type Costs = ReturnType<typeof readCosts>;
 
-function readCosts(rowCount: number, columnCount: number, edges: readonly Edge[]): Costs {
+function readCosts(rowCount: number, columnCount: number, edges: readonly Edge[]) {
   const high = new Float64Array(rowCount * columnCount).fill(NO_PAIR);
   const low = new Float64Array(rowCount * columnCount);
   for (const { row, column, timeMs, durationMs, isExact } of edges) {
@@ -68,8 +65,8 @@ function turn(columnOf: Int32Array, count: number): Int32Array {
 
 // Positions count from 1; 0 is the row being placed. Names are the usual ones: potentials, slack,
 // way.
-function solve(rowCount: number, columnCount: number, costs: Costs): Int32Array {
-  const state: Search = {
+function startSearch(rowCount: number, columnCount: number, costs: Costs) {
+  return {
     columnCount,
     costs,
     rowOf: new Int32Array(columnCount + 1),
@@ -82,6 +79,12 @@ function solve(rowCount: number, columnCount: number, costs: Costs): Int32Array 
     slackLow: new Float64Array(columnCount + 1),
     isUsed: new Uint8Array(columnCount + 1),
   };
+}
+
+type Search = ReturnType<typeof startSearch>;
+
+function solve(rowCount: number, columnCount: number, costs: Costs): Int32Array {
+  const state = startSearch(rowCount, columnCount, costs);
   for (let row = 1; row <= rowCount; row++) {
     state.rowOf[0] = row;
     state.slackHigh.fill(Number.POSITIVE_INFINITY);
@@ -98,20 +101,6 @@ function solve(rowCount: number, columnCount: number, costs: Costs): Int32Array 
     }
   }
   return state.rowOf;
-}
-
-interface Search {
-  readonly columnCount: number;
-  readonly costs: Costs;
-  readonly rowOf: Int32Array;
-  readonly way: Int32Array;
-  readonly rowHigh: Float64Array;
-  readonly rowLow: Float64Array;
-  readonly columnHigh: Float64Array;
-  readonly columnLow: Float64Array;
-  readonly slackHigh: Float64Array;
-  readonly slackLow: Float64Array;
-  readonly isUsed: Uint8Array;
 }
 
 // One step towards an augmenting path: adds the nearest column outside the tree.

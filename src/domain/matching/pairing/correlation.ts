@@ -51,17 +51,14 @@ export function addEchoed(pairing: Pairing, candidates: CandidateSet): void {
 }
 
 export function idsOf(ids: CorrelationIds, kind: CorrelationKind): readonly string[] {
-  switch (kind) {
-    case MatchedBy.INTERCONNECT_DIALOG:
-      return dialogTexts(ids);
-    case MatchedBy.ICID:
-      return icidTexts(ids);
-    case MatchedBy.SESSION_ID:
-      return sessionTexts(ids);
-    default:
-      return kind satisfies never;
-  }
+  return TEXTS[kind](ids);
 }
+
+const TEXTS: Readonly<Record<CorrelationKind, (ids: CorrelationIds) => readonly string[]>> = {
+  [MatchedBy.INTERCONNECT_DIALOG]: dialogTexts,
+  [MatchedBy.ICID]: icidTexts,
+  [MatchedBy.SESSION_ID]: sessionTexts,
+};
 
 /** Whether two records share an id of a kind; for a dialog, the Call-ID. */
 export function shareId(a: CorrelationIds, b: CorrelationIds, kind: CorrelationKind): boolean {

@@ -73,7 +73,7 @@ export function fitOf(platform: PlatformUnit, carrier: CarrierUnit, agreement: M
   const isOther = isComparable && timeMs > NEAR_MS && durationMs > SAME_LENGTH_MS && areUnlike(platform, carrier);
   const grade = isOther
     ? undefined
-    : gradeOf({ platform, carrier, timeMs, answerMs, durationMs, length, isLike, isComparable });
+    : gradeOf(platform, carrier, { timeMs, answerMs, durationMs, length, isLike, isComparable });
   const isShown = showsBothParties(platform) && showsBothParties(carrier);
   const isExact = isShown && grade === Grade.EVERY_FIGURE && timeMs <= EXACT_MS && durationMs <= EXACT_MS;
   return { grade, timeMs: isShown ? timeMs : timeMs + TOGETHER_MS, durationMs, isExact };
@@ -105,8 +105,6 @@ export function areUnlike(platform: PlatformUnit, carrier: CarrierUnit): boolean
 }
 
 interface Figures {
-  readonly platform: PlatformUnit;
-  readonly carrier: CarrierUnit;
   readonly timeMs: number;
   /** Difference of the times compared first. */
   readonly answerMs: number;
@@ -116,16 +114,8 @@ interface Figures {
   readonly isComparable: boolean;
 }
 
-function gradeOf({
-  platform,
-  carrier,
-  timeMs,
-  answerMs,
-  durationMs,
-  length,
-  isLike,
-  isComparable,
-}: Figures): Grade | undefined {
+function gradeOf(platform: PlatformUnit, carrier: CarrierUnit, figures: Figures): Grade | undefined {
+  const { timeMs, answerMs, durationMs, length, isLike, isComparable } = figures;
   const isNear = isComparable && timeMs <= NEAR_MS;
   if (isLike && isNear) return answerMs <= TOGETHER_MS && length === "ALIKE" ? Grade.EVERY_FIGURE : Grade.TIME;
   const isLongAsWell = isLike && length === "ALIKE" && platform.answered;

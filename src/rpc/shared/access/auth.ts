@@ -1,23 +1,17 @@
 import type { HandlerContext } from "@connectrpc/connect";
 import { type CarrierPrincipal, isSamePrincipal, type Principal } from "../../../domain/carriers/principal.ts";
 import type { PlatformScope } from "../../../domain/carriers/scopes.ts";
-import { type ErrorReason, isNoLongerServed, TandemError } from "../../../domain/errors.ts";
+import { type ErrorReason, isNoLongerServed, TandemError, unauthenticated } from "../../../domain/errors.ts";
 import type { Micros } from "../../../domain/time/instant.ts";
 import { wallMicros } from "../../../domain/time/wall-clock.ts";
 import type { CredentialRow } from "../../../store/carriers/carrier-access.ts";
 import { readBearerToken } from "../../../trust/bearer-token.ts";
 import type { ClientCertificate } from "../../../trust/client-certificate.ts";
 import { assertBound } from "../../../trust/token-binding.ts";
-import {
-  claimedIdentity,
-  credentialExpired,
-  TokenExpired,
-  unauthenticated,
-  type VerifiedToken,
-} from "../../../trust/tokens.ts";
+import { claimedIdentity, credentialExpired, TokenExpired, type VerifiedToken } from "../../../trust/tokens.ts";
 import type { Trust } from "../../../trust/trust.ts";
 import type { VerifiedTokens } from "../../../trust/verified-tokens.ts";
-import { type AccessRule, accessRuleOf } from "./access.ts";
+import { type AccessRule, accessRuleOf } from "../method-rules.ts";
 import {
   againKey,
   authorizationCountKey,

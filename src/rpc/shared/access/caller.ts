@@ -2,10 +2,9 @@ import type { HandlerContext } from "@connectrpc/connect";
 import { createContextKey } from "@connectrpc/connect";
 import type { CarrierPrincipal, Principal } from "../../../domain/carriers/principal.ts";
 import type { PlatformScope } from "../../../domain/carriers/scopes.ts";
-import { TandemError } from "../../../domain/errors.ts";
+import { TandemError, unauthenticated } from "../../../domain/errors.ts";
 import type { Judged } from "../../../store/database/callers.ts";
 import type { ClientCertificate } from "../../../trust/client-certificate.ts";
-import { unauthenticated } from "../../../trust/tokens.ts";
 
 /** The certificate of the call's connection, set by the port. */
 export const clientCertificateKey = createContextKey<ClientCertificate | undefined>(undefined, {

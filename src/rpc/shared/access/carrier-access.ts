@@ -8,14 +8,12 @@ import {
   findCredentials,
   readCarrierAccess,
 } from "../../../store/carriers/carrier-access.ts";
+import { Believed } from "../../../store/database/believed.ts";
 import { asOwn } from "../../../store/database/callers.ts";
 import { type Database, systemTransaction } from "../../../store/database/database.ts";
 import { every } from "../../../store/database/every.ts";
 import { regionMismatch } from "../residency.ts";
 import { GatheredLookups } from "./gathered-lookups.ts";
-
-/** Most carriers, and most identities, that are remembered; beyond it all are forgotten. */
-const MAX_REMEMBERED = 10_000;
 
 export interface CarrierAccessOptions {
   readonly db: Database;
@@ -36,8 +34,8 @@ export interface CarrierAccessOptions {
  */
 export class CarrierAccess implements AsyncDisposable {
   readonly #options: CarrierAccessOptions;
-  readonly #carriers = new Map<string, Remembered<CarrierAccessRow | undefined>>();
-  readonly #credentials = new Map<string, Remembered<CredentialRow | undefined>>();
+  readonly #carriers: Believed<CarrierAccessRow | undefined>;
+  readonly #credentials: Believed<CredentialRow | undefined>;
   readonly #carrierLookups: GatheredLookups<CarrierAccessRow>;
   readonly #credentialLookups: GatheredLookups<CredentialRow>;
   readonly #watchers = new Set<Watcher>();
@@ -50,6 +48,8 @@ export class CarrierAccess implements AsyncDisposable {
 
   constructor(options: CarrierAccessOptions) {
     this.#options = options;
+    this.#carriers = new Believed(options.cacheMs);
+    this.#credentials = new Believed(options.cacheMs);
     // On a connection of its own, since nobody has a share before it is known who calls.
     this.#carrierLookups = new GatheredLookups((carrierIds) =>
       asOwn("access", async () => {
@@ -114,8 +114,8 @@ export class CarrierAccess implements AsyncDisposable {
 
   /** Forgets everything, so that a change made by this process is seen at once. */
   forget(): void {
-    this.#carriers.clear();
-    this.#credentials.clear();
+    this.#carriers.forget();
+    this.#credentials.forget();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -124,11 +124,11 @@ export class CarrierAccess implements AsyncDisposable {
   }
 
   #findCarrier(carrierId: string): Promise<CarrierAccessRow | undefined> {
-    return remember(this.#carriers, carrierId, this.#options.cacheMs, () => this.#carrierLookups.find(carrierId));
+    return this.#carriers.get(carrierId, () => this.#carrierLookups.find(carrierId));
   }
 
   #findCredential(identity: string): Promise<CredentialRow | undefined> {
-    return remember(this.#credentials, identity, this.#options.cacheMs, () => this.#credentialLookups.find(identity));
+    return this.#credentials.get(identity, () => this.#credentialLookups.find(identity));
   }
 
   // Rests while nobody watches. A database that is away ends no stream: it is asked again at the
@@ -230,27 +230,4 @@ interface Watcher {
    * be by now.
    */
   isRegistered: boolean;
-}
-
-interface Remembered<T> {
-  readonly value: Promise<T>;
-  readonly untilMs: number;
-}
-
-/** Looks up once for all who ask within the time; a look-up that fails is not remembered. */
-function remember<T>(
-  memory: Map<string, Remembered<T>>,
-  key: string,
-  cacheMs: number,
-  find: () => Promise<T>,
-): Promise<T> {
-  const known = memory.get(key);
-  if (known && known.untilMs > performance.now()) return known.value;
-  if (memory.size >= MAX_REMEMBERED) memory.clear();
-  const entry: Remembered<T> = { value: find(), untilMs: performance.now() + cacheMs };
-  memory.set(key, entry);
-  entry.value.catch(() => {
-    if (memory.get(key) === entry) memory.delete(key);
-  });
-  return entry.value;
 }

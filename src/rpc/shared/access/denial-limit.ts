@@ -1,4 +1,4 @@
-import { type ErrorReason, TandemError } from "../../../domain/errors.ts";
+import { type ErrorReason, rateLimited, TandemError } from "../../../domain/errors.ts";
 import { Buckets } from "../../../port/buckets.ts";
 
 /** What may be refused at once after a rest, in seconds of the rate. */
@@ -19,11 +19,10 @@ const DENIALS: ReadonlySet<ErrorReason> = new Set([
  * goes on, and so does every other credential. Each process counts for itself.
  */
 export class DenialLimit {
-  readonly #buckets: Buckets | undefined;
+  readonly #buckets: Buckets;
 
   /** @param perSecond 0: no limit. */
   constructor(perSecond: number, now?: () => number) {
-    if (perSecond === 0) return;
     this.#buckets = new Buckets({ perSecond, burst: perSecond * BURST_S, ...(now ? { now } : {}) });
   }
 
@@ -35,11 +34,11 @@ export class DenialLimit {
 
 /** A call that asks to be let in. */
 export class DenialAttempt {
-  readonly #buckets: Buckets | undefined;
+  readonly #buckets: Buckets;
   readonly #method: string;
   #key: string | undefined;
 
-  constructor(buckets: Buckets | undefined, method: string) {
+  constructor(buckets: Buckets, method: string) {
     this.#buckets = buckets;
     this.#method = method;
   }
@@ -61,13 +60,13 @@ export class DenialAttempt {
   failed(error: unknown): void {
     if (this.#key === undefined || !(error instanceof TandemError) || !DENIALS.has(error.reason)) return;
     this.#assertAllowed(this.#key);
-    this.#buckets?.spend(this.#key, 1);
+    this.#buckets.spend(this.#key, 1);
   }
 
   #assertAllowed(key: string): void {
-    const retryAfterMs = this.#buckets?.waitMs(key) ?? 0;
+    const retryAfterMs = this.#buckets.waitMs(key);
     if (retryAfterMs === 0) return;
     const message = "calls of this credential to this method were refused too often of late: call again later";
-    throw new TandemError("RATE_LIMITED", message, {}, { retryAfterMs });
+    throw rateLimited(message, retryAfterMs);
   }
 }

@@ -1,8 +1,8 @@
 import type { Carrier } from "../../../domain/carriers/carrier.ts";
 import { identityText } from "../../../domain/carriers/principal.ts";
 import type { PlatformScope } from "../../../domain/carriers/scopes.ts";
-import type { FieldViolation } from "../../../domain/errors.ts";
-import { unauthenticated, type VerifiedToken } from "../../../trust/tokens.ts";
+import { type FieldViolation, unauthenticated } from "../../../domain/errors.ts";
+import type { VerifiedToken } from "../../../trust/tokens.ts";
 
 /** Who is the platform, by the settings. */
 export interface PlatformRules {

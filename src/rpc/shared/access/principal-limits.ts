@@ -1,9 +1,10 @@
 import type { HandlerContext } from "@connectrpc/connect";
 import type { Principal } from "../../../domain/carriers/principal.ts";
-import { TandemError } from "../../../domain/errors.ts";
+import { rateLimited } from "../../../domain/errors.ts";
 import type { Limits } from "../../../domain/limits.ts";
 import { Buckets } from "../../../port/buckets.ts";
 import type { CallMeter } from "../../../port/call-meter.ts";
+import { Places } from "../../../port/places.ts";
 
 /** What may be spent at once after a rest, in seconds of the rate. */
 const CALL_BURST_S = 10;
@@ -19,17 +20,12 @@ export class PrincipalLimits {
   readonly #calls: Buckets;
   readonly #bytes: Buckets;
   readonly #maxLiveCalls: number;
-  readonly #live = new Map<string, number>();
+  readonly #live = new Places();
 
   constructor({ maxCallsPerSecond, maxBytesPerSecond, maxLiveCalls }: Limits) {
     this.#calls = new Buckets({ perSecond: maxCallsPerSecond, burst: maxCallsPerSecond * CALL_BURST_S });
     this.#bytes = new Buckets({ perSecond: maxBytesPerSecond, burst: maxBytesPerSecond * BYTE_BURST_S });
     this.#maxLiveCalls = maxLiveCalls;
-  }
-
-  /** Calls that live now: what a leak test counts. */
-  get liveCallCount(): number {
-    return [...this.#live.values()].reduce((sum, count) => sum + count, 0);
   }
 
   /**
@@ -40,27 +36,23 @@ export class PrincipalLimits {
    */
   admit(context: Pick<HandlerContext, "signal">, principal: Principal, meter: CallMeter | undefined): void {
     const key = callerKeyOf(principal);
-    const live = this.#live.get(key) ?? 0;
-    if (live >= this.#maxLiveCalls) {
-      const message = `the credential has ${this.#maxLiveCalls} calls at once already`;
-      throw new TandemError("TOO_MANY_STREAMS", message, { limit: String(this.#maxLiveCalls) });
-    }
+    using admission = new DisposableStack();
+    const live = admission.use(
+      this.#live.takeWithin(key, {
+        mostOfOne: this.#maxLiveCalls,
+        refusal: (limit) => `the credential has ${limit} calls at once already`,
+      }),
+    );
     const retryAfterMs = this.#bytes.waitMs(key, 0) || this.#calls.take(key);
     if (retryAfterMs > 0)
       throw rateLimited("too many calls or bytes in the last seconds: call again later", retryAfterMs);
     if (context.signal.aborted) return;
-    this.#live.set(key, live + 1);
-    context.signal.addEventListener("abort", () => this.#release(key), { once: true });
+    admission.move();
+    context.signal.addEventListener("abort", () => live[Symbol.dispose](), { once: true });
     meter?.charge((bytes) => {
       this.#bytes.spend(key, bytes);
       return this.#bytes.waitMs(key, 0);
     });
-  }
-
-  #release(key: string): void {
-    const live = (this.#live.get(key) ?? 1) - 1;
-    if (live > 0) this.#live.set(key, live);
-    else this.#live.delete(key);
   }
 }
 
@@ -73,12 +65,12 @@ const MAX_KNOWN_SUBJECTS = 10_000;
  * that one misguided client behind a proxy does not shut out the others.
  */
 export class FailureLimit {
-  readonly #buckets: Buckets | undefined;
+  readonly #buckets: Buckets;
   readonly #subjects = new Set<string>();
 
   /** @param perSecond 0: no limit. */
   constructor(perSecond: number) {
-    if (perSecond > 0) this.#buckets = new Buckets({ perSecond, burst: perSecond * FAILURE_BURST_S });
+    this.#buckets = new Buckets({ perSecond, burst: perSecond * FAILURE_BURST_S });
   }
 
   /**
@@ -87,20 +79,19 @@ export class FailureLimit {
    * @throws TandemError RATE_LIMITED
    */
   assertAllowed(address: string, subject: () => string | undefined): string {
-    const retryAfterMs = this.#buckets?.waitMs(address) ?? 0;
+    const retryAfterMs = this.#buckets.waitMs(address);
     if (retryAfterMs === 0) return address;
     const own = `${address} ${subject() ?? ""}`;
-    if (this.#subjects.has(own) && this.#buckets?.waitMs(own) === 0) return own;
+    if (this.#subjects.has(own) && this.#buckets.waitMs(own) === 0) return own;
     throw rateLimited("too many credentials of this address were refused: call again later", retryAfterMs);
   }
 
   spend(key: string): void {
-    this.#buckets?.spend(key, 1);
+    this.#buckets.spend(key, 1);
   }
 
   /** Says that a subject was let in from an address. */
   letIn(address: string, subject: string): void {
-    if (!this.#buckets) return;
     const own = `${address} ${subject}`;
     this.#subjects.delete(own);
     const [oldest] = this.#subjects;
@@ -115,8 +106,4 @@ export class FailureLimit {
  */
 export function callerKeyOf(principal: Principal): string {
   return principal.kind === "carrier" ? `carrier:${principal.carrierId}` : `platform:${principal.identity}`;
-}
-
-function rateLimited(message: string, retryAfterMs: number): TandemError {
-  return new TandemError("RATE_LIMITED", message, {}, { retryAfterMs });
 }

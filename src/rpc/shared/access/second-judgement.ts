@@ -1,4 +1,5 @@
 import type { Interceptor } from "@connectrpc/connect";
+import { throughSteps } from "../message-steps.ts";
 import { judgeAgain } from "./caller.ts";
 
 /**
@@ -22,28 +23,17 @@ export const judgeAgainInterceptor: Interceptor = (next) => async (request) => {
   return next(request);
 };
 
-// By hand, not as a generator: the inner iterator's return must be called at once, even while its
-// next is pending.
 function judgedMessages<T>(
   messages: AsyncIterable<T>,
   when: "first" | "end",
   judge: () => Promise<void>,
 ): AsyncIterable<T> {
-  return {
-    [Symbol.asyncIterator]() {
-      const inner = messages[Symbol.asyncIterator]();
-      let isJudged = false;
-      return {
-        async next() {
-          const result = await inner.next();
-          if (isJudged || (when === "end" && !result.done)) return result;
-          isJudged = true;
-          await judge();
-          return result;
-        },
-        return: async (value) => (await inner.return?.(value)) ?? { done: true, value },
-        throw: async (error) => (await inner.throw?.(error)) ?? Promise.reject(error),
-      };
-    },
-  };
+  let isJudged = false;
+  return throughSteps(messages, async (step) => {
+    const result = await step();
+    if (isJudged || (when === "end" && !result.done)) return result;
+    isJudged = true;
+    await judge();
+    return result;
+  });
 }

@@ -4,6 +4,7 @@ import type { Principal } from "../../../domain/carriers/principal.ts";
 import type { ErrorReason } from "../../../domain/errors.ts";
 import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.js";
 import { findPrincipal } from "../access/caller.ts";
+import { throughSteps } from "../message-steps.ts";
 import { isAdministrativeAct, targetOf } from "./administrative-acts.ts";
 import { methodOf } from "./audit.ts";
 import type { RefusalLog } from "./refusal-log.ts";
@@ -54,27 +55,13 @@ export async function recordRefusal(
   await refusals.record({ act, principal });
 }
 
-// By hand, not as a generator: the inner iterator's return must be called at once, even while its
-// next is pending.
 function watchErrors<T>(messages: AsyncIterable<T>, record: (error: unknown) => Promise<void>): AsyncIterable<T> {
-  return {
-    [Symbol.asyncIterator]() {
-      const inner = messages[Symbol.asyncIterator]();
-      const watch = async (step: Promise<IteratorResult<T>>) => {
-        try {
-          return await step;
-        } catch (error) {
-          await record(error);
-          throw error;
-        }
-      };
-      return {
-        next: () => watch(inner.next()),
-        return: (value) => inner.return?.(value) ?? Promise.resolve({ done: true, value }),
-        throw: (error) => watch(inner.throw?.(error) ?? Promise.reject(error)),
-      };
-    },
-  };
+  return throughSteps(messages, (step) =>
+    step().catch(async (error: unknown) => {
+      await record(error);
+      throw error;
+    }),
+  );
 }
 
 // A call that the client took back, or that came while the server was leaving, was neither refused

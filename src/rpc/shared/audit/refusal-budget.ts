@@ -1,3 +1,5 @@
+import { Buckets } from "../../../port/buckets.ts";
+
 /** How many refusals of one kind are written at once, and how many more each hour. */
 export const KIND_ALLOWANCE = 5;
 /** How many of one caller. */
@@ -6,16 +8,9 @@ export const CALLER_ALLOWANCE = 100;
 export const OWN_ALLOWANCE = 10;
 /** How many of all callers together, besides. */
 export const TOTAL_ALLOWANCE = 1_000;
-const PERIOD_MS = 3_600_000;
+const HOUR_S = 3_600;
 /** Most kinds, and most callers, that are remembered. */
 const MAX_REMEMBERED = 10_000;
-
-interface Bucket {
-  level: number;
-  atMs: number;
-  /** Refusals that were not written, and not told of since. */
-  unwritten: number;
-}
 
 /** What was not written of a caller's refusals. */
 export interface UnwrittenSum {
@@ -31,17 +26,21 @@ export interface UnwrittenSum {
  * up. Each process counts for itself.
  */
 export class RefusalBudget {
-  readonly #kinds = new Map<string, Bucket>();
-  readonly #callers = new Map<string, Bucket>();
-  readonly #now: () => number;
+  readonly #kinds: Buckets;
+  readonly #callers: Buckets;
+  readonly #total: Buckets;
+  /** Refusals that were not written and not told of since, by kind and by caller. */
+  readonly #unwrittenOfKinds = new Map<string, number>();
+  readonly #unwrittenOfCallers = new Map<string, number>();
   readonly #maxRemembered: number;
-  readonly #total: Bucket;
   #ofForgotten = 0;
 
   constructor(now: () => number = () => performance.now(), maxRemembered: number = MAX_REMEMBERED) {
-    this.#now = now;
+    const hourly = (burst: number) => new Buckets({ perSecond: burst / HOUR_S, burst, maxKeys: maxRemembered, now });
+    this.#kinds = hourly(KIND_ALLOWANCE);
+    this.#callers = hourly(CALLER_ALLOWANCE);
+    this.#total = hourly(TOTAL_ALLOWANCE);
     this.#maxRemembered = maxRemembered;
-    this.#total = { level: 0, atMs: now(), unwritten: 0 };
   }
 
   /**
@@ -49,56 +48,40 @@ export class RefusalBudget {
    * were not.
    */
   take(caller: string, kind: string): { unwritten: number } | undefined {
-    const ofKind = this.#bucketOf(this.#kinds, kind);
-    const ofCaller = this.#bucketOf(this.#callers, caller);
-    this.#drain(ofKind, KIND_ALLOWANCE);
-    this.#drain(ofCaller, CALLER_ALLOWANCE);
-    this.#drain(this.#total, TOTAL_ALLOWANCE);
-    const isOwn = ofCaller.level + 1 <= OWN_ALLOWANCE;
-    const isOver = ofKind.level + 1 > KIND_ALLOWANCE || ofCaller.level + 1 > CALLER_ALLOWANCE;
-    if (isOver || (!isOwn && this.#total.level + 1 > TOTAL_ALLOWANCE)) {
-      ofKind.unwritten++;
-      ofCaller.unwritten++;
+    const isOwn = this.#callers.waitMs(caller, 1 + CALLER_ALLOWANCE - OWN_ALLOWANCE) === 0;
+    const mayWrite = this.#kinds.waitMs(kind) === 0 && this.#callers.waitMs(caller) === 0;
+    if (!mayWrite || (!isOwn && this.#total.waitMs("") > 0)) {
+      this.#note(this.#unwrittenOfKinds, kind, 1);
+      this.#ofForgotten += this.#note(this.#unwrittenOfCallers, caller, 1);
       return undefined;
     }
-    ofKind.level++;
-    ofCaller.level++;
-    if (!isOwn) this.#total.level++;
-    const { unwritten } = ofKind;
-    ofKind.unwritten = 0;
-    ofCaller.unwritten = Math.max(0, ofCaller.unwritten - unwritten);
+    this.#kinds.spend(kind, 1);
+    this.#callers.spend(caller, 1);
+    if (!isOwn) this.#total.spend("", 1);
+    const unwritten = this.#unwrittenOfKinds.get(kind) ?? 0;
+    this.#unwrittenOfKinds.delete(kind);
+    this.#ofForgotten += this.#note(this.#unwrittenOfCallers, caller, -unwritten);
     return { unwritten };
   }
 
   /** What was not written and not told of since, by caller; then it counts as told. */
   takeSums(): UnwrittenSum[] {
-    const sums: UnwrittenSum[] = [];
-    for (const [caller, bucket] of this.#callers) {
-      if (bucket.unwritten > 0) sums.push({ caller, unwritten: bucket.unwritten });
-      bucket.unwritten = 0;
-    }
-    for (const bucket of this.#kinds.values()) bucket.unwritten = 0;
+    const sums: UnwrittenSum[] = [...this.#unwrittenOfCallers].map(([caller, unwritten]) => ({ caller, unwritten }));
     if (this.#ofForgotten > 0) sums.push({ caller: undefined, unwritten: this.#ofForgotten });
+    this.#unwrittenOfCallers.clear();
+    this.#unwrittenOfKinds.clear();
     this.#ofForgotten = 0;
     return sums;
   }
 
-  // The one that was asked for longest ago makes room.
-  #bucketOf(buckets: Map<string, Bucket>, key: string): Bucket {
-    const bucket = buckets.get(key) ?? { level: 0, atMs: this.#now(), unwritten: 0 };
-    buckets.delete(key);
-    buckets.set(key, bucket);
-    const [oldest] = buckets;
-    if (buckets.size > this.#maxRemembered && oldest !== undefined) {
-      buckets.delete(oldest[0]);
-      if (buckets === this.#callers) this.#ofForgotten += oldest[1].unwritten;
-    }
-    return bucket;
-  }
-
-  #drain(bucket: Bucket, allowance: number): void {
-    const now = this.#now();
-    bucket.level = Math.max(0, bucket.level - ((now - bucket.atMs) * allowance) / PERIOD_MS);
-    bucket.atMs = now;
+  // The one that was noted longest ago makes room. Returns what was noted of it.
+  #note(notes: Map<string, number>, key: string, count: number): number {
+    const unwritten = Math.max(0, (notes.get(key) ?? 0) + count);
+    notes.delete(key);
+    if (unwritten > 0) notes.set(key, unwritten);
+    const [oldest] = notes;
+    if (notes.size <= this.#maxRemembered || oldest === undefined) return 0;
+    notes.delete(oldest[0]);
+    return oldest[1];
   }
 }

@@ -1,10 +1,9 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import type { DisclosureTerms } from "../../../domain/privacy/disclosure.ts";
-import { DisclosedBlocks, type DisclosedEntry, type FeedDisclosure } from "../../../feed/disclosed-blocks.ts";
-import type { FeedPlace } from "../../../feed/position.ts";
+import { DisclosedBlocks, type FeedDisclosure } from "../../../feed/disclosed-blocks.ts";
+import type { StreamedFeed } from "../../../feed/feed.ts";
 import { DisclosureKind } from "../../../gen/tandem/platform/v1/disclosure_pb.js";
-import type { RecordPart } from "../../../gen/tandem/type/v1/agreement_pb.js";
 import type { PhoneNumber } from "../../../gen/tandem/type/v1/phone_number_pb.js";
 import { carrierTransaction } from "../../../store/database/database.ts";
 import type { Tx } from "../../../store/database/run.ts";
@@ -13,45 +12,37 @@ import type { Services } from "../context.ts";
 import { committed, disclosureTerms } from "./disclose.ts";
 import { disclosedNumbers } from "./disclosed-records.ts";
 
-/** How what a feed sends is written down. */
-export interface FeedFlow<Batch> {
-  readonly request: Message;
-  readonly place: FeedPlace;
-  /** The parts that entries include now. */
-  readonly recordParts: () => readonly RecordPart[];
-  /** The entries of a batch, ascending. */
-  readonly entriesOf: (batch: Batch) => readonly DisclosedEntry[];
-}
-
 /**
  * Makes, for a stream that opens, what commits before anything is sent that it may be received. A
  * snapshot is named row by row, as a list is.
  */
-export function feedDisclosure<Batch>(services: Services, context: HandlerContext, flow: FeedFlow<Batch>) {
-  return ({ sessionId, until }: { sessionId: string; until: bigint | undefined }) => {
-    const { carrierId, feed } = flow.place;
-    const terms = disclosureTerms(services, context, { request: flow.request, masked: false, sessionId });
+export function feedDisclosure<Entry, Row>(
+  services: Services,
+  context: HandlerContext,
+  { request, carrierId, feed }: { request: Message; carrierId: string; feed: StreamedFeed<Entry, Row, unknown> },
+) {
+  return ({ sessionId, until }: { sessionId: string; until: bigint | undefined }): FeedDisclosure<Entry, Row> => {
+    const terms = disclosureTerms(services, context, { request, masked: false, sessionId });
     const blocks = new DisclosedBlocks({
-      feed,
+      feed: feed.id,
       until,
-      recordParts: flow.recordParts,
+      recordParts: () => feed.recordParts(),
       write: (changes) => committed(services, services.blockWrites.write(carrierId, terms, changes)),
       // It was logged with its cause.
       onLeftOpen: () => {},
     });
+    const insert = (rows: readonly Row[]) =>
+      carrierTransaction(services.db, carrierId, (tx) => insertRows(tx, carrierId, terms, rows));
     return {
-      beforeBatch: (epoch, batch) => blocks.before(epoch, flow.entriesOf(batch)),
-      beforeRows: (rows) =>
-        committed(
-          services,
-          carrierTransaction(services.db, carrierId, (tx) => insertRows(tx, carrierId, terms, rows)),
-        ),
+      beforeBatch: (epoch, entries) => blocks.before(epoch, feed.disclosed(entries)),
+      beforeRows: (rows) => committed(services, insert(rows)),
       [Symbol.asyncDispose]: () => blocks[Symbol.asyncDispose](),
-    } satisfies FeedDisclosure<Batch, PhoneNumber[]>;
+    };
   };
 }
 
-async function insertRows(tx: Tx, carrierId: string, terms: DisclosureTerms, rows: PhoneNumber[]): Promise<void> {
-  for (const named of disclosedNumbers(rows))
+// Only the numbers have rows.
+async function insertRows(tx: Tx, carrierId: string, terms: DisclosureTerms, rows: readonly unknown[]): Promise<void> {
+  for (const named of disclosedNumbers(rows as readonly PhoneNumber[]))
     await insertNamedRecords(tx, carrierId, { ...terms, kind: DisclosureKind.LIST }, named);
 }

@@ -13,7 +13,7 @@ import { carrierTransaction } from "../../../store/database/database.ts";
 import { insertNamedRecords } from "../../../store/privacy/disclosures.ts";
 import { principalOf } from "../access/caller.ts";
 import type { Services } from "../context.ts";
-import { disclosureRuleOf } from "./disclosure-rules.ts";
+import { disclosureRuleOf } from "../method-rules.ts";
 
 /** Records of one carrier and side that an answer is about to deliver. */
 export interface DisclosedRecords {

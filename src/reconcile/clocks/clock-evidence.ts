@@ -1,0 +1,124 @@
+import { bigintOf } from "../../domain/known-numbers.ts";
+import {
+  byStart,
+  type CallUnit,
+  type CarrierUnit,
+  carrierUnit,
+  lengthOf,
+  type PlatformUnit,
+  platformUnit,
+  startDelta,
+} from "../../domain/matching/call-unit.ts";
+import { areAlike, voteBucket } from "../../domain/matching/clocks/clock-votes.ts";
+import type { CarrierFacts, PlatformFacts } from "../../domain/matching/facts.ts";
+import { NumberIndex, rangesAround } from "../../domain/matching/pairing/number-index.ts";
+import { couldBePair } from "../../domain/matching/pairing/pair-grade.ts";
+import { isInWindow } from "../../domain/matching/pairing/time-window.ts";
+import { CARRIER_SIDE, PLATFORM_SIDE, type RecordKind } from "../../domain/record-kind.ts";
+import { type Micros, microsFromMs } from "../../domain/time/instant.ts";
+import type { LackingCall, MinuteVotes } from "../../store/reconciliation/clock-evidence.ts";
+import type { Votes } from "../../store/reconciliation/clock-offsets.ts";
+import { pairKeyOf } from "../call-keys.ts";
+import { rawStartMs } from "../result-row.ts";
+import { isIn, minuteOf, type Span } from "../spans.ts";
+
+// What records say about the carrier's clock. It rests on the records as both sides wrote them, and
+// on no offset or pair. So an offset depends on records alone, and a change of an offset never
+// changes what it rests on.
+
+/** Greatest distance between a record and a counterpart that votes on its clock. */
+export const EVIDENCE_MS = 125_000;
+
+/** What the records of some spans say. */
+export interface Evidence {
+  /** For each minute with votes. */
+  readonly minutes: readonly MinuteVotes[];
+  /** Answered calls without a possible counterpart near them; their votes are not filled in. */
+  readonly lacking: readonly LackingCall[];
+}
+
+/**
+ * The evidence of records that begin, by their own clocks, in some spans. A carrier's record votes
+ * when exactly one platform record within the window could be its pair. The input must include all
+ * records up to EVIDENCE_MS around the spans.
+ */
+export function evidenceOf(
+  platform: readonly PlatformFacts[],
+  carrier: readonly CarrierFacts[],
+  spans: readonly Span[],
+): Evidence {
+  const calls = platform.filter(isLive).map(platformUnit).sort(byStart);
+  const units = carrier.filter(isLive).map(asWritten).sort(byStart);
+  const isAsked = ({ facts }: CallUnit) => isIn(spans, rawStartMs(facts));
+  const isNear = (call: PlatformUnit, unit: CarrierUnit) => isInWindow(call, unit) && couldBePair(call, unit);
+  const votes = new Map<Micros, Record<string, Votes>>();
+  const lacking: LackingCall[] = [];
+  const askedUnits = units.filter(isAsked);
+  const nearUnit = finder(calls, askedUnits, isNear);
+  for (const unit of askedUnits) {
+    const near = nearUnit(unit);
+    const [call] = near;
+    if (call === undefined) lacking.push(...lackingCall(CARRIER_SIDE, unit));
+    else if (near.length === 1) addVote(votes, unit.facts, bucketOf(call, unit));
+  }
+  const askedCalls = calls.filter((call) => call.answered && isAsked(call));
+  const nearCall = finder(units, askedCalls, (unit, call) => isNear(call, unit));
+  for (const call of askedCalls) if (nearCall(call).length === 0) lacking.push(...lackingCall(PLATFORM_SIDE, call));
+  return { minutes: [...votes].map(([minute, each]) => ({ minute, votes: each })), lacking };
+}
+
+// Finding two is enough.
+function finder<Found extends CallUnit, Seeker extends CallUnit>(
+  units: readonly Found[],
+  seekers: readonly Seeker[],
+  isNear: (found: Found, seeker: Seeker) => boolean,
+): (seeker: Seeker) => Found[] {
+  const index = new NumberIndex(units, seekers);
+  return (seeker) => {
+    const near: Found[] = [];
+    index.visit(seeker, rangesAround(seeker, EVIDENCE_MS), (at) => {
+      const unit = units[at];
+      const isClose = unit !== undefined && Math.abs(unit.startMs - seeker.startMs) < EVIDENCE_MS;
+      if (isClose && isNear(unit, seeker)) near.push(unit);
+      return near.length < 2;
+    });
+    return near;
+  };
+}
+
+function bucketOf(call: PlatformUnit, unit: CarrierUnit): string | undefined {
+  const deltaMs = startDelta(call, unit);
+  if (deltaMs === undefined) return undefined;
+  return voteBucket(deltaMs, call.answered && unit.answered && areAlike(lengthOf(call), lengthOf(unit)));
+}
+
+function addVote(votes: Map<Micros, Record<string, Votes>>, record: CarrierFacts, bucket: string | undefined): void {
+  if (bucket === undefined) return;
+  const minute = minuteOf(rawStartMs(record));
+  const trunkId = record.trunkId ?? "";
+  const trunks = votes.get(minute) ?? {};
+  const trunk = trunks[trunkId] ?? {};
+  trunk[bucket] = (trunk[bucket] ?? 0) + 1;
+  trunks[trunkId] = trunk;
+  votes.set(minute, trunks);
+}
+
+// A later part of a call has no counterpart that begins with it.
+function lackingCall(side: RecordKind["side"], unit: CallUnit<PlatformFacts | CarrierFacts>): LackingCall[] {
+  const { facts, answered } = unit;
+  const pairKey = pairKeyOf(facts);
+  const isLaterPart = "part" in facts && facts.part !== undefined && facts.part.index > 1;
+  if (!answered || isLaterPart || pairKey === undefined) return [];
+  const { recordId, recordDate, trunkId = "" } = facts;
+  const startTime = microsFromMs(rawStartMs(facts));
+  const identity = { side, recordId, recordDate, startTime, pairKey, trunkId };
+  return [{ ...identity, lengthMs: bigintOf(lengthOf(unit)), voteMs: undefined, isAlike: false }];
+}
+
+function asWritten(facts: CarrierFacts): CarrierUnit {
+  return carrierUnit(facts, () => undefined);
+}
+
+function isLive({ isVoid }: { isVoid: boolean }): boolean {
+  return !isVoid;
+}

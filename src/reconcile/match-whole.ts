@@ -1,0 +1,139 @@
+import type { ClockOffset, MatchingInput } from "../domain/matching/facts.ts";
+import { matchCalls } from "../domain/matching/match-calls.ts";
+import { MAX_COMPONENT } from "../domain/matching/pairing/components.ts";
+import type { CallResult } from "../domain/matching/result.ts";
+import { MINUTE_MS, type Micros, msFromMicros } from "../domain/time/instant.ts";
+import type { Tx } from "../store/database/run.ts";
+import type { Reconciled } from "./carrier.ts";
+import type { CarrierVotes } from "./clocks/carrier-votes.ts";
+import { farSpans } from "./far/far-records.ts";
+import { placesOf } from "./far/possible-starts.ts";
+import { Sought } from "./far/stored-holders.ts";
+import { isWellIn, mergeSpans, type Span, spanAround, widenSpan } from "./spans.ts";
+import type { TurnRecords, Window } from "./turn-records.ts";
+
+/** Calls up to this far from a marked minute are judged again. */
+const REACH_MS = 2 * MINUTE_MS;
+/**
+ * A record's rivals begin at most this far away: the window, a clock's resolution, and the distance
+ * of a duplicate.
+ */
+export const NEIGHBOUR_MS = 125_000;
+/** How much is read around a record outside the window. */
+const NEARBY_MS = NEIGHBOUR_MS + 5_000;
+/** How much is read around marked minutes; most components are whole at once. */
+const MARGIN_MS = REACH_MS + NEIGHBOUR_MS + MINUTE_MS;
+// Too few votes count as no offset. More votes change what is shown only if they make an offset.
+const NO_OFFSET: ClockOffset = { offsetMs: 0, kind: "NONE", pairCount: 0, ratio: 0 };
+/**
+ * Most times that one trial widens its window. Each time it reads one neighbourhood more around the
+ * records at its edges, and after the fourth time twice as much as before. The last time would take
+ * in four years, which no component needs.
+ */
+const MOST_READS = 24;
+const SLOW_READS = 4;
+
+/** Results whose evidence lies wholly in the window. */
+export interface Whole {
+  readonly kept: CallResult[];
+  readonly window: Window;
+}
+
+/**
+ * Reads more until every component with a record near the spans is whole, or known to be too large
+ * to assign.
+ */
+export async function matchWhole(
+  tx: Tx,
+  carrier: Reconciled,
+  { base, records, votes, now }: { base: readonly Span[]; records: TurnRecords; votes: CarrierVotes; now: Micros },
+  match: (input: MatchingInput) => readonly CallResult[] = matchCalls,
+): Promise<Whole> {
+  let spans = mergeSpans(base.map((span) => widenSpan(span, MARGIN_MS)));
+  const sought = new Sought();
+  for (let reads = 1; ; reads++) {
+    const window = await records.read(spans, votes);
+    const kept = keptOf(match(inputOf(carrier, window, votes, now)), base, votes);
+    const marginMs = NEARBY_MS * 2 ** Math.max(0, reads - SLOW_READS);
+    const far = await farSpans(tx, carrier.carrierId, kept, { sought, votes, marginMs: NEARBY_MS });
+    const wider = mergeSpans([...spans, ...gaps(kept, window, votes, marginMs), ...far]);
+    if (reads === MOST_READS || JSON.stringify(wider) === JSON.stringify(spans)) return { kept, window };
+    spans = wider;
+  }
+}
+
+function inputOf(
+  { agreement }: Reconciled,
+  { platform, carrier }: Window,
+  votes: CarrierVotes,
+  now: Micros,
+): MatchingInput {
+  return {
+    platform,
+    carrier,
+    agreement,
+    offsetOf: (record) => votes.offsetOf(record) ?? NO_OFFSET,
+    roundingOf: (record) => votes.roundingOf(record),
+    nowMs: msFromMicros(now),
+  };
+}
+
+// Keeps whole components: records that were judged together stay together.
+function keptOf(results: readonly CallResult[], base: readonly Span[], votes: CarrierVotes): CallResult[] {
+  const hasOffsets = votes.offsetsInUse().length > 0;
+  const touched = new Set(
+    results.filter((result) => touches(base, result, hasOffsets ? votes : undefined)).map(componentOf),
+  );
+  return results.filter((result) => touched.has(componentOf(result)));
+}
+
+function componentOf({ span }: CallResult): string {
+  return `${span.firstMs}/${span.lastMs}`;
+}
+
+// A record of an hour with two offsets counts as near in both places; matching decides which is
+// right.
+function touches(base: readonly Span[], { span, carrier }: CallResult, votes: CarrierVotes | undefined): boolean {
+  const isNear = (firstMs: number, lastMs: number) =>
+    base.some(({ startMs, endMs }) => lastMs >= startMs - REACH_MS && firstMs < endMs + REACH_MS);
+  if (isNear(span.firstMs, span.lastMs)) return true;
+  return votes !== undefined && carrier.some((record) => placesOf(record, votes).some((ms) => isNear(ms, ms)));
+}
+
+// Neighbourhoods of kept records that were not read yet.
+function gaps(kept: readonly CallResult[], window: Window, votes: CarrierVotes, marginMs: number): Span[] {
+  const isLarge = largeCrowds(kept, window, votes);
+  return kept.flatMap((result) =>
+    isLarge(result) ? [] : edgesOf(result, window, votes).map((ms) => spanAround(ms, marginMs)),
+  );
+}
+
+/**
+ * Times at which records of a result may begin or were answered, and whose neighbourhoods were not
+ * read.
+ */
+export function edgesOf({ platform, carrier, startMs }: CallResult, window: Window, votes: CarrierVotes): number[] {
+  const places: number[] = [];
+  if (platform !== undefined) places.push(startMs, platform.answerMs ?? startMs);
+  for (const record of carrier) {
+    const { inviteMs, answerMs } = record;
+    const ringMs = inviteMs === undefined || answerMs === undefined ? 0 : answerMs - inviteMs;
+    for (const ms of placesOf(record, votes)) places.push(ms, ms + ringMs);
+  }
+  return places.filter((ms) => !isWellIn(window.spans, ms, NEIGHBOUR_MS));
+}
+
+// Whether so much of a result's crowd was read that no further record can make it small enough to
+// assign.
+function largeCrowds(
+  kept: readonly CallResult[],
+  window: Window,
+  votes: CarrierVotes,
+): (result: CallResult) => boolean {
+  const counts = new Map<string, number>();
+  for (const result of kept) {
+    if (result.candidateCount === undefined || edgesOf(result, window, votes).length > 0) continue;
+    counts.set(componentOf(result), (counts.get(componentOf(result)) ?? 0) + 1);
+  }
+  return (result) => result.candidateCount !== undefined && (counts.get(componentOf(result)) ?? 0) > MAX_COMPONENT;
+}

@@ -1,0 +1,103 @@
+import type { CarrierFacts, KnownJoin, PlatformFacts } from "../domain/matching/facts.ts";
+import { recordText } from "../domain/matching/facts.ts";
+import { CDR, DURATION } from "../domain/record-kind.ts";
+import { DAY_MS } from "../domain/time/instant.ts";
+import { type Tx, together } from "../store/database/run.ts";
+import { readErasedPairs } from "../store/privacy/erase-results.ts";
+import { readPartTips, readTips, type StoredTip, type TimeRange } from "../store/reconciliation/reconcile-input.ts";
+import type { Reconciled } from "./carrier.ts";
+import type { CarrierVotes } from "./clocks/carrier-votes.ts";
+import { withoutErased } from "./erased-facts.ts";
+import { carrierFacts, platformFacts } from "./facts-codec.ts";
+import { placesOf } from "./far/possible-starts.ts";
+import { rawStartMs } from "./result-row.ts";
+import { hullOf, isIn, mergeSpans, missingSpans, type Span, timeRange, widenSpan } from "./spans.ts";
+
+/** The records of both sides that may begin in some spans, and numbered parts around them. */
+export interface Window {
+  readonly spans: readonly Span[];
+  readonly platform: readonly PlatformFacts[];
+  readonly carrier: readonly CarrierFacts[];
+}
+
+/** Longest distance between parts of a split call. */
+const LONGEST_SPLIT_MS = DAY_MS;
+
+/** The records of a turn. It reads nothing twice, however its window or its offsets change. */
+export class TurnRecords {
+  readonly #platform: ReadOnce<PlatformFacts>;
+  readonly #carrier: ReadOnce<CarrierFacts>;
+  readonly #parts: ReadOnce<CarrierFacts>;
+  /** Pairs that were joined before one of their numbers was erased, by the carrier's record. */
+  readonly #joins: ReadOnce<readonly [record: string, join: KnownJoin]>;
+
+  constructor(tx: Tx, { carrierId, erased }: Pick<Reconciled, "carrierId" | "erased">) {
+    const ofPlatform = (tip: StoredTip) => withoutErased(platformFacts(tip), erased);
+    const ofCarrier = (tip: StoredTip) => withoutErased(carrierFacts(tip), erased);
+    const readEach = async <T>(ranges: readonly TimeRange[], read: (range: TimeRange) => Promise<readonly T[]>) =>
+      (await together(ranges.map(read))).flat();
+    this.#platform = new ReadOnce(async (ranges) => (await readTips(tx, CDR, carrierId, ranges)).map(ofPlatform));
+    this.#carrier = new ReadOnce(async (ranges) => (await readTips(tx, DURATION, carrierId, ranges)).map(ofCarrier));
+    this.#parts = new ReadOnce(async (ranges) =>
+      (await readEach(ranges, (range) => readPartTips(tx, carrierId, range))).map(ofCarrier),
+    );
+    this.#joins = new ReadOnce(async (ranges) =>
+      (await readEach(ranges, (range) => readErasedPairs(tx, carrierId, range))).flatMap(
+        ({ platform, carrier, by, isAlone }) =>
+          carrier.map((record) => [recordText(record), { ...platform, by, isAlone }] as const),
+      ),
+    );
+  }
+
+  async read(spans: readonly Span[], votes: CarrierVotes): Promise<Window> {
+    const raw = [0, ...votes.offsetsInUse()].flatMap((offsetMs) =>
+      spans.map(({ startMs, endMs }) => ({ startMs: startMs + offsetMs, endMs: endMs + offsetMs })),
+    );
+    const platform = (await this.#platform.read(spans)).filter((record) => isIn(spans, rawStartMs(record)));
+    const joins = new Map(await this.#joins.read(spans));
+    const near = (await this.#carrier.read(mergeSpans(raw))).filter((record) =>
+      placesOf(record, votes).some((ms) => isIn(spans, ms)),
+    );
+    const carrier = await this.#withParts(spans, near);
+    const joined = (record: CarrierFacts) => {
+      const joinedTo = joins.get(recordText(record));
+      return joinedTo ? { ...record, joinedTo } : record;
+    };
+    return { spans, platform, carrier: joins.size === 0 ? carrier : carrier.map(joined) };
+  }
+
+  /** The records of some spans by their own, uncorrected times. */
+  async readAsReported(wanted: readonly Span[]): Promise<Pick<Window, "platform" | "carrier">> {
+    const spans = mergeSpans(wanted);
+    const isWanted = (record: PlatformFacts | CarrierFacts) => isIn(spans, rawStartMs(record));
+    const platform = (await this.#platform.read(spans)).filter(isWanted);
+    return { platform, carrier: (await this.#carrier.read(spans)).filter(isWanted) };
+  }
+
+  // Parts of one call may begin hours apart: if one is read, all are.
+  async #withParts(spans: readonly Span[], carrier: readonly CarrierFacts[]): Promise<readonly CarrierFacts[]> {
+    if (!carrier.some((record) => record.part)) return carrier;
+    const parts = await this.#parts.read([widenSpan(hullOf(spans), LONGEST_SPLIT_MS)]);
+    const known = new Set(carrier.map(recordText));
+    return [...carrier, ...parts.filter((part) => !known.has(recordText(part)))];
+  }
+}
+
+/** Everything that was read so far; of further spans only what no earlier one covers is read. */
+class ReadOnce<T> {
+  readonly #found: T[] = [];
+  readonly #readRanges: (ranges: readonly TimeRange[]) => Promise<readonly T[]>;
+  #spans: Span[] = [];
+
+  constructor(readRanges: (ranges: readonly TimeRange[]) => Promise<readonly T[]>) {
+    this.#readRanges = readRanges;
+  }
+
+  async read(spans: readonly Span[]): Promise<readonly T[]> {
+    const missing = missingSpans(spans, this.#spans);
+    if (missing.length === 0) return this.#found;
+    for (const item of await this.#readRanges(missing.map(timeRange))) this.#found.push(item);
+    this.#spans = mergeSpans([...this.#spans, ...missing]);
+    return this.#found;
+  }
+}

@@ -1,0 +1,32 @@
+import { type RawBuilder, sql } from "kysely";
+import { insertAll, snakeCase, type Tx, unnest } from "../database/run.ts";
+
+export type Columns<Row extends object> = Parameters<typeof unnest<Row>>[2];
+
+export interface Written<Row extends object> {
+  readonly table: string;
+  readonly carrierId: string;
+  /** The columns that name a row besides the carrier. Absent: all rows are new. */
+  readonly key?: readonly string[];
+  readonly columns: Columns<Row>;
+  /** What is stored of a parameter `r`, by column. Default: itself. */
+  readonly stored?: Readonly<Record<string, RawBuilder<unknown>>>;
+}
+
+/** Writes rows of a carrier, new or changed. */
+export async function writeRows<Row extends object>(
+  tx: Tx,
+  { table, carrierId, key, columns, stored = {} }: Written<Row>,
+  rows: readonly Row[],
+): Promise<void> {
+  if (rows.length === 0) return;
+  const names = Object.keys(columns).map(snakeCase);
+  const changed = names.filter((name) => !key?.includes(name)).map((name) => `${name} = EXCLUDED.${name}`);
+  const onConflict = key && sql.raw(`ON CONFLICT (carrier_id, ${key.join(", ")}) DO UPDATE SET ${changed.join(", ")}`);
+  const query = sql`
+    INSERT INTO ${sql.table(table)} (carrier_id, ${sql.raw(names.join(", "))})
+    SELECT c.carrier_id, ${sql.join(names.map((name) => stored[name] ?? sql.ref(`r.${name}`)))}
+    FROM carrier c CROSS JOIN ${unnest("r", rows, columns)} WHERE c.carrier_id = ${carrierId}
+    ${onConflict ?? sql``}`;
+  await insertAll(tx, query, rows.length);
+}
