@@ -73,7 +73,7 @@ export type AttemptEffect =
   | { readonly effect: "sum"; readonly finalOffset: number }
   /** What was read, or summed. */
   | { readonly effect: "sendBatch" | "sendFinish" | "sendKeepAlive" }
-  /** Until something happens, or until then. */
+  /** Rest until something happens, or until this time. */
   | { readonly effect: "rest"; readonly until: number }
   | { readonly effect: "fail"; readonly fault: unknown };
 
@@ -132,7 +132,7 @@ function credit(state: AttemptState, { sendLimit }: On<"credited">): AttemptStep
   return stay({ ...state, at: { ...at, sendLimit: Math.max(at.sendLimit, sendLimit) } });
 }
 
-// A reading that is under way goes on to its end: the source is asked one thing at a time.
+// A reading that is under way goes on to its end: the source gets one request at a time.
 function rewind(state: AttemptState, { offset, notBefore }: On<"rewound">): AttemptStep {
   const at = { ...state.at, course: state.at.course + 1, next: offset, notBefore };
   return stay(state.name === "ready" || state.name === "closing" ? { name: "idle", at } : { ...state, at });
@@ -152,7 +152,7 @@ function fail({ at }: AttemptState, { fault }: On<"failed">): AttemptStep {
   return stay({ name: "failed", fault, at });
 }
 
-// What can be sent must be read first; the reading is begun, and KeepAlives go on meanwhile.
+// A batch must be read before it can be sent; the reading is begun, and KeepAlives go on meanwhile.
 function prepareNext(state: In<"idle">, pulled: On<"pulled">): AttemptStep {
   const { at } = state;
   const { next, sourceEnd, committed, course } = at;
@@ -165,7 +165,7 @@ function prepareNext(state: In<"idle">, pulled: On<"pulled">): AttemptStep {
   }
   const room = at.sendLimit - next;
   // A batch that is cut to the last few records of the credit costs a commit of its own: wait for
-  // more, unless nothing else will move.
+  // more credit, unless nothing else would move.
   if (room <= 0 || (room < at.batchRecords && next > committed)) return keepAlive(state, pulled);
   const limit = Math.min(room, at.batchRecords);
   return begin({ name: "reading", course, at }, { effect: "read", offset: next, limit }, pulled);
@@ -176,7 +176,7 @@ function begin(state: AttemptState, effect: AttemptEffect, pulled: On<"pulled">)
   return { state: next, effects: [effect, ...effects] };
 }
 
-// The server counts from the last frame that it got, whatever it sends meanwhile.
+// The server measures silence from the last frame that it got, whatever it sends meanwhile.
 function keepAlive(state: AttemptState, { now }: On<"pulled">): AttemptStep {
   const { notBefore, sentAt, heartbeatMs } = state.at;
   const dueAt = sentAt + heartbeatMs;

@@ -15,7 +15,7 @@ export interface FeedPosition {
 /**
  * Where a follower keeps its position. Best is the database that the entries are applied to, in the
  * same transaction: `apply` is given the position for that, and `save` may then do nothing. Kept
- * anywhere else, a crash between `apply` and `save` brings the last batch again.
+ * anywhere else, the last batch comes again after a crash between `apply` and `save`.
  */
 export interface CursorStore {
   /** The position saved last, or undefined when there is none yet. */
@@ -58,7 +58,7 @@ export function fileCursorStore(path: string): CursorStore {
       await makeFolder(dirname(path), 0o700);
       const file = await open(`${path}.new`, "w", OWNER_ONLY);
       try {
-        // One that a crash left, of a version that let others read it, keeps its mode.
+        // A file left by a crash of a version that let others read it keeps its mode.
         await file.chmod(OWNER_ONLY);
         const { cursor, sequence, epoch } = position;
         await file.writeFile(`${JSON.stringify({ cursor, sequence: String(sequence), epoch: String(epoch) })}\n`);

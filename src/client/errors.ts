@@ -64,7 +64,7 @@ export class TandemClientError extends Error {
   }
 }
 
-/** What a client found wrong with one stream. Resuming may cure it. */
+/** What a client found wrong with one stream. Resuming may help. */
 export class StreamBroken extends Error {}
 
 /** A message of a feed that does not join on to the one before, or does not hold what it says. */

@@ -2,7 +2,7 @@ import { ConnectError } from "@connectrpc/connect";
 import { tandemReason } from "./errors.ts";
 
 /**
- * A failure that comes again at every attempt, for the address, the protocol or a certificate is
+ * Failures that come again at every attempt, because the address, the protocol or a certificate is
  * wrong.
  */
 const WRONG: readonly [RegExp, string][] = [
@@ -19,7 +19,7 @@ const WRONG: readonly [RegExp, string][] = [
   ],
 ];
 
-/** What may pass by itself. */
+/** Failures that may pass by themselves. */
 const PASSING: readonly [RegExp, string][] = [
   [/^ECONNREFUSED$/, "nobody listens at this address: the server is down, or the port is another"],
   [/^(EAI_AGAIN|EAI_FAIL)$/, "the name could not be looked up"],
@@ -33,7 +33,7 @@ const PASSING: readonly [RegExp, string][] = [
 
 /**
  * Why a call failed, in words for whoever runs the client: Tandem's own, or what kept it from
- * reaching a Tandem.
+ * reaching Tandem.
  */
 export function explainFailure(error: unknown): string {
   const text = textOf(error);
@@ -64,7 +64,7 @@ function hintOf(hints: readonly [RegExp, string][], error: unknown): string | un
   return undefined;
 }
 
-/** How deep causes are looked into. */
+/** How deep the chain of causes is followed. */
 const MAX_DEPTH = 5;
 
 /** The codes of Node's errors beneath an error, the outermost first. */

@@ -12,7 +12,7 @@ import type { FollowResult } from "./follow-feed.ts";
 /** A run of the CDR feed. */
 export type CdrRun = FeedRun<CdrFeedEntry>;
 
-/** What `followCdrs` can be told. */
+/** The options of `followCdrs`. */
 export type FollowCdrsOptions = FollowEntriesOptions<CdrFeedEntry, MessageInitShape<typeof CdrFilterSchema>>;
 
 /**

@@ -13,7 +13,7 @@ import type { FollowResult } from "./follow-feed.ts";
 export type DiscrepancyRun = FeedRun<DiscrepancyFeedEntry>;
 
 /**
- * What `followDiscrepancies` can be told. A start at a consumer is refused. A discrepancy that a
+ * The options of `followDiscrepancies`. A start at a consumer is refused. A discrepancy that a
  * change takes out of the filter comes once more.
  */
 export type FollowDiscrepanciesOptions = FollowEntriesOptions<

@@ -21,7 +21,7 @@ export interface FeedRun<Entry extends FeedEntry> {
   readonly position: FeedPosition;
 }
 
-/** What followers of entries can be told. */
+/** The options of followers of entries. */
 export interface FollowEntriesOptions<Entry extends FeedEntry, Filter> extends FollowOptions {
   /**
    * Where to begin when the store holds no position. Required: a silent default would lose data.

@@ -7,10 +7,7 @@ import { type CutEvent, cutEvent, pause, type ResumingEvent, Retry, type RetryOp
 
 const DEFAULT_HEARTBEAT_MS = 15_000;
 const DEAD_AFTER_HEARTBEATS = 3;
-/**
- * A broken range that as many resumes from the stored cursor have not cured is the server's, not
- * the connection's.
- */
+/** After this many resumes a broken range is the server's fault, not the connection's. */
 const MAX_BROKEN_IN_A_ROW = 3;
 
 /** What the messages of every feed have in common. */
@@ -30,8 +27,8 @@ export type FeedEvent =
       readonly position: FeedPosition;
       /**
        * What was acknowledged since then may be lost, milliseconds since 1970: a failover or a
-       * restore has lost the newest of the feed. Whoever sends into it sends again what got its
-       * acknowledgement since then. Undefined: nothing is known to be lost.
+       * restore has lost the newest entries of the feed. Whoever sends into it sends again what was
+       * acknowledged since then. Undefined: nothing is known to be lost.
        */
       readonly lostSinceMs: number | undefined;
     }
@@ -41,7 +38,7 @@ export type FeedEvent =
   | CutEvent
   | ResumingEvent;
 
-/** What every follower can be told. */
+/** The options of every follower. */
 export interface FollowOptions {
   /**
    * Where the position is kept. When it holds one, the feed goes on from there and `start` is not
@@ -167,7 +164,8 @@ class Follower<Message extends FeedMessage> {
       this.#checkRange(message);
       await this.#take(message, epoch, signal);
       if (message.frame.case === "closing") return message.frame.value as FeedClosing;
-      // Between two messages, so that what was read is either applied and stored, or neither.
+      // Checked between two messages, so that what was read is either applied and stored, or
+      // neither.
       if (signal.aborted) return undefined;
     }
     return undefined;
@@ -218,7 +216,7 @@ class Follower<Message extends FeedMessage> {
 
   async #take(message: Message, epoch: bigint, signal: AbortSignal): Promise<void> {
     const position = { cursor: message.cursor, sequence: message.throughSequence, epoch };
-    // Also of Opened: a client that began at `latest` and was cut before its first batch would
+    // For Opened too: a client that began at `latest` and was cut before its first batch would else
     // begin at a later latest.
     const moved = position.cursor !== this.#savedCursor;
     try {

@@ -22,7 +22,7 @@ export type NumberRun =
       readonly position: FeedPosition;
     };
 
-/** What `followNumbers` can be told. */
+/** The options of `followNumbers`. */
 export interface FollowNumbersOptions extends FollowOptions {
   /**
    * Where to begin when the store holds no position: `initialState` sends all current rows first.

@@ -5,7 +5,7 @@ import type { CallDetailRecord } from "../gen/tandem/type/v1/call_detail_record_
 import { type UploadOptions, type UploadResult, uploadRecords } from "./upload.ts";
 import { type ClientFrame, requestFrame, serverFrames } from "./upload-frames.ts";
 
-/** What `ingestCdrs` can be told. */
+/** The options of `ingestCdrs`. */
 export interface IngestCdrsOptions extends UploadOptions<CallDetailRecord> {
   /** Whose records these are: one upload, one carrier. */
   readonly carrierId: string;

@@ -3,23 +3,23 @@ import { StreamBroken } from "./errors.ts";
 /** What `receive` needs of a call. */
 export interface Receiving<Message> {
   /**
-   * Makes the call. The signal it is given ends with the caller's, after silence, and when the
-   * caller stops reading.
+   * Makes the call. Its signal aborts with the caller's, after silence, and when the caller stops
+   * reading.
    */
   readonly open: (signal: AbortSignal) => AsyncIterable<Message>;
   /** The caller's signal. */
   readonly signal: AbortSignal;
   /**
-   * How long the server may be silent while it is being listened to, milliseconds. Asked before
-   * each message.
+   * How long the server may be silent while the caller listens, milliseconds. Read before each
+   * message.
    */
   readonly silenceMs: () => number;
 }
 
 /**
  * The messages of one call. A server that is silent for too long is given up (a half-open
- * connection would otherwise look alive for hours), and the call is reset whichever way the reader
- * leaves, for Connect's iterators do not do so by themselves.
+ * connection would otherwise look alive for hours). The call is reset however the reader leaves,
+ * since Connect's iterators do not do so by themselves.
  */
 export async function* receive<Message>(options: Receiving<Message>): AsyncGenerator<Message, void, undefined> {
   const attempt = new AbortController();

@@ -4,17 +4,18 @@ import { explainFailure, isMisaddressed } from "./failure.ts";
 
 /** How a follower or an uploader comes back after a cut. */
 export interface RetryOptions {
-  /** The first wait at most, milliseconds. Default 200. */
+  /** The longest first wait, milliseconds. Default 200. */
   readonly initialDelayMs?: number;
   /** The longest wait, milliseconds, unless the server asks for a longer one. Default 30,000. */
   readonly maxDelayMs?: number;
   /**
-   * How many attempts in a row may bring nothing before it gives up. Default 100, about 50 minutes.
+   * How many attempts in a row may make no progress before it gives up. Default 100, about 50
+   * minutes.
    */
   readonly maxAttempts?: number;
 }
 
-/** A connection was lost, or none came about. */
+/** A connection was lost, or could not be made. */
 export interface CutEvent {
   readonly kind: "CUT";
   readonly error: unknown;
@@ -22,14 +23,14 @@ export interface CutEvent {
   readonly why: string;
 }
 
-/** The next attempt comes. */
+/** The next attempt is made. */
 export interface ResumingEvent {
   readonly kind: "RESUMING";
   readonly delayMs: number;
   readonly resumes: number;
-  /** How many attempts in a row have brought nothing. */
+  /** How many attempts in a row have made no progress. */
   readonly fruitless: number;
-  /** With so many it gives up. */
+  /** After this many it gives up. */
   readonly most: number;
 }
 
@@ -69,20 +70,20 @@ export class Retry {
   }
 
   /**
-   * Says that a Tandem has answered: from now on no failure to reach it is taken for a wrong
+   * To be called when Tandem has answered: from now on no failure to reach it is taken for a wrong
    * address.
    */
   answered(): void {
     this.#hasAnswered = true;
   }
 
-  /** Says that the server has moved things forward. */
+  /** To be called when the server has made progress. */
   progressed(): void {
     this.answered();
     this.#fruitless = 0;
   }
 
-  /** How many attempts in a row have brought nothing, and how many may. */
+  /** How many attempts in a row have made no progress, and how many may. */
   get attempts(): { readonly fruitless: number; readonly most: number } {
     return { fruitless: this.#fruitless, most: this.#maxAttempts };
   }

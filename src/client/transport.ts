@@ -18,7 +18,7 @@ const STREAM_WINDOW_BYTES = 8 * MIB;
 const CONNECTION_WINDOW_BYTES = 16 * MIB;
 const MAX_MESSAGE_BYTES = 16 * MIB;
 
-/** What `createTandemTransport` needs. */
+/** The options of `createTandemTransport`. */
 export interface TandemTransportOptions {
   /** Where Tandem is, such as `https://tandem.example`. */
   readonly baseUrl: string;

@@ -14,7 +14,6 @@ import type { RunningTotals, UploadSource } from "./upload-source.ts";
 const DEAD_AFTER_HEARTBEATS = 3;
 const DEFAULT_MAX_BATCH_RECORDS = 2_000;
 
-/** What one connection of an upload starts with. */
 export interface UploadAttemptOptions<Rec> {
   readonly uploadId: string;
   readonly source: UploadSource<Rec>;
@@ -32,7 +31,7 @@ export interface UploadAttemptOptions<Rec> {
 export class UploadAttempt<Rec> {
   readonly #options: UploadAttemptOptions<Rec>;
   #state: AttemptState;
-  /** What was read or summed last, and is not sent. */
+  /** What was read or summed last and is not sent yet. */
   #prepared: ClientFrame<Rec> | undefined;
   #changed = Promise.withResolvers<void>();
 
@@ -157,7 +156,7 @@ export class UploadAttempt<Rec> {
       this.#state = state;
       return effects;
     } catch (fault) {
-      // A step that cannot be is a fault of ours. It ends this upload, and not the process.
+      // An impossible step is a fault of ours. It ends this upload, and not the process.
       this.#state = { name: "failed", fault, at: this.#state.at };
       return [];
     }

@@ -6,8 +6,8 @@ import { TandemClientError } from "./errors.ts";
  */
 export interface UploadSource<Rec> {
   /**
-   * Up to `limit` records from `offset` on; fewer, but not none, is allowed; none means that the
-   * source ends before `offset`.
+   * Up to `limit` records from `offset` on. Fewer are allowed; none means that the source ends
+   * before `offset`.
    */
   readonly read: (offset: number, limit: number, signal: AbortSignal) => Promise<readonly Rec[]> | readonly Rec[];
 }

@@ -40,7 +40,7 @@ export type UploadEvent =
   | CutEvent
   | ResumingEvent;
 
-/** What every upload can be told. */
+/** The options of every upload. */
 export interface UploadOptions<Rec> {
   /**
    * Names the upload for ever: 1 to 128 characters of `[A-Za-z0-9._:-]`. The same id with the same
@@ -122,7 +122,7 @@ class Uploader<Rec> {
   readonly #totals: RunningTotals<Rec>;
   readonly #outcomes = new Map<bigint, RecordOutcome>();
   #droppedOutcomeCount = 0;
-  /** The highest committed offset that the server ever told. */
+  /** The highest committed offset that the server has told. */
   #told: number;
   /** Below this, every outcome has been received. */
   #heard = 0;
@@ -222,8 +222,8 @@ class Uploader<Rec> {
   #acknowledged(attempt: UploadAttempt<Rec>, ack: UploadAck): void {
     for (const outcome of ack.outcomes) this.#keep(outcome);
     const committedOffset = Number(ack.committedOffset);
-    // While old records are sent again, an Ack says nothing about how many of those it answers; the
-    // first new commit says: all.
+    // While old records are sent again, an Ack does not say how many of those it answers; with the
+    // first new commit all are answered.
     if (committedOffset > attempt.committedAtOpen) this.#heard = Math.max(this.#heard, committedOffset);
     this.#committed(attempt, committedOffset);
     attempt.raiseSendLimit(Number(ack.sendLimitOffset));
@@ -238,16 +238,16 @@ class Uploader<Rec> {
 
   #rewound(attempt: UploadAttempt<Rec>, rewind: UploadRewind): void {
     const expectedOffset = Number(rewind.expectedOffset);
-    // What was sent again for its outcomes may be asked for again; what lies before it was
-    // committed, and is not there any more.
+    // The server may ask again for records that were sent again for their outcomes; those before
+    // are committed, and may be gone.
     if (expectedOffset < Math.min(this.#told, attempt.sentFrom)) throw this.#historyLost(expectedOffset);
     attempt.rewind(expectedOffset, rewind.retryAfter === undefined ? 0 : msFromDuration(rewind.retryAfter));
     this.#options.onEvent?.({ kind: "REWOUND", expectedOffset, reason: rewind.reason });
   }
 
   /**
-   * An upload may have been sealed for idleness, or by who had less of the source: what lies beyond
-   * is not uploaded, whatever the receipt says.
+   * An upload may have been sealed for idleness, or by a process that had less of the source: what
+   * lies beyond is not uploaded, whatever the receipt says.
    */
   async #finished({ receipt }: UploadFinished, signal: AbortSignal): Promise<UploadReceipt> {
     if (receipt === undefined) throw new StreamBroken("Finished came without a receipt");
@@ -276,7 +276,7 @@ class Uploader<Rec> {
   }
 
   /**
-   * Records near their size limit make a batch of 500 too large a message. Halving finds the size
+   * A batch of 500 records near their size limit is too large a message. Halving finds the size
    * without measuring each batch.
    */
   #shrinkBatches(error: unknown): boolean {

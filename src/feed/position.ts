@@ -38,26 +38,18 @@ export async function resolveStart(place: FeedPlace, start: FeedStart): Promise<
   if (start.at === "ingest_time") await waitForWriters(place, start.ingestTime);
   return carrierTransaction(place.db, place.carrierId, async (tx) => {
     const head = await readFeedHead(tx, place.carrierId, place.feed);
+    const at = (sequence: bigint) => positionAt(tx, place, head, sequence);
     switch (start.at) {
       case "cursor":
         return { position: await checkCursor(tx, place, head, cursor ?? "key gone"), head };
       case "earliest":
         return { position: { epoch: head.epoch, sequence: head.earliestSequence - 1n, ingestTime: 0n }, head };
       case "latest":
-        return { position: await positionAt(tx, place, head, head.headSequence), head };
+        return { position: await at(head.headSequence), head };
       case "snapshot":
-        return {
-          position: {
-            ...(await positionAt(tx, place, head, head.headSequence)),
-            snapshot: { afterKey: "", rowCount: 0 },
-          },
-          head,
-        };
+        return { position: { ...(await at(head.headSequence)), snapshot: { afterKey: "", rowCount: 0 } }, head };
       case "ingest_time":
-        return {
-          position: await positionAt(tx, place, head, await sequenceBefore(tx, place, head, start.ingestTime)),
-          head,
-        };
+        return { position: await at(await sequenceBefore(tx, place, head, start.ingestTime)), head };
       default:
         return start satisfies never;
     }

@@ -1,6 +1,6 @@
 /**
- * What counts as one caller among addresses: an IPv4 address; of an IPv6 address its /64 network,
- * since whoever has one address there has them all. Empty for none.
+ * The addresses that count as one caller: an IPv4 address, or the /64 network of an IPv6 address,
+ * since whoever has one address there has them all. Empty for an empty address.
  */
 export function addressGroup(address: string | undefined): string {
   if (address === undefined) return "";

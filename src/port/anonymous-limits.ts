@@ -5,11 +5,11 @@ import { type PlaceLimits, Places } from "./places.ts";
 
 /** What an address may send at once after a rest, in seconds of its rate. */
 const BURST_S = 10;
-/** So many bytes of an answer are paid for as one message is. */
+/** This many bytes of an answer cost as much as one message. */
 const BYTES_FOR_ONE = 16_384;
 
 /**
- * Limits how much of this process an address may take without a credential: messages a second, and
+ * Limits how much of this process an address may use without a credential: messages a second, and
  * calls and streams at once.
  */
 export class AnonymousLimits {

@@ -1,16 +1,16 @@
 /**
- * Most keys that are remembered: beyond it the one that was longest not used is forgotten, and
- * begins with a full bucket again.
+ * Most keys that are remembered: beyond it the least recently used is forgotten, and starts with a
+ * full bucket again.
  */
 const MAX_KEYS = 10_000;
 
-/** What sums of fractions may be off by. */
+/** The error of summed fractions that is allowed. */
 const ROUNDING = 1e-6;
 
 export interface BucketOptions {
   /** How fast a bucket fills, units a second. 0: there is no limit. */
   readonly perSecond: number;
-  /** What it holds when it is full, and at first. */
+  /** How much it holds at most, and at first. */
   readonly burst: number;
   readonly maxKeys?: number;
   /** Milliseconds, from any start. */
@@ -34,7 +34,7 @@ export class Buckets {
   }
 
   /**
-   * Takes the amount and answers 0 if there is as much; else takes nothing and answers how long it
+   * Takes the amount and returns 0 if there is enough; else takes nothing and returns how long it
    * will be until there is, milliseconds.
    */
   take(key: string, amount = 1): number {
@@ -43,14 +43,14 @@ export class Buckets {
     return waitMs;
   }
 
-  /** How long until there is as much, milliseconds; 0: now. */
+  /** How long until there is enough, milliseconds; 0: now. */
   waitMs(key: string, amount = 1): number {
     const { perSecond } = this.#options;
     const missing = amount - this.left(key);
     return perSecond === 0 || missing <= ROUNDING ? 0 : Math.ceil((missing * 1000) / perSecond - ROUNDING);
   }
 
-  /** How much is there; less than 0 for what was taken too much. */
+  /** How much there is; less than 0 for a debt. */
   left(key: string): number {
     const { perSecond, burst } = this.#options;
     const known = this.#levels.get(key);
@@ -59,8 +59,8 @@ export class Buckets {
   }
 
   /**
-   * Takes the amount whether it is there or not; what was taken too much has to fill up first. Less
-   * than 0: gives back.
+   * Takes the amount even if it is not there; the debt has to fill up first. A negative amount is
+   * given back.
    */
   spend(key: string, amount: number): void {
     const { perSecond, maxKeys = MAX_KEYS } = this.#options;

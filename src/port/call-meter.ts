@@ -5,8 +5,8 @@ import type { PortRequest, PortResponse } from "./port.ts";
 import { ReceivedBytes } from "./received-bytes.ts";
 
 /**
- * Told of bytes that went in or out; answers how long the call should wait before it reads on,
- * milliseconds.
+ * Called with the bytes that went in or out; returns how long the call should wait before it reads
+ * on, milliseconds.
  */
 type Charge = (bytes: number) => number;
 
@@ -18,7 +18,7 @@ export interface MeterLimits {
   readonly answerMs: number;
 }
 
-/** The memory that exchanges spend, and for whom this one spends it at first. */
+/** The memory that exchanges use, and whom this one's is charged to at first. */
 export interface MeterMemory {
   readonly received: MemoryBudget;
   readonly decoded: MemoryBudget;
@@ -33,7 +33,7 @@ export class CallMeter {
   readonly #limits: MeterLimits;
   readonly #reset: () => void;
   readonly #over = new AbortController();
-  /** What was received of messages that are not whole, by Node or by us. */
+  /** Received parts of messages that are not whole yet, held by Node or by us. */
   readonly received: MemoryHold;
   /** What whole messages cost while they are decoded and worked on. */
   readonly decoded: MemoryHold;
@@ -57,14 +57,14 @@ export class CallMeter {
     this.received = new MemoryHold(memory.received, memory.spender);
     this.decoded = new MemoryHold(memory.decoded, memory.spender);
     this.#receivedBytes = new ReceivedBytes(request, this.received, (error) => this.#fail(error));
-    // With a code: without one, Node would wait until what is to be sent was taken.
+    // With a code: without one, Node would wait until everything that is to be sent was taken.
     this.#reset = () => ("stream" in request ? request.stream.close(constants.NGHTTP2_CANCEL) : request.destroy());
     this.#meterRequest(request);
     this.#meterResponse(response);
     response.once("close", () => {
       this.#over.abort();
       this.received[Symbol.dispose]();
-      // A client that leaves does not end what its message is used for.
+      // A client that leaves does not end the work on its message.
       const release = () => this.decoded[Symbol.dispose]();
       this.#decodedUntil.then(release, release);
       this.#kept.dispose();
@@ -114,13 +114,13 @@ export class CallMeter {
     keep(this.#keptForRequest, resource);
   }
 
-  /** The call is refused without having been read: from now on the client has a short time only. */
+  /** The call is refused without having been read: from now on the client has only a short time. */
   refuse(): void {
     this.#answerMs = Math.min(this.#answerMs, REFUSAL_MS);
   }
 
   /**
-   * What the exchange has of the process's memory is another's from now on: its caller is known.
+   * Charges the exchange's memory to another from now on: its caller is known.
    * @throws TandemError RATE_LIMITED
    */
   become(spender: Spender): void {
@@ -128,7 +128,7 @@ export class CallMeter {
     this.decoded.become(spender);
   }
 
-  /** What is held for decoded messages is held until this has settled, too. */
+  /** Memory for decoded messages is held until this has settled, too. */
   holdDecoded(until: Promise<unknown>): void {
     this.#decodedUntil = until;
   }
@@ -160,7 +160,8 @@ export class CallMeter {
 
   async #next(inner: AsyncIterator<Buffer>): Promise<IteratorResult<Buffer>> {
     if (this.#failure) throw this.#failure.error;
-    // No race with a promise that lives as long as the call: each would leave something at it.
+    // Not Promise.race with a promise that lives as long as the call: each race would add a
+    // reaction to it.
     const result = await new Promise<IteratorResult<Buffer>>((resolve, reject) => {
       this.#failNext = reject;
       inner.next().then(resolve, reject);
@@ -199,7 +200,7 @@ export class CallMeter {
 
   #awaitClient(): void {
     clearTimeout(this.#answerTimer);
-    // What is written after the end goes nowhere, and nobody would clear its timer.
+    // What is written after the end goes nowhere, and its timer would never be cleared.
     if (this.#over.signal.aborted) return;
     this.#answerTimer = setTimeout(this.#reset, this.#answerMs);
   }
@@ -210,7 +211,7 @@ function keep(stack: DisposableStack, resource: Disposable): void {
   else stack.use(resource);
 }
 
-// A stream that is closed with bytes still to be sent fails the write so; Connect would write it to
+// A stream that is closed with unsent bytes fails the write this way; Connect would print it to
 // standard error as a fault of ours.
 function namingHangUps(argument: unknown): unknown {
   if (typeof argument !== "function") return argument;
@@ -221,8 +222,7 @@ function namingHangUps(argument: unknown): unknown {
 }
 
 /**
- * How long a client has to take a refusal, milliseconds. What it has sent by then is kept, and
- * nobody will read it.
+ * How long a client has to take a refusal, milliseconds. Until then what it sends is kept unread.
  */
 const REFUSAL_MS = 5_000;
 

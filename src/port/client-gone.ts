@@ -1,31 +1,32 @@
 import { ConnectError } from "@connectrpc/connect";
 
 /**
- * What Node says to whoever reads from or writes to a stream that is gone, and says of no database.
+ * Node's codes for reading from or writing to a stream that is gone. They never come from the
+ * database.
  */
 const STREAM_GONE: ReadonlySet<string> = new Set([
   ...["ERR_HTTP2_INVALID_STREAM", "ERR_HTTP2_STREAM_ERROR", "ERR_HTTP2_STREAM_CANCEL", "ERR_HTTP2_SESSION_ERROR"],
   ...["ERR_STREAM_DESTROYED", "ERR_STREAM_PREMATURE_CLOSE", "ERR_STREAM_WRITE_AFTER_END", "ECANCELED"],
 ]);
-/** What it says of any connection that broke, a client's or the database's. */
+/** Node's codes for any connection that broke, a client's or the database's. */
 const CONNECTION_BROKEN: ReadonlySet<string> = new Set([
   ...["ECONNRESET", "ECONNABORTED", "EPIPE", "EPROTO", "ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH", "ENETDOWN"],
 ]);
-/** So Connect calls a stream that the client has reset, with whatever code. */
+/** Connect's text for a stream that the client has reset, with whatever code. */
 const RESET = "http/2 stream closed with error code ";
 const MAX_CAUSES = 5;
 
 /**
- * Whether an error only says that the client's connection or stream broke a moment ago: the end of
- * its call, and no fault of ours.
+ * Whether an error only says that the client's connection or stream broke: the end of its call, and
+ * no fault of ours.
  */
 export function isClientGone(error: unknown): boolean {
-  // What Connect has made an error of its own comes from the call's transport; the methods' errors
-  // pass ours first.
+  // What Connect has wrapped in an error of its own comes from the call's transport; errors of the
+  // methods are wrapped by us first.
   return hasCode(error, (code) => STREAM_GONE.has(code)) || (error instanceof ConnectError && isTransportGone(error));
 }
 
-/** The same of what came from a call's transport, and cannot be the database's. */
+/** The same for an error that came from a call's transport, and cannot be the database's. */
 export function isTransportGone(error: unknown): boolean {
   if (error instanceof ConnectError && error.rawMessage.startsWith(RESET)) return true;
   return hasCode(error, (code) => STREAM_GONE.has(code) || CONNECTION_BROKEN.has(code));

@@ -13,7 +13,7 @@ export class OpenConnections {
 
   constructor(server: Server, maxPerAddress: number) {
     this.#maxPerAddress = maxPerAddress;
-    // Before the server's own listener, which need not know of a connection that is closed again.
+    // Before the server's own listener, which need not see a connection that is closed again.
     server.prependListener("connection", (socket) => this.#take(socket));
   }
 

@@ -1,12 +1,12 @@
 import type { IncomingHttpHeaders } from "node:http";
 
-/** The longest that Node's timers count; they would end at once what should last longer. */
+/** Node's longest timer; a longer one would fire at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 const UNIT_MS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 0.001, n: 0.000_001 };
 
 /**
- * Takes a deadline that is further off than timers count, 24 days, for none: clients that want none
- * name the longest there is.
+ * Removes a deadline that is further off than timers reach, 24 days: clients that want none send
+ * the longest there is.
  */
 export function forgetFarDeadline(headers: IncomingHttpHeaders): void {
   const [, count = "0", unit = ""] = /^(\d{1,8})([HMSmun])$/.exec(String(headers["grpc-timeout"])) ?? [];

@@ -14,8 +14,8 @@ const HINT =
 const END_OF_STREAM = 0b10;
 
 /**
- * Answers a request for what is not there: an RPC client gets UNIMPLEMENTED in its own protocol,
- * and a person a hint.
+ * Answers a request for something that does not exist: an RPC client gets UNIMPLEMENTED in its own
+ * protocol, and a person a hint.
  */
 export function answerUnknown(request: PortRequest, response: PortResponse): void {
   const contentType = request.headers["content-type"] ?? "";
@@ -43,7 +43,7 @@ export function answerUnknown(request: PortRequest, response: PortResponse): voi
   }
 }
 
-/** Answers a request that cannot be taken for one at all. */
+/** Answers something that is no valid request at all. */
 export function answerBadRequest(response: PortResponse): void {
   finish(response, 400, { "content-type": "text/plain; charset=utf-8" }, "The request has no usable host.\n");
 }

@@ -1,12 +1,12 @@
 import { TandemError } from "../domain/errors.ts";
 
 /**
- * What is known of whoever memory is spent for: a caller whose credential was judged, an address
- * that shows a credential which nobody has judged yet, or an address that shows none.
+ * What is known of the one that memory is charged to: a caller whose credential was judged, an
+ * address that shows a credential that is not judged yet, or an address that shows none.
  */
 export type Standing = "caller" | "unjudged" | "stranger";
 
-/** Who memory is spent for. */
+/** The one that memory is charged to. */
 export interface Spender {
   readonly key: string;
   readonly standing: Standing;
@@ -29,14 +29,14 @@ export function shareOf(totalBytes: number): number {
 const WAIT_MS = 5_000;
 const MAX_WAITING = 10_000;
 
-/** What those of one standing may have together, and each of them. */
+/** What all of one standing may have together, and each of them. */
 interface Part {
   readonly totalBytes: number;
   readonly shareBytes: number;
 }
 
-// By default an address that is not judged has 8 MiB of what is received: as much as one connection
-// can send unasked.
+// By default an unjudged address has 8 MiB of received bytes: as much as one connection can send
+// unasked.
 function partsOf(totalBytes: number): Readonly<Record<Standing, Part>> {
   const part = (of: number, share: number) => ({
     totalBytes: Math.floor(totalBytes / of),
@@ -64,10 +64,10 @@ interface Waiting {
 }
 
 /**
- * Memory of one kind, for the process and for each of those for whom it is spent, accounted before
- * it is spent. Callers, calls that are not judged and strangers each have a part of their own, and
- * take nothing of another's. Within a part one has a share at most: of callers a half, so that one
- * who fills it leaves as much for the others; of addresses an eighth.
+ * Memory of one kind, accounted for before it is used, in total and for each that it is charged to.
+ * Judged callers, unjudged calls and strangers each have a part of their own, and take nothing of
+ * another's. Within a part each has a share at most: a caller a half, so that one who fills it
+ * leaves as much for the others; an address an eighth.
  */
 export class MemoryBudget {
   readonly #parts: Readonly<Record<Standing, Part>>;
@@ -79,7 +79,7 @@ export class MemoryBudget {
   readonly #waiting = new Set<Waiting>();
   readonly #waitingOf = new Map<string, number>();
 
-  /** @param options what callers have together; others have their parts besides. */
+  /** @param options what callers have together; the others have their parts in addition. */
   constructor({ totalBytes, waitMs = WAIT_MS, maxWaitingOfOne = 1_000 }: MemoryBudgetOptions) {
     this.#parts = partsOf(totalBytes);
     this.#maxWaitingOfOne = maxWaitingOfOne;
@@ -100,15 +100,15 @@ export class MemoryBudget {
   }
 
   /**
-   * Takes the bytes as soon as there is room. What is larger than a share counts as a share: a
-   * message within its bounds is taken at some time.
+   * Takes the bytes as soon as there is room. What is larger than a share counts as a share, so
+   * that every message within its bounds is taken at some time.
    * @returns what was taken, to be given back.
    * @throws TandemError RATE_LIMITED when there is no room in time; what aborted the signal.
    */
   async take(spender: Spender, bytes: number, signal: AbortSignal): Promise<number> {
     const asked = Math.min(bytes, this.#parts[spender.standing].shareBytes);
     signal.throwIfAborted();
-    // Nobody overtakes others who wait for the same share.
+    // Nobody overtakes others that wait for the same share.
     const waiting = this.#waitingOf.get(spender.key) ?? 0;
     if (waiting === 0 && this.tryTake(spender, asked)) return asked;
     if (waiting >= this.#maxWaitingOfOne || this.#waiting.size >= MAX_WAITING) throw noRoom();
@@ -122,8 +122,8 @@ export class MemoryBudget {
   }
 
   /**
-   * What one has taken is another's from now on: of a call whose caller has become known. @throws
-   * TandemError RATE_LIMITED when that one has no room.
+   * Charges what one has taken to another from now on: the caller of a call has become known.
+   * @throws TandemError RATE_LIMITED when that one has no room.
    */
   move(from: Spender, to: Spender, bytes: number): void {
     if (from.key === to.key) return;
@@ -212,7 +212,7 @@ export class MemoryHold implements Disposable {
       return taken;
     }
     try {
-      // It may have become another's meanwhile.
+      // It may be charged to another meanwhile.
       this.#budget.move(spender, this.#spender, taken);
     } catch (error) {
       this.#budget.give(spender, taken);
@@ -229,8 +229,8 @@ export class MemoryHold implements Disposable {
   }
 
   /**
-   * From now on, and for what it has, it is another's. @throws TandemError RATE_LIMITED when that
-   * one has no room for it.
+   * Charges this and what it holds already to another.
+   * @throws TandemError RATE_LIMITED when that one has no room for it.
    */
   become(spender: Spender): void {
     if (!this.#isOver) this.#budget.move(this.#spender, spender, this.#bytes);

@@ -14,15 +14,13 @@ export interface NodeAdapterOptions extends ConnectRouterOptions {
   readonly contextValues: (request: PortRequest) => ContextValues;
   /** Answers what no route takes. */
   readonly fallback: (request: PortRequest, response: PortResponse) => void;
-  /**
-   * Told of what went wrong behind every handler, when an answer could not be written to its end.
-   */
+  /** Called with errors after every handler, when an answer could not be written to its end. */
   readonly onUnwritten: (error: unknown) => void;
 }
 
 /**
- * Serves Connect's routes on Node. Connect's own adapter prints what goes wrong, past the log and
- * its masks.
+ * Serves Connect's routes on Node. Connect's own adapter would print errors past the log and its
+ * masks.
  */
 export function createNodeAdapter(options: NodeAdapterOptions): (request: PortRequest, response: PortResponse) => void {
   const router = createConnectRouter(options);

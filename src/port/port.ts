@@ -20,8 +20,8 @@ import { routeByPreface } from "./sniff.ts";
 
 const MIB = 1024 * 1024;
 /**
- * How much a client may send on one stream, and on one connection, before it waits for us. Node's
- * 64 KiB would cap a stream at 64 KiB a round trip.
+ * How much a client may send on one stream, and on one connection, before it waits for us. With
+ * Node's 64 KiB a stream could send 64 KiB a round trip.
  */
 const STREAM_WINDOW_BYTES = MIB;
 const CONNECTION_WINDOW_BYTES = 8 * MIB;
@@ -29,8 +29,8 @@ const MAX_CONCURRENT_STREAMS = 250;
 const MAX_HEADER_BYTES = 16 * 1024;
 const MAX_HEADER_COUNT = 128;
 /**
- * How often HTTP/1.1 connections are looked at for headers and bodies that are late; sooner if the
- * limits are short.
+ * How often HTTP/1.1 connections are checked for late headers and bodies; more often if the limits
+ * are short.
  */
 const HTTP1_CHECK_MS = 2_000;
 
@@ -41,8 +41,8 @@ export interface ConnectionLimits extends SessionLimits {
   /** Most connections at once from one address (of IPv6, one /64 network). Default 1,000. */
   readonly maxConnectionsPerAddress: number;
   /**
-   * For the whole of an HTTP/1.1 request, milliseconds; a response may take as long as it likes.
-   * Default 120,000.
+   * For a whole HTTP/1.1 request, milliseconds; a response may take as long as it likes. Default
+   * 120,000.
    */
   readonly http1RequestMs: number;
   /**
@@ -182,8 +182,7 @@ function createTlsServer(options: PortOptions, tls: PortTls): Http12Server {
       ...secureContext(tls),
       ALPNProtocols: ["h2", "http/1.1"],
       handshakeTimeout: options.connections.firstBytesMs,
-      // Asked for, not required: a caller may have a token instead. Whether it is trusted is judged
-      // with the call.
+      // Requested, not required: a caller may have a token instead. Trust is judged with the call.
       ...(tls.clientCa ? { requestCert: true, rejectUnauthorized: false } : {}),
     },
     options.handle,
@@ -207,8 +206,8 @@ function createCleartextServer(options: PortOptions): Http12Server {
     routeByPreface(socket, options.connections.firstBytesMs, {
       http1: () => serveHttp1(socket),
       http2: () => {
-        // HTTP/1.1 keeps a connection open that the client has closed; an HTTP/2 session would then
-        // wait for a dead client's windows until it is pinged.
+        // HTTP/1.1 keeps a connection open that the client has half-closed; an HTTP/2 session would
+        // then wait for a dead client's windows until it is pinged.
         socket.allowHalfOpen = false;
         http2.emit("connection", socket);
       },
@@ -221,7 +220,7 @@ function secureContext({ cert, key, clientCa }: PortTls): SecureContextOptions {
   const context = { cert, key, minVersion: "TLSv1.2" } as const;
   if (!clientCa) return context;
   // A resumed session would not show the client's whole chain, which is judged again when the
-  // authorities change. One by one: OpenSSL would overlook a certificate that does not begin on a
+  // authorities change. One certificate each: OpenSSL would overlook one that does not begin on a
   // line of its own.
   const ca = parseCertificates(clientCa).map(String);
   return { ...context, ca, secureOptions: cryptoConstants.SSL_OP_NO_TICKET };

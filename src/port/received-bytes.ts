@@ -1,12 +1,12 @@
 import type { MemoryHold } from "./memory-budget.ts";
 import type { PortRequest } from "./port.ts";
 
-/** What a piece of a body costs besides its bytes: a client may send it byte by byte. */
+/** What a chunk of a body costs besides its bytes: a client may send it byte by byte. */
 const PIECE_BYTES = 256;
 
 /**
- * Accounts for what has been received of a request's body and that nobody has read yet: of HTTP/2
- * up to a window, also while it is still being judged whether the call may go on.
+ * Accounts for the received bytes of a request's body that nobody has read yet: in HTTP/2 up to a
+ * window, also while it is still being judged whether the call may go on.
  */
 export class ReceivedBytes {
   readonly #hold: MemoryHold;
@@ -20,8 +20,7 @@ export class ReceivedBytes {
   constructor(request: PortRequest, hold: MemoryHold, fail: (error: unknown) => void) {
     this.#hold = hold;
     const source = "stream" in request ? request.stream : request;
-    // Of HTTP/2, what came in one piece with the headers is there before anybody is told of the
-    // request.
+    // In HTTP/2, what came together with the headers is there before anybody learns of the request.
     if (source.readableLength > 0) this.#take(source.readableLength, fail);
     const push = source.push.bind(source);
     source.push = (piece: Buffer | null, encoding?: BufferEncoding) => {
@@ -30,7 +29,7 @@ export class ReceivedBytes {
     };
   }
 
-  /** So many were read: whoever has them accounts for them. */
+  /** This many were read: the reader accounts for them from now on. */
   read(bytes: number): void {
     const known = Math.min(bytes, this.#bytes);
     if (known === 0) return;

@@ -1,11 +1,11 @@
 import { constants, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
 import { Buckets } from "./buckets.ts";
 
-/** How many pings in a row may go unanswered before the peer is held to be dead. */
+/** After how many unanswered pings in a row a peer is taken for dead. */
 const MISSED_PINGS = 3;
 /**
- * What a peer may send that costs us work and carries no call. gRPC clients ping once a round trip
- * while they measure a line: hundreds a second in one room.
+ * Frames that a peer may send without a call. gRPC clients ping once a round trip while they
+ * measure a line: hundreds a second at short distances.
  */
 const PINGS = { perSecond: 2_000, burst: 10_000 };
 const SETTINGS = { perSecond: 10, burst: 100 };
@@ -58,7 +58,7 @@ function pinger(session: ServerHttp2Session): () => void {
   };
 }
 
-/** Also bounds a client that never ends a request's headers: without them there is no call. */
+/** Also limits a client that never ends a request's headers: without them there is no call. */
 function closeWhenIdle(session: ServerHttp2Session, { idleMs, firstBytesMs }: SessionLimits): () => void {
   let calls = 0;
   let timer: NodeJS.Timeout;
@@ -90,6 +90,6 @@ function limitFrames(session: ServerHttp2Session): void {
   };
   session.on("ping", check(pings));
   session.on("remoteSettings", check(settings));
-  // A session's error ends that session, and is nobody else's.
+  // A session's error ends only that session.
   session.on("error", () => {});
 }

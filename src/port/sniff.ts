@@ -32,11 +32,11 @@ export function routeByPreface(
     socket.off("close", leave);
     socket.off("end", onEnd);
   };
-  // It said nothing, or less than a preface: nobody is there to answer.
+  // It sent nothing, or less than a preface: nobody is there to answer.
   const onEnd = () => socket.destroy();
   socket.on("readable", onReadable);
   socket.on("close", leave);
   socket.on("end", onEnd);
-  // Without a listener, a reset while we look would end the process.
+  // Without a listener, a reset at this point would end the process.
   socket.on("error", () => {});
 }

@@ -13,7 +13,8 @@ export async function* untilAborted<T>(messages: AsyncIterable<T>, signal: Abort
       const step = iterator.next();
       const next = await Promise.race([step, aborted]);
       if (next === undefined) {
-        // Nobody waits for it any more; that it fails when the connection closes is nobody's fault.
+        // Nobody awaits it any more: that it fails when the connection closes must not be an
+        // unhandled rejection.
         step.catch(() => {});
         return;
       }

@@ -21,8 +21,8 @@ export interface ClientCertificate {
   /** Its SHA-256, in DER. */
   readonly sha256: Buffer;
   /**
-   * When it, or an authority between it and a root, expires, by the time of day as it is now; in
-   * the past: it has.
+   * When it, or an authority between it and a root, expires, by the current time of day; in the
+   * past: it has expired.
    */
   readonly expiresAt: Micros;
 }

@@ -22,7 +22,7 @@ const Entry = z.union([
  */
 export type RevocationEntry = z.input<typeof Entry>;
 
-/** What is asked of a token. */
+/** What revocation depends on in a token. */
 export interface RevocableToken {
   /** The claim `jti`. */
   readonly id: string | undefined;
@@ -31,10 +31,10 @@ export interface RevocableToken {
   readonly issuedAtS: number | undefined;
 }
 
-/** The credentials that were taken back before their time. */
+/** The credentials that were revoked before they expire. */
 export class Revocations {
   readonly #tokens = new Set<string>();
-  /** Subject to the last second of issue that is refused. */
+  /** The last second of issue that is refused, by subject. */
   readonly #subjects = new Map<string, number>();
   readonly #certificates = new Set<string>();
 

@@ -31,7 +31,8 @@ export interface TokenTrust {
   readonly issuer: string;
   readonly audience: string;
   /**
-   * A token for this audience is the platform's. Undefined: the audience makes none the platform's.
+   * A token for this audience is the platform's. Undefined: no audience makes a token the
+   * platform's.
    */
   readonly platformAudience: string | undefined;
 }

@@ -24,16 +24,16 @@ const MAX_RETIRED = 20;
 
 /** The data folder's own key: for a server without an identity provider. */
 export interface SigningKey {
-  /** Of the key in use. */
+  /** The id of the key in use. */
   readonly keyId: string;
   /**
-   * The id of the folder's first key, which stays through rotations: another tells of another
+   * The id of the folder's first key, which stays through rotations: another id means another
    * folder.
    */
   readonly lineage: string;
   /**
    * For verification: the key in use, and those before it whose overlap lasts. Also in
-   * keys/jwks.json, for who else wants to verify.
+   * keys/jwks.json, for others that verify tokens.
    */
   readonly keySet: JSONWebKeySet;
   issueToken(request: TokenRequest): Promise<string>;
@@ -50,18 +50,18 @@ export interface TokenRequest {
   readonly audience: string;
   /** The subject. */
   readonly identity: string;
-  /** For a carrier's token. Either this or scopes. */
+  /** Given for a carrier's token. Either this or scopes. */
   readonly carrierId?: string;
   /** With a carrier: a person of the platform acts as it, and the logs say so. */
   readonly byPlatform?: boolean;
-  /** For a token of the platform. */
+  /** Given for a token of the platform. */
   readonly scopes?: readonly PlatformScope[];
   /** How long the token is good, seconds. */
   readonly ttlSeconds: number;
 }
 
 /**
- * Reads the data folder's key, or makes it: a server's alone. Processes that do so at once end up
+ * Reads the data folder's key, or makes it: for servers only. Processes that do so at once end up
  * with the same key.
  */
 export async function openSigningKey(dataDir: string): Promise<SigningKey> {
@@ -76,7 +76,7 @@ export async function hasSigningKey(dataDir: string): Promise<boolean> {
 }
 
 /**
- * Reads the data folder's key: for commands, since what another key signs no server believes.
+ * Reads the data folder's key: for commands, since no server believes tokens of another key.
  * @throws Error when there is none.
  */
 export async function findSigningKey(dataDir: string): Promise<SigningKey> {
@@ -116,8 +116,8 @@ async function keyOf(folder: string, first: JWK): Promise<SigningKey> {
 }
 
 /**
- * Makes a new key. Tokens of the one before it are believed for `overlapSeconds` more; 0 ends them
- * at once. Running servers take notice by themselves. Resolves with the new key's id.
+ * Makes a new key. Tokens of the one before it are accepted for `overlapSeconds` more; 0 ends them
+ * at once. Running servers notice by themselves. Resolves with the new key's id.
  */
 export async function rotateSigningKey(dataDir: string, overlapSeconds: number): Promise<string> {
   const folder = join(dataDir, "keys");
@@ -154,7 +154,7 @@ interface OwnKey extends JWK {
 
 interface RetiredKey {
   readonly key: JWK;
-  /** When it is no longer believed, ISO 8601. */
+  /** Until when it is accepted, ISO 8601. */
   readonly until: string;
 }
 
@@ -234,8 +234,8 @@ async function makeFirstKey(keyFile: string): Promise<JWK> {
   const named = await generateKey();
   const unfinished = await writeUnfinished(keyFile, JSON.stringify(named), 0o600);
   try {
-    // A link makes the file appear whole, and fails if another process was first: then its key is
-    // the key.
+    // A link makes the file appear whole, and fails if another process was first: then that one's
+    // key is the key.
     await link(unfinished, keyFile);
     return named;
   } catch (error) {

@@ -10,9 +10,9 @@ export interface TokenBinding {
 const SHA256_BYTES = 32;
 
 /**
- * Reads the claim `cnf` (RFC 7800). Undefined without one: whoever has the token may show it.
+ * Reads the claim `cnf` (RFC 7800). Undefined without one: whoever has the token may use it.
  * @throws TandemError UNAUTHENTICATED for anything but the one binding that Tandem knows, the
- * certificate's digest of RFC 8705. A member that is not understood may not be passed over.
+ *   certificate's digest of RFC 8705. A member that is not understood must not be ignored.
  */
 export function readTokenBinding(cnf: unknown): TokenBinding | undefined {
   if (cnf === undefined) return undefined;
@@ -22,7 +22,7 @@ export function readTokenBinding(cnf: unknown): TokenBinding | undefined {
     throw unauthenticated("the token's claim cnf must have the member x5t#S256 and no other");
   }
   const certificateSha256 = typeof value === "string" ? Buffer.from(value, "base64url") : Buffer.alloc(0);
-  // Written back, because Node skips what is no base64url.
+  // Compared after encoding it again, because Node skips characters that are not base64url.
   if (certificateSha256.length !== SHA256_BYTES || certificateSha256.toString("base64url") !== value) {
     throw unauthenticated("the token's claim cnf has no SHA-256 in x5t#S256");
   }
@@ -30,7 +30,7 @@ export function readTokenBinding(cnf: unknown): TokenBinding | undefined {
 }
 
 /**
- * Refuses a bound token that comes over a connection without its certificate. To be asked for each
+ * Refuses a bound token that comes over a connection without its certificate. Checked with each
  * call: what is remembered of a token does not say over which connection it came.
  * @throws TandemError UNAUTHENTICATED
  */

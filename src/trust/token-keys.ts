@@ -10,11 +10,11 @@ const MAX_KEY_SET_BYTES = 512 * 1024;
 const MAX_KEYS = 100;
 /** How long keys from a URL are used before they are asked for again, milliseconds. */
 const MAX_AGE_MS = 600_000;
-/** How much longer they are used while nobody answers at the URL. */
+/** How much longer they are used while the URL does not answer. */
 const MAX_STALE_MS = 3_600_000;
 /**
- * Between two requests to a URL because of a key id that nobody knows: whoever invents key ids
- * causes no more than these.
+ * Least time between two requests to a URL because of an unknown key id, so that invented key ids
+ * cause no more than these.
  */
 const COOLDOWN_MS = 10_000;
 
@@ -23,7 +23,7 @@ const KeySet = z.object({
     .array(z.looseObject({ kty: z.string() }).refine((key) => key.kty !== "oct" && !("d" in key), "a secret key"))
     .max(MAX_KEYS),
 });
-/** Of others, which an issuer may have besides, nothing is verified. */
+/** An issuer may have keys of other types, with which nothing is verified. */
 const KEY_TYPES = new Set(["EC", "RSA", "OKP"]);
 
 /** Reads a JSON Web Key Set: no secret keys, and at least one that can be used. Throws an Error. */
@@ -52,7 +52,7 @@ export interface TokenKeysOptions {
 /**
  * The keys that tokens are verified with, as the issuer changes them: read again when they are old,
  * and when a token names a key that is not among them. While the source does not answer, the last
- * keys stand for an hour, and of a token of another key nobody can say whether it is genuine.
+ * keys are used for an hour; whether a token of another key is genuine is then unknown.
  */
 export class TokenKeys {
   readonly #options: TokenKeysOptions;
@@ -83,7 +83,7 @@ export class TokenKeys {
     await (isDue ? this.refresh() : this.#readings.pending)?.catch(() => {});
     const found = await this.#find?.(header, token).catch(onlyUnknownKey);
     if (found) return found;
-    // What the keys are now is not known: the token may be genuine.
+    // The current keys are not known: the token may be genuine.
     if (!this.#find || this.#failure) throw this.#unreadUntilDue();
     return await this.#find(header, token);
   };
@@ -104,7 +104,7 @@ export class TokenKeys {
     const mayUseOld = this.#find !== undefined && age < maxAgeMs + MAX_STALE_MS;
     if (mayUseOld && this.#now() - this.#askedMs < cooldownMs) return;
     try {
-      // Keys that are only to be fresh are fresh by a reading that is under way.
+      // A reading that is under way is fresh enough.
       await (this.#readings.pending ?? this.refresh());
     } catch (error) {
       if (!mayUseOld) throw unreadable(error);
@@ -112,9 +112,9 @@ export class TokenKeys {
   }
 
   /**
-   * Reads the keys now. Who asks during a reading gets one that begins after it, since that one may
-   * have read what was there before; all who ask meanwhile share it. Rejects when the source does
-   * not answer or makes no sense.
+   * Reads the keys now. A request during a reading gets the next one, since the current one may
+   * have read older keys; all such requests share it. Rejects when the source does not answer or
+   * makes no sense.
    */
   refresh(): Promise<void> {
     return this.#readings.run();
@@ -132,7 +132,7 @@ export class TokenKeys {
     }
   }
 
-  // To call again before the keys are read again would be in vain.
+  // A retry before the keys are read again would be in vain.
   #unreadUntilDue(): TandemError {
     const dueMs = this.#missedMs + this.#options.cooldownMs - this.#now();
     return unreadable(this.#failure?.cause, Math.max(1, Math.ceil(dueMs)));

@@ -26,11 +26,11 @@ export interface VerifiedToken {
    * Those scopes of the claim `scope`, or else `scp`, that Tandem knows. Undefined: it has neither.
    */
   readonly scopes: ReadonlySet<PlatformScope> | undefined;
-  /** Whether it is for the audience that carriers' tokens have. */
+  /** Whether its audience is that of carriers' tokens. */
   readonly isForCarriers: boolean;
-  /** Whether it is for the platform's own audience. */
+  /** Whether its audience is the platform's own. */
   readonly isForPlatform: boolean;
-  /** What it has to come with; to be judged with every call. */
+  /** The certificate that it has to come with; checked with every call. */
   readonly binding: TokenBinding | undefined;
   readonly expiresAt: Micros;
 }
@@ -53,7 +53,6 @@ export interface TokenVerifierOptions {
   readonly now?: () => number;
 }
 
-/** Makes the verifier. */
 export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifier {
   const { now = wallMs } = options;
   return async (token) => {
@@ -91,19 +90,20 @@ function isFor({ aud }: JWTPayload, audience: string | undefined): boolean {
   return audience !== undefined && [aud].flat().includes(audience);
 }
 
-// jose has judged nbf, if there is one. Not every issuer sets it; all that follow RFC 9068 set iat.
+// jose has checked nbf, if there is one. Not every issuer sets it; all that follow RFC 9068 set
+// iat.
 function assertStarted(iat: number | undefined, nbf: number | undefined, nowMs: number): void {
   if (iat === undefined && nbf === undefined) throw unauthenticated("the token has neither the claim nbf nor iat");
   if (iat !== undefined && iat > Math.floor(nowMs / 1000) + CLOCK_TOLERANCE_S)
     throw unauthenticated("the token's claim iat is missing or not what this server expects");
 }
 
-/** A credential that was good once. */
+/** The error of a credential that was good once. */
 export function credentialExpired(cause?: unknown): TandemError {
   return new TandemError("CREDENTIAL_EXPIRED", "the credential has expired: get a new one", {}, { cause });
 }
 
-/** A token that was genuine, and whose time is over. */
+/** The error of a genuine token that has expired. */
 export class TokenExpired extends TandemError {
   readonly issuer: string;
   readonly subject: string;
@@ -116,7 +116,7 @@ export class TokenExpired extends TandemError {
   }
 }
 
-/** Whose a token says to be, unverified; undefined for what is no token. */
+/** The identity that a token claims, unverified; undefined for what is no token. */
 export function claimedIdentity(token: string): { issuer: string; subject: string } | undefined {
   try {
     const { iss, sub } = decodeJwt(token);
@@ -148,7 +148,7 @@ async function verify(token: string, options: TokenVerifierOptions, nowMs: numbe
 
 function explain(error: unknown): TandemError {
   if (error instanceof TandemError) return error;
-  // jose judges the times last, so that the signature is genuine.
+  // jose checks the times last, so the signature is genuine.
   if (error instanceof errors.JWTExpired) return tokenExpired(error.payload, error);
   if (error instanceof errors.JWTClaimValidationFailed) {
     return unauthenticated(`the token's claim ${error.claim} is missing or not what this server expects`, error);

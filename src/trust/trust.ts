@@ -10,22 +10,22 @@ import { Revocations } from "./revocations.ts";
  */
 export type Recheck = () => Promise<boolean>;
 
-/** Until what could not be judged is judged again, milliseconds. */
+/** When a credential that could not be judged is judged again, milliseconds. */
 const AGAIN_MS = 1_000;
 
 /**
- * Who is believed now: the authorities of client certificates, and what was revoked. Both change
- * while the process runs; every change, and every change of the tokens' keys, has the credentials
- * of live streams judged again.
+ * What is trusted now: the authorities of client certificates, and what was revoked. Both change
+ * while the process runs; after every change, also of the tokens' keys, the credentials of live
+ * streams are judged again.
  */
 export class Trust {
   #authorities: readonly X509Certificate[];
   #revocations: Revocations;
   #generation = 0;
-  /** When certificates are over, those of clients too. */
+  /** When certificates expire, those of clients too. */
   readonly expiries = new Expiries();
   readonly #watchers = new Map<Recheck, OneAtATime<void>>();
-  /** Those whose credentials could not be judged. */
+  /** Streams whose credentials could not be judged. */
   readonly #unjudged = new Set<Recheck>();
   readonly #againMs: number;
   #again: NodeJS.Timeout | undefined;
@@ -41,7 +41,7 @@ export class Trust {
     this.#revocations = revocations;
   }
 
-  /** Counts the changes: whatever was found good under another number has to be judged again. */
+  /** Counts the changes: what was found good under another number has to be judged again. */
   get generation(): number {
     return this.#generation;
   }
@@ -89,7 +89,7 @@ export class Trust {
     };
   }
 
-  /** Something that credentials depend on has changed. */
+  /** To be called when something that credentials depend on has changed. */
   changed(): void {
     this.#generation += 1;
     void this.#judgements.run();

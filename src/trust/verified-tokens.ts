@@ -29,7 +29,7 @@ export class VerifiedTokens {
   }
 
   /**
-   * What a token says that was verified a moment ago; undefined for any other. Throws
+   * The content of a token that was verified a moment ago; undefined for any other. Throws
    * CREDENTIAL_EXPIRED.
    */
   find(token: string): VerifiedToken | undefined {
@@ -71,8 +71,8 @@ export class VerifiedTokens {
     this.#genuine.add(key);
   }
 
-  // A token that was good once is good for no longer than it then had left, however the time of day
-  // was set since. By what it says: the same can be written in more than one way.
+  // A token is good for no longer than it had left when it was first seen, however the time of day
+  // was set since. The key is its content: the same can be written in more than one way.
   #withEnd(token: VerifiedToken): VerifiedToken {
     const { issuer, subject, expiresAt: written } = token;
     const expiresAt = this.#expiries.endOf(hash(JSON.stringify([issuer, subject, String(written)])), written);

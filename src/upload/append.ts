@@ -17,13 +17,13 @@ import { advanceUpload, countUpload, insertUploadBatches } from "../store/record
 import { attributeBatches } from "./attribute.ts";
 import type { AppendResult, PreparedBatch } from "./pending.ts";
 
-/** Whose records, of which kind. */
+/** The carrier of the records, and their kind. */
 export interface AppendPlace {
   readonly carrierId: string;
   readonly kind: RecordKind;
 }
 
-/** What an append asks besides the store. */
+/** What an append depends on besides the store. */
 export interface AppendRules {
   readonly holdings: HoldingsCache;
   readonly erasures: ErasuresInForce;
@@ -67,8 +67,8 @@ export async function appendBatches(
 }
 
 /**
- * Gives accepted records the feed's next sequences, and takes what is settled out of quarantine.
- * Under the feed's lock. Returns what is under way.
+ * Gives accepted records the feed's next sequences, and removes what is settled from quarantine.
+ * Under the feed's lock. Returns the statements that are under way.
  */
 export function applyRecords(
   tx: Tx,
@@ -103,9 +103,9 @@ export async function judgeOnly(
   return { committed: true, ...judgeRecords(judge, records) };
 }
 
-// Waits for the locks in their order. The identities are looked up by a statement of their own
-// behind the one that takes the lock: in one statement with the insert they would be read from the
-// snapshot of before the wait, and the same record could go in twice.
+// Waits for the locks in their order. The identities are looked up by a separate statement after
+// the one that takes the lock: a single statement with the insert would read them from a snapshot
+// from before the wait, and the same record could be stored twice.
 async function takePlaces(tx: Tx, place: AppendPlace, batches: readonly PreparedBatch[]) {
   const { carrierId, kind } = place;
   const sought = batches.flatMap((batch) => batch.records.filter((record) => record.refusal === undefined));
@@ -118,8 +118,9 @@ async function takePlaces(tx: Tx, place: AppendPlace, batches: readonly Prepared
   return { numbers, advanced, lock, known };
 }
 
-// The batches of one upload follow each other, so one UPDATE an upload takes them all, or none when
-// it has moved on. Returns those that were moved, with the number of rejects that each has.
+// The batches of one upload follow each other, so one UPDATE for each upload takes them all, or
+// none when the upload has moved on. Returns the uploads that were moved, with the number of
+// rejects that each has.
 async function advanceUploads(
   tx: Tx,
   { carrierId, kind }: AppendPlace,
@@ -156,8 +157,8 @@ function judgeRecords(judge: Judge, records: readonly AppendRecord[]): { verdict
   };
 }
 
-// A record that is accepted now may have a copy in quarantine from an earlier try: it must not be
-// released as well.
+// A record that is accepted now may have a copy in quarantine from an earlier try, which must not
+// be released as well.
 function appliedAfterAll(known: readonly KnownRevision[], accepted: readonly AppendRecord[]): KnownRevision[] {
   const aside = known.filter((revision) => revision.quarantined);
   if (aside.length === 0) return [];
@@ -174,7 +175,7 @@ export function identityKey({
   return `${recordDate}/${revision}/${recordId}`;
 }
 
-// Tells erasures which records they took something out of as these arrived.
+// Counts for each erasure the records that it took something out of as they arrived.
 function countErased(tx: Tx, carrierId: string, kind: RecordKind, accepted: readonly AppendRecord[]): Promise<void>[] {
   const erasures = accepted.flatMap((record) => record.erasedBy ?? []);
   const isCdrs = kind === CDR;
@@ -247,8 +248,8 @@ function hashesOf(records: readonly AppendRecord[]): Buffer {
   return hashes;
 }
 
-// What was not applied and is not stored elsewhere has half of the room for itself: a source that
-// is sent again would fill it with duplicates.
+// Rejects of records that are not stored elsewhere have half of the room for themselves: a source
+// that is sent again would fill it with duplicates.
 function rejectsOf(parts: readonly JudgedBatch[], alreadyStored: number): RejectRow[] {
   const rejects: RejectRow[] = [];
   for (const { batch, verdicts, issues } of parts) {

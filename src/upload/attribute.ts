@@ -5,8 +5,8 @@ import type { PreparedBatch } from "./pending.ts";
 import type { PreparedRecord } from "./records/prepared.ts";
 
 /**
- * Joins each record to the number and customer that it belongs to, as the carrier's numbers stand
- * at a state of their feed.
+ * Attributes each record to the number and customer that it belongs to, by the carrier's numbers at
+ * a state of their feed.
  */
 export async function attributeBatches(
   tx: Tx,
@@ -47,7 +47,8 @@ function appendRecord(
   return new AttributedRecord(record, codec, attribution, codec.row(record, carrierId, attribution));
 }
 
-// One for each record of an upload: what is seldom asked for is made when it is.
+// There is one for each record of an upload, so what is seldom needed is made only when it is asked
+// for.
 class AttributedRecord implements AppendRecord {
   readonly sent: PreparedRecord<unknown>;
   readonly #codec: PreparedBatch["codec"];

@@ -9,8 +9,8 @@ import { appendBatches } from "./append.ts";
 import type { AppendResult, PendingBatch } from "./pending.ts";
 
 /**
- * Most records that share one commit. A hot carrier is bounded by commits, so batches that wait are
- * committed together.
+ * Most records that share one commit. A busy carrier is limited by its commits, so batches that
+ * wait are committed together.
  */
 const MAX_GROUP_RECORDS = 8_000;
 
@@ -19,14 +19,14 @@ export interface CommitterOptions {
   holdings: HoldingsCache;
   /** What is erased as it arrives. */
   erasures: ErasuresInForce;
-  /** Told after each commit that added entries: from outside the transaction. */
+  /** Called after each commit that added entries, outside the transaction. */
   onAppended: (carrierId: string, feed: FeedId, headSequence: bigint) => void;
 }
 
 /**
- * Commits batches, one transaction at a time for each carrier and kind: whatever has gathered while
- * a commit was under way shares the next. A group that fails for a reason of its data is split and
- * tried batch by batch, so that nobody else's records suffer for it.
+ * Commits batches, one transaction at a time for each carrier and kind: what has gathered during a
+ * commit shares the next. A group that fails because of its data is tried again batch by batch, so
+ * that nobody else's records suffer for it.
  */
 export class Committer {
   readonly #options: CommitterOptions;
@@ -55,7 +55,8 @@ export class Committer {
   }
 
   async #run(key: string, carrierId: string, kind: RecordKind, line: PendingBatch[]): Promise<void> {
-    // A turn of the event loop first, so that batches that came in together are committed together.
+    // First waits for a turn of the event loop, so that batches that came in together are committed
+    // together.
     await new Promise((resolve) => setImmediate(resolve));
     while (line.length > 0) await this.#commitGroup(carrierId, kind, takeGroup(line));
     this.#lines.delete(key);
@@ -63,9 +64,8 @@ export class Committer {
 
   async #commitGroup(carrierId: string, kind: RecordKind, group: PendingBatch[]): Promise<void> {
     try {
-      // Several uploads may share it, so it does not end with one's call; it counts to the first's
-      // caller. One that is refused while it waits refuses none of the others: they are tried by
-      // themselves.
+      // Several uploads may share a commit, so it does not end with one's call; it counts to the
+      // first's caller. If it is refused while it waits, the others are tried by themselves.
       const [{ caller }] = group as [PendingBatch, ...PendingBatch[]];
       const results = await finishingCall(
         () => this.#append(carrierId, kind, group),
@@ -92,7 +92,7 @@ export class Committer {
   }
 }
 
-/** Good as long as each of them is. */
+/** The shared judgement, which is good as long as each one is. */
 function judgedTogether(group: readonly PendingBatch[]): Judged | undefined {
   const each = group.flatMap(({ caller }) => caller?.judged ?? []);
   if (each.length === 0) return undefined;
@@ -104,8 +104,8 @@ function judgedTogether(group: readonly PendingBatch[]): Judged | undefined {
   };
 }
 
-// Batches of one upload in a group follow each other without a gap, because the store moves an
-// upload once a group.
+// The batches of one upload in a group follow each other without a gap, because the store moves an
+// upload once for each group.
 function takeGroup(line: PendingBatch[]): PendingBatch[] {
   const group: PendingBatch[] = [];
   const ends = new Map<string, string>();

@@ -61,7 +61,7 @@ export class DryRun<Message> extends PreparingStore<Message> implements UploadSt
     return { [Symbol.dispose]() {} };
   }
 
-  // One after the other, as a store would: a validation in small batches must not take every
+  // One batch after the other, as a store would: a validation in small batches must not take every
   // connection to the database.
   commit(batch: PreparedBatch): Promise<AppendResult> {
     const committed = this.#last.then(() => this.#commitNext(batch));
@@ -70,7 +70,8 @@ export class DryRun<Message> extends PreparingStore<Message> implements UploadSt
   }
 
   async #commitNext(batch: PreparedBatch): Promise<AppendResult> {
-    // One before it failed: counted now, it would be counted again when it is sent again.
+    // The batch before it failed: if this one were counted now, it would be counted again when it
+    // is sent again.
     if (batch.firstOffset !== this.#row.nextOffset) return { committed: false };
     const result = await this.#judge(batch);
     this.#row.nextOffset = batch.firstOffset + BigInt(batch.records.length);
@@ -85,8 +86,7 @@ export class DryRun<Message> extends PreparingStore<Message> implements UploadSt
   }
 
   async replay(batch: PreparedBatch): Promise<{ outcomes: Outcome[]; counts: VerdictCounts }> {
-    // Nothing was stored that a repeat could be held against: it is judged again, and not counted
-    // again.
+    // Nothing was stored to compare a repeat with: it is judged again, and not counted again.
     const { verdicts, issues } = await this.#judge(batch);
     return { outcomes: outcomesOf(batch, verdicts, issues), counts: countVerdicts(verdicts) };
   }

@@ -11,7 +11,10 @@ export type ClientFrame<Message> =
   | { frame: "keepAlive" }
   | { frame: "finish"; finalOffset: bigint; recordCount: bigint; connectedDurationMs: bigint };
 
-/** Why an upload stream ends unfinished: as any stream, or because its client said no more. */
+/**
+ * Why an upload stream ends unfinished: for the reasons of any stream, or because its client ended
+ * its side without Finish.
+ */
 export type UploadEnd = StreamEnd | "NOT_FINISHED";
 
 /** A frame to the client. */

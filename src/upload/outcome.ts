@@ -3,7 +3,7 @@ import { RecordIssue, Verdict } from "../gen/tandem/type/v1/upload_pb.js";
 import type { PreparedBatch } from "./pending.ts";
 import type { AttributionCandidate } from "./records/prepared.ts";
 
-/** What is told of a record that was more than plainly accepted. */
+/** What the client is told of a record that was not plainly accepted. */
 export interface Outcome {
   recordOffset: bigint;
   recordId: string;
@@ -89,5 +89,5 @@ function explainUnattributed(candidates: readonly AttributionCandidate[]): strin
 }
 
 const MAX_TOLD = 4;
-/** By AttributionBasis. */
+/** Names by AttributionBasis. */
 const BASIS_NAMES: Readonly<Record<number, string>> = { 1: "redirecting", 2: "asserted", 3: "calling", 4: "called" };

@@ -4,7 +4,7 @@ import type { RejectRow } from "../store/records/rejects.ts";
 import type { RecordCodec } from "./record-codec.ts";
 import type { PreparedRecord } from "./records/prepared.ts";
 
-/** What a commit made of one batch: verdicts by record, or that the upload had moved on. */
+/** The result of committing one batch: verdicts by record, or that the upload had moved on. */
 export type AppendResult = { committed: true; verdicts: Verdict[]; issues: number[] } | { committed: false };
 
 /** A batch that has been read and checked, and waits for its commit. */
@@ -17,7 +17,7 @@ export interface PreparedBatch {
   describe: (index: number, verdict: number, issue: number) => RejectRow;
 }
 
-/** A batch that was received; it is checked record by record only when it is to be used. */
+/** A batch as it was received. Its records are checked only when it is used. */
 export interface SentBatch {
   readonly firstOffset: bigint;
   readonly count: number;
@@ -28,7 +28,7 @@ export interface SentBatch {
 /** A prepared batch in a committer's line. */
 export interface PendingBatch {
   batch: PreparedBatch;
-  /** Who sent it: its commit counts to their share of the connections. */
+  /** The caller whose share of the connections its commit uses. */
   caller: Caller | undefined;
   resolve: (result: AppendResult) => void;
   reject: (error: unknown) => void;

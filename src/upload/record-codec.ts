@@ -9,7 +9,7 @@ export interface Attribution {
   basis: number;
 }
 
-/** What a record is known by, as it was sent. */
+/** The identity of a record, as it was sent. */
 export interface RecordIdentity {
   readonly recordId: string;
   readonly recordDate: string;
@@ -31,10 +31,10 @@ export interface RecordCodec<Message> {
   encode(prepared: PreparedRecord<unknown>): Uint8Array;
   /** Reads what `encode` wrote. */
   decode(bytes: Uint8Array): Message;
-  /** What a record that is not prepared is known by. */
+  /** The identity of a record that is not prepared. */
   identity(message: Message): RecordIdentity;
   /**
-   * How long the call was connected, as sent: for the control totals, of a record that is not
+   * How long the call was connected, as sent: for the control totals, for a record that is not
    * prepared.
    */
   connectedDurationMs(message: Message): bigint | undefined;

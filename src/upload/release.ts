@@ -29,13 +29,13 @@ export interface ReleaseOptions<Message> {
 
 /** How many records are judged again in one transaction. */
 const PAGE = 1_000;
-/** A record that was taken once is not refused for the age that it reached in quarantine. */
+/** A quarantined record is not refused for the age that it reached in quarantine. */
 const ANY_AGE: PrepareContext["horizons"] = { firstDays: 1_000_000, laterDays: 1_000_000 };
 
 /**
- * Judges a carrier's quarantined records again, if its numbers have changed since: those that a
- * number fits now are appended to their feed, those that a later revision has overtaken are
- * dropped, the others wait on. The verdicts that were given stay as they are.
+ * Judges a carrier's quarantined records again, if its numbers have changed since: records that now
+ * belong to a number are appended to their feed, those with a later revision are dropped, the
+ * others go on waiting. Verdicts that were given stay as they are.
  * @returns how many were appended.
  */
 export async function releaseQuarantined<Message>(options: ReleaseOptions<Message>): Promise<number> {
@@ -81,7 +81,7 @@ async function releasePage<Message>(tx: Tx, options: ReleaseOptions<Message>): P
   const [attributed] = await attributeBatches(tx, carrierId, holdings, numbers, [batch]);
   const records = attributed?.records ?? [];
   const fitting = records.filter((record) => record.attribution && !record.sent.refusal);
-  // The feed's lock comes before the rows of the quarantine, here as in an append.
+  // The feed's lock is taken before the rows of the quarantine, here as in an append.
   const appended =
     fitting.length > 0
       ? await appendReleased(tx, { carrierId, kind: codec.kind }, options.erasures, fitting)

@@ -40,12 +40,12 @@ interface Standing {
   readonly expected: bigint;
   readonly committed: bigint;
   readonly sendLimit: bigint;
-  /** Grows when commits that are in flight no longer count: with a Rewind, and at the end. */
+  /** Raised when commits in flight no longer count: by a Rewind, and at the end. */
   readonly generation: number;
   readonly failuresInARow: number;
-  /** Batches in a commit or waiting for one. */
+  /** How many batches are in a commit or wait for one. */
   readonly inFlight: number;
-  /** What is to be told of committed batches. */
+  /** What the client has still to be told of committed batches. */
   readonly acks: readonly WaitingAck[];
   readonly rewinds: readonly (ServerFrame & { frame: "rewind" })[];
 }
@@ -71,13 +71,13 @@ export type SessionEvent =
   | { readonly event: "inputEnded" }
   /** Records up to `end` are committed, and these are their verdicts. */
   | { readonly event: "told"; readonly end: bigint; readonly outcomes: Outcome[]; readonly counts: VerdictCounts }
-  /** A commit is done with, whatever became of it. */
+  /** A commit has ended, whatever its result. */
   | { readonly event: "settled" }
-  /** The store failed for a moment; what begins at `from` has not been told. */
+  /** The store failed temporarily; records from `from` on have not been told. */
   | { readonly event: "storeLost"; readonly from: bigint; readonly generation: number }
-  /** With a generation: of a commit. */
+  /** With a generation: the failure of a commit. */
   | { readonly event: "failed"; readonly error: unknown; readonly generation?: number }
-  /** A repeat agrees with what is stored; `rest` lies behind that. */
+  /** A repeat agrees with what is stored; `rest` is what follows it. */
   | { readonly event: "replayed"; readonly rest: SentBatch | undefined }
   | { readonly event: "sealed"; readonly upload: UploadRow }
   | Pulled
@@ -119,14 +119,14 @@ export const MAX_ACK_OUTCOMES = 2_000;
 /** The window that an upload may grow to, in windows that it begins with. */
 const WINDOW_GROWTH = 3n;
 /**
- * With so many outcomes that the client has not taken, a repeat waits. New records cannot bring so
- * many: credit rises with the Acks.
+ * With this many outcomes that the client has not taken, a repeat waits. New records cannot bring
+ * so many: credit rises only with the Acks.
  */
 export const MAX_WAITING_OUTCOMES = 8_000;
-/** With so many batches in flight the reader rests: the store is slower than the client. */
+/** With this many batches in flight the reader rests: the store is slower than the client. */
 export const MAX_HELD_BATCHES = 64;
 
-// What every state that reads or waits does with the store's answers and the writer's turns.
+// How every state that reads or waits handles the store's answers and the writer's turns.
 const OPEN = { told: tell, settled: settle, storeLost: rewindForStore, failed: fail, pulled: writeOpen, left: leave };
 const NO_INPUT = { batch: impossible, finish: impossible, inputEnded: impossible };
 // The reader takes no frame, but it leaves when the call is aborted. The writer ends the call then.
@@ -192,7 +192,7 @@ function drain({ at }: In<"following">, { finish }: On<"finish">): SessionStep {
   return whenClear({ name: "draining", finish, at });
 }
 
-// What waits for the commits in flight, or for the client to take its Acks, goes on.
+// Goes on with what waited for the commits in flight, or for the client to take its Acks.
 function whenClear(state: SessionState): SessionStep {
   const { at } = state;
   if (at.inFlight > 0) return stay(state);
@@ -243,7 +243,7 @@ function rewindForStore(state: SessionState, { from, generation }: On<"storeLost
   return rewind("discarding", { ...at, expected: from, generation: generation + 1 }, "STORE_UNAVAILABLE");
 }
 
-// Nothing more is read; what the client is asked for, it sends on its next connection.
+// Nothing more is read; the client will send what it is asked for on its next connection.
 function askAgain(state: SessionState, event: On<"storeLost">): SessionStep {
   const { at } = rewindForStore(state, event).state;
   return stay({ ...state, at });
@@ -296,7 +296,7 @@ function writeFinished(state: In<"finished">, event: Pulled): SessionStep {
   return sendWaiting(state, event) ?? last(state, { frame: "finished", upload: state.upload });
 }
 
-// Acks first, then credit, then what is asked for again.
+// Sends Acks first, then credit, then Rewinds.
 function sendWaiting(state: SessionState, { hasRoom }: Pulled): SessionStep | undefined {
   const { at } = state;
   const [told, ...acks] = at.acks;
@@ -319,8 +319,8 @@ function last(state: SessionState, frame?: ServerFrame, failure?: { error: unkno
   return { state, effects: [...sent, failure ? { effect: "end", failure } : { effect: "end" }] };
 }
 
-// Grows by what has been committed on this stream: a client whose records come through may have
-// more of them on the way, so that a commit takes more.
+// The window grows by what has been committed on this stream: a client whose records are accepted
+// may have more of them on the way, so that a commit takes more.
 function windowAt({ windowRecords, openedAt }: Standing, committedOffset: bigint): bigint {
   const grown = windowRecords + committedOffset - openedAt;
   return grown < windowRecords * WINDOW_GROWTH ? grown : windowRecords * WINDOW_GROWTH;
@@ -340,7 +340,7 @@ function pastCredit(end: bigint, sendLimit: bigint): TandemError {
   return new TandemError("FLOW_CONTROL_VIOLATION", message, { send_limit_offset: limit });
 }
 
-// An end without a word would pass for success.
+// An end without an error would look like success.
 function notFinished(committedOffset: bigint): TandemError {
   const committed = String(committedOffset);
   const message = `the client ended the stream without Finish; ${committed} records are committed, and the upload stays open`;

@@ -31,8 +31,8 @@ export interface UploadSessionOptions<Message> {
 }
 
 /**
- * With so much in a commit or waiting for one, bytes as they came or as batches, the reader rests:
- * the store is slower than the client.
+ * With this many bytes in a commit or waiting for one, whether as they came or as batches, the
+ * reader rests: the store is slower than the client.
  */
 const MAX_HELD_BYTES = 16_777_216;
 /** The writer's longest rest while an end waits for commits, milliseconds. */
@@ -40,8 +40,8 @@ const END_REST_MS = 1_000;
 
 /**
  * One connection of an upload: the I/O around the states of session-state.ts. Reader and writer are
- * apart: `#read` takes frames and commits batches whether or not the client reads its
- * acknowledgements, held back only by the credit that the writer gives; `run` is the writer.
+ * independent: `#read` takes frames and commits batches whether or not the client reads its
+ * acknowledgements, limited only by the credit that the writer gives; `run` is the writer.
  */
 export class UploadSession<Message> {
   readonly #options: UploadSessionOptions<Message>;
@@ -86,7 +86,7 @@ export class UploadSession<Message> {
     }
   }
 
-  // Takes a step and does what follows from it, but for what the writer does itself.
+  // Takes a step and carries out its effects, but for those of the writer.
   #happened(event: SessionEvent): readonly SessionEffect[] {
     const { state, effects } = this.#next(event);
     this.#state = state;
@@ -103,7 +103,7 @@ export class UploadSession<Message> {
     return effects;
   }
 
-  // A step that cannot be is a fault of ours. It ends this upload, and not the process.
+  // An impossible step is a fault of ours. It ends this upload, and not the process.
   #next(event: SessionEvent): ReturnType<typeof stepSession> {
     try {
       return stepSession(this.#state, event);
@@ -172,7 +172,7 @@ export class UploadSession<Message> {
         this.#take(next.value);
       }
     } catch (error) {
-      // The client's end of the stream broke: what it sent is committed, and it will resume.
+      // The client's side of the stream broke: what it sent is committed, and it will resume.
       this.#happened({ event: "failed", error });
     }
     this.#listeningSince = undefined;
@@ -214,7 +214,7 @@ export class UploadSession<Message> {
     this.#happened({ event: "batch", batch });
   }
 
-  // Results are taken strictly in the order of the batches, whatever order they come in.
+  // Results are handled strictly in the order of the batches, whatever order they come in.
   #commit({ batch: sent, generation }: SessionEffect & { effect: "commit" }): void {
     const { store, budget } = this.#options;
     const batch = sent.prepare();
@@ -224,7 +224,7 @@ export class UploadSession<Message> {
     budget.take(bytes);
     const before = this.#lastCommit;
     const committing = store.commit(batch);
-    // Handled below, in its turn.
+    // A rejection is handled below, in its turn.
     committing.catch(() => {});
     this.#lastCommit = (async () => {
       await before;
@@ -235,11 +235,10 @@ export class UploadSession<Message> {
     })();
   }
 
-  // When the upload does not stand where the batch begins, an earlier commit whose outcome was
-  // unknown had succeeded: what it holds is verified, and the rest, which was refused only for
-  // standing behind it, is committed again. A failure asks again for what has not been told: that
-  // may begin before the committed offset, for a repeat that failed is sent again as if it were
-  // new.
+  // If the upload is not at the batch's offset, an earlier commit with unknown outcome had
+  // succeeded: what that one holds is verified, and the rest, which was refused only for its
+  // position, is committed again. A failure asks again for what has not been told. That may begin
+  // before the committed offset, since a repeat that failed is sent again as if it were new.
   async #resolve(batch: PreparedBatch, committing: Promise<AppendResult>, generation: number): Promise<void> {
     const { store } = this.#options;
     let untold: PreparedBatch | undefined = batch;
@@ -258,7 +257,7 @@ export class UploadSession<Message> {
     }
   }
 
-  // A batch that begins before the committed offset: its known prefix is held against what is
+  // A batch that begins before the committed offset: its known prefix is compared with what is
   // stored, and the rest is appended.
   async #replay({ batch, committed, generation }: SessionEffect & { effect: "replay" }): Promise<void> {
     try {

@@ -39,7 +39,6 @@ export interface StoredUploadOptions<Message> extends PreparingOptions<Message> 
   readonly maxOpenUploads: number;
 }
 
-/** An upload that is stored. */
 export class StoredUpload<Message> extends PreparingStore<Message> implements UploadStore<Message> {
   readonly #options: StoredUploadOptions<Message>;
 
@@ -60,7 +59,7 @@ export class StoredUpload<Message> extends PreparingStore<Message> implements Up
       return [opened, await readFeedHead(tx, carrierId, feed)] as const;
     });
     if (!upload || upload.nextOffset < open.acknowledgedOffset) throw historyLost(upload?.nextOffset ?? 0n);
-    // Sealed for idleness: a receipt would say that both sides agreed on an end.
+    // Sealed for idleness. A receipt would claim that both sides agreed on an end.
     if (upload.sealed && !upload.finished) throw sealed(upload);
     return { ...upload, lostSince };
   }
@@ -79,8 +78,8 @@ export class StoredUpload<Message> extends PreparingStore<Message> implements Up
   async checkWriter(writerEpoch: bigint): Promise<UploadRow> {
     const upload = await this.#transaction((tx) => readUpload(tx, this.#key));
     if (!upload) throw historyLost(0n);
-    // An epoch never falls but by a restore: told that another has the upload, its last writer
-    // would leave the rest to nobody.
+    // An epoch falls only by a restore. If it were told that another has the upload, its last
+    // writer would leave the rest to nobody.
     if (upload.writerEpoch < writerEpoch) throw historyLost(upload.nextOffset);
     if (upload.writerEpoch > writerEpoch) throw superseded(upload.writerEpoch);
     if (upload.sealed) throw sealed(upload);
@@ -125,7 +124,7 @@ export class StoredUpload<Message> extends PreparingStore<Message> implements Up
 }
 
 /**
- * The verdicts that are stored of a batch's records, whose content must be the same. Throws
+ * The stored verdicts of a batch's records, whose content must be the same. Throws
  * OFFSET_CONTENT_MISMATCH.
  */
 function* storedVerdicts(batch: PreparedBatch, stored: readonly StoredBatch[]) {

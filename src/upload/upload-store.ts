@@ -25,7 +25,7 @@ export interface UploadFinish {
 
 /** An upload that was opened. */
 export interface OpenedUpload extends UploadRow {
-  /** What was acknowledged since then may be lost, of every upload of this carrier and kind. */
+  /** What was acknowledged since then may be lost, for every upload of this carrier and kind. */
   readonly lostSince?: Micros | undefined;
 }
 
@@ -50,8 +50,8 @@ export interface UploadStore<Message> {
   /** Reads the upload, and throws if this connection is no longer its writer or it is sealed. */
   checkWriter(writerEpoch: bigint): Promise<UploadRow>;
   /**
-   * Holds records that are committed against what is stored, and tells their stored verdicts.
-   * Throws OFFSET_CONTENT_MISMATCH.
+   * Compares committed records with what is stored, and returns their stored verdicts. Throws
+   * OFFSET_CONTENT_MISMATCH.
    */
   replay(batch: PreparedBatch): Promise<{ outcomes: Outcome[]; counts: VerdictCounts }>;
   /** Checks the control totals and seals the upload. Throws CONTROL_TOTAL_MISMATCH. */
@@ -66,7 +66,7 @@ export interface PreparingOptions<Message> {
   readonly maxBatchRecords: number;
 }
 
-/** What both stores do alike: they name their upload, and check and prepare its batches. */
+/** What both stores have in common: they name their upload, and check and prepare its batches. */
 export abstract class PreparingStore<Message> {
   readonly #options: PreparingOptions<Message>;
   protected uploadId = "";
@@ -109,7 +109,7 @@ export function prepareBatch<Message>(
     describe: (index, verdict, issue) => {
       const offset = firstOffset + BigInt(index);
       const record = prepared[index] as (typeof prepared)[number];
-      // The others are stored: their day finds them.
+      // The others are stored, and found by their day.
       const isStored = verdict === Verdict.ACCEPTED || verdict === Verdict.DUPLICATE;
       const { recordDate } = record;
       const recordJson = isStored ? JSON.stringify({ recordDate }) : codec.maskedJson(sentRecord(records, index));
@@ -140,7 +140,7 @@ export function checkUploadId(uploadId: string): void {
   throw invalidArgument("upload_id", "expected 1 to 128 characters of [A-Za-z0-9._:-]");
 }
 
-/** Holds a Finish against the number of records that were committed. */
+/** Compares a Finish with the number of records that were committed. */
 export function checkTotals(finish: UploadFinish, committed: bigint): void {
   if (finish.finalOffset !== committed) throw totalMismatch("final_offset", finish.finalOffset, committed);
   if (finish.recordCount !== committed) throw totalMismatch("totals.record_count", finish.recordCount, committed);

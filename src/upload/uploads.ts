@@ -30,7 +30,7 @@ export interface UploadsOptions {
   hashSecret: Buffer;
   /** What is erased as it arrives. */
   erasures: ErasuresInForce;
-  /** Told after each commit that added entries to a feed. */
+  /** Called after each commit that added entries to a feed. */
   onAppended: (carrierId: string, feed: FeedId, headSequence: bigint) => void;
 }
 
@@ -155,8 +155,8 @@ export class Uploads {
     appended.committedOffset = batch.firstOffset + BigInt(batch.records.length);
   }
 
-  // A finished upload answers a repeat of its last calls: the verdicts of what it holds, and its
-  // receipt.
+  // A finished upload answers a repeat of its last calls with the verdicts of what it holds, and
+  // its receipt.
   async #appendToSealed<Message>(
     store: UploadStore<Message>,
     upload: UploadRow,

@@ -7,8 +7,8 @@ import { DROP_UNKNOWN_FIELDS } from "./unknown-fields.ts";
 import { type FieldShape, shapeOf, Wire } from "./wire-shape.ts";
 
 /**
- * What is wrong with bytes that are not a message of a type, with the first field at fault, as far
- * as the bytes show one.
+ * What is wrong with bytes that are not a message of a type, with the first wrong field, as far as
+ * the bytes show one.
  */
 export function findBinaryFault(schema: DescMessage, bytes: Uint8Array, depth = 1): RecordProblem | undefined {
   if (depth > MAX_DEPTH) return { issue: RecordIssue.TOO_LARGE, message: "is nested too deep", retryable: false };
@@ -28,9 +28,9 @@ export function findBinaryFault(schema: DescMessage, bytes: Uint8Array, depth = 
 }
 
 /**
- * What can be read of a record that cannot be read whole: its single fields, each for itself, as
- * far as it is known where they end. A text that is not UTF-8 is taken with replacement characters.
- * Not for anything but to name the record and to count it.
+ * What can be read of a record that cannot be decoded whole: field by field, as far as it is known
+ * where each ends. Text that is not UTF-8 gets replacement characters. Use it only to name the
+ * record and to count it.
  */
 export function salvageBinary<T extends DescMessage>(schema: T, bytes: Uint8Array): MessageShape<T> {
   const message = create(schema);
@@ -51,24 +51,24 @@ export function salvageBinary<T extends DescMessage>(schema: T, bytes: Uint8Arra
   return message;
 }
 
-/** So many fields of a record are looked at, and characters of a text. */
+/** Most fields of a record, and most characters of a text, that are looked at. */
 const MAX_SALVAGED = 1_000;
 const NOT_PROTOBUF = "the record ends within a field, or has something between two";
 const CUT = "is cut off, or reaches beyond the record's end";
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true });
 
 interface Part {
-  /** Undefined: the type has none of this number. */
+  /** Undefined: the type has no field of this number. */
   readonly field: DescField | undefined;
   readonly wire: number;
   readonly start: number;
-  /** Behind the tag, and behind the length if there is one. */
+  /** After the tag, and after the length if there is one. */
   readonly valueStart: number;
   /** Undefined: it does not end within the message. */
   readonly end: number | undefined;
 }
 
-// Field by field. The last is undefined where no field begins, or has no end.
+// Each field in turn. The last is undefined where no field begins, or has no end.
 function* partsOf(schema: DescMessage, bytes: Uint8Array): Generator<Part | undefined> {
   const reader = new BinaryReader(bytes);
   while (reader.pos < bytes.length) {

@@ -22,15 +22,15 @@ export interface RecordReader<T extends DescMessage> {
 }
 
 /**
- * Records that are read from their bytes each time they are asked for, so that none is kept once it
- * has been prepared.
+ * Records that are read from their bytes each time they are asked for, so that none is kept after
+ * it was prepared.
  */
 export class RecordsAsSent<T extends DescMessage> implements RecordList<MessageShape<T>> {
   readonly #read: ReadRecord<T>;
   readonly #bytes: Buffer;
   readonly #bounds: readonly number[];
 
-  /** @param bounds the start and the end of each record, one behind the other. */
+  /** @param bounds the start and end of each record, one after the other. */
   constructor(read: ReadRecord<T>, bytes: Buffer, bounds: readonly number[]) {
     this.#read = read;
     this.#bytes = bytes;
@@ -56,7 +56,7 @@ export class RecordsAsSent<T extends DescMessage> implements RecordList<MessageS
   }
 }
 
-/** Reads the record that bytes `[start, end)` are. */
+/** Reads the record in bytes `[start, end)`. */
 export type ReadRecord<T extends DescMessage> = (
   bytes: Buffer,
   start: number,
@@ -75,7 +75,7 @@ export function tooManyBytes(bytes: number): RecordProblem {
   return { issue: RecordIssue.TOO_LARGE, message, retryable: false };
 }
 
-/** The refusal of a record with more in it than any needs: fields, items or levels. */
+/** The refusal of a record with more fields, items or levels than any needs. */
 export function tooMuchInside(message: string): RecordProblem {
   return { issue: RecordIssue.TOO_LARGE, message: message.replace("the message", "the record"), retryable: false };
 }
@@ -95,7 +95,8 @@ function readRecord<T extends DescMessage>(
   }
 }
 
-// protobuf-es reads by a field's type, whatever the wire says: only bytes that fit are given to it.
+// protobuf-es reads by a field's type, whatever the wire type says: it is given only bytes that
+// fit.
 function countFault(schema: DescMessage, bytes: Uint8Array, bounds: ElementBounds): RecordProblem | undefined {
   try {
     countBinary(shapeOf(schema), bytes, bounds);

@@ -8,8 +8,7 @@ export interface ElementCount {
    */
   readonly elements: number;
   /**
-   * Of these, what becomes an object of its own: messages, entries, fields that are not known; of
-   * JSON: objects and lists.
+   * How many of them become objects: messages, entries, unknown fields; of JSON: objects and lists.
    */
   readonly objects: number;
 }
@@ -24,17 +23,17 @@ export interface ElementBounds {
 export interface CountedRecords {
   readonly shape: MessageShape;
   readonly bounds: ElementBounds;
-  /** With more of them, the message is refused whatever they are. */
+  /** With more of them the message is refused, whatever they hold. */
   readonly most: number;
 }
 
-/** The most levels of messages within messages. The contract needs six. */
+/** Most levels of nested messages. The contract needs six. */
 export const MAX_DEPTH = 32;
 
 /**
- * Counts the elements of a message in its binary form, before anything is made of it. One pass,
- * which allocates nothing for an element. Each field is read as its type says, which is how it will
- * be decoded: bytes that do not fit are refused, so that no other reading can find more.
+ * Counts the elements of a binary message before anything is made of it, in one pass that allocates
+ * nothing for an element. Each field is read as its type says, which is how it will be decoded:
+ * bytes that do not fit are refused, so that no other reading can find more.
  * @param records what is wrong with one of them is no fault of the message
  * @throws TandemError MESSAGE_TOO_LARGE, INVALID_ARGUMENT
  */
@@ -81,8 +80,8 @@ class BinaryCounter implements ElementCount {
       else this.#skip(wire, end);
       return;
     }
-    // protobuf-es reads by the field's type, whatever the wire says: what it would make of this is
-    // not what was counted.
+    // protobuf-es reads by the field's type, whatever the wire type says: it would decode something
+    // else than what was counted here.
     if (wire !== Wire.DELIMITED || field.packed < 0) throw unreadableMessage();
     this.#packed(field.packed, this.#length(end));
   }
@@ -95,7 +94,7 @@ class BinaryCounter implements ElementCount {
     else this.message(shape, innerEnd, depth + 1);
   }
 
-  // Of one that cannot be read, or has too much in it, nothing will be made.
+  // A record that cannot be read, or has too much in it, is never decoded.
   #record({ shape, bounds }: CountedRecords, end: number): void {
     const record = this.#bytes.subarray(this.#position, end);
     const own = countIfSound(() => countBinary(shape, record, bounds));
@@ -185,7 +184,7 @@ class BinaryCounter implements ElementCount {
     return tag;
   }
 
-  /** The end of what begins with its length. */
+  /** The end of a length-delimited value. */
   #length(end: number): number {
     const innerEnd = this.#varint(end) + this.#position;
     if (innerEnd > end) throw unreadableMessage();
@@ -214,7 +213,7 @@ class BinaryCounter implements ElementCount {
 
 const NOTHING: ElementCount = { elements: 0, objects: 0 };
 
-/** What a count comes to; nothing, when what is counted is to be refused. */
+/** The count; zero for something that is to be refused. */
 export function countIfSound(count: () => ElementCount): ElementCount {
   try {
     return count();

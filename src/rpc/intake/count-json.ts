@@ -27,8 +27,8 @@ const KIND = Uint8Array.from({ length: 256 }, (_, byte) => {
 });
 
 /**
- * Counts the values of a message in JSON, before it is parsed. Of what is not JSON, it counts at
- * least as many as a parser makes before it sees that.
+ * Counts the values of a JSON message before it is parsed. Of what is not JSON, it counts at least
+ * as many as a parser would make before it fails.
  * @param countCommas whether commas within texts count, escaped ones too: the text of a field mask
  *   becomes as many paths.
  * @throws TandemError MESSAGE_TOO_LARGE
@@ -87,7 +87,7 @@ class JsonCounter implements ElementCount {
 
   #count(elements: number): void {
     this.elements += elements;
-    // A name that its colon has not yet taken back is one too many.
+    // One too many is allowed for: a name whose colon has not come yet.
     if (this.elements > this.#bounds.maxElements + 1) throw tooMany(this.#bounds.maxElements, "elements");
   }
 }
@@ -100,7 +100,7 @@ function endOfText(bytes: Uint8Array, start: number): number {
 }
 
 function commasIn(bytes: Uint8Array, start: number, end: number): number {
-  // No further than the text: behind it, each of many short ones would look through all of the
+  // Search only within the text: for many short texts, each search would else run to the end of the
   // message.
   const text = bytes.subarray(start, end);
   let count = 0;

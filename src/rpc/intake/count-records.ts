@@ -6,8 +6,8 @@ import type { RecordPath } from "./record-paths.ts";
 import { splitJson } from "./split-json.ts";
 
 /**
- * Counts the values of a request in JSON with records in it. What is wrong with one of them is no
- * fault of the message: nothing will be made of it.
+ * Counts the values of a JSON request with records. What is wrong with a record is no fault of the
+ * message: the record is never decoded.
  * @throws TandemError MESSAGE_TOO_LARGE, BATCH_TOO_LARGE, INVALID_ARGUMENT
  */
 export function countRecordsJson(

@@ -14,15 +14,14 @@ import { RecordIssue } from "../../gen/tandem/type/v1/upload_pb.js";
 import { MAX_DEPTH } from "./count-elements.ts";
 
 /**
- * How JSON is decoded wherever something is written: a name that the contract does not have is not
- * passed over.
+ * How JSON is decoded in methods that write: a name that the contract does not have is an error.
  */
 export const STRICT_JSON = { ignoreUnknownFields: false, recursionLimit: MAX_DEPTH } as const;
 
 /**
- * What JSON says that its type does not have: a field's name, an enum value's name, a day that is
- * in no calendar, which JavaScript would take for one of the next month. With the path of the
- * contract's names to it. What else is wrong, the decoder finds.
+ * Finds what JSON says that its type does not have, with the path to it in the contract's names: a
+ * field's name, an enum value's name, a day that is in no calendar, which JavaScript would take for
+ * one of the next month. The decoder finds what else is wrong.
  */
 export function findJsonFault(schema: DescMessage, json: JsonValue, depth = 1): RecordProblem | undefined {
   if (!isObject(json) || depth > MAX_DEPTH) return undefined;
@@ -36,7 +35,7 @@ export function findJsonFault(schema: DescMessage, json: JsonValue, depth = 1): 
   return undefined;
 }
 
-/** The first field whose value its type does not take. Slow: it decodes each by itself. */
+/** The first field whose value does not fit its type. Slow: it decodes each field by itself. */
 export function findJsonTypeFault(schema: DescMessage, json: JsonValue, depth = 1): RecordProblem | undefined {
   if (!isObject(json)) return { issue: RecordIssue.UNREADABLE, message: "is no object", retryable: false };
   for (const [name, value] of Object.entries(json)) {
@@ -59,7 +58,7 @@ function oneTypeFault(field: DescField, path: string, value: JsonValue, depth: n
   return inner ?? problem(RecordIssue.UNREADABLE, path, `is no ${typeNameOf(field)}`);
 }
 
-/** What can be read of a record that cannot be read whole, name by name. Lists are left out. */
+/** What can be read of a record that cannot be decoded whole, name by name. Lists are left out. */
 export function salvageJson<T extends DescMessage>(schema: T, json: JsonValue): MessageShape<T> {
   const message = create(schema);
   if (!isObject(json)) return message;
@@ -135,7 +134,8 @@ const SCALAR_NAMES: Readonly<Record<number, string>> = {
   13: "whole number of 32 bits",
 };
 
-// A name may be a number that somebody put there: it is shown cut, and masked where it is told.
+// A name may be a phone number that somebody put there: it is cut here, and masked where it is
+// shown.
 function shownName(name: string): string {
   return name.slice(0, MAX_SHOWN_NAME).toWellFormed().replaceAll("\0", "\ufffd");
 }

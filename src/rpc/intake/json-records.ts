@@ -54,14 +54,14 @@ function parse(text: string): JsonValue | undefined {
   }
 }
 
-// Where the bytes that are not UTF-8 became replacement characters.
+// Finds where bytes that are not UTF-8 became replacement characters.
 function findReplaced(json: JsonValue, schema: DescMessage): RecordProblem | undefined {
   for (const { path, text } of textsOf(json, schema, ""))
     if (text.includes("\ufffd")) return problem(RecordIssue.INVALID_TEXT, path, "is not valid UTF-8");
   return undefined;
 }
 
-/** Each text and each name of a value, with the path of the contract's names to it. */
+/** Each text and each name in a value, with the path to it in the contract's names. */
 function* textsOf(
   json: JsonValue,
   schema: DescMessage | undefined,
@@ -81,7 +81,7 @@ function* textsOf(
   }
 }
 
-// A misspelt name is told as it was sent, and may be anything.
+// A misspelt name is shown as it was sent, and may be anything.
 function maskedPath(wrong: RecordProblem): RecordProblem {
   return wrong.fieldPath === undefined ? wrong : { ...wrong, fieldPath: maskNumbers(wrong.fieldPath) };
 }

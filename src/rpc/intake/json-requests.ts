@@ -3,9 +3,9 @@ import { invalidArgument } from "../../domain/errors.ts";
 import { findJsonFault } from "./json-faults.ts";
 
 /**
- * Refuses a request in JSON that says what the contract does not have. Connect would pass over a
- * name that it does not know, as it passes over the fields of a newer contract in binary; but names
- * are written by people, and what one has misspelt would be lost without a word.
+ * Refuses a JSON request with names that the contract does not have. Connect would ignore them, as
+ * it ignores the fields of a newer contract in binary; but names are written by people, and a
+ * misspelt one would be lost without notice.
  * @throws TandemError INVALID_ARGUMENT
  */
 export function checkJsonRequest(input: DescMessage, bytes: Uint8Array): void {
@@ -13,7 +13,7 @@ export function checkJsonRequest(input: DescMessage, bytes: Uint8Array): void {
   if (fault) throw invalidArgument(fault.fieldPath ?? "", fault.message);
 }
 
-// What is no JSON is refused where it is decoded.
+// What is not JSON is refused where it is decoded.
 function parse(bytes: Uint8Array): JsonValue {
   try {
     return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString()) as JsonValue;

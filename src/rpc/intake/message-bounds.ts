@@ -3,25 +3,24 @@ import type { Limits } from "../../domain/limits.ts";
 import { accessRuleOf } from "../shared/method-rules.ts";
 import type { ElementBounds } from "./count-elements.ts";
 
-/** The most that one message of a method's requests may be. */
+/** The bounds of one message of a method's requests. */
 export interface MessageBounds extends ElementBounds {
   readonly maxBytes: number;
   /** Whether anyone may call the method: then its messages must come uncompressed. */
   readonly isAnonymous: boolean;
-  /** Whether the text of a field mask stands for as many paths. */
+  /** Whether the request has a field mask, whose text becomes as many paths. */
   readonly hasFieldMask: boolean;
 }
 
 /**
- * Of methods that anyone may call. The longest that they need is a host and the full name of a
- * symbol, at most some hundred bytes, in one field within another: four KiB and 64 elements are ten
- * times as much.
+ * For methods that anyone may call. They need a host and the full name of a symbol at most, some
+ * hundred bytes in two levels of fields: four KiB and 64 elements are ten times as much.
  */
 export const MAX_ANONYMOUS_BYTES = 4_096;
 const MAX_ANONYMOUS_ELEMENTS = 64;
 
 /**
- * Of requests that are answered with a stream, which may keep them for as long as it lives. The
+ * For requests that are answered with a stream, which may keep them for as long as it lives. The
  * largest filter names 100 customers and 100 trunks with 128 characters each, in JSON six bytes for
  * each character; an export of usage, 100 numbers and 250 countries.
  */
@@ -29,16 +28,15 @@ const MAX_STREAM_REQUEST_BYTES = 163_840;
 const MAX_STREAM_REQUEST_ELEMENTS = 512;
 
 /**
- * As many items are reckoned for a list within a record: the longest of the contract, a call's
- * streams, has 16.
+ * How many items a list within a record is taken to have: the contract's longest, a call's streams,
+ * has 16.
  */
 const INNER_ITEMS = 16;
 
 /**
- * The bounds of a method: what the contract says of its request tells how much it can need. A
- * request has `maxRequestElements`, which is enough for a thousand numbers and every filter. One
- * with a list of messages, a batch, has as many more as the fields of the most records that a batch
- * may have.
+ * The bounds of a method's messages, from what its request may need by the contract. A request has
+ * `maxRequestElements`, which is enough for a thousand numbers and every filter. One with a list of
+ * messages, a batch, also has the fields of the most records that a batch may have.
  */
 export function boundsOf(method: DescMethod, limits: Limits): MessageBounds {
   const hasFieldMask = reaches(method.input, "google.protobuf.FieldMask", new Set());
@@ -56,8 +54,8 @@ export function boundsOf(method: DescMethod, limits: Limits): MessageBounds {
   return {
     maxBytes: limits.maxMessageBytes,
     maxElements: limits.maxRequestElements + batch.elements,
-    // Twice: fields of a newer contract are objects, too, and a record may have as many of them as
-    // it has messages.
+    // Twice, because fields of a newer contract are objects too, and a record may have as many of
+    // them as it has messages.
     maxObjects: limits.maxRequestElements + 2 * batch.objects,
     isAnonymous: false,
     hasFieldMask,
@@ -65,15 +63,15 @@ export function boundsOf(method: DescMethod, limits: Limits): MessageBounds {
 }
 
 /**
- * The most that one record may consist of, by what its type has: as much as one that has every
- * field needs, and fields of a newer contract.
+ * The bounds of one record: what one with every field of its type needs, and fields of a newer
+ * contract.
  */
 export function recordBounds(record: DescMessage): ElementBounds {
   const { elements, objects } = recordRoom(record, new Set());
   return { maxElements: elements + UNKNOWN_ELEMENTS, maxObjects: 2 * objects + UNKNOWN_ELEMENTS };
 }
 
-/** So many fields of a newer contract a record may have beside those that this server knows. */
+/** How many fields of a newer contract a record may have beside those that this server knows. */
 const UNKNOWN_ELEMENTS = 64;
 
 interface Room {
@@ -83,7 +81,7 @@ interface Room {
 
 const NONE: Room = { elements: 0, objects: 0 };
 
-/** What the records of a request need, wherever in it they stand. */
+/** What the records of a request need, wherever they stand in it. */
 function batchRoom(message: DescMessage, maxRecords: number, within: ReadonlySet<DescMessage>): Room {
   if (within.has(message)) return NONE;
   const inner = new Set([...within, message]);
@@ -96,7 +94,7 @@ function batchRoom(message: DescMessage, maxRecords: number, within: ReadonlySet
   );
 }
 
-/** What one record needs that has every field. */
+/** What a record with every field needs. */
 function recordRoom(message: DescMessage, within: ReadonlySet<DescMessage>): Room {
   if (within.has(message)) return NONE;
   const inner = new Set([...within, message]);

@@ -1,8 +1,8 @@
 import type { MemoryHold } from "../../port/memory-budget.ts";
 
 /**
- * The bytes of one message as they come. The buffer grows with them and is accounted for before it
- * does: what a client promises to send costs nothing, and a body that comes byte by byte is one
+ * The bytes of one message as they come. The buffer grows with them, and is accounted for before it
+ * does: what a client only announces costs nothing, and a body that comes byte by byte is one
  * buffer and not a million.
  */
 export class MessageBytes implements Disposable {
@@ -18,7 +18,7 @@ export class MessageBytes implements Disposable {
     return this.#length;
   }
 
-  /** Until the next change. */
+  /** Valid until the next change. */
   get bytes(): Uint8Array<ArrayBuffer> {
     return this.#buffer.subarray(0, this.#length);
   }

@@ -19,13 +19,13 @@ import { type MessageShape, shapeOf } from "./wire-shape.ts";
 
 /** What stands between an exchange and its messages. */
 export interface GuardedCall {
-  /** What was received of messages that are not whole. */
+  /** Received parts of messages that are not whole yet. */
   readonly received: MemoryHold;
   /** What whole messages cost while they are decoded and worked on. */
   readonly decoded: MemoryHold;
-  /** What is held for decoded messages is held until this has settled, too. */
+  /** Memory for decoded messages is held until this has settled, too. */
   holdDecoded(until: Promise<unknown>): void;
-  /** Some of a framed message has come. */
+  /** The first part of a framed message has come. */
   messageBegan(): void;
   /** A framed message is whole. */
   messageCame(): void;
@@ -36,17 +36,18 @@ export interface GuardOptions {
   /** The call of an exchange; undefined: it is not guarded. */
   readonly callOf: (values: ContextValues) => GuardedCall | undefined;
   /**
-   * Told of each message of a stream that anyone may send, but the first, which was paid for with
-   * the call. Throws for one too many.
+   * Called for each message of a stream that anyone may send, but for the first, which was paid for
+   * with the call. Throws for one too many.
    */
   readonly takeAnonymous: (values: ContextValues) => void;
   readonly report: FaultReporter;
 }
 
 /**
- * Puts a guard before each handler, which reads requests in its stead, and gives it only whole
- * messages that were counted and paid for: how many elements a message has is known before Connect
- * decodes it. Compressed messages are inflated here, because only then they can be counted.
+ * Puts a guard before each handler. It reads requests in the handler's stead, and gives it only
+ * whole messages that were counted and paid for, so that the number of elements is known before
+ * Connect decodes a message. Compressed messages are inflated here, because only then can they be
+ * counted.
  */
 export function guardMessages(handlers: UniversalHandler[], options: GuardOptions): void {
   for (const [index, handler] of handlers.entries()) handlers[index] = guarded(handler, options);
@@ -105,7 +106,7 @@ interface BodyOptions {
   readonly bounds: MessageBounds;
   readonly shape: MessageShape;
   /**
-   * Of a method of records: how they are counted, and where its messages go, for it takes them
+   * For a method of records: how they are counted, and where its messages go, since it takes them
    * undecoded.
    */
   readonly records: (CountedRecords & { readonly path: RecordPath; readonly raw: RawMessage[] }) | undefined;
@@ -115,24 +116,24 @@ interface BodyOptions {
 }
 
 /**
- * What a decoded message costs at the most, estimated: a field or an item, an object with its own
+ * Estimates of what a decoded message costs at most: a field or an item, an object with its own
  * fields, and a byte of JSON with its parsed form.
  */
 const ELEMENT_BYTES = 32;
 const OBJECT_BYTES = 256;
 const JSON_BYTES = 3;
-/** The most that gzip can shrink something, times. */
+/** By how much gzip can shrink something at most. */
 const MAX_INFLATION = 1_032;
 const ENVELOPE_BYTES = 5;
 const EMPTY = new Uint8Array(0);
 const EMPTY_JSON = Buffer.from("{}");
 
 interface Framing {
-  /** Whether messages stand in frames of five bytes and a length. */
+  /** Whether messages come in frames of five bytes and a length. */
   readonly isEnveloped: boolean;
   /** The flag of a frame that is the end of a stream, and no message. */
   readonly endFlag: number;
-  /** Where it says how messages are compressed. */
+  /** The header that says how messages are compressed. */
   readonly encodingHeader: string;
 }
 
@@ -171,9 +172,9 @@ class GuardedBody {
     this.#isGzip = header.get(encodingHeader) === fastGzip.name && !options.bounds.isAnonymous;
     if (this.#isEnveloped) return;
     this.#promisedBytes = Number(header.get("content-length") ?? 0);
-    // Connect would make room for all that is promised before anything has come.
+    // Connect would allocate the announced length before anything has come.
     header.delete("content-length");
-    // What is not compressed any more must not be said to be.
+    // What has been inflated must not be declared as compressed.
     if (this.#isGzip) header.delete("content-encoding");
   }
 
@@ -183,7 +184,7 @@ class GuardedBody {
     try {
       yield* this.#isEnveloped ? this.#readEnvelopes(chunks) : this.#readBare(chunks);
     } catch (error) {
-      // Here a broken connection is the client's; the methods could not tell it from the
+      // A connection that breaks here is the client's; the methods could not tell it from the
       // database's.
       const told = isTransportGone(error) ? new TandemError("CANCELLED", "the client left") : error;
       throw told instanceof TandemError ? toConnectError(told, undefined, report) : told;
@@ -191,9 +192,9 @@ class GuardedBody {
   }
 
   /**
-   * Gives back what one message costs: its method has answered, of a stream the first frame. What a
-   * stream keeps of its request is small by its bounds. Of a stream of requests, each message is
-   * given back when the next is asked for.
+   * Gives back what one message costs: once its method has answered, of a stream with the first
+   * frame. What a stream keeps of its request is small by its bounds. In a stream of requests, each
+   * message is given back when the next is asked for.
    */
   releaseMessage(): void {
     this.#options.call.decoded.remove(this.#heldBytes);
@@ -242,13 +243,13 @@ class GuardedBody {
     const isCompressed = (flags & compressedFlag) !== 0;
     const isMessage = (flags & this.#endFlag) === 0;
     if (isMessage && (!isCompressed || this.#isGzip)) yield* this.#check(message, isCompressed, true, flags);
-    // Connect refuses what is compressed without a name for it. It skips ends as well, but inflates
-    // them first.
+    // Connect refuses a compressed message without a named encoding. It skips end frames as well,
+    // but inflates them first.
     else if (isMessage) yield Buffer.concat([envelopeHead(flags, message.length), message.bytes]);
     message[Symbol.dispose]();
   }
 
-  /** Gives a whole message on once it was counted and what it costs was paid for. */
+  /** Passes a whole message on once it was counted and its cost was paid for. */
   async *#check(
     message: MessageBytes,
     isCompressed: boolean,
@@ -268,12 +269,12 @@ class GuardedBody {
     const given = this.#giveRaw(whole.bytes, counted.split);
     if (isEnveloped) yield envelopeHead(flags & ~compressedFlag, given.length);
     if (given.length > 0) yield given;
-    // Asked for the next one: of a stream the method has taken this one. Of one message it is only
-    // asked whether it was the last.
+    // When the next message of a stream is asked for, the method has taken this one. In a request
+    // of one message it is only asked whether there is more.
     if (!this.#isOneMessage) call.decoded.remove(held);
   }
 
-  /** What it may become is paid for before it is inflated. */
+  /** The inflated size is paid for before it is inflated. */
   async #inflate(compressed: Uint8Array<ArrayBuffer>, inflated: MessageBytes): Promise<void> {
     const { call, bounds, request } = this.#options;
     const most = Math.min(bounds.maxBytes, compressed.length * MAX_INFLATION);
@@ -291,12 +292,13 @@ class GuardedBody {
     if (!this.#isJson) return countBinary(shape, bytes, bounds, records);
     if (records) return countRecordsJson(records, bytes, bounds);
     const counted = countJson(bytes, bounds, bounds.hasFieldMask);
-    // Anyone's methods are not of this contract, and nothing is parsed twice for strangers.
+    // Methods that anyone may call are not of this contract, and nothing is parsed twice for
+    // strangers.
     if (!bounds.isAnonymous) checkJsonRequest(method.input, bytes);
     return counted;
   }
 
-  /** What Connect gets of a message: nothing, of one that its method takes undecoded. */
+  /** What Connect gets of a message: an empty one, if its method takes it undecoded. */
   #giveRaw(bytes: Uint8Array, split: RawMessage["split"]): Uint8Array {
     const { records } = this.#options;
     if (!records) return bytes;

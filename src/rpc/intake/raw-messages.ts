@@ -9,20 +9,20 @@ import { DROP_UNKNOWN_FIELDS } from "./unknown-fields.ts";
 export interface RawMessage {
   readonly bytes: Uint8Array;
   readonly isJson: boolean;
-  /** Of JSON: how it was taken apart when it was counted. */
+  /** For JSON: how it was taken apart when it was counted. */
   readonly split?: SplitRequest | undefined;
 }
 
 /**
- * The messages of a call that its method takes undecoded, in their order. The guard puts them here,
- * and gives Connect an empty message in place of each: Connect decodes a message whole or not at
- * all, so that one record could refuse all that came with it.
+ * The messages of a call whose method takes them undecoded, in order. The guard puts them here, and
+ * gives Connect an empty message in place of each: Connect decodes a message whole or not at all,
+ * so that one bad record would refuse all that came with it.
  */
 export const rawMessagesKey = createContextKey<RawMessage[]>([], { description: "raw messages" });
 
 /**
- * Lets a method of records that is registered already take its requests undecoded. Service, name
- * and path stay, so that all else sees one method.
+ * Lets a registered method of records take its requests undecoded. Service, name and path stay, so
+ * that everything else sees one method.
  */
 export function registerRaw<I extends DescMessage, O extends DescMessage>(
   router: ConnectRouter,
@@ -46,7 +46,7 @@ export function registerRaw<I extends DescMessage, O extends DescMessage>(
   );
 }
 
-/** As `registerRaw`, of a method whose request is one message. */
+/** As `registerRaw`, for a method whose request is one message. */
 export function registerRawUnary<I extends DescMessage, O extends DescMessage>(
   router: ConnectRouter,
   method: DescMethodUnary<I, O>,

@@ -11,7 +11,7 @@ export interface RecordPath {
 
 const RECORDS: ReadonlySet<DescMessage> = new Set<DescMessage>([CallDurationSchema, CallDetailRecordSchema]);
 
-/** Where the records stand in a method's requests. Undefined: it takes none. */
+/** Where the records stand in a method's requests. Undefined: it takes no records. */
 export function recordPathOf({ input }: Pick<DescMethod, "input">): RecordPath | undefined {
   return findPath(input, []);
 }

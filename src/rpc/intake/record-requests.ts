@@ -29,7 +29,7 @@ export interface RecordBatch<Message> {
   readonly records: RecordList<Message>;
 }
 
-/** A frame of an upload whose records are read one by one, each for itself. */
+/** A frame of an upload. Each of its records is read for itself. */
 export interface RecordFrame<Frame, Message> {
   frame: Exclude<Frame, { case: "batch" }> | { case: "batch"; value: RecordBatch<Message> };
 }
@@ -44,8 +44,8 @@ export interface AppendedDurations {
 }
 
 /**
- * Reads a frame of UploadDurations. @throws TandemError INVALID_ARGUMENT for what is none outside
- * of its records.
+ * Reads a frame of UploadDurations.
+ * @throws TandemError INVALID_ARGUMENT for anything wrong outside of its records.
  */
 export function readDurationFrame(message: RawMessage): DurationFrame {
   const { request, records } = readRequest(DURATION_FRAME, message);

@@ -6,14 +6,14 @@ import type { RecordPath } from "./record-paths.ts";
 export interface SplitRequest {
   /** The request's encoding without the records. */
   readonly head: Uint8Array;
-  /** The start and the end of each record, one behind the other. */
+  /** The start and end of each record, one after the other. */
   readonly bounds: readonly number[];
 }
 
 /**
  * Takes the records out of an encoded request, as a decoder would find them: fields in any order, a
- * batch in several parts, fields that this server does not know. What the records hold is not
- * looked at. Throws for what is no protobuf outside of them.
+ * batch in several parts, fields that this server does not know. The records' contents are not
+ * looked at. Throws where the rest is not protobuf.
  */
 export function splitBinary(path: RecordPath, bytes: Uint8Array): SplitRequest {
   const bounds: number[] = [];
@@ -37,7 +37,7 @@ function withoutRecords(fields: readonly DescField[], split: Split, end: number)
     if (number !== field.number || wire !== WireType.LengthDelimited) {
       reader.skip(wire, number);
       head.raw(bytes.subarray(start, reader.pos));
-      // Another field of a oneof takes the place of what came before.
+      // A later field of a oneof replaces an earlier one.
       if (field.oneof?.fields.some((other) => other.number === number)) bounds.length = 0;
       continue;
     }

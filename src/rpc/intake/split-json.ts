@@ -4,9 +4,9 @@ import type { RecordPath } from "./record-paths.ts";
 import type { SplitRequest } from "./split-binary.ts";
 
 /**
- * Takes the records out of a request in JSON before any of it is parsed, so that one that is no
- * JSON stops no other. A record ends where its braces balance, outside of texts; what is between
- * them is not looked at. Undefined for a request that cannot be taken apart.
+ * Takes the records out of a JSON request before any of it is parsed, so that one that is not JSON
+ * stops no other. A record ends where its braces balance, outside of texts; what is between them is
+ * not looked at. Undefined for a request that cannot be taken apart.
  * @throws TandemError BATCH_TOO_LARGE
  */
 export function splitJson(path: RecordPath, bytes: Uint8Array, maxRecords: number): SplitRequest | undefined {
@@ -42,7 +42,7 @@ class JsonScanner {
   constructor(bytes: Uint8Array, maxRecords: number) {
     this.#bytes = bytes;
     this.#maxRecords = maxRecords;
-    // A byte order mark, which JSON.parse would not take.
+    // A byte order mark, which JSON.parse does not accept.
     if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) this.#position = 3;
   }
 
@@ -101,7 +101,7 @@ class JsonScanner {
       this.#next();
       const itemStart = this.#position;
       this.#skipValue();
-      // What stands behind a value and is no comma belongs to it, and makes it no JSON.
+      // Anything between a value and its comma belongs to the value, and makes it invalid.
       while (this.#next() !== COMMA && this.#next() !== CLOSE_LIST) {
         if (this.#position >= this.#bytes.length) return "NOT_JSON";
         this.#position += 1;
@@ -137,8 +137,8 @@ class JsonScanner {
     else this.#skipWord();
   }
 
-  // Only brackets of its own kind count: a list within an object that lacks its end does not
-  // lengthen the object.
+  // Only brackets of the same kind count: a list that lacks its end does not lengthen the object
+  // that it is in.
   #skipNested(open: number, close: number): void {
     let depth = 0;
     while (this.#position < this.#bytes.length) {
@@ -161,7 +161,7 @@ class JsonScanner {
     }
   }
 
-  // Behind the quote that ends the text; at the end of all, if there is none.
+  // Moves past the quote that ends the text, or to the end if there is none.
   #skipText(): void {
     this.#position += 1;
     while (this.#position < this.#bytes.length && this.#bytes[this.#position] !== QUOTE)

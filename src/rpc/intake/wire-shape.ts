@@ -8,7 +8,7 @@ export interface FieldShape {
   readonly wire: number;
   /** The wire type of an item, if items may be packed into one field; -1: they may not. */
   readonly packed: number;
-  /** What is inside, of a message or an entry of a map. */
+  /** The fields inside a message or an entry of a map. */
   readonly inner: MessageShape | undefined;
 }
 
@@ -22,7 +22,7 @@ export function shapeOf(message: DescMessage): MessageShape {
   const known = shapes.get(message);
   if (known) return known;
   const shape: (FieldShape | undefined)[] = [];
-  // Before its fields, so that a message within itself finds this one.
+  // Set before its fields are, so that a recursive message finds this one.
   shapes.set(message, shape);
   for (const field of message.fields) shape[field.number] = fieldShape(field);
   return shape;

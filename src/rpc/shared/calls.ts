@@ -6,7 +6,7 @@ import type { Metrics } from "./metrics.ts";
 /** Whether the connection or stream of the call is gone; set by the port. */
 export const goneKey = createContextKey<() => boolean>(() => false, { description: "gone" });
 
-/** Ends the call's HTTP exchange by force, for a client that does not read; set by the port. */
+/** Resets the call's HTTP exchange, for a client that does not read; set by the port. */
 export const resetKey = createContextKey<() => void>(() => {}, { description: "reset" });
 
 /**
@@ -32,8 +32,8 @@ export function observeCall(context: HandlerContext, log: Logger, metrics: Metri
   else context.signal.addEventListener("abort", finish, { once: true });
 }
 
-// Nobody says why a client that closed its connection has left. A call that ended in order still
-// has its stream.
+// A client that closed its connection gives no reason. A call that ended in order still has its
+// stream.
 function codeOf({ signal, values }: HandlerContext): string {
   if (signal.reason instanceof ConnectError) return Code[signal.reason.code];
   return values.get(goneKey)() ? Code[Code.Canceled] : "Ok";

@@ -20,20 +20,20 @@ import { batchFormat } from "./feed-frames.ts";
  */
 const PAGE_BYTES = 2_097_152;
 /**
- * What the server writes of an answer, in sizes of the largest message: what is bounded in bytes of
- * protobuf is larger as JSON.
+ * How much larger than the largest message an answer may become when it is written: what is bounded
+ * in bytes of protobuf is larger as JSON.
  */
 export const ANSWER_GROWTH = 4;
 
 /** Which of what was found make a page, and how they are shown. */
 export interface PageRules<Found, Desc extends DescMessage> {
-  /** Most items. Whatever was found beyond it only tells that there is more. */
+  /** Most items. Anything found beyond it only shows that there is more. */
   readonly size: number;
-  /** Of an item's message. */
+  /** The schema of an item's message. */
   readonly schema: Desc;
   /** Makes the message of an item. */
   readonly show: (found: Found) => MessageInitShape<Desc>;
-  /** Whose answer it is: it decides between protobuf and JSON. */
+  /** The call that is answered: it decides between protobuf and JSON. */
   readonly context: Pick<HandlerContext, "requestHeader">;
   readonly limits: Limits;
 }
@@ -104,7 +104,7 @@ export async function cutForwardedPage<Found, Desc extends DescMessage>(
 }
 
 function mostBytes(isJson: boolean, { maxMessageBytes }: Limits): number {
-  // The largest message may be set to less than usual.
+  // The largest message may be configured smaller than usual.
   const mostWritten = (maxMessageBytes * ANSWER_GROWTH) / 2;
   return isJson ? mostWritten : Math.min(PAGE_BYTES, mostWritten);
 }

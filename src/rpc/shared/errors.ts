@@ -7,13 +7,13 @@ import { isClientGone } from "../../port/client-gone.ts";
 import { isTransient, isUnstorableText } from "../../store/database/database.ts";
 import { throughSteps } from "./message-steps.ts";
 
-/** Told of every error that nobody foresaw; the id is all that the client gets. */
+/** Called for every unexpected error; the client gets only the id. */
 export type FaultReporter = (faultId: string, error: unknown) => void;
 
 /**
  * Maps whatever a method throws, before its first answer or in the middle of a stream, to a
- * google.rpc.Status with exactly one ErrorInfo. The only place, with {@link completeError}, that
- * knows which status code a reason has.
+ * google.rpc.Status with exactly one ErrorInfo. Only this function and {@link completeError} know
+ * which status code a reason has.
  */
 export function errorInterceptor(report: FaultReporter): Interceptor {
   return (next) => async (request) => {
@@ -28,7 +28,7 @@ export function errorInterceptor(report: FaultReporter): Interceptor {
 }
 
 /**
- * Any error as it goes over the wire. The signal is the call's: once it has aborted, errors are its
+ * Any error as it goes over the wire. The signal is the call's: errors after it has aborted are its
  * consequence.
  */
 export function toConnectError(error: unknown, signal: AbortSignal | undefined, report: FaultReporter): ConnectError {
@@ -61,8 +61,8 @@ export function completeError(error: ConnectError, report: FaultReporter): void 
 }
 
 /**
- * The answer of grpc.health.v1 to a service that it does not know. Not an error of Tandem's
- * contract, hence of another domain.
+ * The answer of grpc.health.v1 to a service that it does not know. It is not an error of Tandem's
+ * contract, and so has another domain.
  */
 export function serviceUnknown(service: string): ConnectError {
   const metadata = { service: told(service, MAX_VALUE_LENGTH) };
@@ -70,8 +70,8 @@ export function serviceUnknown(service: string): ConnectError {
   return new ConnectError("no such service here", Code.NotFound, undefined, [{ desc: ErrorInfoSchema, value }]);
 }
 
-// Numbers are masked here, where every error passes: what a client has sent comes back in messages
-// and metadata, and is kept in its logs.
+// Every error passes here, so numbers are masked here: messages and metadata repeat what a client
+// has sent, and the client keeps them in its logs.
 function fromTandemError(error: TandemError): ConnectError {
   const { code, retryAfterMs } = STATUS[error.reason];
   const isOurs = (name: string) => OF_OURS.has(name) || OPEN_OF[error.reason]?.has(name) === true;
@@ -99,16 +99,16 @@ function fromTandemError(error: TandemError): ConnectError {
 }
 
 /**
- * Of headers, in which errors travel, clients take 8 KiB and more, and what a request said may come
- * back in them. Characters.
+ * Most characters of an error's message. Errors travel in headers, of which some clients take only
+ * 8 KiB, and may repeat what a request said.
  */
 const MAX_MESSAGE_LENGTH = 500;
 const MAX_VALUE_LENGTH = 200;
 const MAX_VIOLATIONS_LENGTH = 4_000;
 
 /**
- * Metadata that Tandem makes itself: counts, positions, ids of faults, names of the contract. All
- * else may be what the caller has sent.
+ * Metadata that Tandem makes itself: counts, positions, ids of faults, names of the contract.
+ * Everything else may repeat what the caller has sent.
  */
 const OF_OURS: ReadonlySet<string> = new Set([
   ...[
@@ -137,13 +137,13 @@ const OF_OURS: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Metadata of one reason that looks like a number and is none: ranges are public, and a whole
- * number is refused as one.
+ * Metadata of one reason that looks like a phone number and is not one: number ranges are public,
+ * and a whole number given as a range is refused.
  */
 const OPEN_OF: Readonly<Partial<Record<ErrorReason, ReadonlySet<string>>>> = { RANGE_TAKEN: new Set(["prefix"]) };
 
-// Cut before it is masked, for a request may have sent megabytes; but with more than will be shown,
-// so that no number is cut in two.
+// Cut before it is masked, because a request may have sent megabytes; but to more than is shown, so
+// that no number is cut in two.
 function told(text: string, maxLength: number, known?: readonly string[]): string {
   return clip(maskReport(text.slice(0, 4 * maxLength), known), maxLength);
 }
@@ -166,8 +166,8 @@ function takeViolations(
 }
 
 /**
- * A text as it can be sent: not too long, and without halves of characters, at which the encoder of
- * headers throws.
+ * A text as it can be sent: not too long, and without halves of surrogate pairs, for which the
+ * encoder of headers throws.
  */
 function clip(text: string, maxLength: number): string {
   return (text.length > maxLength ? `${text.slice(0, maxLength - 1)}\u2026` : text).toWellFormed();
@@ -190,7 +190,7 @@ function recast(error: ConnectError, report: FaultReporter): ConnectError {
         ? fromTandemError(unreadableMessage())
         : fault(error, report);
     case Code.InvalidArgument:
-      // It quotes what was sent.
+      // The message quotes what was sent.
       return fromTandemError(
         new TandemError("INVALID_ARGUMENT", maskNumbers(error.rawMessage.slice(0, 4 * MAX_MESSAGE_LENGTH)), {
           field: "",
@@ -209,8 +209,8 @@ function recast(error: ConnectError, report: FaultReporter): ConnectError {
 }
 
 /**
- * What Connect says of a request that no fault of ours made unreadable, and calls internal, besides
- * what is not protobuf.
+ * Connect's texts for requests that the client made unreadable and that Connect reports as
+ * internal, besides those that are not protobuf.
  */
 const UNREADABLE: ReadonlySet<string> = new Set([
   "decompression failed",
@@ -252,7 +252,7 @@ function mapErrors<T>(messages: AsyncIterable<T>, map: (error: unknown) => Conne
 
 interface Status {
   readonly code: Code;
-  /** Retrying may help, by default after so many milliseconds. */
+  /** Retrying may help; by default after this many milliseconds. */
   readonly retryAfterMs?: number;
 }
 
@@ -301,7 +301,7 @@ const STATUS: Record<ErrorReason, Status> = {
   CANCELLED: { code: Code.Canceled, retryAfterMs: 0 },
   UNIMPLEMENTED: { code: Code.Unimplemented },
   INTERNAL: { code: Code.Internal, retryAfterMs: 5_000 },
-  // These two are never an error of a call: they stand in stored rejects.
+  // These two are never the error of a call: they stand in stored rejects.
   RECORD_REFUSED: { code: Code.InvalidArgument },
   RECORD_QUARANTINED: { code: Code.FailedPrecondition },
   HOLD_NOT_FOUND: { code: Code.NotFound },

@@ -3,7 +3,7 @@ import type { Limits } from "../../domain/limits.ts";
 import { type StreamLife, streamEndError } from "../../domain/stream-life.ts";
 import { limitTime } from "../../domain/time-limit.ts";
 
-/** How many heartbeats a peer may be silent before it is held to be dead. */
+/** After how many heartbeats without a sign of life a peer is taken for dead. */
 const DEAD_AFTER_HEARTBEATS = 3;
 
 /** What ends the wait for a client's first frame. */
@@ -12,12 +12,12 @@ export interface FirstFrameLimits {
   readonly drain: AbortSignal;
 }
 
-/** The call, or its life if that has begun: then what ends the life ends the wait. */
+/** The call, or its life if that has begun: then whatever ends the life ends the wait. */
 export type FirstFrameCall = Pick<HandlerContext, "signal"> & Partial<Pick<StreamLife, "end">>;
 
 /**
- * Reads the first frame of a client's stream. Until it has come there is no session that would heed
- * a drain, or a client that never says anything.
+ * Reads the first frame of a client's stream. Until it has come there is no session to react to a
+ * drain or to a client that stays silent, so this function does.
  * @throws TandemError DRAINING, STREAM_IDLE; why the life has ended; what aborted the call.
  */
 export async function readFirst<Frame>(
@@ -39,12 +39,13 @@ export async function readFirst<Frame>(
   try {
     return await Promise.race([first, ended.promise]);
   } catch (error) {
-    // Nobody waits for it any more; that it fails when the connection closes is nobody's fault.
+    // Nobody awaits it any more: that it fails when the connection closes must not be an unhandled
+    // rejection.
     first.catch(() => {});
     throw error;
   } finally {
     signal.removeEventListener("abort", end);
-    // Nobody waits for this one either, when the frame came.
+    // Nobody awaits this one either, when the frame came.
     ended.promise.catch(() => {});
   }
 }

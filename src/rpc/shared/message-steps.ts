@@ -1,6 +1,7 @@
 /**
- * Messages of which each step is taken through `next`, and their end through `end`. By hand, not as
- * a generator: the inner iterator's return must be called at once, even while its next is pending.
+ * Passes each step of the messages through `next`, and their end through `end`. Written by hand and
+ * not as a generator: the inner iterator's return must be called at once, even while its next is
+ * pending.
  * @param end default: what the inner iterator answers.
  */
 export function throughSteps<T, U>(

@@ -10,8 +10,8 @@ export type AccessRule =
   | { readonly principal: "platform"; readonly scope: PlatformScope };
 
 /**
- * What the disclosure log says of a method: what kind of reading it is, for what and on what
- * ground; or why it discloses no records.
+ * What the disclosure log says of a method: the kind of reading, the purpose and the legal ground;
+ * or why it discloses no records.
  */
 export type DisclosureRule =
   | {

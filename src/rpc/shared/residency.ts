@@ -20,8 +20,8 @@ export function assertServedRegion({ config: { region } }: Serving, carrier: Pic
 }
 
 /**
- * Refuses an answer that has figures or records of these carriers, if the data of any is kept in
- * another region: leaving one out would make sums of a customer wrong without a word. In a system
+ * Refuses an answer with figures or records of these carriers if the data of any of them is kept in
+ * another region: to leave one out would make a customer's sums wrong without notice. In a system
  * transaction.
  * @throws TandemError REGION_MISMATCH.
  */

@@ -10,11 +10,11 @@ import type { CarrierAccess } from "./access/carrier-access.ts";
 import { resetKey } from "./calls.ts";
 
 /**
- * How long before a credential expires its streams are ended, milliseconds: time to commit,
- * acknowledge and say so.
+ * How long before its credential expires a stream is ended, milliseconds: time to commit, to
+ * acknowledge and to send the reason.
  */
 const EXPIRY_MARGIN_MS = 1_000;
-/** The longest that Node's timers count. */
+/** Node's longest timer. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /**
@@ -110,7 +110,7 @@ function after(delayMs: number, act: () => void): Disposable {
   return { [Symbol.dispose]: () => clearTimeout(timer) };
 }
 
-/** Ends an export that may not go on: without its trailer it ends with an error. */
+/** Ends an export that may not go on: as it gets no trailer, it ends with an error. */
 export function assertAlive(life: OpenStreamLife, stall?: StallWatch): void {
   const end = stall?.stalled ? "SLOW_CONSUMER" : life.end;
   if (end) throw streamEndError(end);

@@ -27,7 +27,7 @@ import { CALLER_ALLOWANCE } from "./audit/refusal-budget.ts";
 import type { Services } from "./context.ts";
 import { type FirstFrameCall, type FirstFrameLimits, readFirst } from "./first-frame.ts";
 
-/** A request frame of either upload, as far as they are alike. */
+/** What the request frames of both uploads have in common. */
 interface RequestFrame<Message> {
   frame:
     | { case: "open"; value: unknown }
@@ -96,8 +96,8 @@ export function finishOf(finish: UploadFinishMessage): UploadFinish {
 }
 
 /**
- * How safe an acknowledged record is, by the way the store commits, and by whether the database has
- * a replica that commits wait for.
+ * How safe an acknowledged record is: depends on how the store commits, and on whether commits wait
+ * for a replica.
  */
 export function durabilityOf({ config, db }: Pick<Services, "config" | "db">): Durability {
   if (config.synchronousCommit === "off") return Durability.MEMORY;
@@ -228,8 +228,8 @@ export function uploadMessage(upload: UploadRow): MessageInitShape<typeof Upload
 }
 
 /**
- * How long a client does well to wait before it comes back: a process that shuts down has another
- * beside it, or one that starts.
+ * How long a client should wait before it comes back: when a process shuts down, another is there
+ * beside it or is starting.
  */
 export function retryAfter(end: string) {
   return end === "DRAINING" ? { retryAfter: durationFromMs(DRAIN_RETRY_MS) } : {};

@@ -5,11 +5,11 @@ const MAX_REMEMBERED = 10_000;
 interface Entry<T> {
   readonly until: number;
   readonly value: Promise<T>;
-  /** Who reads it, until it has been read: nobody waits in another's line for it. */
+  /** Who is reading it: nobody waits in another's line for it. */
   reader: string | undefined;
 }
 
-/** What is read from the database once for all who ask for it, and believed for a time. */
+/** Reads from the database once for all who ask, and believes it for a time. */
 export class Believed<T> {
   readonly #believedMs: number;
   readonly #known = new Map<string, Entry<T>>();
@@ -19,7 +19,7 @@ export class Believed<T> {
     this.#believedMs = believedMs;
   }
 
-  /** What is known by a key, or what `read` finds. */
+  /** The known value of a key, or what `read` finds. */
   get(key: string, read: () => Promise<T>): Promise<T> {
     const caller = currentCaller();
     const reader = caller ? callerKey(caller) : "";

@@ -7,25 +7,23 @@ import { type Database, ownerTransaction } from "../database/database.ts";
 import { readClock, run, type Tx } from "../database/run.ts";
 import { MAX_CLOCK_STEP_BACK_S } from "./feed-head.ts";
 
-/**
- * A feed whose newest ingest time lies ahead of the database's clock by more than is let through.
- */
+/** A feed whose newest ingest time is further ahead of the database's clock than is allowed. */
 export interface FeedAhead {
   readonly carrierId: string;
   readonly feed: FeedId;
   readonly lastIngestTime: Micros;
   /** How far ahead, whole seconds. */
   readonly aheadSeconds: number;
-  /** Whether an operator has let it go on. */
+  /** Whether an operator has accepted it. */
   readonly isAccepted: boolean;
 }
 
-/** Entries are stored by week, and the weeks are made four ahead. */
+/** Entries are stored by week, and the partitions of four weeks ahead are made. */
 const MAX_ACCEPTED_AHEAD_S = 21 * 86_400;
 
 /**
- * The feeds that no writer can write to, or only because an operator said so, until the database's
- * clock has caught up.
+ * The feeds that cannot be written to, or only because an operator accepted it, until the
+ * database's clock has caught up.
  */
 export async function listFeedsAhead(tx: Tx): Promise<FeedAhead[]> {
   const clock = await readClock(tx);

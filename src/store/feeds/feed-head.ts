@@ -8,8 +8,8 @@ import { run, type Tx } from "../database/run.ts";
 import { judgeHead } from "../database/seen-heads.ts";
 
 /**
- * What a writer knows once it holds a feed's counter row: nobody else can take a sequence before it
- * commits.
+ * What a writer knows while it holds a feed's counter row: nobody else can take a sequence before
+ * it commits.
  */
 export interface FeedLock {
   epoch: bigint;
@@ -17,7 +17,7 @@ export interface FeedLock {
   nextSequence: bigint;
   /** The ingest time of every entry of this transaction; never before that of an earlier entry. */
   ingestTime: Micros;
-  /** Another than before: erasures have come, or have gone on. */
+  /** Changes when erasures have come, or have gone on. */
   payloadGeneration: bigint;
 }
 
@@ -38,7 +38,7 @@ export interface FeedHead {
 }
 
 /**
- * How far the feed's last ingest time may lie ahead of the database's clock before writes are
+ * How far the feed's last ingest time may be ahead of the database's clock before writes are
  * refused, seconds.
  */
 export const MAX_CLOCK_STEP_BACK_S = 60;
@@ -99,10 +99,10 @@ const REFUSALS = {
     "a database answers whose history ended when another took over: writes wait until it is gone (if it is the right one, restart Tandem)",
 };
 
-// The row is held, so what it shows is what is committed. If it is less than this process saw
-// committed on an earlier timeline, a failover has lost entries: nothing may take their sequences
-// before a new epoch has begun, or whoever read the lost ones would take the new for them. What an
-// older server takes would be lost at once.
+// The row is locked, so it shows what is committed. If that is less than this process saw committed
+// on an earlier timeline, a failover has lost entries. Their sequences must not be taken before a
+// new epoch has begun: readers of the lost ones would take the new for them. What is written to an
+// older server would be lost at once.
 function refuseSteppedBack(tx: Tx, carrierId: string, feed: FeedId, lock: FeedLock): void {
   const { heads, timeline } = seenHeadsOf(tx) ?? {};
   if (!heads?.timeline || timeline === undefined) return;
@@ -120,10 +120,7 @@ function refuseSteppedBack(tx: Tx, carrierId: string, feed: FeedId, lock: FeedLo
   heads.believe(carrierId, feed, found);
 }
 
-/**
- * Remembers what a reader was shown of a feed, so that it is known to be lost when a failover has
- * lost it.
- */
+/** Remembers the head that a reader was shown, so that its loss by a failover is noticed. */
 export function noteHead(tx: Tx, carrierId: string, feed: FeedId, head: FeedHead): void {
   const { heads, timeline } = seenHeadsOf(tx) ?? {};
   if (heads && timeline !== undefined) heads.note(carrierId, feed, { ...head, timeline });
@@ -182,8 +179,8 @@ export async function raiseIngestTime(tx: Tx, carrierId: string, feed: FeedId, i
 }
 
 /**
- * Since when what a carrier was acknowledged may be lost: of its newest loss, the earliest of its
- * feeds. Undefined: nothing is known to be.
+ * Since when what a carrier was acknowledged may be lost: for its newest loss, the earliest of its
+ * feeds. Undefined: nothing is known to be lost.
  */
 export async function readLostSince(tx: Tx, carrierId: string): Promise<Micros | undefined> {
   const query = tx

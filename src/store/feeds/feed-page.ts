@@ -5,11 +5,11 @@ import { run, type Tx } from "../database/run.ts";
 import { type FeedHead, HEAD_COLUMNS, noteHead } from "./feed-head.ts";
 import { ENTRY_TABLES, readEntryIngestTime } from "./feed-position.ts";
 
-/** Most entries that one page of a feed looks at, when a filter leaves out most of them. */
+/** Most entries that one page of a feed looks at when a filter leaves out most of them. */
 const SCAN_LIMIT = 20_000n;
 /**
- * A page ends with the entry that passes this, bytes: well below the 4 MiB that gRPC clients take
- * by default, also with what its message adds.
+ * A page ends with the entry that exceeds this, bytes: well below the 4 MiB that gRPC clients take
+ * by default, also with the rest of its message.
  */
 const PAGE_BYTES = 2_097_152;
 
@@ -39,7 +39,7 @@ export interface StoredPage<Entry> {
 export interface PageRequest {
   readonly carrierId: string;
   readonly after: FeedPoint;
-  /** The last sequence that is wanted. Undefined: as far as there is. */
+  /** The last sequence that is wanted. Undefined: the newest. */
   readonly until: bigint | undefined;
   /** Most entries. */
   readonly limit: number;
@@ -58,7 +58,7 @@ export interface EntryReading<Row, Entry> {
 
 /**
  * Reads the matching entries after a point, and the feed's ends, in one statement: so a reader
- * below the floor is told, and not given less.
+ * below the floor is told so, and does not just get fewer.
  */
 export async function readFeedPage<Row, Entry extends { readonly sequence: bigint; readonly ingestTime: Micros }>(
   tx: Tx,
@@ -88,10 +88,10 @@ export async function readFeedPage<Row, Entry extends { readonly sequence: bigin
   return { entries, ...reach, head, isSameHistory: first.isSameHistory };
 }
 
-// A database that has lost its newest commits may have written others in their place, without a
-// word. So the very statement that reads a page asks for the entry before it. The ingest time lets
-// PostgreSQL look into one partition. Below the floor, and of an entry that is not known, there is
-// nothing to prove.
+// A database that has lost its newest commits may have written others in their place. So the
+// statement that reads a page also looks for the entry before it. The ingest time lets PostgreSQL
+// look into one partition. Below the floor, and for an entry that is not known, there is nothing to
+// check.
 function isSameHistory(carrierId: string, feed: FeedId, { sequence, ingestTime }: FeedPoint): RawBuilder<boolean> {
   if (sequence === 0n || ingestTime === 0n) return sql`true`;
   return sql`(h.earliest_sequence > ${sequence} OR EXISTS (
@@ -99,7 +99,7 @@ function isSameHistory(carrierId: string, feed: FeedId, { sequence, ingestTime }
     WHERE b.carrier_id = ${carrierId} AND b.sequence = ${sequence} AND b.ingest_time = ${isoFromMicros(ingestTime)}::timestamptz))`;
 }
 
-// How far a page reaches: to its last entry when it was cut, else to where was looked.
+// How far a page reaches: to its last entry when it was cut, else as far as it looked.
 async function reachOf(
   tx: Tx,
   { carrierId, feed, after, scanned }: { carrierId: string; feed: FeedId; after: bigint; scanned: bigint },

@@ -11,8 +11,8 @@ export const ENTRY_TABLES = {
   [FeedId.DURATIONS]: "duration_record",
 } as const;
 
-// A range of one sequence, in order: so the key's index is the one that needs no sorting, whatever
-// the planner believes of the others.
+// A range of one sequence, in order: so the planner uses the key's index, which needs no sorting,
+// whatever its statistics.
 
 /** The ingest time of one entry; undefined when it is not kept, or never was. */
 export async function readEntryIngestTime(

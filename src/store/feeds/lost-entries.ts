@@ -13,11 +13,11 @@ import { readEntryIngestTime } from "./feed-position.ts";
 export interface LostEntries {
   readonly carrierId: string;
   readonly feed: FeedId;
-  /** The new one. */
+  /** The new epoch. */
   readonly epoch: bigint;
   /** What was acknowledged since then may be lost. */
   readonly lostSince: Micros;
-  /** Where this process saw the feed end, and where the new server has it end. */
+  /** The feed's end as this process saw it, and on the new server. */
   readonly seenSequence: bigint;
   readonly headSequence: bigint;
 }
@@ -27,13 +27,13 @@ const CARRIERS_A_STATEMENT = 500;
 /** A server that took over, and how. */
 export interface Takeover {
   readonly db: Database;
-  /** Which it writes. */
+  /** The timeline that it writes. */
   readonly timeline: bigint;
   /** How far it may have been behind, milliseconds. */
   readonly replicaLagMs: number;
   readonly events: {
     readonly onLost: (lost: LostEntries) => void;
-    /** A carrier has no row any more. */
+    /** Called for a carrier that has no row any more. */
     readonly onCarrierLost: (carrierId: string) => void;
   };
 }
@@ -69,7 +69,7 @@ export async function beginLostEpochs(takeover: Takeover): Promise<void> {
   }
 }
 
-// The statement decides while it holds the row: whoever was sooner has changed the epoch, and then
+// The statement decides while it locks the row: if another was sooner, the epoch has changed, and
 // nothing is done.
 async function beginEpoch(
   { db, timeline, replicaLagMs }: Takeover,
@@ -99,9 +99,9 @@ async function beginEpoch(
   return lost;
 }
 
-// Of the head as it was read when the timeline was first seen. The feed's own time may have been
-// raised since, with no entry; and another process may have added entries, so that it is no later
-// than what was seen before.
+// Taken from the head as it was read when the timeline was first seen. The feed's own time may have
+// been raised since, without an entry; and another process may have added entries, so it is no
+// later than what was seen before.
 async function readLastKept(tx: Tx, { carrierId, feed, lastIngestTime }: SeenFeed, head: PolledHead): Promise<Micros> {
   const kept = head.headSequence >= head.earliestSequence && head.headSequence > 0n;
   const newest = kept ? await readEntryIngestTime(tx, carrierId, feed, head.headSequence) : undefined;

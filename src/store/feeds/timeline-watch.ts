@@ -13,7 +13,7 @@ export interface TimelineEvents {
   /** A server answers whose history ended when another was promoted. */
   onOlderTimeline: (change: { newest: bigint; now: bigint }) => void;
   onLost: (lost: LostEntries) => void;
-  /** A carrier is gone: it had been made just before. */
+  /** A carrier is gone that had just been made. */
   onCarrierLost: (carrierId: string) => void;
   onError: (error: unknown) => void;
 }
@@ -22,7 +22,7 @@ export interface TimelineWatchOptions extends TimelineEvents {
   readonly db: Database;
   /** How far a replica that takes over may have been behind, milliseconds. */
   readonly replicaLagMs: number;
-  /** Between two looks, milliseconds. Default 1,000. */
+  /** Between two checks, milliseconds. Default 1,000. */
   readonly intervalMs?: number;
 }
 
@@ -51,7 +51,7 @@ export class TimelineWatch implements AsyncDisposable {
     this.#loop = asOwn("timeline", () => this.#run());
   }
 
-  /** Asks for the first time, and goes on asking until it is disposed. */
+  /** Asks for the first time, and goes on asking until it is disposed of. */
   static async open(options: TimelineWatchOptions): Promise<TimelineWatch> {
     const { db } = options;
     const mayAsk = await ownerTransaction(db, mayReadTimeline);
@@ -66,7 +66,10 @@ export class TimelineWatch implements AsyncDisposable {
     return confirmedTimeline === 0n || now === undefined || now === confirmedTimeline;
   }
 
-  /** Has a listener told when it may have been confirmed, or changed, until it is disposed. */
+  /**
+   * Calls a listener when the timeline may have been confirmed, or changed, until it is disposed
+   * of.
+   */
   watch(listener: () => void): Disposable {
     this.#listeners.add(listener);
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
@@ -81,7 +84,7 @@ export class TimelineWatch implements AsyncDisposable {
     });
     if (timeline === undefined) return heads;
     this.#take(timeline);
-    // A head that has stepped back is not noted, but looked at by whoever holds its row.
+    // A head that has stepped back is not noted: whoever locks its row decides.
     for (const head of heads) db.heads.note(head.carrierId, head.feed as FeedId, { ...head, timeline });
     return heads;
   }
@@ -106,7 +109,7 @@ export class TimelineWatch implements AsyncDisposable {
     await this.#settle();
   }
 
-  // The newest timeline counts: one that is older is of a server that should no longer be there.
+  // Only the newest timeline counts: an older one is of a server that should no longer be there.
   #take(now: bigint): void {
     const { heads } = this.#options.db;
     const newest = heads.timeline ?? now;
@@ -128,8 +131,8 @@ export class TimelineWatch implements AsyncDisposable {
     this.#wake.call();
   }
 
-  // Until it has worked, it is tried again at each look. Whoever is refused meanwhile has it looked
-  // at once more.
+  // Tried again at each check until it has worked. Whoever is refused meanwhile has it checked once
+  // more.
   async #settle(): Promise<void> {
     const { db, replicaLagMs } = this.#options;
     const { timeline } = db.heads;

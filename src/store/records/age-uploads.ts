@@ -27,7 +27,7 @@ async function sealIdle(tx: Tx, limit: number): Promise<number> {
   return sealed;
 }
 
-// One that was used since it was found is left.
+// An upload that was used since it was found is left.
 async function sealThose(tx: Tx, carrierId: string, idle: readonly UploadName[], idleSince: Micros): Promise<number> {
   const { count } = await run(tx)`
     UPDATE upload u SET sealed = true, seal_time = ${clockFrom("u.seal_time")}

@@ -25,8 +25,8 @@ export interface CdrSearch {
 }
 
 /**
- * Where a page of a list ended. Records without an invite time, VOIDs of what never came, are
- * behind all others.
+ * Where a page of a list ended. Records without an invite time, VOIDs of what never came, come
+ * after all others.
  */
 export interface CdrPlace {
   inviteTime: Micros | undefined;
@@ -47,7 +47,7 @@ export async function listCdrs(
   return (await scanCdrs(tx, carrierId, search, page, withNetwork)).found;
 }
 
-/** The same, and how far it looked: a list of a period. In a transaction as `LIST_PAGE`. */
+/** The same for a list of a period, and how far it looked. In a transaction as `LIST_PAGE`. */
 export async function scanCdrs(
   tx: Tx,
   carrierId: string,
@@ -56,11 +56,12 @@ export async function scanCdrs(
   withNetwork: boolean,
 ): Promise<Scanned<ListedCdr, CdrPlace>> {
   // In this order: a record that retention takes between the two is in both, and never in neither.
-  const kept = await listKept(tx, carrierId, search, page, withNetwork);
-  const held = await listHeldCdrs(tx, carrierId, search, page, withNetwork);
+  const list = { ...page, carrierId, search, withNetwork };
+  const kept = await listKept(tx, list);
+  const held = await listHeld(tx, list);
   const [first, second] = [kept.scannedTo, held.scannedTo];
   const scannedTo = first && second && comparePlaces(second, first) < 0 ? second : (first ?? second);
-  const found = mergeCdrs(kept.found, held.found, page);
+  const found = mergeCdrs(kept.found, held.found, list);
   return { found: scannedTo ? found.filter((cdr) => comparePlaces(cdr, scannedTo) <= 0) : found, scannedTo };
 }
 
@@ -73,42 +74,46 @@ interface CdrPageRequest {
   readonly scan?: number;
 }
 
-async function listKept(
-  tx: Tx,
-  carrierId: string,
-  search: CdrSearch,
-  page: CdrPageRequest,
-  withNetwork: boolean,
-): Promise<Scanned<ListedCdr, CdrPlace>> {
-  const isById = isNamed(search);
-  const records = sql`cdr_record r WHERE r.carrier_id = ${carrierId}${inPeriod(search, page)}`;
-  const from = isById ? recordsNamed(carrierId, search) : scanned(records, page);
-  const wheres = searchConditions(carrierId, search, page);
-  // Of held records, parts that are past their retention are with the copy.
+interface CdrList extends CdrPageRequest {
+  readonly carrierId: string;
+  readonly search: CdrSearch;
+  readonly withNetwork: boolean;
+}
+
+async function listKept(tx: Tx, list: CdrList): Promise<Scanned<ListedCdr, CdrPlace>> {
+  const { carrierId, search, withNetwork, limit } = list;
+  const records = sql`cdr_record r WHERE r.carrier_id = ${carrierId}${inPeriod(list)}`;
+  const from = isNamed(search) ? recordsNamed(carrierId, search) : scanned(records, list);
+  // The parts of held records that are past their retention are with the held copy.
   const { rows } = await run(tx)<ListedCdr>`
     SELECT r.carrier_id, r.sequence, r.ingest_time, r.entry_kind, r.record_id, r.record_date, r.revision, r.invite_time, r.payload, COALESCE(q.payload, x.quality) AS quality,
       ${withNetwork ? sql`COALESCE(n.payload, x.network)` : sql`NULL::bytea`} AS network
     FROM (
       SELECT r.* FROM ${from}
-      WHERE ${sql.join(wheres, sql` AND `)} AND r.sequence >= ${cdrFloor(carrierId)} AND ${isTip("cdr_key", carrierId)}
-      ORDER BY ${orderOf(page)} LIMIT ${page.limit}) r
+      WHERE ${sql.join(searchConditions(list), sql` AND `)} AND r.sequence >= ${cdrFloor(carrierId)} AND ${isTip("cdr_key", carrierId)}
+      ORDER BY ${orderOf(list)} LIMIT ${limit}) r
     ${joinParts(carrierId, withNetwork)}
     LEFT JOIN LATERAL (
       SELECT h.quality, h.network FROM held_record h WHERE h.carrier_id = ${carrierId} AND h.side = ${sql.lit(PLATFORM_SIDE)} AND h.sequence = r.sequence LIMIT 1) x ON true
-    ORDER BY ${orderOf(page)}`;
-  const scannedTo = isById || rows.length >= page.limit ? undefined : await readScanEnd(tx, records, page);
-  return { found: rows, scannedTo };
+    ORDER BY ${orderOf(list)}`;
+  return { found: rows, scannedTo: await readScanEnd(tx, records, list, rows.length) };
 }
 
-// The first rows of the order, of which those are taken that are asked for.
+// The first rows in order, to which the conditions are then applied.
 function scanned(records: RawBuilder<unknown>, page: CdrPageRequest): RawBuilder<unknown> {
   return sql`(SELECT * FROM ${records} ORDER BY ${orderOf(page)} LIMIT ${page.scan ?? LIST_SCAN}) r`;
 }
 
-// The last of them, when there are as many.
-async function readScanEnd(tx: Tx, records: RawBuilder<unknown>, page: CdrPageRequest): Promise<CdrPlace | undefined> {
+// The last of the scanned rows, if the scan reached its limit and the page is not full.
+async function readScanEnd(
+  tx: Tx,
+  records: RawBuilder<unknown>,
+  list: CdrList,
+  found: number,
+): Promise<CdrPlace | undefined> {
+  if (isNamed(list.search) || found >= list.limit) return undefined;
   const { rows } = await run(tx)<{ inviteTime: Micros | undefined; sequence: bigint }>`
-    SELECT r.invite_time, r.sequence FROM ${records} ORDER BY ${orderOf(page)} OFFSET ${(page.scan ?? LIST_SCAN) - 1} LIMIT 1`;
+    SELECT r.invite_time, r.sequence FROM ${records} ORDER BY ${orderOf(list)} OFFSET ${(list.scan ?? LIST_SCAN) - 1} LIMIT 1`;
   return rows[0];
 }
 
@@ -122,8 +127,8 @@ function recordsNamed(carrierId: string, search: CdrSearch): RawBuilder<unknown>
     : recordsOfId(carrierId, search.recordId, search);
 }
 
-// An id first, and then the period: by the index of the order all records of the period would be
-// looked through for the few that have the id.
+// By the id first, and then the period: the index of the order would read all records of the period
+// for the few that have the id.
 function recordsOfCall(carrierId: string, search: CdrSearch): RawBuilder<unknown> {
   const { callId, dialogCallId, correlationId } = search;
   const named = [
@@ -144,32 +149,26 @@ function recordsOfId(carrierId: string, recordId: string, { recordDate }: CdrSea
       SELECT * FROM cdr_record f WHERE f.carrier_id = ${carrierId} AND f.sequence = s.sequence AND f.ingest_time = s.ingest_time OFFSET 0) r`;
 }
 
-async function listHeldCdrs(
-  tx: Tx,
-  carrierId: string,
-  search: CdrSearch,
-  page: CdrPageRequest,
-  withNetwork: boolean,
-): Promise<Scanned<ListedCdr, CdrPlace>> {
+async function listHeld(tx: Tx, list: CdrList): Promise<Scanned<ListedCdr, CdrPlace>> {
+  const { carrierId, search, withNetwork, limit } = list;
   const copies = sql`(SELECT h.*, h.start_time AS invite_time FROM held_record h WHERE h.carrier_id = ${carrierId} AND h.side = ${sql.lit(PLATFORM_SIDE)}) r`;
-  const isById = isNamed(search);
-  const records = sql`${copies} WHERE r.carrier_id = ${carrierId}${inPeriod(search, page)}`;
-  const wheres = searchConditions(carrierId, search, page);
+  const records = sql`${copies} WHERE r.carrier_id = ${carrierId}${inPeriod(list)}`;
+  const wheres = searchConditions(list);
   if (search.recordId !== undefined) wheres.push(sql`r.record_id = ${search.recordId}`);
   if (search.recordDate !== undefined) wheres.push(sql`r.record_date = ${search.recordDate}::date`);
   const { rows } = await run(tx)<ListedCdr>`
     SELECT r.carrier_id, r.sequence, r.ingest_time, r.entry_kind, r.record_id, r.record_date, r.revision, r.invite_time, r.payload, r.quality,
       ${withNetwork ? sql`r.network` : sql`NULL::bytea`} AS network
-    FROM ${isById ? copies : scanned(records, page)}
+    FROM ${isNamed(search) ? copies : scanned(records, list)}
     WHERE ${sql.join(wheres, sql` AND `)} AND r.sequence < ${cdrFloor(carrierId)} AND ${isTip("cdr_key", carrierId)} AND ${isHeldTip(carrierId)}
-    ORDER BY ${orderOf(page)} LIMIT ${page.limit}`;
-  const scannedTo = isById || rows.length >= page.limit ? undefined : await readScanEnd(tx, records, page);
-  return { found: rows, scannedTo };
+    ORDER BY ${orderOf(list)} LIMIT ${limit}`;
+  return { found: rows, scannedTo: await readScanEnd(tx, records, list, rows.length) };
 }
 
-function searchConditions(carrierId: string, search: CdrSearch, page: CdrPageRequest): RawBuilder<unknown>[] {
+function searchConditions(list: CdrList): RawBuilder<unknown>[] {
+  const { carrierId, search } = list;
   const wheres: RawBuilder<unknown>[] = [
-    sql`r.carrier_id = ${carrierId}${inPeriod(search, page)}`,
+    sql`r.carrier_id = ${carrierId}${inPeriod(list)}`,
     sql`r.entry_kind <> ${EntryKind.ERASURE}`,
   ];
   if (search.dialogCallId !== undefined) wheres.push(sql`r.dialog_call_id = ${search.dialogCallId}`);
@@ -179,7 +178,7 @@ function searchConditions(carrierId: string, search: CdrSearch, page: CdrPageReq
   return wheres;
 }
 
-function inPeriod({ period }: CdrSearch, { after }: CdrPageRequest): RawBuilder<unknown> {
+function inPeriod({ search: { period }, after }: CdrList): RawBuilder<unknown> {
   const wheres: RawBuilder<unknown>[] = [];
   if (period)
     wheres.push(
@@ -193,8 +192,7 @@ function orderOf(page: CdrPageRequest): RawBuilder<unknown> {
   return page.newestFirst ? sql`r.invite_time DESC, r.sequence DESC` : sql`r.invite_time, r.sequence`;
 }
 
-// As PostgreSQL orders them: without an invite time behind all others, and before them when
-// descending.
+// In PostgreSQL's order: records without an invite time last, and first when descending.
 function mergeCdrs(kept: ListedCdr[], held: readonly ListedCdr[], page: CdrPageRequest): ListedCdr[] {
   if (held.length === 0) return kept;
   const known = new Set(kept.map(({ sequence }) => sequence));
@@ -217,9 +215,8 @@ function isBehind({ inviteTime, sequence }: CdrPlace, allHaveTimes: boolean): Ra
 }
 
 /**
- * The carriers that hold a record id or a call id: for the platform, in a system transaction. At
- * most `limit`. OFFSET 0: asked carrier by carrier, and never by reading who holds such an id at
- * all.
+ * The carriers that have a record id or a call id: for the platform, in a system transaction. At
+ * most `limit`. OFFSET 0: carriers are asked one by one, so that the ids of all are never read.
  */
 export async function findCarriersOfCdr(
   tx: Tx,

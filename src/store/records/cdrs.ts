@@ -15,8 +15,8 @@ export interface CdrConditions {
 }
 
 /**
- * A record as it is stored: encoded parts that merge when they are joined, and what joins them to
- * the feed.
+ * A record as it is stored: encoded parts that merge when they are joined, and its place in the
+ * feed.
  */
 export interface StoredCdr {
   carrierId: string;
@@ -31,7 +31,7 @@ export interface StoredCdr {
 
 /** A record as a page of the feed has it. */
 export interface FeedCdr extends StoredCdr {
-  /** Of an erasure: the day on which it was made. */
+  /** The day of an erasure. */
   recordDate: string;
 }
 
@@ -64,8 +64,9 @@ function partsOf(withNetwork: boolean): RawBuilder<unknown> {
   return sql`q.payload AS quality, ${withNetwork ? sql`n.payload` : sql`NULL::bytea`} AS network`;
 }
 
-// Behind the LIMIT of the records `r`, and one by one: what the planner believes of a carrier's
-// rows may be of a day on which it had none, and then it would read all of them for each record.
+// Joined after the LIMIT of the records `r`, and one by one: the planner's statistics of a carrier
+// may be from a day on which it had no rows, and then it would read all of its rows for each
+// record.
 export function joinParts(carrierId: string, withNetwork: boolean): RawBuilder<unknown> {
   const join = (table: "cdr_quality" | "cdr_network", name: "q" | "n") => sql`LEFT JOIN LATERAL (
       SELECT p.payload FROM ${sql.table(table)} p
@@ -89,8 +90,8 @@ export function isHeldTip(carrierId: string): RawBuilder<boolean> {
 
 /**
  * The condition that no higher revision of a record `r` is stored. OFFSET 0: it is looked up record
- * by record, and never by reading all of the carrier's keys, which the planner takes for few when
- * it has not heard of the carrier.
+ * by record, and not by reading all of the carrier's keys, which the planner believes to be few
+ * while it has no statistics of the carrier.
  */
 export function isTip(keyTable: "cdr_key" | "duration_key", carrierId: string): RawBuilder<boolean> {
   return sql<boolean>`NOT EXISTS (SELECT FROM ${sql.table(keyTable)} k WHERE k.carrier_id = ${carrierId} AND k.record_id = r.record_id
@@ -109,7 +110,7 @@ export function allOf(conditions: CdrConditions): RawBuilder<boolean> {
   return sql<boolean>`${sql.join(wheres, sql` AND `)}`;
 }
 
-// Once for every entry of every stream: no object more than it takes.
+// Called for every entry of every stream: no object larger than needed.
 function feedCdr(row: FeedCdr): FeedCdr {
   const { carrierId, sequence, ingestTime, entryKind, recordDate, inviteTime, payload, quality, network } = row;
   return { carrierId, sequence, ingestTime, entryKind, recordDate, inviteTime, payload, quality, network };

@@ -24,7 +24,7 @@ export interface DurationSearch {
   end: Micros;
   recordId: string | undefined;
   after: { startTime: Micros; recordId: string } | undefined;
-  /** Those that were taken back as well. Default false. */
+  /** Whether VOIDs are listed too. Default false. */
   withVoids?: boolean;
   limit: number;
 }
@@ -53,7 +53,7 @@ export async function listDurations(tx: Tx, carrierId: string, search: DurationS
   return mergeDurations(kept, held, search.limit);
 }
 
-// By the id first: in the order of the list all of the period would be looked through for it.
+// By the id first: in the order of the list, all of the period would be read for it.
 function recordsOfId(carrierId: string, recordId: string): RawBuilder<unknown> {
   return sql`
     (SELECT s.sequence, s.ingest_time FROM duration_key s WHERE s.carrier_id = ${carrierId} AND s.record_id = ${recordId} OFFSET 0) s

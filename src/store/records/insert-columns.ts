@@ -32,7 +32,7 @@ const ARRAYS = {
 
 type Type = keyof typeof ARRAYS;
 
-/** A column with a value for each row: its name, its type, and how it is read. */
+/** The name, the type and the reading of a column with a value for each row. */
 export type ColumnOf<Row> = {
   [T in Type]: readonly [name: string, type: T, read: (row: Row) => Parameters<(typeof ARRAYS)[T]>[0][number]];
 }[Type];

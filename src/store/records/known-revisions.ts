@@ -16,8 +16,8 @@ export async function findKnownRevisions(
   kind: RecordKind,
   records: readonly { recordId: string; recordDate: string }[],
 ): Promise<KnownRevision[]> {
-  // Days far apart are looked up run by run: a batch that mixes today with last year must not open
-  // every partition between.
+  // Days far apart are looked up in separate runs: a batch that mixes today with last year must not
+  // open every partition between.
   const runs = dayRuns(records).map(({ first, last, ids }) =>
     lookUp(tx, carrierId, kind, { ids, first: addDays(first, -1), last: addDays(last, 1) }),
   );

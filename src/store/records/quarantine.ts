@@ -1,4 +1,4 @@
-import { sql } from "kysely";
+import { type RawBuilder, sql } from "kysely";
 import { kindOfUpload, type RecordKind } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { RecordIssue } from "../../gen/tandem/type/v1/upload_pb.js";
@@ -6,7 +6,7 @@ import { isOfRegion } from "../carriers/carriers.ts";
 import { dateArray, int4Array, textArray } from "../database/binary-array.ts";
 import { run, type Tx, together } from "../database/run.ts";
 
-/** A record that is kept aside: it has a verdict and no sequence. */
+/** A quarantined record: it has a verdict and no sequence. */
 export interface QuarantineRow {
   recordId: string;
   recordDate: string;
@@ -18,13 +18,18 @@ export interface QuarantineRow {
   /** The numbers that could attribute it. */
   numbers: readonly string[];
   startTime: Micros | undefined;
-  /** The state of the carrier's numbers that it was judged by last. */
+  /** The state of the carrier's numbers by which it was judged last. */
   judgedNumbersSequence: bigint;
   /** The whole record, encoded. */
   payload: Uint8Array;
 }
 
-/** Keeps records aside. The judge has seen to it that none of these identities is there already. */
+type Identity = Pick<QuarantineRow, "recordId" | "recordDate" | "revision">;
+
+/**
+ * Stores quarantined records. The judge has made sure that none of these identities is there
+ * already.
+ */
 export async function insertQuarantined(
   tx: Tx,
   carrierId: string,
@@ -55,20 +60,15 @@ export async function insertQuarantined(
   await together(answers);
 }
 
-/** Forgets records that were kept aside: they have been applied, or can never be. */
+/** Deletes quarantined records: they have been applied, or can never be. */
 export async function dropQuarantined(
   tx: Tx,
   carrierId: string,
   kind: RecordKind,
-  identities: readonly { recordId: string; recordDate: string; revision: number }[],
+  identities: readonly Identity[],
 ): Promise<void> {
   if (identities.length === 0) return;
-  await run(tx)`
-    DELETE FROM quarantine q
-    USING unnest(${textArray(identities.map((i) => i.recordId))}::text[], ${dateArray(identities.map((i) => i.recordDate))}::date[],
-                 ${int4Array(identities.map((i) => i.revision))}::int4[]) AS d(record_id, record_date, revision)
-    WHERE q.carrier_id = ${carrierId} AND q.kind = ${kind.upload}
-      AND q.record_id = d.record_id AND q.record_date = d.record_date AND q.revision = d.revision`;
+  await run(tx)`DELETE FROM quarantine q USING ${named(carrierId, kind, identities)}`;
 }
 
 /**
@@ -95,19 +95,24 @@ export async function readQuarantined(
   return rows;
 }
 
-/** Notes that records were judged again and have to wait on. */
+/** Notes that records were judged again and go on waiting. */
 export async function markQuarantineJudged(
   tx: Tx,
   carrierId: string,
   kind: RecordKind,
-  identities: readonly { recordId: string; recordDate: string; revision: number }[],
+  identities: readonly Identity[],
   numbersSequence: bigint,
 ): Promise<void> {
   if (identities.length === 0) return;
   await run(tx)`
     UPDATE quarantine q SET judged_numbers_sequence = ${numbersSequence}
-    FROM unnest(${textArray(identities.map((i) => i.recordId))}::text[], ${dateArray(identities.map((i) => i.recordDate))}::date[],
-                ${int4Array(identities.map((i) => i.revision))}::int4[]) AS d(record_id, record_date, revision)
+    FROM ${named(carrierId, kind, identities)}`;
+}
+
+/** The identities as rows `d`, and the condition that rows `q` of the table have one of them. */
+function named(carrierId: string, kind: RecordKind, identities: readonly Identity[]): RawBuilder<unknown> {
+  return sql`unnest(${textArray(identities.map((i) => i.recordId))}::text[], ${dateArray(identities.map((i) => i.recordDate))}::date[],
+                 ${int4Array(identities.map((i) => i.revision))}::int4[]) AS d(record_id, record_date, revision)
     WHERE q.carrier_id = ${carrierId} AND q.kind = ${kind.upload}
       AND q.record_id = d.record_id AND q.record_date = d.record_date AND q.revision = d.revision`;
 }

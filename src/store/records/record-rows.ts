@@ -20,7 +20,7 @@ export interface DurationRow {
   direction: number;
   connectedDurationMs: bigint | null;
   trunkId: string | null;
-  /** Of a numbered part of a split call. */
+  /** The index of a part of a split call. */
   partIndex: number | null;
   payload: Uint8Array;
 }
@@ -75,17 +75,19 @@ export interface SentRecord extends JudgedRecord {
   /** From 1; 1 when absent. */
   readonly revision: number;
   /**
-   * Over the normalised content as sent, nothing derived or output only in it; the same for a
-   * record that is prepared again from its payload.
+   * A hash of the normalised content as sent, without anything derived or output only; the same
+   * when the record is prepared again from its payload.
    */
   readonly contentHash: bigint;
-  /** Over parties, direction and connected duration. Equal for all VOIDs that name no parties. */
+  /**
+   * A hash of parties, direction and connected duration. Equal for all VOIDs that name no parties.
+   */
   readonly partyHash: bigint;
-  /** For the control totals: as sent, whatever it is; absent 0. */
+  /** For the control totals: as sent, whatever it is; 0 when absent. */
   readonly connectedDurationMs: bigint;
   /** The invite, else the answer. Absent when refused or when a VOID has none. */
   readonly startTime: Micros | undefined;
-  /** What was odd, but is accepted; empty when it is refused. */
+  /** Oddities of an accepted record; empty when it is refused. */
   readonly warnings: readonly RecordProblem[];
   /** Why it is REJECTED. */
   readonly refusal?: RecordProblem;
@@ -99,16 +101,13 @@ export interface AppendRecord {
    * when it was erased.
    */
   readonly attribution: { phoneNumber: string; customerId: string; basis: number } | undefined;
-  /** E.164 numbers that could decide the attribution, for a later try. */
+  /** E.164 numbers that may decide the attribution at a later try. */
   readonly numbers: readonly string[];
   /** The columns and encoded parts; absent when refused. */
   readonly row: RecordRow | undefined;
   /** The whole normalised record, encoded, as quarantine keeps it. */
   encoded(): Uint8Array;
-  /**
-   * Of a record of which something was erased as it arrived, by which erasures: its hashes are not
-   * kept.
-   */
+  /** The erasures by which something of it was erased as it arrived: its hashes are not kept. */
   readonly erasedBy?: readonly string[];
 }
 
@@ -118,16 +117,16 @@ export interface AppendBatch {
   writerEpoch: bigint;
   firstOffset: bigint;
   records: readonly AppendRecord[];
-  /** What is to be kept of a record that is not plainly accepted. */
+  /** What is kept of a record that is not plainly accepted. */
   describe: (index: number, verdict: Verdict, issue: number) => RejectRow;
 }
 
-/** The hash to keep of a record: none of one that something was erased of. */
+/** The hash that is kept of a record: none if something of it was erased. */
 export function keptHash(record: AppendRecord, hash: bigint): bigint {
   return record.erasedBy === undefined ? hash : ERASED_HASH;
 }
 
-/** Where records go in their feed: the sequence of the first, and the ingest time of all. */
+/** The position of records in their feed: the sequence of the first, and the ingest time of all. */
 interface Place {
   readonly nextSequence: bigint;
   readonly ingestTime: Micros;
@@ -200,7 +199,7 @@ const CDR_COLUMNS: readonly ColumnOf<CdrRow>[] = [
 ];
 
 function durationColumns(rows: readonly DurationRow[]): Column[] {
-  // Hardly any record is a part, and a column costs something for each of them.
+  // Hardly any record is a part, and a column costs something for each row.
   const hasParts = rows.some((row) => row.partIndex !== null);
   return columnsOf(
     rows,
@@ -245,7 +244,7 @@ function insertParts(tx: Tx, carrierId: string, place: Place, rows: readonly Cdr
     return parts.length === 0 ? [] : [insertColumns(tx, table, carrierId, columns, parts.length)];
   };
   const qualities = partsOf((row) => row.quality);
-  // There are no arrays of arrays of different lengths.
+  // PostgreSQL has no arrays of arrays of different lengths.
   const reasons = columnsOf(qualities, [["reasons", "text", (part) => `{${part.reasons.join(",")}}`]]);
   const cast = reasons.map(({ name, value }) => ({ name, value: sql`${value}::int2[]` }));
   return [
@@ -258,9 +257,9 @@ function insertParts(tx: Tx, carrierId: string, place: Place, rows: readonly Cdr
   ];
 }
 
-// A VOID may name only an identity: whatever it says itself, it takes what filters ask for from the
-// newest revision below it, which it takes back. So whoever saw that sees this too, and it is found
-// where calls are looked for by time.
+// A VOID may name only an identity. Whatever it says itself, it takes the columns that filters use
+// from the revision that it takes back, so that whoever saw that one sees this too, and it is found
+// by time.
 async function inheritVoided(tx: Tx, carrierId: string, kind: RecordKind, place: Place, count: number): Promise<void> {
   const { same, else: ifAbsent } = INHERITED[kind.name];
   const record = sql.table(kind.records);
@@ -283,7 +282,10 @@ async function inheritVoided(tx: Tx, carrierId: string, kind: RecordKind, place:
     WHERE v.carrier_id = ${carrierId} AND v.sequence = p.void_sequence AND v.ingest_time = ${ingestTime}`;
 }
 
-/** What a VOID takes from the revision before it; the second only where that has it. */
+/**
+ * What a VOID takes from the revision before it; columns of the second list only where that one has
+ * them.
+ */
 const INHERITED = {
   [DURATION.name]: {
     same: ["direction", "part_index"],

@@ -20,8 +20,8 @@ export interface RejectRow {
 }
 
 /**
- * How many records of one upload that were not plainly accepted are kept in detail; those that are
- * stored take half at most.
+ * How many records of one upload that were not plainly accepted are kept in detail. Those that are
+ * stored anyway take half at most.
  */
 export const MAX_STORED_REJECTS = 10_000;
 
@@ -60,8 +60,7 @@ export async function readRejects(
   return rows;
 }
 
-// What was said in a record that could not be read is not known, and so neither is how long it
-// lasted.
+// The content of a record that could not be read is not known, and so neither is its duration.
 export function unreadRejects(eb: ExpressionBuilder<Schema, "upload">, key: UploadKey) {
   return eb
     .selectFrom("upload_reject")

@@ -25,7 +25,7 @@ export interface UploadRow {
   updateTime: Micros;
 }
 
-/** A committed batch, as a replay is checked against. */
+/** A committed batch, for the check of a replay. */
 export interface StoredBatch {
   firstOffset: bigint;
   verdicts: Buffer;
@@ -138,8 +138,8 @@ export async function listUploads(
 }
 
 /**
- * Moves an upload past a run of batches, if it still stands where the run begins and the writer is
- * not fenced. Says how many rejects it has, if so.
+ * Moves an upload past a run of batches, if it is still at the run's beginning and the writer is
+ * not fenced. Returns the number of its rejects, if so.
  */
 export async function advanceUpload(
   tx: Tx,
@@ -214,8 +214,8 @@ export async function readUploadBatches(
 }
 
 /**
- * Seals an upload for its client, if it stands at this offset with these totals and the writer is
- * not fenced. The connected time is not compared when a record could not be read.
+ * Seals an upload for its client, if it is at this offset with these totals and the writer is not
+ * fenced. The connected time is not compared when a record could not be read.
  */
 export async function finishUpload(
   tx: Tx,

@@ -30,14 +30,14 @@ export function attributionCandidates(direction: number, parties: Parties): Attr
   return candidates;
 }
 
-// What a spelling may mean is held against the numbers that the carrier has: no other reading can
-// be one of them but by chance.
+// Every possible reading of a spelling is compared with the carrier's numbers: a wrong reading
+// matches one of them only by chance.
 function addCandidate(candidates: AttributionCandidate[], basis: number, party: Party | undefined): void {
   if (party?.value === undefined) return;
   for (const number of numbersOfParty(party)) candidates.push({ basis, number });
 }
 
-/** What two records of one call would have in common, were one sent again under another day. */
+/** What two records of one call have in common if it is sent again under another day. */
 export function partyText(direction: number, connectedDurationMs: bigint | undefined, parties: Parties): string {
   let text = `${direction} ${connectedDurationMs ?? ""}`;
   for (const name of PARTY_NAMES) {
@@ -49,8 +49,8 @@ export function partyText(direction: number, connectedDurationMs: bigint | undef
 }
 
 /**
- * Whether a party's country is only what its number says. Such a one is not content: it may be sent
- * or left to be derived.
+ * Whether a party's country only follows from its number. Such a country is not content: it may be
+ * sent or left to be derived.
  */
 export function hasDerivedCountry(party: Party): boolean {
   return party.countryCode !== undefined && party.countryCode === derivedCountry(party);

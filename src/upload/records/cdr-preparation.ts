@@ -80,14 +80,14 @@ export function prepareCdr(sent: CallDetailRecord, context: PrepareContext): Pre
 }
 
 interface JudgedCall extends CallQuality {
-  /** 0 for a VOID without streams: nothing is said of it. */
+  /** 0 for a VOID without streams, of which nothing is said. */
   column: number;
   streams: { verdict: number; reasons: number[] }[];
 }
 
 const OUTPUT_ONLY = ["carrier_id", "attribution", "quality_verdict", "quality_reasons", "sequence", "ingest_time"];
 const never = () => true;
-// One for all: nothing is prepared while another record is.
+// Shared: records are prepared one at a time.
 const writer = new WireWriter();
 const encodeCall = compileEncoder(CallDetailRecordSchema, {
   omit: [...OUTPUT_ONLY, "stream_qualities", "network_identifiers"],
@@ -98,8 +98,8 @@ const encodeMeasured = compileEncoder(CallDetailRecordSchema, {
   only: ["stream_qualities", "network_identifiers"],
   omitWhen: { "tandem.type.v1.StreamQuality.verdict": never, "tandem.type.v1.StreamQuality.reasons": never },
 });
-// A verdict on streams, and its reasons, go with the streams: they are of the quality part, and end
-// with it. One on a call without streams says nothing.
+// A verdict on streams, and its reasons, belong to the quality part with the streams, and are
+// deleted with it. A verdict on a call without streams means nothing.
 const encodeDerived = compileEncoder(CallDetailRecordSchema, {
   only: ["lengths", "quality_verdict", "quality_reasons"],
 });
@@ -115,7 +115,7 @@ const encodeNetwork = compileEncoder(CallDetailRecordSchema, { only: ["network_i
 const PARTIES_TAG = (10 << 3) | 2;
 const PARTY_FIELDS = { calling: 1, asserted: 2, called: 3, dialed: 4, redirecting: 5 } as const;
 const NO_PARTIES = {};
-/** Output-only fields below this cannot make a record too large. */
+/** Output-only fields smaller than this cannot make a record too large. */
 const MUCH_OUTPUT = 1_000;
 const NO_COLUMNS: CdrColumns = {
   entryKind: EntryKind.REPORT,
@@ -136,7 +136,7 @@ const NO_COLUMNS: CdrColumns = {
   qualityVerdict: 0,
 };
 
-// A length that the times give as well is not content: it may be sent or left to be derived, and
+// A length that follows from the times is not content: it may be sent or left to be derived, and
 // what is stored prepares to the same hash.
 function contentOf(message: CallDetailRecord, derived: PhaseLengths): CallDetailRecord {
   const { networkIdentifiers } = message;
@@ -179,8 +179,8 @@ function judge(message: CallDetailRecord, call: CallFacts): JudgedCall {
   return { ...quality, reasons: isSilent ? [] : quality.reasons, column: isSilent ? 0 : quality.verdict, streams };
 }
 
-// Behind what was sent, in parts that merge with it when read: the countries, the lengths that were
-// absent, the verdict.
+// Appended to what was sent, in parts that merge with it when read: the countries, the lengths that
+// were absent, the verdict.
 function writeDerived(content: CallDetailRecord, call: CallFacts, quality: JudgedCall): void {
   if (content.parties !== undefined) {
     const start = writer.position;
@@ -256,8 +256,8 @@ function columnsOf(message: CallDetailRecord, call: CallFacts, quality: JudgedCa
   };
 }
 
-// What counts as an attempt in carrier.v1.QualitySummary: no void, and no partial record before its
-// final code.
+// Whether it counts as an attempt in carrier.v1.QualitySummary: no void, and no partial record
+// before its final code.
 function attemptOf(message: CallDetailRecord, call: CallFacts) {
   const finalSipCode = message.outcome?.finalSipCode;
   const isOpen = message.completeness === Completeness.PARTIAL && finalSipCode === undefined;

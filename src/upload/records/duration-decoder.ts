@@ -7,25 +7,23 @@ import type { WireWriter } from "./wire-writer.ts";
 
 /**
  * Reads a duration of ordinary form from bytes `[start, end)`, in a fraction of the time of
- * protobuf-es's `fromBinary` and with the same result. Gives undefined for everything else that may
- * come over the wire, right or wrong: a field that is not listed here, another wire type, a
+ * protobuf-es's `fromBinary` and with the same result. Returns undefined for everything else that
+ * may come over the wire, right or wrong: a field that is not listed here, another wire type, a
  * negative or huge integer, a text beyond ASCII, a sub-message in two parts, an encoding that ends
- * too early. What that means, `fromBinary` is to be asked; so a field that the contract gains is
- * read as ever, only slower.
+ * too early. Those are for `fromBinary` to read, so that a new field of the contract works, only
+ * slower.
  */
 export function decodeDuration(bytes: Buffer, start: number, end: number): CallDuration | undefined {
   reader.open(bytes, start, end);
   const message = emptyDuration();
-  let last = 0;
+  let tag = 0;
   let revisionAt = -1;
   let kindAt = -1;
   while (reader.position < end) {
     const at = reader.position;
-    const tag = reader.uint31();
+    tag = reader.tagAfter(tag);
     if (revisionAt < 0 && tag >= REVISION_TAG) revisionAt = at;
     if (kindAt < 0 && tag >= KIND_TAG) kindAt = at;
-    if (tag <= last) reader.isCanonical = false;
-    last = tag;
     readField(message, tag, end);
   }
   if (reader.position !== end) return undefined;
@@ -40,7 +38,7 @@ export function decodeDuration(bytes: Buffer, start: number, end: number): CallD
 
 /**
  * Writes a duration's content: what it was sent as, with the defaults of revision and kind filled
- * in. Only for the very message that was decoded last, and only if an encoder would write the same
+ * in. Works only for the message that was decoded last, and only if an encoder would write the same
  * bytes; else it writes nothing and returns false.
  */
 export function writeDecodedContent(writer: WireWriter, message: CallDuration): boolean {
@@ -69,18 +67,18 @@ const decoded: {
   end: number;
 } = { message: undefined, bytes: Buffer.alloc(0), start: 0, revisionAt: 0, kindAt: 0, end: 0 };
 
-// One for all: nothing is decoded while another record is. What it cannot read puts it behind every
-// end, so that all loops end.
+// Shared: records are decoded one at a time. What it cannot read moves it past every end, so that
+// all loops end.
 const reader = new WireReader();
 
-// An upload sends the same day over and over: one text for all.
+// An upload sends the same day over and over, so that all share one string.
 let lastDay = "";
 function sameDay(day: string): string {
   if (day !== lastDay) lastDay = day;
   return lastDay;
 }
 
-// Every field from the start, so that all messages have one shape.
+// With every field from the start, so that all messages have one hidden class.
 function emptyDuration(): CallDuration {
   const message = {
     $typeName: "tandem.type.v1.CallDuration",
@@ -221,11 +219,9 @@ function readCorrelation(earlier: Correlation | undefined, end: number): Correla
     legIndex: undefined,
   } as unknown as Correlation;
   const innerEnd = reader.part(earlier, end);
-  let last = 0;
+  let tag = 0;
   while (reader.position < innerEnd) {
-    const tag = reader.uint31();
-    if (tag <= last) reader.isCanonical = false;
-    last = tag;
+    tag = reader.tagAfter(tag);
     switch (tag) {
       case (1 << 3) | 2:
         message.interconnectDialog = readDialog(message.interconnectDialog, innerEnd);
@@ -258,11 +254,9 @@ function readDialog(earlier: InterconnectDialog | undefined, end: number): Inter
     toTag: undefined,
   } as unknown as InterconnectDialog;
   const innerEnd = reader.part(earlier, end);
-  let last = 0;
+  let tag = 0;
   while (reader.position < innerEnd) {
-    const tag = reader.uint31();
-    if (tag <= last) reader.isCanonical = false;
-    last = tag;
+    tag = reader.tagAfter(tag);
     switch (tag) {
       case (1 << 3) | 2:
         message.callId = reader.asciiOrAbsent(innerEnd);
@@ -290,11 +284,9 @@ function readParty(earlier: Party | undefined, end: number): Party {
     presentation: 0,
   } as unknown as Party;
   const innerEnd = reader.part(earlier, end);
-  let last = 0;
+  let tag = 0;
   while (reader.position < innerEnd) {
-    const tag = reader.uint31();
-    if (tag <= last) reader.isCanonical = false;
-    last = tag;
+    tag = reader.tagAfter(tag);
     switch (tag) {
       case (1 << 3) | 0:
         message.kind = reader.uint31OrAbsent();
@@ -323,11 +315,9 @@ function readTimestamp(earlier: Timestamp | undefined, end: number): Timestamp {
     nanos: 0,
   } as unknown as Timestamp;
   const innerEnd = reader.part(earlier, end);
-  let last = 0;
+  let tag = 0;
   while (reader.position < innerEnd) {
-    const tag = reader.uint31();
-    if (tag <= last) reader.isCanonical = false;
-    last = tag;
+    tag = reader.tagAfter(tag);
     switch (tag) {
       case (1 << 3) | 0:
         message.seconds = BigInt(reader.uint53OrAbsent());
@@ -350,11 +340,9 @@ function readRoundingRule(earlier: RoundingRule | undefined, end: number): Round
     minimumS: 0,
   } as unknown as RoundingRule;
   const innerEnd = reader.part(earlier, end);
-  let last = 0;
+  let tag = 0;
   while (reader.position < innerEnd) {
-    const tag = reader.uint31();
-    if (tag <= last) reader.isCanonical = false;
-    last = tag;
+    tag = reader.tagAfter(tag);
     switch (tag) {
       case (1 << 3) | 0:
         message.incrementS = reader.uint31OrAbsent();
@@ -378,11 +366,9 @@ function readPart(earlier: CallPart | undefined, end: number): CallPart {
     lastPart: undefined,
   } as unknown as CallPart;
   const innerEnd = reader.part(earlier, end);
-  let last = 0;
+  let tag = 0;
   while (reader.position < innerEnd) {
-    const tag = reader.uint31();
-    if (tag <= last) reader.isCanonical = false;
-    last = tag;
+    tag = reader.tagAfter(tag);
     switch (tag) {
       case (1 << 3) | 0:
         message.partIndex = reader.uint31OrAbsent();

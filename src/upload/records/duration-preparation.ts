@@ -65,7 +65,7 @@ function writeContent(message: CallDuration): boolean {
   return !writeDecodedContent(writer, message) && encodeDurationContent(writer, message);
 }
 
-// One for all: nothing is prepared while another record is.
+// Shared: records are prepared one at a time.
 const writer = new WireWriter();
 /** Writes a duration's content, field by field. */
 export const encodeDurationContent = compileEncoder(CallDurationSchema, {

@@ -12,8 +12,8 @@ import type { PrepareContext, PreparedRecord } from "./prepared.ts";
 type Parties = { [Name in PartyName]?: Party | undefined };
 
 /**
- * Prepares a record as it was kept aside. A party that was erased meanwhile is none that may be
- * sent: it is checked as one that the network did not deliver, and that it was erased is joined to
+ * Prepares a quarantined record. A party that was erased meanwhile could not be sent as it is now:
+ * it is checked as one that the network did not deliver, and the mark of its erasure is appended to
  * the encoded record, where it merges.
  */
 export function prepareKept<Message>(
@@ -54,7 +54,7 @@ function writeErased(writer: BinaryWriter, field: number): void {
   writer.tag(field, WireType.LengthDelimited).fork().tag(KIND, WireType.Varint).int32(PartyKind.ERASED).join();
 }
 
-// A prepared record may be an object with getters, which a spread would leave behind.
+// A prepared record may have getters, which a spread would lose.
 function withPayload(prepared: PreparedRecord<unknown>, payload: Uint8Array): PreparedRecord<unknown> {
   const { refusal, quality, network } = prepared;
   return {

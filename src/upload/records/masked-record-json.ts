@@ -14,15 +14,15 @@ import { isoFromMicros, microsFromTimestamp } from "../../domain/time/instant.ts
 export const MAX_RECORD_JSON_BYTES = 1_024;
 
 /**
- * A record as it was sent, as canonical JSON, with numbers masked, for whom it is shown to when it
- * was refused: at most 1,024 bytes, so the end of a long one is cut off. Network identifiers are
- * left out. Never throws: what canonical JSON cannot say is said as it stands.
+ * A record as it was sent, as canonical JSON with numbers masked, to be shown when it was refused:
+ * at most 1,024 bytes, so the end of a long one is cut off. Network identifiers are left out. Never
+ * throws: what canonical JSON cannot express is written as it is.
  */
 export function maskedRecordJson<T extends DescMessage>(schema: T, message: MessageShape<T>): string {
   return cut(JSON.stringify(jsonOf(schema, message)), MAX_RECORD_JSON_BYTES);
 }
 
-/** Shown beside the record anyway, and what it is looked up by. */
+/** Shown beside the record anyway, and used to look it up. */
 const RECORD_ID = "record_id";
 const PARTY = "tandem.type.v1.Party";
 const NETWORK_IDENTIFIERS = "tandem.type.v1.NetworkIdentifiers";
@@ -72,7 +72,7 @@ function timestampJson({ seconds, nanos }: { seconds: bigint; nanos: number }): 
   }
 }
 
-// Whole characters only: the bytes of one that is cut in two are no text.
+// Cuts between characters, so that the result is valid UTF-8.
 function cut(text: string, maxBytes: number): string {
   const bytes = Buffer.from(text);
   if (bytes.length <= maxBytes) return text;

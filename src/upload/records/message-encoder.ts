@@ -10,8 +10,8 @@ export interface EncoderOptions {
   /** What an enum or an optional int32 of the message that is not set is written as, by name. */
   defaults?: Readonly<Record<string, number>>;
   /**
-   * Fields of the message or of one within it, as `package.Message.field`, that are not written
-   * when this holds for their message.
+   * Fields of the message or of one within it, as `package.Message.field`, that are left out when
+   * this is true of their message.
    */
   omitWhen?: Readonly<Record<string, (message: never) => boolean>>;
 }
@@ -23,9 +23,9 @@ export interface EncoderOptions {
 export type MessageEncoder<T> = (writer: WireWriter, message: T) => boolean;
 
 /**
- * Makes the encoder of a message type: fields by number, as protobuf-es's `toBinary` writes them,
- * byte for byte, in a third of its time. Made from the descriptor, so that a field that the
- * contract gains is written, and counts as content, without a line here.
+ * Makes the encoder of a message type. It writes fields by number, byte for byte as protobuf-es's
+ * `toBinary` does, in a third of the time. As it is made from the descriptor, a new field of the
+ * contract is written, and counts as content, without a change here.
  */
 export function compileEncoder<T extends DescMessage>(
   schema: T,

@@ -8,9 +8,9 @@ export interface KeptRecord<M> {
 }
 
 /**
- * Takes out of a record each optional field that is wrong, so that the call itself is kept: the
- * contract says field by field which these are. The message stays as it is; what is returned is
- * another when something was dropped.
+ * Removes from a record each optional field that is wrong, so that the call itself is kept: the
+ * contract says which fields these are. The message is not changed; a copy is returned when
+ * something was dropped.
  * @param check finds the first optional field that is wrong
  */
 export function dropWrongFields<T extends DescMessage>(
@@ -31,13 +31,12 @@ export function dropWrongFields<T extends DescMessage>(
 
 const NOTHING: readonly RecordProblem[] = [];
 /**
- * With so many wrong fields, what each stands in is dropped whole: looking for one more takes
- * another look at all.
+ * After this many wrong fields, the whole part that holds the next is dropped, since each further
+ * search reads the whole record.
  */
 const MANY_DROPPED = 16;
 /**
- * As many steps are enough for whatever is sent: after MANY_DROPPED, each takes a field of the
- * record.
+ * This many steps are enough for anything: after MANY_DROPPED, each drops a field of the record.
  */
 const MOST_DROPPED = 64;
 
@@ -46,7 +45,7 @@ interface Step {
   readonly index: number | undefined;
 }
 
-/** Where a field is wrong without which what it stands in says nothing, that is dropped. */
+/** A part that says nothing without one of its fields is dropped whole when that field is wrong. */
 const PARTS =
   /^((?:parties\.)?dialed|stream_qualities\[\d+\]|correlation\.interconnect_dialog|rounding_rule)\.(?:kind|value|direction|edge|call_id|increment_s|minimum_s)$/;
 
@@ -77,7 +76,7 @@ function without(schema: DescMessage, message: Message, [step, ...inner]: readon
 }
 
 const IMPLICIT = 2;
-/** As many items as any list of a record may have. */
+/** Most items of any list of a record. */
 const MAX_ITEMS = 16;
 
 function keptItems(items: readonly unknown[]): readonly unknown[] {
@@ -85,7 +84,7 @@ function keptItems(items: readonly unknown[]): readonly unknown[] {
 }
 
 function clear(message: Record<string, unknown>, field: DescField): void {
-  // Of too many items the first are kept; dropped again, none is.
+  // Of too many items the first are kept; if that was not enough, none is.
   if (field.fieldKind === "list") message[field.localName] = keptItems(message[field.localName] as unknown[]);
   else if (field.presence === IMPLICIT) message[field.localName] = field.fieldKind === "enum" ? 0 : "";
   else delete message[field.localName];

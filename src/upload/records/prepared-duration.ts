@@ -6,7 +6,6 @@ import type { AttributionCandidate, PreparedRecord } from "./prepared.ts";
 /** The columns of a duration that come from its message alone. */
 export type DurationColumns = Omit<DurationRow, "payload">;
 
-/** What a prepared duration is made of. */
 export interface DurationParts {
   recordId: string;
   recordDate: string;
@@ -28,14 +27,14 @@ const SLAB_BYTES = 65_536;
 const NO_WARNINGS: RecordProblem[] = [];
 Object.freeze(NO_WARNINGS);
 
-// Where payloads are put, one behind the other; a slab lives for as long as one of its records.
+// Where payloads are put, one after the other; a slab lives for as long as one of its records.
 let slab = Buffer.alloc(0);
 let used = 0;
 
 /**
- * A duration that may be stored. Thousands of them wait for their commits at a time, and what waits
- * is copied by the garbage collector again and again, which once was a third of the server's work:
- * so it is one small object, and its columns and payload are made when they are asked for.
+ * A duration that may be stored. Thousands of them wait for their commits at a time, and the
+ * garbage collector copies what waits again and again, which once was a third of the server's work.
+ * So it is one small object, and its columns and payload are made when they are asked for.
  */
 export class PreparedDuration implements PreparedRecord<DurationColumns> {
   readonly recordId: string;

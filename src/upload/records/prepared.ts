@@ -21,19 +21,19 @@ export interface AttributionCandidate {
 }
 
 /**
- * An uploaded message, checked, normalised and encoded: all that can be known of it without the
- * database.
+ * An uploaded message, checked, normalised and encoded: everything that can be known of it without
+ * the database.
  */
 export interface PreparedRecord<Row> extends SentRecord {
-  /** In the order in which they decide. Empty when refused. */
+  /** In order of precedence. Empty when refused. */
   candidates: AttributionCandidate[];
   /**
-   * The columns besides identity, position, attribution and encoded parts; of a refused record they
-   * mean nothing.
+   * The columns besides identity, position, attribution and encoded parts; without meaning for a
+   * refused record.
    */
   row: Row;
   /**
-   * The encoded call part: what was sent, and behind it what was derived from it, which merges when
+   * The encoded call part: what was sent, followed by what was derived from it, which merges when
    * it is read. Empty when refused.
    */
   payload: Uint8Array;

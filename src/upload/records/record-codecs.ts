@@ -50,7 +50,7 @@ function identityOf({ recordId, recordDate, revision, kind }: CallDuration | Cal
 
 const { carrierId: CARRIER_ID, attribution: ATTRIBUTION } = CallDetailRecordSchema.field;
 
-// Encodings of one message merge when they are joined: what Tandem adds at ingest is simply
+// Encodings of one message merge when they are joined, so what Tandem adds at ingest is simply
 // appended.
 function encodeAttribution(carrierId: string, attribution: Attribution | undefined): Uint8Array {
   const writer = new BinaryWriter().tag(CARRIER_ID.number, WireType.LengthDelimited).string(carrierId);

@@ -12,8 +12,8 @@ const MAX_RECORD_ID_CHARACTERS = 128;
 const NOTHING = new Uint8Array(0);
 
 /**
- * The refusal of a record over 64 KiB. To be asked only of a record that may be one: each field in
- * its bounds, without fields that are not known, is far below.
+ * The refusal of a record over 64 KiB. To be called only where that is possible: with each field in
+ * its bounds and no unknown fields, a record is far below.
  */
 export function sizeRefusal<T extends DescMessage>(schema: T, message: MessageShape<T>): RecordProblem | undefined {
   const bytes = encodedBytes(schema, message);
@@ -48,12 +48,12 @@ export function refusedRecord<Row>(
   };
 }
 
-/** The warnings that there are, as they are told. */
+/** The given warnings, as clients are told them. */
 export function toldWarnings(...found: (RecordProblem | undefined)[]): RecordProblem[] {
   const warnings: RecordProblem[] = [];
   for (const warning of found) if (warning !== undefined) warnings.push(toldProblem(warning));
   const [first, ...others] = warnings;
-  // An outcome tells the first: it says the others, too.
+  // An outcome has room for the first only, which names the others.
   if (first && others.length > 0) warnings[0] = { ...first, message: joined(warnings.map(({ message }) => message)) };
   return warnings;
 }
@@ -62,7 +62,7 @@ function joined(messages: readonly string[]): string {
   return messages.join("; ").slice(0, MAX_MESSAGE_UNITS).toWellFormed();
 }
 
-// Its field before it, cut to what an outcome may hold.
+// The problem with its field in front, cut to what an outcome may hold.
 function toldProblem(found: RecordProblem): RecordProblem {
   const said = found.fieldPath === undefined ? found.message : `${found.fieldPath}: ${found.message}`;
   return { ...found, message: said.slice(0, MAX_MESSAGE_UNITS).toWellFormed() };
@@ -78,7 +78,7 @@ function storableRecordId(recordId: string): string {
   return [...storable].slice(0, MAX_RECORD_ID_CHARACTERS).join("");
 }
 
-// What cannot be encoded did not come over the wire; it is refused for what is wrong with it.
+// What cannot be encoded did not come over the wire; it is refused for its actual fault.
 function encodedBytes<T extends DescMessage>(schema: T, message: MessageShape<T>): number {
   try {
     return toBinary(schema, message).length;

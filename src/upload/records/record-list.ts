@@ -3,13 +3,13 @@ import type { RecordProblem } from "../../domain/calls/field-checks.ts";
 /** The records of a batch. An array is one. */
 export interface RecordList<Message> {
   readonly length: number;
-  /** How many bytes are kept for them, as far as that is known. */
+  /** How many bytes they keep in memory, as far as that is known. */
   readonly byteLength?: number;
   at(index: number): Message | UnreadableRecord<Message> | undefined;
   slice(start: number, end?: number): RecordList<Message>;
 }
 
-/** A record that its type does not fit. It is refused, and those beside it are not. */
+/** A record that cannot be decoded as its type. It is refused, and those beside it are not. */
 export class UnreadableRecord<Message> {
   /** What is wrong with it. */
   readonly problem: RecordProblem;

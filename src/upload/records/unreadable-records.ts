@@ -5,8 +5,8 @@ import { refusedRecord } from "./record-limits.ts";
 import type { UnreadableRecord } from "./record-list.ts";
 
 /**
- * The refusal of a record that could not be read. What it is known by and counted as is taken from
- * what could be.
+ * The refusal of a record that could not be read. Its identity and totals are taken from what could
+ * be read.
  */
 export function prepareUnreadable<Message>(
   codec: Pick<RecordCodec<Message>, "identity" | "connectedDurationMs">,
@@ -14,7 +14,7 @@ export function prepareUnreadable<Message>(
   { problem, salvaged, bytes }: UnreadableRecord<Message>,
 ): PreparedRecord<unknown> {
   const { recordId, recordDate, revision = 1, isVoid } = codec.identity(salvaged);
-  // Of its bytes: there is no content that could be listed.
+  // The hash is of its bytes: its content could not be read.
   const contentHash = hashContent(context.hashSecret, HashedContent.UNREADABLE, bytes);
   const connectedDurationMs = codec.connectedDurationMs(salvaged) ?? 0n;
   return refusedRecord(

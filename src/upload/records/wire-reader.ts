@@ -1,11 +1,11 @@
 const NOTHING = Buffer.alloc(0);
-/** Behind every end. */
+/** A position past every end. */
 const FAILED = 0x3fff_ffff;
 
 /**
- * Reads protobuf wire format (protobuf.dev/programming-guides/encoding) where it has its ordinary
- * form. At anything else it fails: it gives a zero or an empty text, and its position is behind
- * every end from then on.
+ * Reads protobuf wire format (protobuf.dev/programming-guides/encoding) in its ordinary form. At
+ * anything else it fails: it returns zero or an empty text, and its position is past every end from
+ * then on.
  */
 export class WireReader {
   position = 0;
@@ -23,12 +23,14 @@ export class WireReader {
     this.position = start;
     this.isCanonical = true;
     this.#bytes = bytes;
-    // All texts of a record from one call into the runtime: a part of a text costs next to nothing.
+    // One call into the runtime for all texts of a record: substrings cost next to nothing.
     this.#text = bytes.toString("latin1", start, end);
     this.#textStart = start;
   }
 
-  /** Passes on what was read of a field that an encoder may leave out, whatever its value. */
+  /**
+   * Returns the value of a field that an encoder may leave out whatever its value, and notes that.
+   */
   notCanonical<T>(value: T): T {
     this.isCanonical = false;
     return value;
@@ -36,6 +38,13 @@ export class WireReader {
 
   fail(): void {
     this.position = FAILED;
+  }
+
+  /** The next field's tag. An encoder writes fields in the order of their tags. */
+  tagAfter(last: number): number {
+    const tag = this.uint31();
+    if (tag <= last) this.isCanonical = false;
+    return tag;
   }
 
   /** A varint from 0 to 2^31 - 1. */
@@ -94,8 +103,8 @@ export class WireReader {
   }
 
   /**
-   * The length of a part: returns where it ends. One that comes a second time would have to be
-   * merged, and fails.
+   * Reads the length of a part and returns where it ends. A second part for one field would have to
+   * be merged, and fails.
    */
   part(earlier: unknown, end: number): number {
     const partEnd = this.uint31() + this.position;
@@ -121,8 +130,8 @@ export class WireReader {
   }
 
   /**
-   * As `ascii`, a text that will live on by itself: it is no part of the whole record's text, which
-   * would live on with it.
+   * As `ascii`, for a text that outlives the record: a copy, since a substring would keep the whole
+   * record's text alive.
    */
   asciiCopy(end: number): string {
     const text = this.asciiOrAbsent(end);

@@ -7,14 +7,14 @@ const SHORT_TEXT = 48;
 
 /**
  * Writes protobuf wire format (protobuf.dev/programming-guides/encoding) into one buffer that is
- * used again for each record: an upload encodes each record once, and a writer that allocates for
- * each message costs more than all the rest of preparing it.
+ * reused for each record: an upload encodes each record once, and a writer that allocates for each
+ * message costs more than all the rest of preparing it.
  */
 export class WireWriter {
   bytes: Buffer = Buffer.allocUnsafeSlow(INITIAL_BYTES);
   position = 0;
 
-  /** Begins anew. What `take` or `bytes` gave before is overwritten. */
+  /** Starts over. What `take` or `bytes` returned before is overwritten. */
   reset(): void {
     if (this.bytes.length > KEPT_BYTES) this.bytes = Buffer.allocUnsafeSlow(INITIAL_BYTES);
     this.position = 0;
@@ -27,12 +27,12 @@ export class WireWriter {
     return copy;
   }
 
-  /** What was written, until the next is. */
+  /** What was written; valid until more is written. */
   written(): Buffer {
     return this.bytes.subarray(0, this.position);
   }
 
-  /** Makes room for so many bytes more. */
+  /** Makes room for this many more bytes. */
   ensure(count: number): void {
     const needed = this.position + count;
     if (needed <= this.bytes.length) return;

@@ -5,9 +5,9 @@ import { readClientCertificate } from "../../../trust/client-certificate.ts";
 import type { Trust } from "../../../trust/trust.ts";
 
 /**
- * Who a request's memory is spent for until its call is judged. Whoever shows a credential, be it a
- * false one, does not share with those who show none: those may stay for as long as they like,
- * while a credential is judged at once.
+ * Whom a request's memory is charged to until its call is judged. Callers with a credential, even a
+ * false one, do not share with those without: the latter may stay for as long as they like, while a
+ * credential is judged at once.
  */
 export function unknownSpender(request: PortRequest, trust: Trust): Spender {
   const socket = "stream" in request ? request.stream.session?.socket : request.socket;

@@ -6,10 +6,10 @@ import { addressSpender } from "../../../port/memory-budget.ts";
 import { callerAddressKey } from "./caller.ts";
 
 /**
- * Lets in a call to what anyone may call. Whatever credential it shows, nobody judges it: its
- * memory is a stranger's, and it has a few seconds to send a message. One that is answered at once
- * has a place until its answer was taken; Watch, until its message has come, and then a stream's
- * place.
+ * Lets in a call to a method that anyone may call. A credential that it shows is not judged: its
+ * memory is charged as a stranger's, and it has a few seconds to send a message. A unary call holds
+ * a place until its answer was taken; Watch holds one until its message has come, and then a
+ * stream's place.
  * @throws TandemError RATE_LIMITED, TOO_MANY_STREAMS.
  */
 export function admitAnonymous(

@@ -33,13 +33,13 @@ import type { FailureLimit } from "./principal-limits.ts";
 export interface AuthOptions {
   /** Undefined: no token is believed. */
   readonly tokens: VerifiedTokens | undefined;
-  /** Undefined: whoever asks may fail as often as they like. */
+  /** Undefined: no limit to failures. */
   readonly failures: FailureLimit | undefined;
-  /** Undefined: a credential may be refused as often as it likes. */
+  /** Undefined: no limit to refusals of a credential. */
   readonly denials: DenialLimit | undefined;
   /**
-   * Whether the verified tokens are signed with the server's own key: then its claim alone makes a
-   * token a carrier's.
+   * Whether the verified tokens are signed with the server's own key: then the claim alone is
+   * enough for a carrier's token.
    */
   readonly signsTokens: boolean;
   readonly platformIdentities: ReadonlyMap<string, ReadonlySet<PlatformScope>>;
@@ -75,7 +75,7 @@ export async function authorize(context: HandlerContext, options: AuthOptions): 
   });
   context.values.set(againKey, async () => {
     const before = principalOf(context);
-    // Until it is judged there is nobody whose refusal could be written down, as at the headers.
+    // Until it is judged again nobody is known whose refusal could be recorded, as at the headers.
     context.values.set(principalKey, undefined);
     const nowMs = performance.now();
     await judge(context, rule, { ...options, failures: undefined }, before);
@@ -85,11 +85,11 @@ export async function authorize(context: HandlerContext, options: AuthOptions): 
 
 /** How a credential is judged. */
 interface Judgement extends AuthOptions {
-  /** Told whose the credential is. Undefined: it is no attempt to get in. */
+  /** Is told whose the credential is. Undefined when this is not an attempt to get in. */
   readonly attempt?: DenialAttempt | undefined;
 }
 
-/** @param before who the credential has shown already. */
+/** @param before whom the credential has shown already. */
 async function judge(
   context: HandlerContext,
   rule: Exclude<AccessRule, { principal: "anyone" }>,
@@ -114,8 +114,8 @@ function assertSame(before: Principal, now: Principal): void {
 }
 
 /**
- * Judges the call's credential again. Resolves with false when it cannot be judged at the moment,
- * which ends nothing.
+ * Judges the call's credential again. Resolves with false, and ends nothing, when it cannot be
+ * judged at the moment.
  */
 async function endUnlessGood(
   context: HandlerContext,
@@ -124,8 +124,8 @@ async function endUnlessGood(
   end: () => void,
 ): Promise<boolean> {
   try {
-    // It was let in before: to judge it is no attempt to get in, and must not fail because of
-    // those.
+    // It was let in before, so this is not an attempt to get in, and must not fail because of
+    // limits on those.
     const now = await authenticate(context, { ...options, failures: undefined, attempt: undefined });
     assertSame(before, now);
   } catch (error) {
@@ -176,11 +176,11 @@ function assertAllowed(context: HandlerContext, principal: Principal, rule: Acce
 }
 
 /**
- * One principal from whatever the caller shows. Where token and certificate both name one, they
- * must name the same carrier.
+ * The one principal of everything that the caller shows. Where token and certificate both name one,
+ * it must be the same carrier.
  */
 async function authenticate(context: HandlerContext, options: Judgement): Promise<Principal> {
-  // Node passes on the first of two, and a proxy before us may have judged the other.
+  // Node passes on only the first of two, and a proxy in front of us may have judged the other.
   if (context.values.get(authorizationCountKey) > 1) throw unauthenticated("the call has two authorization headers");
   const token = readBearerToken(context.requestHeader.get("authorization"));
   const certificate = context.values.get(clientCertificateKey);
@@ -259,7 +259,7 @@ async function verifyUnknown(
     failures?.letIn(address, tokenIdentity(verified));
     return verified;
   } catch (error) {
-    // One that has expired was verified too, the first time that it was shown.
+    // An expired one was verified too, the first time that it was shown.
     const isRefused = error instanceof TandemError && REFUSALS.has(error.reason);
     if (isRefused && key !== undefined) failures?.spend(key);
     throw error;
@@ -277,15 +277,15 @@ async function findTokenPrincipal(verified: VerifiedToken, options: AuthOptions)
     }
     return registeredCarrier(owner, expiresAt);
   }
-  // Whatever else the token says: who was put out stays out.
+  // An identity that was ever a carrier's is never the platform's, whatever else the token says.
   if (await options.access.isEverCarriers([identity]))
     throw unauthenticated("the token's subject is no longer among its carrier's credential identities");
   if (carrierId !== undefined) return claimedCarrier(verified, carrierId, identity, options);
   return { kind: "platform", identity, scopes: platformScopes(verified, identity, options), expiresAt };
 }
 
-// Another issuer's word is not enough: the platform says which subjects may act as a carrier, and
-// takes it back (carrier.proto).
+// Another issuer's claim is not enough: the platform says which subjects may act as a carrier, and
+// can take it back (carrier.proto).
 function claimedCarrier(
   verified: VerifiedToken,
   carrierId: string,
@@ -302,7 +302,7 @@ function registeredCarrier({ carrierId, identity, expireTime }: CredentialRow, e
   return withExpiry({ kind: "carrier", carrierId, identity, standing: "registered", expiresAt }, expireTime);
 }
 
-// Whatever token comes with it. One that is not believed is passed over.
+// Also when a token comes with it. A certificate that is not trusted is ignored.
 function assertCertificateLives(certificate: ClientCertificate, { attempt }: Judgement): void {
   if (!certificate.isTrusted || certificate.expiresAt > wallMicros()) return;
   attempt?.identify(expiredCertificateKey(certificate));

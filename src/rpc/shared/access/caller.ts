@@ -63,7 +63,7 @@ export function watchCredential(context: Pick<HandlerContext, "values">, end: ()
   return context.values.get(watchKey)(end);
 }
 
-/** Every name that the call's credentials show, the principal's own first. */
+/** Every name in the call's credentials, the principal's own first. */
 export function shownIdentities(context: Pick<HandlerContext, "values">): string[] {
   const { identity } = principalOf(context);
   const certificate = context.values.get(clientCertificateKey);
@@ -71,9 +71,9 @@ export function shownIdentities(context: Pick<HandlerContext, "values">): string
 }
 
 /**
- * Judges a call again whose message has come, perhaps long after its headers, and gives it the
- * principal of now. It is no new call, and no attempt to get in: nothing is counted. Does nothing
- * for methods that anyone may call.
+ * Judges a call again once its message has come, perhaps long after its headers, and gives it the
+ * principal that it has now. Nothing is counted, since it is no new call. Does nothing for methods
+ * that anyone may call.
  * @throws TandemError as `authorize` of auth.ts does. UNAUTHENTICATED too when the credential shows
  *   another principal than before.
  */
@@ -82,9 +82,9 @@ export function judgeAgain({ values }: Pick<HandlerContext, "values">): Promise<
 }
 
 /**
- * How a call was judged, for what it waits for later: to judge it once more counts nothing, and
- * leaves its principal. That rejects with UNAUTHENTICATED, CREDENTIAL_EXPIRED, CARRIER_SUSPENDED or
- * REGION_MISMATCH.
+ * How a call was judged, with which it can be judged once more after a wait. That counts nothing
+ * and leaves its principal; it rejects with UNAUTHENTICATED, CREDENTIAL_EXPIRED, CARRIER_SUSPENDED
+ * or REGION_MISMATCH.
  */
 export function judgedOf({ values }: Pick<HandlerContext, "values">): Judged | undefined {
   return values.get(judgedKey);

@@ -28,9 +28,9 @@ export interface CarrierAccessOptions {
 }
 
 /**
- * Knows which carriers are served here and whose an identity is. The platform may change both
- * through another process, so nothing is believed for longer than `cacheMs`; while streams live,
- * one query for all of them is run as often, so that they end within 5 s.
+ * Knows which carriers are served here and which carrier an identity belongs to. The platform may
+ * change both through another process, so nothing is believed for longer than `cacheMs`; while
+ * streams live, one query for all of them runs as often, so that they end within 5 s.
  */
 export class CarrierAccess implements AsyncDisposable {
   readonly #options: CarrierAccessOptions;
@@ -39,7 +39,7 @@ export class CarrierAccess implements AsyncDisposable {
   readonly #carrierLookups: GatheredLookups<CarrierAccessRow>;
   readonly #credentialLookups: GatheredLookups<CredentialRow>;
   readonly #watchers = new Set<Watcher>();
-  /** Those that have not been judged yet. */
+  /** Watchers that have not been judged yet. */
   readonly #newcomers = new Set<Watcher>();
   readonly #expiries = new Expiries();
   readonly #stop = new AbortController();
@@ -65,9 +65,7 @@ export class CarrierAccess implements AsyncDisposable {
     );
   }
 
-  /**
-   * Whose these identities are; an identity that is nobody's, or no longer accepted, is left out.
-   */
+  /** The carriers of these identities; one that is nobody's, or no longer accepted, is left out. */
   async findOwners(identities: readonly string[]): Promise<CredentialRow[]> {
     const found = await Promise.all(identities.map((identity) => this.#findCredential(identity)));
     return found.flatMap((credential) => (credential && this.#withEnd(credential)) ?? []);
@@ -97,9 +95,9 @@ export class CarrierAccess implements AsyncDisposable {
   }
 
   /**
-   * Calls `end`, once, when a live stream's carrier is suspended, or what its credential shows is
-   * no longer its principal's. What is remembered plays no part: the store is asked at once, and
-   * then as often as for all streams. Dispose it when the stream ends.
+   * Calls `end`, once, when a live stream's carrier is suspended, or when what its credential shows
+   * is no longer its principal's. The store is asked at once, past everything that is remembered,
+   * and then as often as for all streams. Dispose it when the stream ends.
    * @param identities every name that its credentials show.
    */
   watch(principal: Principal, end: (why: StreamEnd) => void, identities: readonly string[]): Disposable {
@@ -131,7 +129,7 @@ export class CarrierAccess implements AsyncDisposable {
     return this.#credentials.get(identity, () => this.#credentialLookups.find(identity));
   }
 
-  // Rests while nobody watches. A database that is away ends no stream: it is asked again at the
+  // Rests while nobody watches. An unreachable database ends no stream: it is asked again at the
   // next turn.
   async #watch(): Promise<void> {
     const { signal } = this.#stop;
@@ -143,8 +141,8 @@ export class CarrierAccess implements AsyncDisposable {
     if (!signal.aborted && this.#watchers.size > 0) this.#watching = this.#watch();
   }
 
-  // One look for all that have come since the last. If it fails, the next turn of the watch judges
-  // them as it judges all.
+  // One query for all that have come since the last. If it fails, the next turn of the watch judges
+  // them with all others.
   async #welcome(): Promise<void> {
     while (this.#newcomers.size > 0 && !this.#stop.signal.aborted) {
       const newcomers = [...this.#newcomers];
@@ -173,11 +171,11 @@ export class CarrierAccess implements AsyncDisposable {
 
   #whyNotServed(carrier: CarrierAccessRow | undefined): StreamEnd | undefined {
     if (carrier?.suspended !== false) return "SUSPENDED";
-    // The client calls again, and is told which region it has to go to.
+    // The client calls again, and then learns which region it has to go to.
     return this.#isElsewhere(carrier) ? "DRAINING" : undefined;
   }
 
-  /** With its end by the time of day as it is now; undefined: it is over. */
+  /** With its end by the current time of day; undefined: it is over. */
   #withEnd(credential: CredentialRow): CredentialRow | undefined {
     const { identity, expireTime } = credential;
     const end = this.#expiries.endOf(`${expireTime} ${identity}`, expireTime);
@@ -226,8 +224,8 @@ interface Watcher {
   readonly identities: readonly string[];
   readonly end: (why: StreamEnd) => void;
   /**
-   * Whether the identity was registered with the carrier at any look: one that only claimed it may
-   * be by now.
+   * Whether the identity was registered with the carrier at any query: one that only claimed it may
+   * be registered by now.
    */
   isRegistered: boolean;
 }

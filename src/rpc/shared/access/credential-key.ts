@@ -3,12 +3,13 @@ import type { ClientCertificate } from "../../../trust/client-certificate.ts";
 import type { VerifiedToken } from "../../../trust/tokens.ts";
 
 /**
- * What a call shows, as the key of its refusals: all that decides which answer it gets. Two calls
- * that may be answered differently never have the same key, so that none is refused for the other.
- * A bound token must have been found with its certificate before.
+ * The key under which refusals of a call's credential are counted: everything that decides which
+ * answer it gets. Two calls that may be answered differently never have the same key, so that
+ * neither is refused for the other. A bound token must have been checked against its certificate
+ * before.
  */
 export function credentialKey(token: VerifiedToken | undefined, certificate: ClientCertificate | undefined): string {
-  // Whoever calls can make any number of certificates that are not believed; none of them decides
+  // A caller can make any number of certificates that are not trusted; none of them decides
   // anything.
   const shown = certificate?.isTrusted ? digestOf(certificate) : null;
   return JSON.stringify([token ? wordsOf(token) : null, shown]);
@@ -28,19 +29,19 @@ export function expiredCertificateKey(certificate: ClientCertificate): string {
 }
 
 /**
- * The key of a bound token that comes without its certificate: whoever has stolen one is refused
- * for themselves, and a client of the owner that lacks its certificate is told so all the same.
+ * The key of a bound token that comes without its certificate: a thief is counted apart from the
+ * owner, and an owner's client that lacks its certificate is still told so.
  */
 export function unboundKey(token: VerifiedToken, address: string): string {
   return `unbound ${tokenIdentity(token)} ${address}`;
 }
 
-/** Whose a token is. */
+/** The identity of a token. */
 export function tokenIdentity({ issuer, subject }: Pick<VerifiedToken, "issuer" | "subject">): string {
   return identityText({ kind: "jwt", issuer, subject });
 }
 
-// That a token says no scopes is something else than that it says none that are known.
+// A token without scopes differs from one without known scopes.
 function wordsOf(token: VerifiedToken): unknown[] {
   const { carrierId, scopes, isForCarriers, isForPlatform } = token;
   return [tokenIdentity(token), carrierId ?? null, scopes ? [...scopes].sort() : null, isForCarriers, isForPlatform];

@@ -4,7 +4,7 @@ import { Buckets } from "../../../port/buckets.ts";
 /** What may be refused at once after a rest, in seconds of the rate. */
 const BURST_S = 10;
 
-/** With what a call is refused for its credential, once it is known whose it is. */
+/** The errors with which a call is refused for its credential, once it is known whose it is. */
 const DENIALS: ReadonlySet<ErrorReason> = new Set([
   "UNAUTHENTICATED",
   "CREDENTIAL_EXPIRED",
@@ -26,7 +26,7 @@ export class DenialLimit {
     this.#buckets = new Buckets({ perSecond, burst: perSecond * BURST_S, ...(now ? { now } : {}) });
   }
 
-  /** A call of which it is not known yet whether it is let in. */
+  /** A call that may or may not be let in. */
   begin(method: string): DenialAttempt {
     return new DenialAttempt(this.#buckets, method);
   }
@@ -44,7 +44,7 @@ export class DenialAttempt {
   }
 
   /**
-   * Says whose credential it is, as far as that decides what it may do.
+   * Sets the key of the credential: everything about it that decides what it may do.
    * @throws TandemError RATE_LIMITED
    */
   identify(credential: string): void {
@@ -53,8 +53,8 @@ export class DenialAttempt {
   }
 
   /**
-   * Counts a call that is refused, if that is for its credential. Of calls at once that were all
-   * let this far, those over the rate are told so too.
+   * Counts a call that is refused for its credential. Of calls at the same time that all came this
+   * far, those over the rate are refused for it too.
    * @throws TandemError RATE_LIMITED
    */
   failed(error: unknown): void {

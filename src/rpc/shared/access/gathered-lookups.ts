@@ -4,9 +4,9 @@ import { isTransient } from "../../../store/database/database.ts";
 const MAX_KEYS = 1_000;
 
 /**
- * Looks up in few queries what many ask for at once: one query runs at a time, and what is asked
- * for meanwhile shares the next. So it needs one connection only, and nobody is answered by a query
- * that began before they asked.
+ * Gathers look-ups into few queries: one query runs at a time, and what is asked for meanwhile
+ * shares the next. So it needs only one connection, and no answer comes from a query that began
+ * before the question.
  */
 export class GatheredLookups<Row> {
   readonly #find: (keys: readonly string[]) => Promise<readonly (readonly [key: string, row: Row])[]>;
@@ -41,7 +41,7 @@ export class GatheredLookups<Row> {
       const rows = new Map(await this.#find(keys));
       for (const [key, { resolve }] of asked) resolve(rows.get(key));
     } catch (error) {
-      // One key that no query can hold must not fail the others.
+      // One key that makes the query fail must not fail the others.
       if (asked.length > 1 && !isTransient(error)) {
         for (const one of asked) await this.#answer([one]);
         return;

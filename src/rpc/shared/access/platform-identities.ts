@@ -4,24 +4,24 @@ import type { PlatformScope } from "../../../domain/carriers/scopes.ts";
 import { type FieldViolation, unauthenticated } from "../../../domain/errors.ts";
 import type { VerifiedToken } from "../../../trust/tokens.ts";
 
-/** Who is the platform, by the settings. */
+/** The settings that decide who is the platform. */
 export interface PlatformRules {
-  /** Whether the tokens are signed with the server's own key: whoever has it says who is who. */
+  /** Whether the tokens are signed with the server's own key: its holder decides who is who. */
   readonly signsTokens: boolean;
   /** Identity text to scopes. */
   readonly platformIdentities: ReadonlyMap<string, ReadonlySet<PlatformScope>>;
 }
 
 /**
- * Of the tokens that the command line signs for the platform; "command-line" in those of older
- * versions.
+ * The subjects of tokens that the command line signs for the platform; older versions wrote
+ * "command-line".
  */
 function isCommandLineSubject(subject: string): boolean {
   return subject === "platform" || subject === "command-line" || subject.startsWith("cli:");
 }
 
 /**
- * What the token of a subject that never was a carrier's may do as the platform.
+ * The platform scopes of a token whose subject never was a carrier's.
  * @throws TandemError UNAUTHENTICATED if nothing makes it the platform's: then its subject is
  *   nobody.
  */
@@ -32,14 +32,15 @@ export function platformScopes(
 ): ReadonlySet<PlatformScope> {
   if (rules.signsTokens) return token.scopes ?? new Set();
   const named = rules.platformIdentities.get(identity);
-  // A token that says what it may do is not given more.
+  // A token that names scopes gets none besides.
   if (named) return token.scopes ? named.intersection(token.scopes) : named;
   if (token.isForPlatform) return token.scopes ?? new Set();
   throw unauthenticated("the token's subject is neither a carrier's nor the platform's");
 }
 
 /**
- * The identities of a carrier that are the platform's, by their path in tandem.platform.v1.Carrier.
+ * The identities of a carrier that belong to the platform, by their path in
+ * tandem.platform.v1.Carrier.
  */
 export function findPlatformViolations(
   { credentials }: Carrier,

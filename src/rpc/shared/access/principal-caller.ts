@@ -2,7 +2,7 @@ import type { Principal } from "../../../domain/carriers/principal.ts";
 import type { Caller, Judged } from "../../../store/database/callers.ts";
 
 /**
- * To whose share of the database's connections a call counts. Of the platform each identity is one,
+ * Whose share of the database's connections a call uses. Each identity of the platform has its own,
  * as for every other limit.
  * @param judged of a call without a watch.
  */

@@ -12,9 +12,9 @@ const BYTE_BURST_S = 4;
 const FAILURE_BURST_S = 100;
 
 /**
- * Limits how much of this process one principal may take: calls a second, calls at once, bytes a
- * second. A carrier is one principal, however many credentials it has; of the platform each
- * identity is one. Each process counts for itself.
+ * Limits how much of this process one principal may use: calls a second, calls at once, bytes a
+ * second. A carrier is one principal, however many credentials it has; each identity of the
+ * platform is one. Each process counts for itself.
  */
 export class PrincipalLimits {
   readonly #calls: Buckets;
@@ -29,9 +29,9 @@ export class PrincipalLimits {
   }
 
   /**
-   * Lets a call in, until its signal aborts, and has its bytes counted. Bytes are paid afterwards:
-   * a call that is in goes on, its request no faster than the rate, and the next is refused until
-   * what was taken too much has been paid back.
+   * Lets a call in, until its signal aborts, and has its bytes counted. Bytes are paid for
+   * afterwards: a call that is in goes on, its request no faster than the rate, and the next is
+   * refused until the debt is paid back.
    * @throws TandemError TOO_MANY_STREAMS, RATE_LIMITED
    */
   admit(context: Pick<HandlerContext, "signal">, principal: Principal, meter: CallMeter | undefined): void {
@@ -60,9 +60,9 @@ export class PrincipalLimits {
 const MAX_KNOWN_SUBJECTS = 10_000;
 
 /**
- * Limits how often an address may show a credential that is not genuine. What is known to be good
- * is not asked about, and a subject that was let in from the address has a limit of its own, so
- * that one misguided client behind a proxy does not shut out the others.
+ * Limits how often an address may show a credential that is not genuine. Known good credentials are
+ * exempt, and a subject that was let in from the address has a limit of its own, so that one
+ * misconfigured client behind a proxy does not shut out the others.
  */
 export class FailureLimit {
   readonly #buckets: Buckets;
@@ -74,7 +74,7 @@ export class FailureLimit {
   }
 
   /**
-   * @param subject whose the credential says to be, unverified; asked for only when it matters.
+   * @param subject the credential's claimed subject, unverified; asked for only when it matters.
    * @returns what to spend if it fails.
    * @throws TandemError RATE_LIMITED
    */
@@ -90,7 +90,7 @@ export class FailureLimit {
     this.#buckets.spend(key, 1);
   }
 
-  /** Says that a subject was let in from an address. */
+  /** Notes that a subject was let in from an address. */
   letIn(address: string, subject: string): void {
     const own = `${address} ${subject}`;
     this.#subjects.delete(own);
@@ -101,7 +101,7 @@ export class FailureLimit {
 }
 
 /**
- * The principal as the key of what is counted for it: a carrier is one, whichever credentials it
+ * The key under which a principal's use is counted: a carrier has one, whichever credentials it
  * shows.
  */
 export function callerKeyOf(principal: Principal): string {

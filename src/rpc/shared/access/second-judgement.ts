@@ -4,14 +4,13 @@ import { judgeAgain } from "./caller.ts";
 
 /**
  * Judges every call again once its message has come, before its method runs. A call is judged at
- * its headers, so that nothing is read of one that is refused. Whoever holds its message back would
- * be served as of then, up to two minutes later. It is the innermost interceptor: its refusals are
- * answered, and written down, as the method's own are. A stream of requests is judged at its first
- * message, which opens it.
+ * its headers, so that nothing is read of one that is refused; but a client could hold back its
+ * message for up to two minutes, and would be served with rights that it no longer has. As the
+ * innermost interceptor, its refusals are answered and recorded as the method's own are.
  *
  * Every call is judged twice, also one that came whole. Token, carrier and identity are remembered,
  * so that it costs 10 to 17 microseconds (measured on two busy cores; a call takes some hundred). A
- * rule by which it is left out would have to know all that the first judgement rested on.
+ * rule to skip it would have to know everything that the first judgement relied on.
  */
 export const judgeAgainInterceptor: Interceptor = (next) => async (request) => {
   const judge = () => judgeAgain({ values: request.contextValues });

@@ -6,23 +6,23 @@ import { NumberService as PlatformNumberService } from "../../../gen/tandem/plat
 import { PrivacyService } from "../../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { UsageService } from "../../../gen/tandem/platform/v1/usage_service_pb.js";
 
-/** What a call that was refused would have been done to. */
+/** The target of a call that was refused. */
 export interface ActTarget {
-  /** The kind; with the id, if the request has one of ours. */
+  /** The kind of resource; with its id, if the request has one of our form. */
   readonly resource: string;
-  /** Whose chain, if the platform asks. */
+  /** Whose audit chain it goes into, when the platform calls. */
   readonly carrierId?: string | undefined;
 }
 
 /**
- * Whether a method is an administrative act, of which the audit log tells, whether it was done or
- * not. A test walks the contract.
+ * Whether a method is an administrative act: the audit log has each of its calls, done or refused.
+ * A test walks the contract.
  */
 export function isAdministrativeAct(method: DescMethod): boolean {
   return ACTS.has(method);
 }
 
-/** What a call would have been done to. Of a request that was not read: the kind. */
+/** The target of a call. For a request that was not read: its kind. */
 export function targetOf(method: DescMethod, request: Message | undefined): ActTarget {
   const act = ACTS.get(method);
   if (!act) throw new Error(`${method.name} is no administrative act`);
@@ -49,8 +49,8 @@ function act<M extends DescMethodUnary | DescMethodServerStreaming>(
   return [method, { kind, read: readTarget }];
 }
 
-// Ids that are not of our form are left out: whoever mistakes a field may have written a number
-// into it.
+// Ids that are not of our form are left out: somebody who confuses two fields may have written a
+// phone number into it.
 const carrier = (carrierId = "") => (isCarrierId(carrierId) ? { id: carrierId, carrierId } : {});
 const uuid = (id: string) => (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id) ? { id } : {});
 const count = (items: readonly unknown[]) => String(items.length);
@@ -80,6 +80,6 @@ const ACTS: ReadonlyMap<DescMethod, Act> = new Map([
   act(PrivacyService.method.createHold, "hold", ({ hold }) => ({ carrierId: hold?.carrierId })),
   act(PrivacyService.method.releaseHold, "hold", ({ holdId }) => uuid(holdId)),
   act(PrivacyService.method.erasePhoneNumber, "erasure"),
-  // It changes nothing, and hands out all that is known of a person.
+  // It changes nothing, but hands out everything that is known of a person.
   act(PrivacyService.method.exportPhoneNumber, "export"),
 ]);

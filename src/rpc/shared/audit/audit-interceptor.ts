@@ -10,8 +10,8 @@ import { methodOf } from "./audit.ts";
 import type { RefusalLog } from "./refusal-log.ts";
 
 /**
- * Tells the audit log of administrative acts that were refused or that failed. Outside the
- * interceptor that makes errors what they are on the wire.
+ * Records administrative acts that were refused or that failed in the audit log. It stands outside
+ * the interceptor that gives errors their final form.
  */
 export function auditInterceptor(refusals: RefusalLog): Interceptor {
   return (next) => async (request) => {
@@ -30,8 +30,8 @@ export function auditInterceptor(refusals: RefusalLog): Interceptor {
 }
 
 /**
- * Tells the audit log of an act that was not done. Nothing of a call whose credential was not
- * accepted: there is nobody to name, and no limit to how many there can be.
+ * Records an act that was not done in the audit log. Calls whose credential was not accepted are
+ * left out: there is nobody to name, and no limit to how many there can be.
  */
 export async function recordRefusal(
   refusals: RefusalLog,
@@ -64,9 +64,9 @@ function watchErrors<T>(messages: AsyncIterable<T>, record: (error: unknown) => 
   );
 }
 
-// A call that the client took back, or that came while the server was leaving, was neither refused
-// nor did it fail. One that was over its principal's limits was not looked at: a flood of them must
-// not become a flood of writes.
+// A call that the client cancelled, or that came while the server was shutting down, was neither
+// refused nor did it fail. One that exceeded its principal's limits is left out, so that a flood of
+// calls does not become a flood of writes.
 const NO_ACT: ReadonlySet<string> = new Set([
   "CANCELLED",
   "DRAINING",
@@ -84,7 +84,7 @@ function reasonOf(error: unknown): ErrorReason | undefined {
   return error.findDetails(ErrorInfoSchema)[0]?.reason as ErrorReason | undefined;
 }
 
-// One that is not allowed may hold anything.
+// A request_id of a wrong form may hold anything.
 function requestIdOf(message: Message | undefined): string | undefined {
   const { requestId } = (message ?? {}) as { requestId?: string };
   return requestId !== undefined && /^[^\p{Cc}\p{Cs}]{1,64}$/u.test(requestId) ? requestId : undefined;

@@ -2,11 +2,11 @@ import { Buckets } from "../../../port/buckets.ts";
 
 /** How many refusals of one kind are written at once, and how many more each hour. */
 export const KIND_ALLOWANCE = 5;
-/** How many of one caller. */
+/** The same for one caller. */
 export const CALLER_ALLOWANCE = 100;
-/** How many of them are written whatever others do. */
+/** How many of a caller's are written however many others there are. */
 export const OWN_ALLOWANCE = 10;
-/** How many of all callers together, besides. */
+/** How many of all callers together, beyond those. */
 export const TOTAL_ALLOWANCE = 1_000;
 const HOUR_S = 3_600;
 /** Most kinds, and most callers, that are remembered. */
@@ -20,16 +20,16 @@ export interface UnwrittenSum {
 }
 
 /**
- * Limits how many refusals go into the audit log, where they would stay for a year: a program that
- * repeats a call that is refused must not fill it, nor take the room of others. What goes over is
- * counted: the next of its kind says how many there were, and what is left of a caller's is summed
- * up. Each process counts for itself.
+ * Limits how many refusals go into the audit log, which keeps them for a year: a program that
+ * repeats a refused call must neither fill the log nor take the room of others. Refusals over the
+ * limit are counted: the next written one of the same kind says how many were left out, and what
+ * remains of a caller's is summed up. Each process counts for itself.
  */
 export class RefusalBudget {
   readonly #kinds: Buckets;
   readonly #callers: Buckets;
   readonly #total: Buckets;
-  /** Refusals that were not written and not told of since, by kind and by caller. */
+  /** Refusals that were not written and not reported since, by kind and by caller. */
   readonly #unwrittenOfKinds = new Map<string, number>();
   readonly #unwrittenOfCallers = new Map<string, number>();
   readonly #maxRemembered: number;
@@ -44,8 +44,8 @@ export class RefusalBudget {
   }
 
   /**
-   * Whether one more of a caller's, of a kind, may be written; then how many of the kind before it
-   * were not.
+   * Whether one more refusal of this caller and kind may be written; if so, how many of the kind
+   * before it were not.
    */
   take(caller: string, kind: string): { unwritten: number } | undefined {
     const isOwn = this.#callers.waitMs(caller, 1 + CALLER_ALLOWANCE - OWN_ALLOWANCE) === 0;
@@ -64,7 +64,7 @@ export class RefusalBudget {
     return { unwritten };
   }
 
-  /** What was not written and not told of since, by caller; then it counts as told. */
+  /** What was not written and not reported since, by caller; from then on it counts as reported. */
   takeSums(): UnwrittenSum[] {
     const sums: UnwrittenSum[] = [...this.#unwrittenOfCallers].map(([caller, unwritten]) => ({ caller, unwritten }));
     if (this.#ofForgotten > 0) sums.push({ caller: undefined, unwritten: this.#ofForgotten });
@@ -74,7 +74,7 @@ export class RefusalBudget {
     return sums;
   }
 
-  // The one that was noted longest ago makes room. Returns what was noted of it.
+  // Drops the oldest note when there are too many, and returns it.
   #note(notes: Map<string, number>, key: string, count: number): number {
     const unwritten = Math.max(0, (notes.get(key) ?? 0) + count);
     notes.delete(key);

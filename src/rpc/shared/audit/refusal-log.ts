@@ -17,13 +17,13 @@ const MAX_WAIT_MS = 1_000;
 const SUM_INTERVAL_MS = 3_600_000;
 /** Most callers whose sums get an event of their own. */
 const MAX_SUMS = 1_000;
-/** What stands for the method in an event that sums up. */
+/** Stands for the method in an event that sums up. */
 const SUM_METHOD = "tandem/refusals-not-written";
 
 export interface RefusalLogOptions {
   readonly db: Database;
   readonly log: Logger;
-  /** The installation's. */
+  /** The installation's secret. */
   readonly secret: Buffer;
   readonly budget?: RefusalBudget;
   readonly sumIntervalMs?: number;
@@ -36,17 +36,17 @@ export interface RefusedAct {
 }
 
 /**
- * Writes administrative acts that were refused or that failed: what an act does is rolled back with
- * it, so its event has a transaction of its own. Bounded, and never the reason for another answer:
- * what cannot be written is logged. Each caller has a share; what goes over it is summed up in one
- * event for each caller and hour, in the caller's own chain, and in the log. Dispose it to sum up
- * the rest, and to wait for what is being written.
+ * Writes administrative acts that were refused or that failed, in a transaction of their own, since
+ * the act's own transaction is rolled back. The number is limited, and an answer never depends on
+ * it: what cannot be written is logged. Each caller has a share; what exceeds it is summed up in
+ * one event for each caller and hour, in the caller's own chain, and in the log. Disposing writes
+ * the remaining sums and waits for what is being written.
  */
 export class RefusalLog implements AsyncDisposable {
   readonly #options: RefusalLogOptions;
   readonly #budget: RefusalBudget;
   readonly #writing = new Set<Promise<void>>();
-  /** Of callers with something to sum up. */
+  /** The principals of callers with something to sum up. */
   readonly #callers = new Map<string, Principal>();
   readonly #timer: NodeJS.Timeout;
 
@@ -72,7 +72,7 @@ export class RefusalLog implements AsyncDisposable {
     const requestId = sent === undefined ? undefined : auditedRequestId(this.#options.secret, sent);
     const refused = { ...act, requestId, outcome: outcomeOf(act), details };
     const done = new AbortController();
-    // Whoever hangs up is written down all the same.
+    // A client that hangs up is recorded all the same.
     const writing = outlivingCall(() => this.#write(refused));
     const finished = this.#track(writing).finally(() => done.abort());
     await Promise.race([finished, wait(MAX_WAIT_MS, undefined, { signal: done.signal }).catch(() => {})]);
@@ -116,7 +116,7 @@ export class RefusalLog implements AsyncDisposable {
   }
 }
 
-// In the chain of whoever called; of callers that were forgotten, in the platform's.
+// In the caller's chain; for callers that were forgotten, in the platform's.
 function sumOf(principal: Principal | undefined, unwritten: number): AuditAct {
   return {
     carrierId: principal?.kind === "carrier" ? principal.carrierId : undefined,

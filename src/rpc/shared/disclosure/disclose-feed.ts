@@ -13,8 +13,8 @@ import { committed, disclosureTerms } from "./disclose.ts";
 import { disclosedNumbers } from "./disclosed-records.ts";
 
 /**
- * Makes, for a stream that opens, what commits before anything is sent that it may be received. A
- * snapshot is named row by row, as a list is.
+ * Makes the disclosure of a stream: commits what may be received before it is sent. A snapshot is
+ * named row by row, as a list is.
  */
 export function feedDisclosure<Entry, Row>(
   services: Services,
@@ -28,7 +28,7 @@ export function feedDisclosure<Entry, Row>(
       until,
       recordParts: () => feed.recordParts(),
       write: (changes) => committed(services, services.blockWrites.write(carrierId, terms, changes)),
-      // It was logged with its cause.
+      // The failure was logged with its cause.
       onLeftOpen: () => {},
     });
     const insert = (rows: readonly Row[]) =>

@@ -19,7 +19,7 @@ import { disclosureRuleOf } from "../method-rules.ts";
 export interface DisclosedRecords {
   readonly carrierId: string;
   readonly side: RecordKind["side"] | typeof NO_SIDE;
-  /** Those that the answer includes. */
+  /** The parts that the answer includes. */
   readonly recordParts: readonly RecordPart[];
   readonly records: readonly RecordName[];
 }
@@ -97,13 +97,11 @@ function recipientOf(principal: Principal): RecipientKind {
 }
 
 /**
- * Waits for the commit of a disclosure; whatever keeps it from that is logged, and the caller hears
- * that it may call again.
+ * Waits for the commit of a disclosure; a failure is logged, and the caller is told to call again.
  */
 export async function committed<T>({ log }: Pick<Services, "log">, commit: Promise<T>): Promise<T> {
   return commit.catch((cause: unknown) => {
-    // A call that ended, or a caller that asks for more than its share: nothing is wrong with the
-    // log.
+    // The call ended, or the caller exceeded its share: nothing is wrong with the log.
     if (isAbort(cause)) throw cause;
     if (cause instanceof TandemError) throw cause;
     log.error({ err: cause }, "a disclosure could not be written down");
@@ -117,8 +115,8 @@ function isAbort(error: unknown): boolean {
 }
 
 /**
- * Keeps back the answer of a method whose rule is to disclose, and that has not said what: one that
- * was forgotten is a fault, and no silent leak. Streams say so by their types.
+ * Holds back the answer of a method whose rule is to disclose, and that has not said what it
+ * discloses: a forgotten one is a fault, and not a silent leak. For streams the types see to it.
  */
 export const disclosureInterceptor: Interceptor = (next) => async (request) => {
   const response = await next(request);

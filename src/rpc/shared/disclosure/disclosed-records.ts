@@ -47,10 +47,7 @@ export function disclosedDurations(carrierId: string, durations: readonly CallDu
   };
 }
 
-/**
- * Records that were refused or wait, as they were sent: named as they name themselves, as far as
- * they do.
- */
+/** Records that were refused or wait, named as they name themselves, as far as they do. */
 export function disclosedRejects(
   carrierId: string,
   rejects: readonly { readonly recordId: string; readonly recordJson: string; readonly createTime: Micros }[],
@@ -63,8 +60,8 @@ export function disclosedRejects(
 }
 
 /**
- * Rows of the inventory: each is named, as in an erasure's entries, by its revision and the day of
- * its recording.
+ * Rows of the inventory, each named by its revision and the day of its recording, as in an
+ * erasure's entries.
  */
 export function disclosedNumbers(numbers: readonly PhoneNumber[]): DisclosedRecords[] {
   return [...Map.groupBy(numbers, ({ carrierId }) => carrierId)].map(([carrierId, its]) => ({
@@ -98,7 +95,7 @@ export function disclosedDiscrepancies(discrepancies: readonly Discrepancy[]): D
 }
 
 /**
- * Calls of an answer, explained: both sides' records as far as they are shown, and those that are
+ * Explained calls of an answer: both sides' records as far as they are shown, and those that are
  * named beside them.
  */
 export function disclosedExplanations(explanations: readonly CallExplanation[]): DisclosedRecords[] {

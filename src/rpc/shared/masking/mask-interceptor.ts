@@ -6,8 +6,8 @@ import { maskForReader } from "./reader-mask.ts";
 
 /**
  * Masks each answer to a reader of the platform whose credential may not see parties, after the
- * method has said what it discloses. One place, so that no method can forget it. Carriers read what
- * crossed their own trunks, with both parties.
+ * method has said what it discloses. It is one place, so that no method can forget it. Carriers
+ * read what crossed their own trunks, with both parties.
  */
 export const maskInterceptor: Interceptor = (next) => async (request) => {
   const response = await next(request);
@@ -18,13 +18,13 @@ export const maskInterceptor: Interceptor = (next) => async (request) => {
     return response;
   }
   const message = response.message as Message;
-  // Bytes that are forwarded as they are stored would pass every mask.
+  // Bytes that are forwarded as stored would escape every mask.
   if (message.$unknown?.length) throw new Error(`${request.method.name} forwards what would have to be masked`);
   maskForReader(response.method.output, message);
   return response;
 };
 
-/** Whether whoever calls is of the platform and may not see numbers of parties. */
+/** Whether the caller is of the platform and may not see the parties' numbers. */
 export function seesMaskedParties(context: Pick<HandlerContext, "values">): boolean {
   const principal = findPrincipal(context);
   return principal?.kind === "platform" && !principal.scopes.has("parties.read");
@@ -39,8 +39,8 @@ export function isMaskedStream({ output }: Pick<DescMethod, "output">): boolean 
 }
 
 /**
- * Streams of answers to the platform: acknowledgements, usage that is masked where it is summed,
- * and what is masked for the person that it is about.
+ * Streams to the platform that need no masking here: acknowledgements, usage that is masked where
+ * it is summed, and a person's own export.
  */
 const STREAMS: ReadonlySet<string> = new Set([
   "tandem.platform.v1.IngestCdrsResponse",

@@ -7,7 +7,7 @@ import { type Party, PartyKind, Presentation } from "../../../gen/tandem/type/v1
 import { visitField } from "./message-fields.ts";
 import { type TextClass, textClassOf } from "./string-fields.ts";
 
-/** Whose party a reader may see as it is, whatever they may not see of others. */
+/** The party that a reader may see as it is, whatever they may not see of others. */
 export type ShownParty = (party: Party) => boolean;
 
 /**
@@ -23,8 +23,8 @@ export function maskForReader(schema: DescMessage, message: Message, isShown: Sh
 }
 
 /**
- * Says which number a record of an answer is attributed to, where the message itself does not: it
- * stays whole to whoever reads the answer.
+ * Notes the number that a record of an answer is attributed to, where the message itself does not
+ * say it: readers see that number whole.
  */
 export function attributeForReader<T extends Message>(record: T, phoneNumber: string | null | undefined): T {
   if (phoneNumber) attributed.set(record, phoneNumber);
@@ -49,7 +49,7 @@ interface RecordNumbers {
   readonly masked: readonly MaskedNumber[];
   /** Parties that are names and no numbers, in lower case. */
   readonly names: readonly string[];
-  /** Whose the record is. */
+  /** The numbers that the record is attributed to. */
   readonly own: ReadonlySet<string>;
 }
 
@@ -77,7 +77,7 @@ function maskMessage(schema: DescMessage, message: Message, reading: Reading): v
   }
 }
 
-// One that nobody has classified is masked; a test says so before.
+// A field that nobody has classified is masked; a test fails before that.
 function classOf({ parent, name }: DescField, message: Message): TextClass {
   const found = textClassOf(`${parent.typeName}.${name}`) ?? "TEXT";
   if (found !== "EVIDENCE") return found;
@@ -115,7 +115,7 @@ function isOwn(party: Party, { own }: RecordNumbers): boolean {
   return numbersOfParty({ kind, value, countryCode, presentation }).some((number) => own.has(number));
 }
 
-/** Masks a party's number; that of one who asked not to be shown is left out. */
+/** Masks a party's number; it is left out if the party asked not to be shown. */
 function maskParty(party: Party): void {
   const { kind, countryCode } = party;
   const isHidden = party.presentation === Presentation.RESTRICTED;
@@ -153,7 +153,7 @@ function collectNumbers(schema: DescMessage, message: Message): RecordNumbers {
   return { masked: [...masked.values()], names: [...names], own };
 }
 
-/** Fewer digits would be found in many an id. */
+/** Fewer digits would occur in many ids by chance. */
 const MIN_TOLD_DIGITS = 5;
 const MIN_NAME = 3;
 

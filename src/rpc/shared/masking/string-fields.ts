@@ -5,7 +5,7 @@ export type TextClass =
   /** Made by Tandem, or of a form that holds no number: shown. */
   | "PLAIN"
   /**
-   * A name by which things are asked for, and that its sender was told not to build from numbers:
+   * A name by which things are asked for, and that its sender is told not to build from numbers:
    * shown.
    */
   | "NAME"
@@ -21,8 +21,7 @@ export type TextClass =
    */
   | "ID"
   /**
-   * Words of somebody's, or a name that a number may be part of: all that may be a number is
-   * masked.
+   * Free text, or a name that a number may be part of: everything that may be a number is masked.
    */
   | "TEXT"
   /** Part of a chain of hashes, which a change would break: masked when it is written. */
@@ -50,7 +49,7 @@ const platform = (message: string, fields: string) =>
 const carrier = (message: string, fields: string) =>
   fields.split(" ").map((field) => `tandem.carrier.v1.${message}.${field}`);
 
-/** Pages of every list, and positions of feeds. */
+/** Page tokens of lists, and positions of feeds. */
 const POSITIONS = [
   ...["ListCarriers", "ListCdrs", "ListNumbers", "ListNumberHistory", "ListRetentionPolicies", "ListHolds"]
     .concat(["ListDisclosures", "ListAuditEvents", "GetReconciliationSummary", "ListDiscrepancies"])

@@ -41,7 +41,7 @@ export function redactLocation(number: PhoneNumber, mayRead: boolean): PhoneNumb
   return number;
 }
 
-/** What became of one item of a batch. */
+/** The result of one item of a batch. */
 export function outcomeOfResult(
   phoneNumber: string,
   result: NumberResult,
