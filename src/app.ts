@@ -58,9 +58,7 @@ export interface App extends AsyncDisposable {
   readonly heldBytes: { readonly received: number; readonly decoded: number };
   /** The key that `tandem token` signs with; undefined when others issue the tokens. */
   readonly signingKey: SigningKey | undefined;
-  /**
-   * Resolves, with the reason, when the process should end: its own PostgreSQL no longer starts.
-   */
+  /** Resolves when the process should end: its own PostgreSQL no longer starts. */
   readonly failure: Promise<Error>;
   /** Takes changed certificates, keys and revocations at once, not within seconds. */
   reload(): Promise<void>;
@@ -215,10 +213,7 @@ async function openServices(parts: Foundations, opening: AsyncDisposableStack): 
   };
 }
 
-/**
- * The erasures' journal and job. Before anything is served, a restored database repeats what was
- * erased since.
- */
+/** The erasures' journal and job. A restored database first repeats what was erased since. */
 async function openErasures(
   { db, installation, erasureFiles: { journal }, onError }: Foundations,
   hub: FeedHub,

@@ -22,9 +22,7 @@ export function openLog(level: string, write?: (line: string) => void): Logger {
   return write ? pino(options, { write }) : pino(options, pino.destination({ fd: 2, sync: true }));
 }
 
-/**
- * An error as it may be logged: kind, code, masked text and causes; nothing that a database adds.
- */
+/** An error as it may be logged: kind, code, masked text and causes, and nothing of a database. */
 function serializeError(error: unknown): unknown {
   if (!(error instanceof Error)) return mask(String(error));
   const { type, message, stack } = stdSerializers.errWithCause(error);
@@ -61,8 +59,7 @@ function maskValue(value: unknown, depth: number): unknown {
   return isPlain ? maskFields(value as Record<string, unknown>, depth) : value;
 }
 
-// JSON escapes line breaks and other ASCII controls itself. The rest would reach the terminal of
-// whoever reads the log.
+// JSON escapes ASCII controls itself. The rest would reach the terminal of whoever reads the log.
 function visible(text: string): string {
   return text.replaceAll(BEYOND_ASCII, visibleText);
 }

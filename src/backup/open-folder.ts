@@ -2,10 +2,7 @@ import { chmod } from "node:fs/promises";
 import { dirname } from "node:path";
 import { makeFolder } from "../files/files.ts";
 
-/**
- * Makes a folder that PostgreSQL's account can enter if we are root, whatever the umask. Secrets
- * have folders of their own.
- */
+/** Makes a folder that PostgreSQL's account can enter, if we are root. Secrets have others. */
 export async function makeOpenFolder(path: string): Promise<void> {
   const firstMade = await makeFolder(path);
   if (firstMade === undefined) return;

@@ -31,9 +31,7 @@ export interface Restored {
   readonly manifest: Manifest;
   /** Carriers whose feeds began a new epoch. */
   readonly carriers: number;
-  /**
-   * Erasures in the journal, and those that the backup lacks. Those are repeated before serving.
-   */
+  /** Erasures in the journal, and those that the backup lacks: they are repeated before serving. */
   readonly erasures: number;
   readonly laterErasures: number;
   /** Further journals that were found. */

@@ -17,10 +17,7 @@ export interface FieldViolation {
 export interface TandemErrorOptions {
   /** Every field at fault, for google.rpc.BadRequest. */
   readonly fieldViolations?: readonly FieldViolation[];
-  /**
-   * When a retry is worth it, milliseconds, for google.rpc.RetryInfo. Retryable reasons have a
-   * default.
-   */
+  /** When a retry is worth it, milliseconds, for RetryInfo. Retryable reasons have a default. */
   readonly retryAfterMs?: number;
   readonly cause?: unknown;
 }

@@ -1,14 +1,10 @@
 import type { Micros } from "./time/instant.ts";
 import { wallMicros } from "./time/wall-clock.ts";
 
-/**
- * Most ends that are remembered; beyond it, the one that was not asked for longest is forgotten.
- */
+/** Most ends that are remembered; beyond it, the one not asked for longest is forgotten. */
 const MAX_REMEMBERED = 20_000;
 
-/**
- * Two running clocks drift apart and are read one after the other: less than this is no step, ms.
- */
+/** Clocks drift, and are read one after the other: less than this is no step, milliseconds. */
 const DRIFT_MS = 1_000;
 
 /**

@@ -12,9 +12,7 @@ export interface SealSecret {
   readonly secret: Buffer;
 }
 
-/**
- * What opening came to: the body; its key is gone; or nobody sealed it for this purpose and scope.
- */
+/** What opening came to: the body; its key is gone; or it was not sealed for this. */
 export type Opened = { readonly body: Buffer } | "key gone" | "not genuine";
 
 /** The first byte. Another format gets another number. */

@@ -5,10 +5,7 @@ export type StreamEnd = "DRAINING" | "MAX_AGE" | "CREDENTIAL_EXPIRING" | "SUSPEN
 
 /** What a long stream asks while it lives: whether to go on. */
 export interface StreamLife {
-  /**
-   * Aborts when the client has left or the server ends the stream; every wait of the stream takes
-   * it.
-   */
+  /** Aborts when the client has left or the server ends the stream; every wait takes it. */
   readonly signal: AbortSignal;
   /** Why the server wants it to end; undefined if it may go on, or the client has left. */
   readonly end: StreamEnd | undefined;
@@ -30,9 +27,7 @@ const STREAM_ENDS: Readonly<Record<StreamEnd, readonly [reason: ErrorReason, mes
   IDLE: ["STREAM_IDLE", "the client sent nothing for three heartbeat intervals: call again and resume"],
 };
 
-/**
- * Least time for a stalled client to read on and get its Closing before the reset, milliseconds.
- */
+/** Least time for a stalled client to read on before the reset, milliseconds. */
 const MIN_STALL_GRACE_MS = 5_000;
 
 /**

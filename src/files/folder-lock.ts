@@ -7,9 +7,7 @@ import { makeFolder } from "./files.ts";
 const LOCK_WAIT_MS = 60_000;
 const LOCK_POLL_MS = 20;
 
-/**
- * Locks and holds of this process: a pid in a file may be ours from an earlier life in a container.
- */
+/** This process's locks and holds: a pid in a file may be ours from an earlier life. */
 const ours = new Set<string>();
 
 /** Runs `work` alone for a folder, over all processes. Breaks the lock of a process that died. */

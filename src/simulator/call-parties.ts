@@ -75,9 +75,7 @@ function inboundShape(number: AssignedNumber, calling: Party): CallShape {
   return { direction: Direction.INBOUND, callType: callTypeOf(number), parties };
 }
 
-/**
- * A user forwards a call from the PSTN to the PSTN; the redirecting party tells whose call it is.
- */
+/** A user forwards a call from the PSTN; the redirecting party tells whose call it is. */
 function forwardedShape(number: AssignedNumber, contact: Contact, random: Random): CallShape {
   const caller = random.chance(0.8)
     ? create(PartySchema, { kind: PartyKind.E164, value: "+442079460999", countryCode: "GB" })

@@ -103,7 +103,7 @@ export function recordsFromCalls(calls: readonly FileCall[], options: { seed: st
 }
 
 /**
- * Whole days before today, so that the last call, set up and rung in two minutes, ends by midnight.
+ * Whole days before today, so that the last call ends by midnight, two minutes of setup included.
  */
 function startOfStudy(calls: readonly FileCall[], nowMs: number): number {
   const lastEndMs = calls.reduce((last, { timestampS, durationS }) => {

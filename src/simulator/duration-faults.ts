@@ -28,9 +28,7 @@ export interface Planting {
   readonly issue?: RecordIssue;
 }
 
-/**
- * What can be planted: faults, and the corrections, voids and warnings of everyday that are none.
- */
+/** What can be planted: faults, and everyday corrections, voids and warnings. */
 export type DurationFault = keyof typeof makers;
 
 type Maker = (honest: CallDuration, tools: FaultTools) => Planting;
@@ -76,9 +74,7 @@ const makers = {
     asserted: undefined,
     redirecting: undefined,
   })),
-  /**
-   * A switch restarted with a wrong time zone sends the call again under the same id, a day beside.
-   */
+  /** A switch with a wrong time zone sends the call again under the same id, a day beside. */
   RE_DATED: (honest) => ({
     planted: {
       ...honest,

@@ -28,9 +28,7 @@ export interface SimulatedNumber {
 /** A number that calls can be made with. */
 export type AssignedNumber = SimulatedNumber & Required<Pick<SimulatedNumber, "assignment">>;
 
-/**
- * Carriers of three countries, and the numbers of the customers that the platform shares with them.
- */
+/** Carriers of three countries, and the numbers of their common customers. */
 export interface SimulatedWorld {
   readonly seed: string;
   readonly carriers: readonly SimulatedCarrier[];

@@ -26,8 +26,7 @@ async function findOpenFiles(config: Config): Promise<Exposure[]> {
       ? ["password", "password-service"].map((name) => join(dataDir, "postgres", name))
       : []),
   ];
-  // Whoever can write these is let in, or lets others in: rotated keys are believed as long as the
-  // file says.
+  // Whoever can write these decides who is let in: even rotated keys are believed for a time.
   const deciders = [
     tlsPaths?.tlsCert,
     tlsPaths?.tlsClientCa,

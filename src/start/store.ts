@@ -16,9 +16,7 @@ interface StoreLife {
    * restarts: a command that lost its database has failed anyway.
    */
   readonly onLost?: (error: Error) => void;
-  /**
-   * False: the database must be there, with the newest schema. Default: what is missing is made.
-   */
+  /** False: the database must be there, with the newest schema. Default: makes what is missing. */
   readonly mayMake?: boolean;
   /** Ends the start. */
   readonly signal?: AbortSignal | undefined;
@@ -49,8 +47,7 @@ export async function openStore(
       },
     }),
   );
-  // Ignore connection errors while closing: PostgreSQL reports its own shutdown on open
-  // connections.
+  // Ignore connection errors while closing: PostgreSQL reports its own shutdown on them.
   closers.defer(() => {
     isClosing = true;
   });

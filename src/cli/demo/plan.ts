@@ -27,17 +27,13 @@ export interface DemoOptions {
   readonly keep?: true;
 }
 
-/**
- * Everything that will happen, decided beforehand: how a record was made says what becomes of it.
- */
+/** All that will happen, decided beforehand: how a record was made says what becomes of it. */
 export type DemoPlan = Awaited<ReturnType<typeof makePlan>>;
 
 /** What will happen to one carrier. */
 export type CarrierPlan = ReturnType<typeof planCarrier>;
 
-/**
- * A record of a carrier's upload, what must become of it, and whether quarantine must release it.
- */
+/** A record of an upload, what must become of it, and whether quarantine must release it. */
 export type DemoDuration = PlannedDuration & { readonly isReleased?: true };
 
 /** Makes the plan: the same for the same seed and day. */
@@ -113,10 +109,7 @@ function callerOf(parties: Pick<CallDuration, "redirecting" | "asserted" | "call
   return parties?.redirecting?.value ?? parties?.asserted?.value ?? parties?.calling?.value;
 }
 
-/**
- * The busiest number whose records were all sent once and unchanged: all wait, and all are
- * released.
- */
+/** The busiest number whose records were all sent once and unchanged. */
 function chooseLateNumber(
   cdrs: readonly CallDetailRecord[],
   durations: readonly PlannedDuration[],
@@ -162,8 +155,7 @@ export function planReconciliation(others: readonly SimulatedCarrier[], nowMs: n
     // Always the same calls: then a wrong result is the code's fault, not that of an unlucky draw.
     seed: "demo",
     carrier: carrierBeside(others),
-    // Fewer than are planted: so only some are repeated within a minute, where nobody can tell them
-    // apart.
+    // Fewer than are planted: so only some are repeated within a minute.
     callCount: 300,
     correlatedShare: 0.5,
     startDay: dayOf(startMs),

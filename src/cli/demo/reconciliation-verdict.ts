@@ -61,9 +61,7 @@ export function judgeReconciliation({ plan, uploads, findings }: ReconciliationT
   };
 }
 
-/**
- * Calls that only the summary counts: taken to be what they are in truth, then compared with it.
- */
+/** Calls that only the summary counts: taken at their truth, then compared with it. */
 function silentCalls(truths: readonly CallTruth[], results: readonly FoundResult[]): FoundResult[] {
   const told = new Set(results.flatMap(recordIdsOf));
   return truths.filter((truth) => UNLISTED.includes(truth.status) && !recordIdsOf(truth).some((id) => told.has(id)));

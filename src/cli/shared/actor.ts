@@ -1,8 +1,6 @@
 import { userInfo } from "node:os";
 
-/**
- * Who runs a command, for the logs: `cli:` and the system's user; under sudo, whoever called it.
- */
+/** Who runs a command, for the logs: `cli:` and the user's name; under sudo, the caller's. */
 export function commandLineActor(): string {
   return `cli:${userName()}`;
 }

@@ -21,10 +21,7 @@ export function csvCell(text: string): string {
   return FORMULA.test(parted) ? `'${parted}` : parted;
 }
 
-/**
- * Reads a cell that csvCell wrote. Any other cell is its own text, unless it looks like one of
- * ours.
- */
+/** Reads a cell that csvCell wrote. Any other cell is its own text, unless it looks like ours. */
 export function readCsvCell(cell: string): string {
   const escaped = cell.startsWith("'") && FORMULA.test(cell.slice(1)) ? cell.slice(1) : cell;
   return escaped.replaceAll(ESCAPE, (found, code: string) =>

@@ -10,9 +10,7 @@ export function describeFailure(error: unknown): string {
   return maskSecrets(describeError(error));
 }
 
-/**
- * An error in one message, fit for a terminal, with the server's reason and metadata if it has any.
- */
+/** An error in one message, fit for a terminal, with the server's reason and metadata. */
 function describeError(error: unknown): string {
   if (error instanceof TandemClientError && error.cause !== undefined) {
     const isOurs = error.fault === "EXHAUSTED" || error.fault === "UNREACHABLE";

@@ -18,9 +18,7 @@ export function formatJson(value: unknown): string {
   return visibleJson(JSON.stringify(value));
 }
 
-/**
- * Lines of a table, each indented by `indent`; columns are two spaces apart, and nothing is cut.
- */
+/** Lines of a table, each indented by `indent`; columns are two spaces apart, nothing is cut. */
 export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[], indent = ""): string[] {
   const widths = columns.map(({ title }, index) =>
     Math.max(title.length, ...rows.map((row) => (row[index] ?? "").length)),

@@ -7,9 +7,7 @@ export interface ProgressLine {
   set(value: number): void;
 }
 
-/**
- * Progress on standard error: bars on a terminal, else lines. Dispose it before printing a result.
- */
+/** Progress on standard error, in bars or lines. Dispose it before printing a result. */
 export interface Progress extends Disposable {
   add(label: string, total: number): ProgressLine;
   /** Tells of something that happened. */

@@ -59,8 +59,7 @@ export function readTime(text: string): Timestamp | undefined {
   if (count !== undefined) return inCalendar(new Date(wallMs() - Number(count) * (UNIT_MS[unit ?? ""] ?? 0)));
   const parts = /^(\d{4}-\d{2}-\d{2})(?:(T\d{2}:\d{2}(?::\d{2})?)(?:\.(\d{1,9}))?(Z|[+-]\d{2}:\d{2}))?$/.exec(text);
   const [, day = "", clock = "", fraction, zone = ""] = parts ?? [];
-  // JavaScript takes 30 February for 2 March and 24:00 for the next day, and cuts the fraction to
-  // milliseconds.
+  // JavaScript takes 30 February for 2 March and 24:00 for the next day, and cuts the fraction.
   if (!isDay(day) || clock.startsWith("T24") || (fraction !== undefined && clock.length < 9)) return undefined;
   const time = inCalendar(new Date(`${day}${clock}${zone}`));
   if (time && fraction !== undefined) time.nanos = Number(fraction.padEnd(9, "0"));

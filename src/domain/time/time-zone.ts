@@ -39,10 +39,7 @@ export function hourIn(timeZone: string, ms: number): number {
   return localTime(timeZone, ms).getUTCHours();
 }
 
-/**
- * The day that a zone's calendar shows at an instant: for simulated truths. Rows of `zone_day` cut
- * records.
- */
+/** The day that a zone's calendar shows: for simulated truths. Rows of `zone_day` cut records. */
 export function dateIn(timeZone: string, ms: number): string {
   return localTime(timeZone, ms).toISOString().slice(0, 10);
 }
@@ -83,8 +80,7 @@ function shiftsOf(timeZone: string): readonly Shift[] {
   return shifts;
 }
 
-// Before names were checked, some were taken that only ICU has, or in other cases. They keep their
-// meaning.
+// Before names were checked, some were taken that only ICU has. They keep their meaning.
 function nameInUse(timeZone: string): string {
   if (isTimeZone(timeZone) || moment.tz.zone(timeZone)) return timeZone;
   try {
@@ -104,8 +100,7 @@ function startsOfYear(shifts: readonly Shift[], year: number): Micros[] {
   return starts;
 }
 
-// The first instant at which the zone's calendar shows the day or a later one: the first of two
-// midnights.
+// The first instant at which the zone's calendar shows the day or a later one.
 function startOfDay(shifts: readonly Shift[], from: number, midnightMs: number): number {
   let beginMs = shifts[from - 1]?.endMs ?? Number.NEGATIVE_INFINITY;
   for (let at = from; ; at++) {

@@ -12,9 +12,7 @@ const LEAST_SKEW_MS = 2_000;
 export interface OffTrunk {
   readonly planted: string;
   readonly trunkId: string;
-  /**
-   * How far it is ahead of the platform's clock then, milliseconds; undefined: it carries no call.
-   */
+  /** How far it is ahead of the platform's clock, milliseconds; undefined: it carries no call. */
   readonly offsetAt: (ms: number) => number | undefined;
 }
 

@@ -35,9 +35,7 @@ export function misfitOfTruth(a: SeenCall, b: SeenCall): number {
   return misfitOfCall(a.platform, a.carrier) + misfitOfCall(b.platform, b.carrier);
 }
 
-/**
- * The least misfit of all other readings of both calls' records: other pairs, or some left alone.
- */
+/** The least misfit of all other readings of both calls' records. */
 export function bestOtherReading(a: SeenCall, b: SeenCall): number {
   const platforms = [a.platform, b.platform].filter((record) => record !== undefined);
   const carriers = [a.carrier, b.carrier].filter((record) => record !== undefined);

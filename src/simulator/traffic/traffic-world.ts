@@ -73,16 +73,11 @@ export interface TrafficWorld extends TrafficAgreement {
   readonly durations: readonly Arriving<CallDuration>[];
   /** One for each real call and each copy. `isAmbiguous`: undecidable, see `findUndecidable`. */
   readonly truths: readonly TrafficTruth[];
-  /**
-   * Connected milliseconds of the decidable calls, by `customer day`, in the agreement's time zone.
-   */
+  /** Connected milliseconds of the decidable calls, by `customer day` in the agreement's zone. */
   readonly usage: ReadonlyMap<string, number>;
 }
 
-/**
- * Makes the records of some days of traffic, and the truth of each call. The same for the same
- * seed.
- */
+/** Makes the records of some days of traffic, and their truths. The same for the same seed. */
 export function createTrafficWorld(plan: TrafficPlan, options: TrafficWorldOptions): TrafficWorld {
   const { carrier, callCount, dayCount = 3 } = options;
   const agreement = { ...USUAL, timeZone: carrier.timeZone, ...plan.agreement };

@@ -104,8 +104,7 @@ export function outlivingCall<T>(run: () => T, caller: Caller | undefined = curr
 }
 
 /**
- * Runs what the call itself finishes, even without its client. The call is still judged while it
- * waits.
+ * Runs what the call itself finishes, even without its client. A call that waits is still judged.
  */
 export function finishingCall<T>(run: () => T, caller: Caller | undefined = currentCaller()): T {
   return asCaller(caller && { ...caller, signal: undefined }, run);

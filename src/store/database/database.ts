@@ -42,9 +42,7 @@ export interface TransactionOptions {
   inOrder?: boolean;
 }
 
-/**
- * How a page of a list is read: in the order of an index, and all its statements from one snapshot.
- */
+/** How a page of a list is read: in the order of an index, and from one snapshot. */
 export const LIST_PAGE = { snapshot: true, inOrder: true } as const satisfies TransactionOptions;
 
 export interface DatabaseOptions {
@@ -56,8 +54,8 @@ export interface DatabaseOptions {
   /** synchronous_commit of every write; "off" only for tests. Default "on". */
   synchronousCommit?: "on" | "off" | "remote_apply";
   /**
-   * How long a connection in use may carry nothing before it is given up, milliseconds: its server
-   * or network may be gone. Longer than any statement may take. Default 90,000.
+   * How long a connection in use may be silent, milliseconds: its server or network may be gone.
+   * Longer than any statement may take. Default 90,000.
    */
   silenceMs?: number;
   /** Told of errors on idle connections; they are replaced. */
@@ -101,8 +99,7 @@ export function openDatabase(options: DatabaseOptions): Database {
   };
 }
 
-// statement_timeout is the server's: it does nothing if the server, or the way to it, is gone
-// without a FIN.
+// statement_timeout is the server's: it does nothing once the server, or the way to it, is gone.
 function limitSilence(pool: pg.Pool, silenceMs: number): () => Disposable {
   let exemptions = 0;
   pool.on("connect", (client) => {
@@ -123,9 +120,7 @@ function socketOf(client: pg.PoolClient): Socket {
 
 type Work<T> = (tx: Tx) => Promise<T>;
 
-/**
- * Runs a transaction that sees and writes one carrier's rows only: role and setting end with it.
- */
+/** Runs a transaction that sees and writes one carrier's rows only. */
 export function carrierTransaction<T>(
   db: Database,
   carrierId: string,
@@ -283,9 +278,7 @@ interface TxContext {
 
 const contexts = new WeakMap<Tx, TxContext>();
 
-/**
- * What this process saw committed of each feed, and the transaction's timeline, if that is known.
- */
+/** What this process saw committed of each feed, and the transaction's timeline. */
 export function seenHeadsOf(tx: Tx): { heads: SeenHeads; timeline: bigint } | undefined {
   const { heads, timeline } = contexts.get(tx) ?? {};
   return heads && timeline !== undefined ? { heads, timeline } : undefined;

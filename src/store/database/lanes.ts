@@ -188,8 +188,7 @@ export class Lanes {
     line.waiting.add(waiting);
     this.#lines.set(key, line);
     this.#waiting++;
-    // What begins after its call has ended cleans up after the call, and waits as long as others
-    // do.
+    // What begins after its call has ended cleans up after it, and waits as long as others do.
     if (!signal?.aborted) signal?.addEventListener("abort", abandon, { once: true });
     return promise;
   }

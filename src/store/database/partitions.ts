@@ -88,8 +88,7 @@ export async function listPartitions(tx: Tx, tables: readonly string[] = AGING_T
   return rows;
 }
 
-// Several in one transaction, for speed; one by one if another process makes the same ones just
-// now.
+// Several in one transaction, for speed; one by one if another process is making them.
 async function createPartitions(db: Database, statements: string[]): Promise<void> {
   const execute = (text: string) => ownerTransaction(db, (tx) => run(tx, sql.raw(text)));
   try {

@@ -2,9 +2,7 @@ import { TandemError } from "../../domain/errors.ts";
 import type { AuditedRequestId } from "../../domain/privacy/audited-request-id.ts";
 import { run, type Tx } from "./run.ts";
 
-/**
- * A call that may be repeated: within 24 hours, the same content gets the first answer (AIP-155).
- */
+/** A call that may be repeated: for 24 hours, the same content gets the first answer (AIP-155). */
 export interface RepeatableCall {
   readonly method: string;
   readonly requestId: string;
@@ -47,9 +45,7 @@ export async function insertResponse(
     SET content_hash = EXCLUDED.content_hash, response = EXCLUDED.response, create_time = EXCLUDED.create_time`;
 }
 
-/**
- * Deletes some answers that no repeat can ask for, and returns how many. In a system transaction.
- */
+/** Deletes some answers that no repeat can ask for. In a system transaction. @returns how many. */
 export async function deleteOldResponses(tx: Tx, limit: number): Promise<number> {
   const { count } = await run(tx)`
     DELETE FROM request_log WHERE (carrier_id, method, request_id) IN (

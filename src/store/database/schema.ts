@@ -58,8 +58,7 @@ export interface Schema {
     revision: bigint;
     recorded_time: Time;
     /**
-     * Of the claim in number_owner by which the number was last held; releasing frees no later
-     * claim.
+     * Of the claim in number_owner that the number was last held by; releasing frees no later one.
      */
     claim_time: Time;
     payload: Buffer;
@@ -155,7 +154,6 @@ export interface Schema {
     payload: Buffer;
     create_time: Time;
   };
-  job_lease: { carrier_id: string; job: string; holder: string; lease_epoch: bigint; until_time: Time };
   cdr_consumer: {
     carrier_id: string;
     consumer: string;
@@ -301,9 +299,7 @@ export interface Schema {
     restatement_number: number;
     checked_time: Time;
     completeness: Buffer;
-    /**
-     * How far its carriers were judged, by which rules, at the last comparison: usage-periods.ts.
-     */
+    /** How far, and by which rules, its carriers were judged at the last comparison. */
     judged: ColumnType<unknown, string, string>;
     /** Attempts, answered, connected milliseconds, calls with billed seconds, billed seconds. */
     closed_totals: ColumnType<string[], Buffer, never>;

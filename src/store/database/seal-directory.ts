@@ -40,8 +40,7 @@ export async function openSealDirectory(options: SealDirectoryOptions): Promise<
     earliest = performance.now() + MIN_INTERVAL_MS;
     seals.replace(await systemTransaction(db, readSealSecrets));
   };
-  // The process reads for itself, whoever asks: others wait for it too, so it outlives the asker's
-  // call.
+  // The process reads for itself: others wait for it too, so it outlives the asker's call.
   const reading = new OneAtATime(() => asOwn("seal keys", read));
   const refresh = () => reading.run();
   const seals = new Seals(await systemTransaction(db, readSealSecrets), unsealedSecret, refresh);

@@ -44,8 +44,7 @@ function isBefore(found: SeenHead, seen: SeenHead): boolean {
 const MAX_FEEDS = 200_000;
 
 /**
- * What this process saw committed, feed by feed. After a failover the server may lack the newest of
- * it.
+ * What this process saw committed, feed by feed. After a failover the server may lack some of it.
  */
 export class SeenHeads {
   /** The newest timeline that was met. While it is unknown, nothing is remembered. */
@@ -70,9 +69,7 @@ export class SeenHeads {
     this.believe(carrierId, feed, head);
   }
 
-  /**
-   * Remembers what a transaction found that held the feed's row, even if it is less than was seen.
-   */
+  /** Remembers what a transaction found that held the feed's row, even less than was seen. */
   believe(carrierId: string, feed: FeedId, { epoch, headSequence, lastIngestTime, timeline }: SeenHead): void {
     this.#feeds.set(keyOf(carrierId, feed), { carrierId, feed, epoch, headSequence, lastIngestTime, timeline });
     const [oldest] = this.#feeds.keys();

@@ -28,9 +28,7 @@ export async function countServing(tx: Tx): Promise<number> {
   return Number(rows[0]?.count ?? 0n);
 }
 
-/**
- * Whether no living process may still deliver what was read before an instant. Forgets dead ones.
- */
+/** Whether no living process may still deliver what was read before then. Forgets dead ones. */
 export async function areAllClear(tx: Tx, instant: Micros): Promise<boolean> {
   await run(tx)`
     DELETE FROM serving_process WHERE beat_time < clock_timestamp() - make_interval(secs => ${DEAD_AFTER_S})`;

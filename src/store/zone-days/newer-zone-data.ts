@@ -47,8 +47,7 @@ function daysSaid(data: ZoneData, timeZone: string, year: number): Day[] {
   return daysOfYear(year).map((day, index) => ({ day, start: starts[index] ?? 0n }));
 }
 
-// A day moves only if both editions put it in the future: then all later days move too, and stay in
-// order.
+// A day moves only if both editions put it in the future: then days stay in order.
 async function moveDays(tx: Tx, timeZone: string, said: readonly Day[], settled: Micros): Promise<ZoneChange> {
   const { rows } = await run(tx)<{ day: string; startTime: Micros }>`
     SELECT day, start_time FROM zone_day

@@ -5,10 +5,7 @@ import type { TrafficShape } from "../traffic-world.ts";
 const HOUR_MS = 3_600_000;
 /** Milliseconds an hour. */
 const DRIFT_MS = 300;
-/**
- * If a clock is about as far off as any two are, chance decides whether it is told: the trunk
- * rests.
- */
+/** If a clock is about as far off as any two are, chance decides: the trunk rests. */
 const TOLD_FROM_MS = { least: 1_000, most: 3_200 };
 const DAY_MS = 86_400_000;
 

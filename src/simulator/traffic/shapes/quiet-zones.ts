@@ -7,9 +7,7 @@ const OFF_BY_MS = [HOUR_MS, -HOUR_MS, 5.5 * HOUR_MS, 5.75 * HOUR_MS, -3.5 * HOUR
 /** Calls of one trunk in all its days. */
 const CALLS_OF_A_TRUNK = [40, 90, 160];
 
-/**
- * Trunks with a call or two an hour, and a clock in another zone, always or for a day and a half.
- */
+/** Trunks with a call or two an hour, and a clock in another zone, always or for 36 hours. */
 export const quietZones: TrafficShape = {
   name: "quiet-zones",
   play: (site, callCount) => playTrunks(callCount, CALLS_OF_A_TRUNK, (index, count) => playTrunk(site, index, count)),
