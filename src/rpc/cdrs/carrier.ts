@@ -23,7 +23,7 @@ import { discloseRecords } from "../shared/disclosure/disclose.ts";
 import { disclosedCdrs, disclosedStoredCdrs } from "../shared/disclosure/disclosed-records.ts";
 import { feedStart } from "../shared/feed-frames.ts";
 import { ListPage } from "../shared/list-page.ts";
-import { idText, requiredInstant, requiredPeriod } from "../shared/lists.ts";
+import { optionalId, requiredInstant, requiredPeriod } from "../shared/lists.ts";
 import { cdrPlace, commitCdrCursor, consumerStart, getCdrFeed, listCdrConsumers } from "./consumers.ts";
 import { cdrConditions, filterBytes } from "./filter.ts";
 import { summarizeQuality } from "./quality-summary.ts";
@@ -70,8 +70,8 @@ async function listCarrierCdrs(services: Services, request: ListCdrsRequest, con
   const search: CdrSearch = {
     period:
       byId && !request.startTime && !request.endTime ? undefined : requiredPeriod(request, limits.maxListWindowDays),
-    dialogCallId: dialogCallId === undefined ? undefined : idText("dialog_call_id", dialogCallId, MAX_CALL_ID),
-    correlationId: correlationId === undefined ? undefined : idText("correlation_id", correlationId, 128),
+    dialogCallId: optionalId("dialog_call_id", dialogCallId, MAX_CALL_ID),
+    correlationId: optionalId("correlation_id", correlationId, 128),
     conditions: cdrConditions(request.filter),
   };
   const scope = ["ListCdrs", carrierId, listScope(search), Buffer.from(filterBytes(request.filter)).toString("base64")];

@@ -19,11 +19,10 @@ import { horizonsOf, requireCarrier, type Services } from "../shared/context.ts"
 import { discloseRecords } from "../shared/disclosure/disclose.ts";
 import { disclosedCdrs } from "../shared/disclosure/disclosed-records.ts";
 import { ListPage } from "../shared/list-page.ts";
-import { idText, requiredPeriod } from "../shared/lists.ts";
+import { idText, optionalId, requiredPeriod } from "../shared/lists.ts";
 import { seesMaskedParties } from "../shared/masking/mask-interceptor.ts";
-import { countAcknowledged } from "../shared/metrics.ts";
 import { openStreamLife } from "../shared/stream-life.ts";
-import { clientFrames, durabilityOf, readOpen, responseFrame } from "../shared/upload-frames.ts";
+import { answerUpload, clientFrames, readOpen } from "../shared/upload-frames.ts";
 import { cdrNameSearch, cutLegs, listScope, MAX_LEGS, pageKey, pagePlace, recordNotFound } from "./search.ts";
 
 const INGEST_METHOD = "tandem.platform.v1.CdrService/IngestCdrs";
@@ -38,18 +37,13 @@ export function platformCdrService(services: Services): Omit<ServiceImpl<typeof 
 
 /** The method IngestCdrs. */
 export async function* ingestCdrs(services: Services, requests: AsyncIterable<CdrFrame>, context: HandlerContext) {
-  const { limits } = services.config;
   const { open: ingest, rest } = await readOpen(requests, context, services);
   if (!ingest.open) throw invalidArgument("open.open", "is required");
   const { carrierId } = await requireCarrier(services, ingest.carrierId);
   const horizons = await horizonsOf(services, carrierId);
   using life = openStreamLife(context, services, carrierId, "upload");
   const target = { carrierId, codec: cdrCodec, horizons, validateOnly: ingest.open.validateOnly };
-  for await (const frame of services.uploads.run(target, ingest.open, life, clientFrames(rest))) {
-    if (frame.frame === "ack" && !ingest.open.validateOnly)
-      countAcknowledged(services.metrics, INGEST_METHOD, frame.counts);
-    yield { frame: responseFrame(frame, limits, durabilityOf(services)) };
-  }
+  yield* answerUpload(services, INGEST_METHOD, { target, open: ingest.open, life, frames: clientFrames(rest) });
 }
 
 async function getCdr(services: Services, request: GetCdrRequest, context: HandlerContext) {
@@ -84,8 +78,7 @@ async function listCarrierCdrs(services: Services, request: ListCdrsRequest, con
     throw invalidArgument("direction", "expected DIRECTION_OUTBOUND or DIRECTION_INBOUND, or none");
   const search: CdrSearch = {
     period: requiredPeriod(request, limits.maxListWindowDays),
-    dialogCallId:
-      request.dialogCallId === undefined ? undefined : idText("dialog_call_id", request.dialogCallId, MAX_CALL_ID),
+    dialogCallId: optionalId("dialog_call_id", request.dialogCallId, MAX_CALL_ID),
     conditions: {
       direction: request.direction || undefined,
       customerIds: request.customerId === undefined ? undefined : [idText("customer_id", request.customerId, 64)],

@@ -26,11 +26,12 @@ import { horizonsOf, type Services } from "../shared/context.ts";
 import { discloseRecords } from "../shared/disclosure/disclose.ts";
 import { disclosedDurations, disclosedRejects } from "../shared/disclosure/disclosed-records.ts";
 import { ListPage } from "../shared/list-page.ts";
-import { idText, requiredPeriod } from "../shared/lists.ts";
+import { optionalId, requiredPeriod } from "../shared/lists.ts";
 import { durationMessage } from "../shared/messages/duration.ts";
 import { countAcknowledged } from "../shared/metrics.ts";
 import { openStreamLife } from "../shared/stream-life.ts";
 import {
+  answerUpload,
   clientFrames,
   countsMessage,
   durabilityOf,
@@ -38,7 +39,6 @@ import {
   outcomeMessage,
   readOpen,
   receiptMessage,
-  responseFrame,
   uploadMessage,
 } from "../shared/upload-frames.ts";
 
@@ -71,15 +71,11 @@ export async function* uploadDurations(
   context: HandlerContext,
 ) {
   const { carrierId } = carrierOf(context);
-  const { limits } = services.config;
   using life = openStreamLife(context, services, carrierId, "upload");
   const { open, rest } = await readOpen(requests, life, services);
   const horizons = await horizonsOf(services, carrierId);
   const target = { carrierId, codec: durationCodec, horizons, validateOnly: open.validateOnly };
-  for await (const frame of services.uploads.run(target, open, life, clientFrames(rest))) {
-    if (frame.frame === "ack" && !open.validateOnly) countAcknowledged(services.metrics, UPLOAD_METHOD, frame.counts);
-    yield { frame: responseFrame(frame, limits, durabilityOf(services)) };
-  }
+  yield* answerUpload(services, UPLOAD_METHOD, { target, open, life, frames: clientFrames(rest) });
 }
 
 /** The method AppendDurations. */
@@ -153,26 +149,16 @@ function rejectMessage(reject: RejectRow & { createTime: Micros }) {
     outcome: outcomeMessage(reject),
     recordJson: reject.recordJson,
     createTime: timestampFromMicros(reject.createTime),
-    reason: reasonOf(reject.verdict as Verdict),
+    reason: REASONS[reject.verdict] ?? ErrorReason.UNSPECIFIED,
   };
 }
 
-function reasonOf(verdict: Verdict): ErrorReason {
-  switch (verdict) {
-    case Verdict.REJECTED:
-    case Verdict.CONFLICT:
-    case Verdict.SUPERSEDED:
-      return ErrorReason.RECORD_REFUSED;
-    case Verdict.QUARANTINED:
-      return ErrorReason.RECORD_QUARANTINED;
-    case Verdict.ACCEPTED:
-    case Verdict.DUPLICATE:
-    case Verdict.UNSPECIFIED:
-      return ErrorReason.UNSPECIFIED;
-    default:
-      return verdict satisfies never;
-  }
-}
+const REASONS: Readonly<Partial<Record<number, ErrorReason>>> = {
+  [Verdict.REJECTED]: ErrorReason.RECORD_REFUSED,
+  [Verdict.CONFLICT]: ErrorReason.RECORD_REFUSED,
+  [Verdict.SUPERSEDED]: ErrorReason.RECORD_REFUSED,
+  [Verdict.QUARANTINED]: ErrorReason.RECORD_QUARANTINED,
+};
 
 function notAcceptedOf({ duplicate, conflict, superseded, rejected, quarantined }: VerdictCounts): bigint {
   return BigInt(duplicate + conflict + superseded + rejected + quarantined);
@@ -184,7 +170,7 @@ async function listStoredDurations(services: Services, request: ListDurationsReq
   const period = requiredPeriod(request, limits.maxListWindowDays);
   if (DurationState[request.state] === undefined)
     throw invalidArgument("state", "expected DURATION_STATE_APPLIED or DURATION_STATE_QUARANTINED, or none");
-  const recordId = request.recordId === undefined ? undefined : idText("record_id", request.recordId, 128);
+  const recordId = optionalId("record_id", request.recordId, 128);
   const scope = [
     "ListDurations",
     carrierId,

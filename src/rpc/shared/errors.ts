@@ -40,12 +40,10 @@ export function toConnectError(error: unknown, signal: AbortSignal | undefined, 
   if (signal?.aborted && isConsequence(error, signal)) return fromAbort(signal, report);
   if (isClientGone(error)) return clientLeft();
   if (isTransient(error)) {
-    return fromTandemError(
-      new TandemError("STORE_UNAVAILABLE", "the database did not answer: call again", {}, { cause: error }),
-    );
+    return tandemError("STORE_UNAVAILABLE", "the database did not answer: call again", {}, { cause: error });
   }
   if (isUnstorableText(error))
-    return fromTandemError(new TandemError("INVALID_ARGUMENT", "a text in the request contains NUL", { field: "" }));
+    return tandemError("INVALID_ARGUMENT", "a text in the request contains NUL", { field: "" });
   return fault(error, report);
 }
 
@@ -110,31 +108,13 @@ const MAX_VIOLATIONS_LENGTH = 4_000;
  * Metadata that Tandem makes itself: counts, positions, ids of faults, names of the contract.
  * Everything else may repeat what the caller has sent.
  */
-const OF_OURS: ReadonlySet<string> = new Set([
-  ...[
-    "actual",
-    "expected",
-    "limit",
-    "limit_days",
-    "minimum_days",
-    "maximum_days",
-    "records",
-    "pending_ratio",
-    "end_date",
-  ],
-  ...["earliest_sequence", "head_sequence", "committed_sequence", "feed_epoch", "writer_epoch", "server_time"],
-  ...[
-    "offset",
-    "committed_offset",
-    "final_offset",
-    "send_limit_offset",
-    "fault_id",
-    "method",
-    "scope",
-    "state",
-    "frame",
-  ],
-]);
+const OF_OURS: ReadonlySet<string> = new Set(
+  (
+    "actual expected limit limit_days minimum_days maximum_days records pending_ratio end_date " +
+    "earliest_sequence head_sequence committed_sequence feed_epoch writer_epoch server_time " +
+    "offset committed_offset final_offset send_limit_offset fault_id method scope state frame"
+  ).split(" "),
+);
 
 /**
  * Metadata of one reason that looks like a phone number and is not one: number ranges are public,
@@ -181,9 +161,7 @@ function recast(error: ConnectError, report: FaultReporter): ConnectError {
     case Code.ResourceExhausted: {
       const limit = /readMaxBytes (\d+)/.exec(error.rawMessage)?.[1];
       if (!limit) return fault(error, report);
-      return fromTandemError(
-        new TandemError("MESSAGE_TOO_LARGE", `the message is over ${limit} bytes`, { limit, unit: "bytes" }),
-      );
+      return tandemError("MESSAGE_TOO_LARGE", `the message is over ${limit} bytes`, { limit, unit: "bytes" });
     }
     case Code.Internal:
       return UNREADABLE.has(error.rawMessage) || error.rawMessage.startsWith("parse binary: ")
@@ -191,15 +169,13 @@ function recast(error: ConnectError, report: FaultReporter): ConnectError {
         : fault(error, report);
     case Code.InvalidArgument:
       // The message quotes what was sent.
-      return fromTandemError(
-        new TandemError("INVALID_ARGUMENT", maskNumbers(error.rawMessage.slice(0, 4 * MAX_MESSAGE_LENGTH)), {
-          field: "",
-        }),
-      );
+      return tandemError("INVALID_ARGUMENT", maskNumbers(error.rawMessage.slice(0, 4 * MAX_MESSAGE_LENGTH)), {
+        field: "",
+      });
     case Code.Unimplemented:
-      return fromTandemError(new TandemError("UNIMPLEMENTED", error.rawMessage));
+      return tandemError("UNIMPLEMENTED", error.rawMessage);
     case Code.DeadlineExceeded:
-      return fromTandemError(new TandemError("DEADLINE_EXCEEDED", "the call took longer than its deadline"));
+      return tandemError("DEADLINE_EXCEEDED", "the call took longer than its deadline");
     case Code.Canceled:
     case Code.Aborted:
       return clientLeft();
@@ -220,7 +196,7 @@ const UNREADABLE: ReadonlySet<string> = new Set([
 function fault(error: unknown, report: FaultReporter): ConnectError {
   const faultId = randomUUID();
   report(faultId, error);
-  return fromTandemError(new TandemError("INTERNAL", `internal error; fault id ${faultId}`, { fault_id: faultId }));
+  return tandemError("INTERNAL", `internal error; fault id ${faultId}`, { fault_id: faultId });
 }
 
 function isConsequence(error: unknown, signal: AbortSignal): boolean {
@@ -238,8 +214,12 @@ function fromAbort(signal: AbortSignal, report: FaultReporter): ConnectError {
   return clientLeft();
 }
 
+function tandemError(...parts: ConstructorParameters<typeof TandemError>): ConnectError {
+  return fromTandemError(new TandemError(...parts));
+}
+
 function clientLeft(): ConnectError {
-  return fromTandemError(new TandemError("CANCELLED", "the client left"));
+  return tandemError("CANCELLED", "the client left");
 }
 
 function mapErrors<T>(messages: AsyncIterable<T>, map: (error: unknown) => ConnectError): AsyncIterable<T> {

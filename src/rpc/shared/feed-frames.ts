@@ -2,7 +2,6 @@ import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext } from "@connectrpc/connect";
 import { invalidArgument } from "../../domain/errors.ts";
 import type { Limits } from "../../domain/limits.ts";
-import type { StreamEnd } from "../../domain/stream-life.ts";
 import { timestampFromMicros } from "../../domain/time/instant.ts";
 import type { FeedFrame, FeedRange } from "../../feed/feed.ts";
 import type { FeedEnd, FeedStart } from "../../feed/position.ts";
@@ -24,9 +23,8 @@ export function feedStart(message: FeedStartMessage | undefined): FeedStart | { 
     case "cursor":
       return { at: "cursor", cursor: position.value };
     case "earliest":
-      return { at: "earliest" };
     case "latest":
-      return { at: "latest" };
+      return { at: position.case };
     case "ingestTime":
       return { at: "ingest_time", ingestTime: requiredInstant("start.ingest_time", position.value) };
     case "consumer":
@@ -100,25 +98,11 @@ export function sharedFrame(
       return { case: "caughtUp", value: { headSequence: frame.headSequence } } as const;
     case "heartbeat":
       return { case: "heartbeat", value: { headSequence: frame.headSequence } } as const;
-    case "closing":
-      return { case: "closing", value: { reason: closingReason(frame.reason), ...retryAfter(frame.reason) } } as const;
+    case "closing": {
+      const reason = FeedClosingReason[frame.reason === "IDLE" ? "SLOW_CONSUMER" : frame.reason];
+      return { case: "closing", value: { reason, ...retryAfter(frame.reason) } } as const;
+    }
     default:
       return frame satisfies never;
-  }
-}
-
-function closingReason(reason: StreamEnd | "END_REACHED"): FeedClosingReason {
-  switch (reason) {
-    case "DRAINING":
-    case "MAX_AGE":
-    case "END_REACHED":
-    case "CREDENTIAL_EXPIRING":
-    case "SUSPENDED":
-    case "SLOW_CONSUMER":
-      return FeedClosingReason[reason];
-    case "IDLE":
-      return FeedClosingReason.SLOW_CONSUMER;
-    default:
-      return reason satisfies never;
   }
 }

@@ -52,8 +52,17 @@ export function requiredPeriod(
 
 /** An id of a request: present, bounded and free of control characters. */
 export function idText(field: string, value: string, maxLength: number): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are refused here
-  if (value.length >= 1 && value.length <= maxLength && !/[\u0000-\u001f\u007f]/.test(value) && value.isWellFormed())
-    return value;
+  if (isIdText(value, maxLength)) return value;
   throw invalidArgument(field, `expected 1 to ${maxLength} characters, without control characters`);
+}
+
+/** An id that a request may leave out. */
+export function optionalId(field: string, value: string | undefined, maxLength: number): string | undefined {
+  return value === undefined ? undefined : idText(field, value, maxLength);
+}
+
+/** NUL and unpaired surrogates would reach the database as errors. */
+export function isIdText(value: string, maxLength: number): boolean {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are refused here
+  return value.length >= 1 && value.length <= maxLength && !/[\u0000-\u001f\u007f]/.test(value) && value.isWellFormed();
 }

@@ -1,8 +1,9 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import type { VerdictCounts } from "../../domain/calls/verdict.ts";
+import { ofEachVerdict, type VerdictCounts } from "../../domain/calls/verdict.ts";
 import { invalidArgument, TandemError } from "../../domain/errors.ts";
 import { type Limits, MAX_NUMBER_ITEMS } from "../../domain/limits.ts";
+import type { StreamLife } from "../../domain/stream-life.ts";
 import { timestampFromMicros } from "../../domain/time/instant.ts";
 import { LimitsSchema } from "../../gen/tandem/type/v1/limits_pb.js";
 import {
@@ -19,13 +20,15 @@ import {
 import { shareOf } from "../../port/memory-budget.ts";
 import { MAX_CONSUMERS } from "../../store/feeds/consumers.ts";
 import type { UploadRow } from "../../store/records/uploads.ts";
-import type { ClientFrame, ServerFrame, UploadEnd } from "../../upload/frames.ts";
+import type { ClientFrame, ServerFrame } from "../../upload/frames.ts";
 import type { Outcome } from "../../upload/outcome.ts";
 import type { RecordList } from "../../upload/records/record-list.ts";
-import type { UploadFinish } from "../../upload/upload-store.ts";
+import type { UploadFinish, UploadOpen } from "../../upload/upload-store.ts";
+import type { UploadTarget } from "../../upload/uploads.ts";
 import { CALLER_ALLOWANCE } from "./audit/refusal-budget.ts";
 import type { Services } from "./context.ts";
 import { type FirstFrameCall, type FirstFrameLimits, readFirst } from "./first-frame.ts";
+import { countAcknowledged } from "./metrics.ts";
 
 /** What the request frames of both uploads have in common. */
 interface RequestFrame<Message> {
@@ -105,8 +108,27 @@ export function durabilityOf({ config, db }: Pick<Services, "config" | "db">): D
   return waits ? Durability.REPLICATED : Durability.DISK;
 }
 
+/** Runs an upload to its end, and answers with its frames. */
+export async function* answerUpload<Message>(
+  services: Services,
+  method: string,
+  { target, open, life, frames }: AnsweredUpload<Message>,
+) {
+  for await (const frame of services.uploads.run(target, open, life, frames)) {
+    if (frame.frame === "ack" && !target.validateOnly) countAcknowledged(services.metrics, method, frame.counts);
+    yield { frame: responseFrame(frame, services.config.limits, durabilityOf(services)) };
+  }
+}
+
+interface AnsweredUpload<Message> {
+  readonly target: UploadTarget<Message>;
+  readonly open: UploadOpen;
+  readonly life: StreamLife;
+  readonly frames: AsyncIterable<ClientFrame<Message>>;
+}
+
 /** A session's frame as the `frame` of either response. */
-export function responseFrame(frame: ServerFrame, limits: Limits, durability: Durability) {
+function responseFrame(frame: ServerFrame, limits: Limits, durability: Durability) {
   switch (frame.frame) {
     case "opened": {
       const { committedOffset, writerEpoch, sendLimitOffset } = frame;
@@ -135,8 +157,10 @@ export function responseFrame(frame: ServerFrame, limits: Limits, durability: Du
     }
     case "heartbeat":
       return { case: "heartbeat", value: { committedOffset: frame.committedOffset } } as const;
-    case "closing":
-      return { case: "closing", value: { reason: closingReason(frame.reason), ...retryAfter(frame.reason) } } as const;
+    case "closing": {
+      const reason = UploadClosingReason[frame.reason === "SLOW_CONSUMER" ? "IDLE" : frame.reason];
+      return { case: "closing", value: { reason, ...retryAfter(frame.reason) } } as const;
+    }
     case "finished":
       return { case: "finished", value: { receipt: receiptMessage(frame.upload) } } as const;
     default:
@@ -144,31 +168,20 @@ export function responseFrame(frame: ServerFrame, limits: Limits, durability: Du
   }
 }
 
-/** The limits as they are advertised. */
+/** The limits as they are advertised: those of the same name as they are. */
 export function limitsMessage(limits: Limits) {
   return create(LimitsSchema, {
+    ...limits,
     maxMessageBytes: BigInt(limits.maxMessageBytes),
-    maxBatchRecords: limits.maxBatchRecords,
-    maxFeedStreams: limits.maxFeedStreams,
-    maxUploadStreams: limits.maxUploadStreams,
-    maxPageSize: limits.maxPageSize,
     maxStreamAge: durationFromMs(limits.maxStreamAgeMs),
     heartbeatInterval: durationFromMs(limits.heartbeatIntervalMs),
     maxListWindow: durationFromMs(limits.maxListWindowDays * 86_400_000),
-    uploadWindowRecords: limits.uploadWindowRecords,
-    maxStoredRejects: limits.maxStoredRejects,
     maxStall: durationFromMs(limits.maxStallMs),
-    maxCallsPerSecond: limits.maxCallsPerSecond,
     maxBytesPerSecond: BigInt(limits.maxBytesPerSecond),
-    maxLiveCalls: limits.maxLiveCalls,
     maxRequestTime: durationFromMs(limits.requestMs),
     maxAnswerTime: durationFromMs(limits.answerMs),
-    maxRefusalsPerSecond: limits.maxRefusalsPerSecond,
-    maxOpenUploads: limits.maxOpenUploads,
     maxNumbers: BigInt(limits.maxNumbers),
-    maxUnavailablePerHour: limits.maxUnavailablePerHour,
     maxConsumers: MAX_CONSUMERS,
-    maxRequestElements: limits.maxRequestElements,
     maxReceivedBytes: BigInt(shareOf(limits.receivedBudgetBytes)),
     maxNumberItems: MAX_NUMBER_ITEMS,
     maxDecodedBytes: BigInt(shareOf(limits.decodedBudgetBytes)),
@@ -177,29 +190,15 @@ export function limitsMessage(limits: Limits) {
 }
 
 export function countsMessage(counts: VerdictCounts): MessageInitShape<typeof VerdictCountsSchema> {
-  return {
-    accepted: BigInt(counts.accepted),
-    duplicate: BigInt(counts.duplicate),
-    conflict: BigInt(counts.conflict),
-    superseded: BigInt(counts.superseded),
-    rejected: BigInt(counts.rejected),
-    quarantined: BigInt(counts.quarantined),
-  };
+  return ofEachVerdict((name) => BigInt(counts[name]));
 }
 
 export function outcomeMessage(
   outcome: Omit<Outcome, "verdict"> & { verdict: number },
 ): MessageInitShape<typeof RecordOutcomeSchema> {
   const { recordOffset, recordId, verdict, issue, fieldPath, message, retryable } = outcome;
-  return {
-    recordOffset,
-    recordId,
-    verdict,
-    issue,
-    message,
-    retryable,
-    ...(fieldPath === undefined ? {} : { fieldPath }),
-  };
+  const where = fieldPath === undefined ? {} : { fieldPath };
+  return { recordOffset, recordId, verdict, issue, message, retryable, ...where };
 }
 
 /** The receipt of an upload that is sealed. */
@@ -236,22 +235,6 @@ export function retryAfter(end: string) {
 }
 
 const DRAIN_RETRY_MS = 250;
-
-function closingReason(end: UploadEnd): UploadClosingReason {
-  switch (end) {
-    case "NOT_FINISHED":
-    case "DRAINING":
-    case "MAX_AGE":
-    case "CREDENTIAL_EXPIRING":
-    case "SUSPENDED":
-    case "IDLE":
-      return UploadClosingReason[end];
-    case "SLOW_CONSUMER":
-      return UploadClosingReason.IDLE;
-    default:
-      return end satisfies never;
-  }
-}
 
 function outOfTurn(frame: string, expected: string): TandemError {
   return new TandemError("UPLOAD_PROTOCOL_VIOLATION", `${frame} is out of order: expected ${expected}`, {

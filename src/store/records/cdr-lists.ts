@@ -3,7 +3,7 @@ import { PLATFORM_SIDE } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { LIST_SCAN, type Scanned } from "../database/list-scan.ts";
 import { run, type Tx } from "../database/run.ts";
-import { allOf, type CdrConditions, cdrFloor, isHeldTip, isTip, joinParts, type StoredCdr } from "./cdrs.ts";
+import { allOf, type CdrConditions, cdrFloor, isHeldTip, isTip, joinParts, mergeHeld, type StoredCdr } from "./cdrs.ts";
 import { EntryKind } from "./record-rows.ts";
 
 /** A record as a list has it: with its name. */
@@ -61,7 +61,9 @@ export async function scanCdrs(
   const held = await listHeld(tx, list);
   const [first, second] = [kept.scannedTo, held.scannedTo];
   const scannedTo = first && second && comparePlaces(second, first) < 0 ? second : (first ?? second);
-  const found = mergeCdrs(kept.found, held.found, list);
+  const direction = page.newestFirst ? -1 : 1;
+  const inOrder = (a: ListedCdr, b: ListedCdr) => direction * comparePlaces(a, b);
+  const found = mergeHeld(kept.found, held.found, page.limit, inOrder);
   return { found: scannedTo ? found.filter((cdr) => comparePlaces(cdr, scannedTo) <= 0) : found, scannedTo };
 }
 
@@ -193,15 +195,6 @@ function orderOf(page: CdrPageRequest): RawBuilder<unknown> {
 }
 
 // In PostgreSQL's order: records without an invite time last, and first when descending.
-function mergeCdrs(kept: ListedCdr[], held: readonly ListedCdr[], page: CdrPageRequest): ListedCdr[] {
-  if (held.length === 0) return kept;
-  const known = new Set(kept.map(({ sequence }) => sequence));
-  const direction = page.newestFirst ? -1 : 1;
-  return [...kept, ...held.filter(({ sequence }) => !known.has(sequence))]
-    .sort((a, b) => direction * comparePlaces(a, b))
-    .slice(0, page.limit);
-}
-
 function comparePlaces(left: CdrPlace, right: CdrPlace): number {
   const timeOf = ({ inviteTime }: CdrPlace) => inviteTime ?? 2n ** 63n;
   const compare = (a: bigint, b: bigint) => (a < b ? -1 : Number(a > b));

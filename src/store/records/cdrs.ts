@@ -98,6 +98,18 @@ export function isTip(keyTable: "cdr_key" | "duration_key", carrierId: string): 
     AND k.record_date = r.record_date AND k.revision > r.revision OFFSET 0)`;
 }
 
+/** One page, in order, of kept and of held records: one that is in both is taken once. */
+export function mergeHeld<Row extends { sequence: bigint | undefined }>(
+  kept: Row[],
+  held: readonly Row[],
+  limit: number,
+  compare: (a: Row, b: Row) => number,
+): Row[] {
+  if (held.length === 0) return kept;
+  const known = new Set(kept.map(({ sequence }) => sequence));
+  return [...kept, ...held.filter(({ sequence }) => !known.has(sequence))].sort(compare).slice(0, limit);
+}
+
 /** The conditions as SQL over the record `r`. */
 export function allOf(conditions: CdrConditions): RawBuilder<boolean> {
   const wheres: RawBuilder<unknown>[] = [sql`true`];

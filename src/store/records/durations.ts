@@ -3,7 +3,7 @@ import { FeedId } from "../../domain/feed-id.ts";
 import { CARRIER_SIDE, DURATION } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { run, type Tx } from "../database/run.ts";
-import { isHeldTip, isTip } from "./cdrs.ts";
+import { isHeldTip, isTip, mergeHeld } from "./cdrs.ts";
 import { recordAt } from "./record-at.ts";
 import { EntryKind } from "./record-rows.ts";
 
@@ -50,7 +50,9 @@ export async function listDurations(tx: Tx, carrierId: string, search: DurationS
     sql`held_record r`,
     sql`r.side = ${sql.lit(CARRIER_SIDE)} AND r.sequence < ${floor} AND ${isHeldTip(carrierId)}`,
   );
-  return mergeDurations(kept, held, search.limit);
+  const inOrder = (a: StoredDuration, b: StoredDuration) =>
+    compare(a.startTime, b.startTime) || compare(a.recordId, b.recordId);
+  return mergeHeld(kept, held, search.limit, inOrder);
 }
 
 // By the id first: in the order of the list, all of the period would be read for it.
@@ -58,14 +60,6 @@ function recordsOfId(carrierId: string, recordId: string): RawBuilder<unknown> {
   return sql`
     (SELECT s.sequence, s.ingest_time FROM duration_key s WHERE s.carrier_id = ${carrierId} AND s.record_id = ${recordId} OFFSET 0) s
     CROSS JOIN LATERAL (${recordAt(sql`duration_record`, carrierId, "s")}) r`;
-}
-
-function mergeDurations(kept: StoredDuration[], held: readonly StoredDuration[], limit: number): StoredDuration[] {
-  if (held.length === 0) return kept;
-  const known = new Set(kept.map(({ sequence }) => sequence));
-  return [...kept, ...held.filter(({ sequence }) => !known.has(sequence))]
-    .sort((a, b) => compare(a.startTime, b.startTime) || compare(a.recordId, b.recordId))
-    .slice(0, limit);
 }
 
 function compare<T extends bigint | string>(left: T, right: T): number {

@@ -1,5 +1,5 @@
 import { type Selectable, sql } from "kysely";
-import type { VerdictCounts } from "../../domain/calls/verdict.ts";
+import { ofEachVerdict, type VerdictCounts } from "../../domain/calls/verdict.ts";
 import { TandemError } from "../../domain/errors.ts";
 import { CDR, type RecordKind } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
@@ -68,30 +68,11 @@ async function createUpload(tx: Tx, key: UploadKey, mostOpen: number): Promise<v
   const what = key.kind === CDR ? Tally.OPEN_CDR_UPLOADS : Tally.OPEN_DURATION_UPLOADS;
   const place = { what, most: mostOpen, count: () => countOpenUploads(tx, key) };
   if (!(await takePlace(tx, key.carrierId, place))) throw tooManyOpen(mostOpen);
-  const now = sql<string>`clock_timestamp()`;
-  const insert = tx
-    .insertInto("upload")
-    .values({
-      carrier_id: key.carrierId,
-      kind: key.kind.upload,
-      upload_id: key.uploadId,
-      next_offset: 0n,
-      writer_epoch: 0n,
-      sealed: false,
-      finished: false,
-      accepted: 0n,
-      duplicate: 0n,
-      conflict: 0n,
-      superseded: 0n,
-      rejected: 0n,
-      quarantined: 0n,
-      stored_rejects: 0n,
-      connected_duration_ms: "0",
-      create_time: now,
-      update_time: now,
-    })
-    .onConflict((conflict) => conflict.doNothing());
-  await run(tx, insert);
+  await run(tx)`
+    INSERT INTO upload (carrier_id, kind, upload_id, next_offset, writer_epoch, sealed, finished, accepted, duplicate, conflict,
+      superseded, rejected, quarantined, stored_rejects, connected_duration_ms, create_time, update_time)
+    VALUES (${key.carrierId}, ${key.kind.upload}, ${key.uploadId}, 0, 0, false, false, 0, 0, 0,
+      0, 0, 0, 0, 0, clock_timestamp(), clock_timestamp()) ON CONFLICT DO NOTHING`;
 }
 
 async function countOpenUploads(tx: Tx, { carrierId, kind }: UploadKey): Promise<number> {
@@ -253,14 +234,7 @@ function uploadRow(row: Found<Selectable<Schema["upload"]>>): UploadRow {
     sealed: row.sealed,
     finished: row.finished,
     sealTime: row.sealTime,
-    counts: {
-      accepted: Number(row.accepted),
-      duplicate: Number(row.duplicate),
-      conflict: Number(row.conflict),
-      superseded: Number(row.superseded),
-      rejected: Number(row.rejected),
-      quarantined: Number(row.quarantined),
-    },
+    counts: ofEachVerdict((name) => Number(row[name])),
     connectedDurationMs: row.connectedDurationMs,
     createTime: row.createTime,
     updateTime: row.updateTime,

@@ -246,7 +246,7 @@ describe("any call detail record that could come over the wire", () => {
         const prepared = prepare(sent);
         expect(prepared.refusal).toBeUndefined();
         const read = whole(prepared);
-        expect(read.qualityVerdict).toBe(prepared.row.qualityVerdict);
+        expect(read.qualityVerdict).toBe(prepared.row?.qualityVerdict);
         read.qualityVerdict = 0;
         read.qualityReasons = [];
         for (const item of read.streamQualities) Object.assign(item, { verdict: 0, reasons: [] });

@@ -33,7 +33,7 @@ export type CdrColumns = Omit<CdrRow, "payload" | "quality" | "network">;
  * Checks, normalises, judges and encodes an uploaded call detail record. Never throws, and leaves
  * the message as it is.
  */
-export function prepareCdr(sent: CallDetailRecord, context: PrepareContext): PreparedRecord<CdrColumns> {
+export function prepareCdr(sent: CallDetailRecord, context: PrepareContext): PreparedRecord<CdrColumns | undefined> {
   const { message, dropped } = dropWrongFields(CallDetailRecordSchema, sent, checkCdrOptional);
   const isVoid = message.kind === RecordKind.VOID;
   const call = factsOf(message);
@@ -56,7 +56,7 @@ export function prepareCdr(sent: CallDetailRecord, context: PrepareContext): Pre
   const connectedDurationMs = message.lengths?.connectedDurationMs ?? 0n;
   const mayBeLarge = fault !== undefined || hasUnknown || dropped.length > 0 || hasMuchOutput(message);
   const refusal = (mayBeLarge ? sizeRefusal(CallDetailRecordSchema, sent) : undefined) ?? fault;
-  if (refusal) return refusedRecord({ ...identity, connectedDurationMs }, refusal, NO_COLUMNS);
+  if (refusal) return refusedRecord({ ...identity, connectedDurationMs }, refusal);
 
   writer.position = callBytes;
   const quality = judge(message, call);
@@ -117,24 +117,6 @@ const PARTY_FIELDS = { calling: 1, asserted: 2, called: 3, dialed: 4, redirectin
 const NO_PARTIES = {};
 /** Output-only fields smaller than this cannot make a record too large. */
 const MUCH_OUTPUT = 1_000;
-const NO_COLUMNS: CdrColumns = {
-  entryKind: EntryKind.REPORT,
-  partial: false,
-  callId: null,
-  inviteTime: null,
-  direction: 0,
-  trunkId: null,
-  dialogCallId: null,
-  correlationId: null,
-  codec: null,
-  callingNumber: null,
-  calledNumber: null,
-  answered: null,
-  networkEffective: null,
-  setupDurationMs: null,
-  connectedDurationMs: null,
-  qualityVerdict: 0,
-};
 
 // A length that follows from the times is not content: it may be sent or left to be derived, and
 // what is stored prepares to the same hash.

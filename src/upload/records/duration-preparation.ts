@@ -5,7 +5,6 @@ import { HashedContent, hashContent, hashText } from "../../domain/calls/record-
 import { microsFromTimestamp } from "../../domain/time/instant.ts";
 import { type CallDuration, CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
-import { EntryKind } from "../../store/records/record-rows.ts";
 import { attributionCandidates, hasDerivedCountry, partyText, writeDerivedCountries } from "./call-parties.ts";
 import { writeDecodedContent } from "./duration-decoder.ts";
 import { compileEncoder } from "./message-encoder.ts";
@@ -20,7 +19,10 @@ import { WireWriter } from "./wire-writer.ts";
  * Checks, normalises and encodes an uploaded duration. Never throws, and leaves the message as it
  * is.
  */
-export function prepareDuration(sent: CallDuration, context: PrepareContext): PreparedRecord<DurationColumns> {
+export function prepareDuration(
+  sent: CallDuration,
+  context: PrepareContext,
+): PreparedRecord<DurationColumns | undefined> {
   const { message, dropped } = dropWrongFields(CallDurationSchema, sent, checkDurationOptional);
   const { horizons } = context;
   const { fault, warnings } = checkDuration(message, dropped, { nowMs: Number(context.now) / 1_000, horizons });
@@ -36,7 +38,7 @@ export function prepareDuration(sent: CallDuration, context: PrepareContext): Pr
   const refusal = (mayBeLarge ? sizeRefusal(CallDurationSchema, sent) : undefined) ?? fault;
   if (refusal) {
     const identity = { recordId, recordDate, revision, isVoid, contentHash };
-    return refusedRecord({ ...identity, connectedDurationMs: connectedDurationMs ?? 0n }, refusal, NO_COLUMNS);
+    return refusedRecord({ ...identity, connectedDurationMs: connectedDurationMs ?? 0n }, refusal);
   }
   writeDerivedCountries(writer, message, PARTY_FIELDS);
   const start = message.inviteTime ?? message.answerTime;
@@ -74,11 +76,3 @@ export const encodeDurationContent = compileEncoder(CallDurationSchema, {
   omitWhen: { "tandem.type.v1.Party.country_code": hasDerivedCountry },
 });
 const PARTY_FIELDS = { calling: 8, asserted: 9, called: 10, dialed: 11, redirecting: 12 } as const;
-const NO_COLUMNS: DurationColumns = {
-  entryKind: EntryKind.REPORT,
-  startTime: null,
-  direction: 0,
-  connectedDurationMs: null,
-  trunkId: null,
-  partIndex: null,
-};

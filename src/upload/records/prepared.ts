@@ -28,8 +28,7 @@ export interface PreparedRecord<Row> extends SentRecord {
   /** In order of precedence. Empty when refused. */
   candidates: AttributionCandidate[];
   /**
-   * The columns besides identity, position, attribution and encoded parts; without meaning for a
-   * refused record.
+   * The columns besides identity, position, attribution and encoded parts; undefined when refused.
    */
   row: Row;
   /**

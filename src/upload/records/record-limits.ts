@@ -2,6 +2,7 @@ import { type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobu
 import { dayNumber } from "../../domain/calls/call-rules.ts";
 import type { RecordProblem } from "../../domain/calls/field-checks.ts";
 import { RecordIssue } from "../../gen/tandem/type/v1/upload_pb.js";
+import type { SentRecord } from "../../store/records/record-rows.ts";
 import type { PreparedRecord } from "./prepared.ts";
 
 /** Largest record, bytes encoded. */
@@ -26,14 +27,10 @@ export function sizeRefusal<T extends DescMessage>(schema: T, message: MessageSh
  * A record that is refused: what its verdict and a later comparison need, and nothing that a table
  * could not hold.
  */
-export function refusedRecord<Row>(
-  sent: Pick<
-    PreparedRecord<Row>,
-    "recordId" | "recordDate" | "revision" | "isVoid" | "contentHash" | "connectedDurationMs"
-  >,
+export function refusedRecord(
+  sent: Pick<SentRecord, "recordId" | "recordDate" | "revision" | "isVoid" | "contentHash" | "connectedDurationMs">,
   refusal: RecordProblem,
-  row: Row,
-): PreparedRecord<Row> {
+): PreparedRecord<undefined> {
   return {
     ...sent,
     recordId: storableRecordId(sent.recordId),
@@ -43,7 +40,7 @@ export function refusedRecord<Row>(
     warnings: [],
     candidates: [],
     startTime: undefined,
-    row,
+    row: undefined,
     payload: NOTHING,
   };
 }

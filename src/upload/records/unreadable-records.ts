@@ -17,9 +17,5 @@ export function prepareUnreadable<Message>(
   // The hash is of its bytes: its content could not be read.
   const contentHash = hashContent(context.hashSecret, HashedContent.UNREADABLE, bytes);
   const connectedDurationMs = codec.connectedDurationMs(salvaged) ?? 0n;
-  return refusedRecord(
-    { recordId, recordDate, revision, isVoid, contentHash, connectedDurationMs },
-    problem,
-    undefined,
-  );
+  return refusedRecord({ recordId, recordDate, revision, isVoid, contentHash, connectedDurationMs }, problem);
 }
