@@ -44,7 +44,7 @@ export const SORTED: Readonly<Record<string, string>> = {
   "durations.ts/read": "the records of one id; a list of a period is in order",
   "explain-targets.ts/findExplainedRecords": "the records of one id",
   "call-results.ts/findCalls": "the calls of one key",
-  "near-calls.ts/readOpenCalls": "the open calls of two parties, of 30 hours",
+  "explain-targets.ts/readOpenCalls": "the open calls of two parties, of 30 hours",
   "reconciliation-summary.ts/summarizeReconciliation": "the few cells that the calls were summed up in",
   "cdrs.ts/readCdrPage": "a run of sequences that is no longer than a page may be",
   "discrepancies.ts/readDiscrepancyPage": "a run of sequences that is no longer than a page may be",

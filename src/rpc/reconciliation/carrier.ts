@@ -7,7 +7,6 @@ import { explainOwnCalls } from "./explain-call.ts";
 import { summary } from "./summary.ts";
 import { watchDiscrepancies } from "./watch.ts";
 
-/** The carrier's view of reconciliation. */
 export function carrierReconciliationService(services: Services): ServiceImpl<typeof ReconciliationService> {
   return {
     getReconciliationSummary: (request, context) =>

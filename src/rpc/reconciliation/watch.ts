@@ -18,10 +18,6 @@ const WATCH_METHOD = "tandem.carrier.v1.ReconciliationService/WatchDiscrepancies
 /** Most entries of one message. */
 const PAGE_ENTRIES = 1_000;
 
-/**
- * Answers WatchDiscrepancies: every discrepancy of a carrier, each change of one, and its
- * resolution.
- */
 export async function* watchDiscrepancies(
   services: Services,
   request: WatchDiscrepanciesRequest,
