@@ -1,7 +1,7 @@
 import { create, type DescMessage, fromBinary, type Message, toBinary } from "@bufbuild/protobuf";
 import { e164Of } from "../domain/calls/party.ts";
 import { countryOfNumber } from "../domain/carriers/country.ts";
-import { hash64, idTexts } from "../domain/matching/id-texts.ts";
+import { hash64, idTexts } from "../domain/matching/signalling-ids.ts";
 import type { ErasedNumber } from "../domain/privacy/erased-number.ts";
 import {
   type ErasureScope,

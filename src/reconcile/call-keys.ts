@@ -1,18 +1,15 @@
 import { e164Of, type Party } from "../domain/calls/party.ts";
 import type { CommonFacts, CorrelationIds, RecordRef } from "../domain/matching/facts.ts";
-import { hash64, idTexts } from "../domain/matching/id-texts.ts";
 import { numberKeyOf } from "../domain/matching/number-keys.ts";
 import type { CallResult } from "../domain/matching/result.ts";
+import { hash64, idTexts } from "../domain/matching/signalling-ids.ts";
 import { isHiddenCaller } from "../domain/numbers/spelling.ts";
 import { MatchedBy } from "../gen/tandem/type/v1/discrepancy_pb.js";
 
-/**
- * The last digits of a number tell it apart; prefixes and codes before them are written in many
- * ways.
- */
+/** The last digits tell numbers apart; what precedes them is written in many ways. */
 const TELLING_DIGITS = 8;
 
-/** Key of a record's two parties, to find counterparts far away; undefined when one is unknown. */
+/** The key of a record's two parties, for counterparts far away; undefined: one is unknown. */
 export function pairKeyOf(facts: CommonFacts): bigint | undefined {
   const isOutbound = facts.direction === 1;
   const other = isOutbound ? (facts.called ?? facts.dialed) : facts.calling;
@@ -23,8 +20,8 @@ export function pairKeyOf(facts: CommonFacts): bigint | undefined {
 }
 
 /**
- * The ids by which another record could belong to this call or take one of its records: the kind of
- * id that joined the pair and better ones, or all ids when none did.
+ * Keys of the ids by which a record could belong to this call or take one of its records: the kind
+ * that joined the pair and better ones, or all without a pair.
  */
 export function idKeysOf({ platform, carrier, matchedBy }: CallResult): bigint[] {
   const records = platform === undefined ? carrier : [platform, ...carrier];
@@ -42,17 +39,17 @@ function kindsUpTo(matchedBy: MatchedBy | undefined): number {
   return matchedBy === MatchedBy.ICID ? 2 : 3;
 }
 
-/** Key of a platform's record id, also as a carrier sends it back. */
+/** The key of a platform's record id, which a carrier may send back. */
 export function echoKeyOf(recordId: string): bigint {
   return hash64(`record/${recordId}`);
 }
 
-/** Key of a carrier's record, to find the result of a pair that begins far from it. */
+/** The key of a carrier's record, for a pair that begins far from it. */
 export function durationKeyOf({ recordDate, recordId }: Pick<RecordRef, "recordDate" | "recordId">): bigint {
   return hash64(`duration/${recordDate}/${recordId}`);
 }
 
-// In one form for every spelling; digits of a host do not count.
+// Alike in every spelling; a host's digits do not count.
 function lastDigits(party: Party | undefined): string | undefined {
   const key = party && numberKeyOf(party);
   if (key === undefined || party?.value === undefined || isHiddenCaller(party.value)) return undefined;

@@ -6,9 +6,9 @@ import { microsFromMs } from "../domain/time/instant.ts";
 import { rawStartMs } from "./result-row.ts";
 
 /**
- * The facts of a record without the numbers that are erased at its carrier. A call that is kept for
- * now must be compared as erased too: its counterpart may arrive later and is erased on arrival,
- * and an erased number equals only an erased one.
+ * The facts of a record without the carrier's erased numbers. A call that is kept for now is
+ * compared as erased too: its counterpart may come later and is erased then, and an erased number
+ * equals only erased ones.
  */
 export function withoutErased<Facts extends CommonFacts>(record: Facts, scopes: readonly ErasureScope[]): Facts {
   let facts = record;
@@ -29,7 +29,7 @@ function withoutOne<Facts extends CommonFacts>(record: Facts, { number, role }: 
   });
   if (erased.length === 0) return record;
   const rest = { ...record, ...Object.fromEntries(erased) } as Facts;
-  // Ids keep the number while a party in another role has it.
+  // Ids keep a number that a party in another role has.
   const isElsewhere = PARTY_NAMES.some((name) => {
     const party = rest[name];
     return party !== undefined && number.isParty(party);

@@ -11,7 +11,7 @@ import type { Tx } from "../store/database/run.ts";
 import type { CallResultRow } from "../store/reconciliation/call-result-columns.ts";
 import { readResultsIn, readResultsNamed } from "../store/reconciliation/call-results.ts";
 import type { ExplainedRecord } from "../store/reconciliation/explain-targets.ts";
-import { type OpenCallRow, readOpenCalls } from "../store/reconciliation/near-calls.ts";
+import { type OpenCallRow, readOpenCalls } from "../store/reconciliation/explain-targets.ts";
 import { pairKeyOf } from "./call-keys.ts";
 import type { Reconciled } from "./carrier.ts";
 import { findHolders } from "./far/stored-holders.ts";
@@ -22,30 +22,24 @@ import { spanAround, timeRange } from "./spans.ts";
 /** Why a call came out as it did, and its stored result. */
 export interface ExplainedCall {
   readonly evidence: CallEvidence;
-  /** Undefined: the call has not been reconciled yet. */
+  /** Undefined: the call is not reconciled yet. */
   readonly stored: CallResultRow | undefined;
-  /**
-   * Whether a new judgement gives the stored result. If not, its minutes wait to be judged again.
-   */
+  /** Whether judging again gives the stored result. If not, its minutes wait. */
   readonly isInForce: boolean;
-  /** Unpaired records that nearly fit; the best first. */
+  /** Unpaired records that nearly fit, the best first. */
   readonly near: readonly NearMiss[];
 }
 
-/** A zone shift of at most 14 h, and the window. */
+/** A zone shift (14 h) and the window. */
 const NEAR_REACH_MS = 15 * HOUR_MS;
-/** Most open calls that are read for two parties. */
 const MOST_OPEN = 200;
 
-/**
- * A pair whose starts are further apart has a key by which it is found. Milliseconds, with one
- * second for rounding.
- */
+/** Pairs further apart are found by a key. Milliseconds, one second for rounding. */
 const NEAR_MS = WINDOW_MS + 1_000;
 
 /**
- * Explains the call of a record. Matches everything again that was judged together with the stored
- * result, in a transaction that changes nothing. Undefined: the record is gone.
+ * Explains the call of a record: matches all that was judged with it again and changes nothing.
+ * Undefined: the record is gone.
  */
 export async function explainRecord(
   tx: Tx,

@@ -79,12 +79,12 @@ function identityOf({ recordId, recordDate, revision, isVoid, phoneNumber, custo
   return { recordId, recordDate, revision, isVoid, phoneNumber, customerId, ingestMs, firstIngestMs };
 }
 
-// A VOID of a call that was never reported begins with its day.
+// A VOID that was never reported begins with its day.
 function startOf(tip: StoredTip): number {
   return tip.startTime === undefined ? Date.parse(`${tip.recordDate}T00:00:00Z`) : msFromMicros(tip.startTime);
 }
 
-// A plain one: results are compared by their text.
+// Plain: results are compared by their text.
 function ruleOf(rule: RoundingRule | undefined): RoundingRule | undefined {
   return rule && { incrementS: rule.incrementS, minimumS: rule.minimumS };
 }
@@ -107,7 +107,7 @@ function msOf(time: Timestamp | undefined): number | undefined {
 
 function between(start: Timestamp | undefined, end: Timestamp | undefined): number | undefined {
   if (!start || !end) return undefined;
-  // Times out of order within a clock's resolution, or an overtaken 180: no time passed.
+  // Times out of order within a clock's resolution, or an overtaken 180.
   return Math.max(0, Number(end.seconds - start.seconds) * 1_000 + Math.round((end.nanos - start.nanos) / 1_000_000));
 }
 

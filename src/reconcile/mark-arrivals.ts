@@ -20,7 +20,7 @@ import { CarrierVotes } from "./clocks/carrier-votes.ts";
 import { trunkOf } from "./facts-codec.ts";
 import { minuteOf } from "./spans.ts";
 
-/** Most records of one feed that a transaction reads. */
+/** Most records of a feed that a transaction reads. */
 const PAGE = 20_000n;
 /** The offset of an hour rests on votes of hours up to this far away. */
 const EVIDENCE_MICROS = microsFromMs(EVIDENCE_DAYS_MS + HOUR_MS);
@@ -39,8 +39,8 @@ const START: ReconcilePosition = {
 };
 
 /**
- * Marks the minutes of newly arrived records and moves the positions past them, in the caller's
- * transaction. A new agreement or rule version marks every call.
+ * Marks the minutes of new records and moves the positions past them, in the caller's transaction.
+ * A new agreement or rule version marks every call.
  * @returns whether more records wait.
  */
 export async function markArrivals(tx: Tx, carrier: Reconciled, mostRounds: number): Promise<boolean> {
@@ -52,7 +52,7 @@ export async function markArrivals(tx: Tx, carrier: Reconciled, mostRounds: numb
   const judgedOtherwise =
     position.agreementRevision !== carrier.agreementRevision || position.ruleVersion !== RULE_VERSION;
   if (stored && judgedOtherwise) await markEveryMinute(tx, carrierId);
-  // A restore brought back fewer records than were read: read all of them again.
+  // After a restore there are fewer records than were read: read all again.
   const isAhead =
     position.markedCdrSequence > cdrs.headSequence || position.markedDurationSequence > durations.headSequence;
   if (isAhead) position = START;
@@ -76,7 +76,7 @@ export async function markArrivals(tx: Tx, carrier: Reconciled, mostRounds: numb
   return cdrThrough < cdrs.headSequence || durationThrough < durations.headSequence;
 }
 
-// A record may begin at its own time, or with each offset of its hour taken off.
+// By its own time, or with each offset of its hour taken off.
 async function carrierMinutes(tx: Tx, carrierId: string, after: bigint, through: bigint): Promise<bigint[]> {
   const request = { carrierId, after, through };
   const arrivals = await readArrivals(tx, DURATION, { ...request, withPayload: false });

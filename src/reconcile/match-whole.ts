@@ -12,37 +12,31 @@ import { Sought } from "./far/stored-holders.ts";
 import { isWellIn, mergeSpans, type Span, spanAround, widenSpan } from "./spans.ts";
 import type { TurnRecords, Window } from "./turn-records.ts";
 
-/** Calls up to this far from a marked minute are judged again. */
+/** Calls up to this far from a marked minute are judged. */
 const REACH_MS = 2 * MINUTE_MS;
-/**
- * A record's rivals begin at most this far away: the window, a clock's resolution, and the distance
- * of a duplicate.
- */
+/** A record's rivals begin at most this far away: the window, a resolution, a copy's distance. */
 export const NEIGHBOUR_MS = 125_000;
-/** How much is read around a record outside the window. */
+/** Read around a record outside the window. */
 const NEARBY_MS = NEIGHBOUR_MS + 5_000;
-/** How much is read around marked minutes; most components are whole at once. */
+/** Read around marked minutes; most components are whole at once. */
 const MARGIN_MS = REACH_MS + NEIGHBOUR_MS + MINUTE_MS;
-// Too few votes count as no offset. More votes change what is shown only if they make an offset.
+// Too few votes are no offset, so that one more vote changes nothing that is shown.
 const NO_OFFSET: ClockOffset = { offsetMs: 0, kind: "NONE", pairCount: 0, ratio: 0 };
 /**
- * Most times that one trial widens its window. Each time it reads one neighbourhood more around the
- * records at its edges, and after the fourth time twice as much as before. The last time would take
- * in four years, which no component needs.
+ * Most times that a trial widens its window: by one neighbourhood around records at its edges,
+ * after the fourth time by twice as much as before. The last would take in four years, which no
+ * component needs.
  */
 const MOST_READS = 24;
 const SLOW_READS = 4;
 
-/** Results whose evidence lies wholly in the window. */
+/** Results whose evidence is in the window. */
 export interface Whole {
   readonly kept: CallResult[];
   readonly window: Window;
 }
 
-/**
- * Reads more until every component with a record near the spans is whole, or known to be too large
- * to assign.
- */
+/** Reads more until every component near the spans is whole, or known to be too large to assign. */
 export async function matchWhole(
   tx: Tx,
   carrier: Reconciled,
@@ -78,7 +72,7 @@ function inputOf(
   };
 }
 
-// Keeps whole components: records that were judged together stay together.
+// Records that were judged together stay together.
 function keptOf(results: readonly CallResult[], base: readonly Span[], votes: CarrierVotes): CallResult[] {
   const hasOffsets = votes.offsetsInUse().length > 0;
   const touched = new Set(
@@ -91,8 +85,7 @@ function componentOf({ span }: CallResult): string {
   return `${span.firstMs}/${span.lastMs}`;
 }
 
-// A record of an hour with two offsets counts as near in both places; matching decides which is
-// right.
+// With two offsets a record is near in both places; matching decides which is right.
 function touches(base: readonly Span[], { span, carrier }: CallResult, votes: CarrierVotes | undefined): boolean {
   const isNear = (firstMs: number, lastMs: number) =>
     base.some(({ startMs, endMs }) => lastMs >= startMs - REACH_MS && firstMs < endMs + REACH_MS);
@@ -100,7 +93,7 @@ function touches(base: readonly Span[], { span, carrier }: CallResult, votes: Ca
   return votes !== undefined && carrier.some((record) => placesOf(record, votes).some((ms) => isNear(ms, ms)));
 }
 
-// Neighbourhoods of kept records that were not read yet.
+// Neighbourhoods that were not read yet.
 function gaps(kept: readonly CallResult[], window: Window, votes: CarrierVotes, marginMs: number): Span[] {
   const isLarge = largeCrowds(kept, window, votes);
   return kept.flatMap((result) =>
@@ -109,8 +102,7 @@ function gaps(kept: readonly CallResult[], window: Window, votes: CarrierVotes, 
 }
 
 /**
- * Times at which records of a result may begin or were answered, and whose neighbourhoods were not
- * read.
+ * Times at which a result's records may begin or were answered, without their neighbourhoods read.
  */
 export function edgesOf({ platform, carrier, startMs }: CallResult, window: Window, votes: CarrierVotes): number[] {
   const places: number[] = [];
@@ -123,8 +115,7 @@ export function edgesOf({ platform, carrier, startMs }: CallResult, window: Wind
   return places.filter((ms) => !isWellIn(window.spans, ms, NEIGHBOUR_MS));
 }
 
-// Whether so much of a result's crowd was read that no further record can make it small enough to
-// assign.
+// Whether no further record can make a result's crowd small enough to assign.
 function largeCrowds(
   kept: readonly CallResult[],
   window: Window,

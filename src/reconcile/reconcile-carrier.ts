@@ -27,26 +27,25 @@ export interface ReconcileOptions {
   readonly holder: string;
   readonly signal: AbortSignal;
   readonly readErased?: ((tx: Tx, carrierId: string) => Promise<readonly ErasureScope[]>) | undefined;
-  /** Replaces the database's clock, in tests and benchmarks. */
+  /** Replaces the database's clock in tests. */
   readonly now?: Micros;
-  /** Called after a commit that added discrepancies. */
+  /** Called after a commit with discrepancies. */
   readonly onAppended?: (carrierId: string, feed: FeedId, headSequence: bigint) => void;
   /** Default: MOST_ROUNDS. */
   readonly mostRounds?: number;
 }
 
-/** Limit on the work of one slice. */
+/** Limits a slice. */
 export interface WorkLimit {
   /** Transactions. */
   readonly steps: number;
-  /** No new transaction begins after this time, milliseconds. */
+  /** No transaction begins after this, milliseconds. */
   readonly ms: number;
 }
 
 export interface Slice {
-  /** Results that were judged. */
   readonly judged: number;
-  /** Whether all work that was there at the beginning is done. */
+  /** Whether all work of the beginning is done. */
   readonly isDone: boolean;
 }
 
@@ -54,36 +53,36 @@ const JOB = "reconcile";
 const LEASE_S = 60;
 /** Most minutes of one turn. */
 const MOST_MINUTES = 60;
-/** After a turn with more results, the next takes half as many minutes. */
+/** After a turn with more results the next takes half as many minutes. */
 const MANY_RESULTS = 20_000;
 const MOST_DUE = 20_000;
 const WITHOUT_LIMIT: WorkLimit = { steps: Number.POSITIVE_INFINITY, ms: Number.POSITIVE_INFINITY };
 const STATEMENT_TIMEOUT_MS = 60_000;
 const OPTIONS = {
   statementTimeoutMs: STATEMENT_TIMEOUT_MS,
-  // Matching happens between statements, and may take long on a busy machine.
+  // Matching between statements may take long on a busy machine.
   idleTimeoutMs: STATEMENT_TIMEOUT_MS,
   byIndexOnly: true,
 } as const;
 
 /**
  * Marks the minutes that new records or the time touch, and matches them, each step in a
- * transaction under the carrier's lease. If stopped, it continues from there next time.
+ * transaction under the carrier's lease. A stopped run is continued by the next.
  * @returns how many results were judged; undefined: another process has the carrier.
  */
 export async function reconcileCarrier(options: ReconcileOptions): Promise<number | undefined> {
   return (await reconcileSlice(options, WITHOUT_LIMIT))?.judged;
 }
 
-/** Like reconcileCarrier, but stops at a limit, so that no carrier keeps another waiting. */
+/** As reconcileCarrier, up to a limit, so that no carrier keeps another waiting. */
 export async function reconcileSlice(options: ReconcileOptions, limit: WorkLimit): Promise<Slice | undefined> {
   const { db, carrierId, holder } = options;
   const request = { carrierId, job: JOB, holder, ttlS: LEASE_S };
   return withLease(db, request, (lease) => workThrough(options, lease, limit));
 }
 
-// Records that arrive meanwhile wait for the next run, so the position moves even if they never
-// stop arriving. An interrupted run finishes its marks before it marks anything new.
+// Records that arrive meanwhile wait for the next run, so the position moves on. An interrupted run
+// finishes its marks before it makes new ones.
 async function workThrough(options: ReconcileOptions, lease: JobLease, limit: WorkLimit): Promise<Slice> {
   const { signal } = options;
   const begin = performance.now();
@@ -114,14 +113,14 @@ interface Work {
   spanMinutes: number;
 }
 
-/** Matches until no minute is marked; false: stopped earlier. */
+/** Matches until no minute is marked; false: stopped before. */
 async function matchMarked(
   options: ReconcileOptions,
   lease: JobLease,
   work: Work,
   mayGoOn: () => boolean,
 ): Promise<boolean> {
-  // At least one turn, so that even a tiny limit makes progress.
+  // At least one turn: the smallest limit makes progress.
   do {
     if (options.signal.aborted) return false;
     const { spanMinutes } = work;
@@ -155,8 +154,8 @@ async function markWhatIsNew(tx: Tx, carrier: Reconciled, now: Micros, most: num
   return { isRead: true, hasMore: due === MOST_DUE };
 }
 
-// Waits for writers in flight: whoever reads the heads afterwards sees every record with an earlier
-// ingest time. It has a transaction of its own, so that no writer waits for the marking.
+// Waits for writers in flight: heads that are read later include every older ingest time. In its
+// own transaction, so that no writer waits for the marking.
 function waitForWriters({ db, carrierId }: ReconcileOptions): Promise<Micros> {
   return systemTransaction(db, async (tx) => {
     const now = await readClock(tx);
@@ -177,7 +176,6 @@ async function takeTurn(
   return marked && reconcileMinutes(tx, carrier, marked, options.now ?? (await readClock(tx)));
 }
 
-// Records that everything marked is judged.
 async function settle(tx: Tx, carrierId: string): Promise<void> {
   const position = await readReconcilePosition(tx, carrierId);
   if (position?.markedThrough === undefined) return;

@@ -10,7 +10,7 @@ import {
   writeClockVotes,
   writeRoundingVotes,
 } from "../store/reconciliation/clock-offsets.ts";
-import { appendDiscrepancies } from "../store/reconciliation/discrepancy-log.ts";
+import { appendDiscrepancies } from "../store/reconciliation/discrepancies.ts";
 import { clearMinutes, type MarkedMinutes, markMinutes } from "../store/reconciliation/reconcile-progress.ts";
 import type { Reconciled } from "./carrier.ts";
 import type { CarrierVotes } from "./clocks/carrier-votes.ts";
@@ -23,10 +23,10 @@ import { isIn, minuteOf } from "./spans.ts";
 import { TurnRecords } from "./turn-records.ts";
 
 export interface TurnOutcome {
-  /** Results that were judged, and those that were written. */
+  /** Results that were judged, and written. */
   judged: number;
   written: number;
-  /** Undefined: the discrepancy feed gained no entry. */
+  /** Undefined: the feed gained no entry. */
   headSequence: bigint | undefined;
 }
 
@@ -84,7 +84,7 @@ async function writeVotes(tx: Tx, carrierId: string, votes: CarrierVotes): Promi
   await writeRoundingVotes(tx, carrierId, rounding);
 }
 
-// Due rows whose records are gone, by retention or because they moved to another minute.
+// Due rows whose records are gone or moved.
 function findOrphans({ judged, rows, base }: Settled, now: Micros): CallResultRow[] {
   const names = new Set(judged.map(({ name }) => name));
   const isDue = ({ dueTime }: CallResultRow) => dueTime !== undefined && dueTime <= now;
@@ -93,8 +93,8 @@ function findOrphans({ judged, rows, base }: Settled, now: Micros): CallResultRo
   );
 }
 
-// Minutes that were matched with other votes than those of now, on either side of this turn; those
-// beside a crowd; and tied ones that the turn no longer took in.
+// Minutes that were matched with other votes than those of now, those beside a crowd, and tied ones
+// that were not taken in.
 async function consequencesOf(tx: Tx, carrierId: string, settled: Settled): Promise<Micros[]> {
   const { stored, used, votes, base, leftTied } = settled;
   const isElsewhere = (minute: Micros) => !isIn(base, msFromMicros(minute));
@@ -106,8 +106,7 @@ async function consequencesOf(tx: Tx, carrierId: string, settled: Settled): Prom
   ];
 }
 
-// Minutes beside new records of a crowd whose neighbourhood was not read: calls there may be
-// affected.
+// Minutes beside new records of a crowd, whose calls may be affected.
 function crowdEdges({ judged, rows, window, used }: Settled): Micros[] {
   const reach = Math.ceil(NEIGHBOUR_MS / MINUTE_MS);
   return judged.flatMap(({ name, row, result }) => {
@@ -119,7 +118,7 @@ function crowdEdges({ judged, rows, window, used }: Settled): Micros[] {
   });
 }
 
-// Minutes whose offset or rule changed. Minutes without a result are marked anyway.
+// Minutes whose offset or rule changed. Those without a result are marked anyway.
 async function minutesOfChange(
   tx: Tx,
   carrierId: string,
@@ -143,7 +142,7 @@ async function minutesOfChange(
   return [...minutes];
 }
 
-/** What is decided otherwise, with both decisions if there were two. */
+/** What is decided otherwise, by both decisions if there are two. */
 function changed<T>(was: ReadonlyMap<string, T>, is: ReadonlyMap<string, T>, textOf: (decision: T) => string) {
   return [...new Set([...was.keys(), ...is.keys()])].flatMap((key): [T, ...T[]][] => {
     const [first, ...others] = [was.get(key), is.get(key)].filter((decision) => decision !== undefined);

@@ -13,7 +13,7 @@ import {
   DiscrepancySchema,
 } from "../gen/tandem/type/v1/discrepancy_pb.js";
 
-/** What a discrepancy has beside its result. */
+/** What a discrepancy has besides its result. */
 export interface DiscrepancyFrame {
   carrierId: string;
   discrepancyId: string;
@@ -23,7 +23,7 @@ export interface DiscrepancyFrame {
   resolvedTime: Micros | undefined;
 }
 
-/** A result as a message, without its position in the feed. */
+/** Without its position in the feed. */
 export function resultMessage(result: CallResult, frame: DiscrepancyFrame): Discrepancy {
   const { platform, carrier, duplicateOf, platformMeasure, carrierMeasure } = result;
   const { status, matchedBy, direction, calling, called, pendingReason, candidateCount } = result;
@@ -63,7 +63,7 @@ export function encodeDiscrepancy(result: CallResult, frame: DiscrepancyFrame): 
   return Buffer.from(toBinary(DiscrepancySchema, resultMessage(result, frame)));
 }
 
-/** The discrepancy once its record was paired with the platform's record of another. */
+/** The discrepancy after its record was paired in another. */
 export function encodeMerged(
   payload: Buffer,
   {
@@ -109,8 +109,8 @@ function measureFields(measure: Measure): FieldsOf<typeof CallMeasureSchema> {
   };
 }
 
-// Carrier minus platform, as reported. Of the bill: what it is beyond its rule applied to the
-// platform's connected duration.
+// Carrier minus platform, as reported. The bill: beyond its rule applied to the platform's
+// connected duration.
 function deltaFields({
   platformMeasure: mine,
   carrierMeasure: others,

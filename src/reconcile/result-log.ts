@@ -8,7 +8,7 @@ import type { ZoneDays } from "../domain/time/zone-days.ts";
 import { DiscrepancyStatus } from "../gen/tandem/type/v1/discrepancy_pb.js";
 import type { FeedLock } from "../store/feeds/feed-head.ts";
 import type { CallResultRow, ResultName } from "../store/reconciliation/call-result-columns.ts";
-import type { DiscrepancyEntry, DiscrepancyTraits } from "../store/reconciliation/discrepancy-log.ts";
+import type { DiscrepancyEntry, DiscrepancyTraits } from "../store/reconciliation/discrepancies.ts";
 import { encodeDiscrepancy, encodeMerged } from "./result-codec.ts";
 import { disagrees, type JudgedRow, judgedRow, nameOf, nameText } from "./result-row.ts";
 
@@ -18,11 +18,10 @@ export interface Judged {
   readonly name: string;
 }
 
-/** What a turn must write. */
 export interface Changes {
-  /** New results, and results that are shown differently than before. */
+  /** New results, and those that are shown otherwise. */
   readonly changed: readonly { judged: Judged; before: CallResultRow | undefined }[];
-  /** Rows whose carrier's record belongs to another row's call now. */
+  /** Rows whose record belongs to another call now. */
   readonly merged: readonly { row: CallResultRow; into: Judged }[];
   readonly deleted: readonly ResultName[];
 }
@@ -34,14 +33,13 @@ export function judge(results: readonly CallResult[], days: ZoneDays): Judged[] 
   });
 }
 
-// The number of supporting pairs grows with every call of the hour and is no news about this call.
-// Explanations count them.
+// Support grows with every call of the hour and is no news of this call. Explanations tell it.
 function withoutSupport(result: CallResult): CallResult {
   if (result.findings.length === 0) return result;
   return { ...result, findings: result.findings.map(({ pairCount: _, ratio: __, ...finding }) => finding) };
 }
 
-/** Names of the rows that the carrier's records have when they stand alone. */
+/** Names that the carrier's records have as results of their own. */
 export function memberNames(judged: readonly Judged[]): ResultName[] {
   return judged.flatMap(({ result, name }) =>
     result.carrier
@@ -50,7 +48,6 @@ export function memberNames(judged: readonly Judged[]): ResultName[] {
   );
 }
 
-/** Compares results with the stored rows. */
 export function findChanges(judged: readonly Judged[], stored: ReadonlyMap<string, CallResultRow>): Changes {
   const changed: { judged: Judged; before: CallResultRow | undefined }[] = [];
   const merged: { row: CallResultRow; into: Judged }[] = [];
@@ -68,7 +65,7 @@ export function findChanges(judged: readonly Judged[], stored: ReadonlyMap<strin
   return { changed, merged, deleted };
 }
 
-// The hash of an erased call is gone with its number, so the kept columns are compared.
+// An erased call has no hash, so the kept columns are compared.
 function isOtherwise(before: CallResultRow, row: JudgedRow): boolean {
   if (before.resultHash !== ERASED_HASH) return before.resultHash !== row.resultHash;
   const records = ({ carrierRecords }: JudgedRow) => revisionsText(carrierRecords);
@@ -92,12 +89,12 @@ const KEPT_OF_ERASED = [
   "billedS",
 ] as const;
 
-/** Whether a change goes into the discrepancy feed: the call disagrees, or did. */
+/** Whether the discrepancy feed tells a change: the call disagrees, or did. */
 export function isTold({ judged, before }: Changes["changed"][number]): boolean {
   return disagrees(judged.row.status) || (before !== undefined && before.discrepancyId !== undefined);
 }
 
-/** Rows and feed entries of the changes; entries are numbered from the lock's next sequence. */
+/** Rows and entries of the changes, numbered from the lock's next sequence. */
 export function logChanges(
   carrierId: string,
   changes: Changes,
@@ -173,7 +170,6 @@ function mergedRow(carrierId: string, row: CallResultRow, into: Judged, now: Mic
   };
 }
 
-/** The same result always gets the same id. */
 function discrepancyIdOf(carrierId: string, name: string): string {
   return createHash("sha256").update(`${carrierId}/${name}`).digest("base64url").slice(0, 22);
 }
@@ -185,8 +181,8 @@ function traitsOf(row: CallResultRow): DiscrepancyTraits {
 }
 
 /**
- * Absolute difference of the durations, or the full length if one side lacks the call; undefined:
- * unknown. Lists and summaries use it.
+ * Absolute difference of the durations, the whole length if one side lacks the call; undefined:
+ * unknown. For lists and summaries.
  */
 function absoluteDelta(row: CallResultRow): bigint | undefined {
   const { platformMs, carrierMs, billedS } = row;

@@ -1,9 +1,9 @@
 import { e164Of, type Party } from "../domain/calls/party.ts";
 import { bigintOf } from "../domain/known-numbers.ts";
 import { type CarrierFacts, type CommonFacts, revisionsText } from "../domain/matching/facts.ts";
-import { hash64 } from "../domain/matching/id-texts.ts";
 import { WINDOW_MS } from "../domain/matching/pairing/time-window.ts";
 import type { CallResult } from "../domain/matching/result.ts";
+import { hash64 } from "../domain/matching/signalling-ids.ts";
 import { CARRIER_SIDE, PLATFORM_SIDE } from "../domain/record-kind.ts";
 import { microsFromMs } from "../domain/time/instant.ts";
 import type { ZoneDays } from "../domain/time/zone-days.ts";
@@ -12,9 +12,7 @@ import { Presentation } from "../gen/tandem/type/v1/party_pb.js";
 import type { CallResultRow, ResultName } from "../store/reconciliation/call-result-columns.ts";
 import { durationKeyOf, echoKeyOf, idKeysOf, pairKeyOf } from "./call-keys.ts";
 
-/**
- * The columns that come from the result itself. The log fills in how it stands as a discrepancy.
- */
+/** The columns of the result itself; the log adds those of a discrepancy. */
 export type JudgedRow = Omit<
   CallResultRow,
   "isMerged" | "discrepancyId" | "discrepancyRevision" | "firstSeenTime" | "resolvedTime" | "sequence" | "payload"
@@ -88,20 +86,20 @@ function keyColumns(result: CallResult) {
   };
 }
 
-// An echo joins only what nothing else joins.
+// An echo joins only what nothing else does.
 function echoesOf({ platform, carrier, matchedBy }: CallResult): bigint[] {
   if (platform !== undefined && matchedBy !== MatchedBy.ECHOED) return [];
   return carrier.flatMap(({ echoedRecordId: id }) => (id === undefined ? [] : [echoKeyOf(id)]));
 }
 
-// A turn at the carrier's record may not read the platform's, so a far pair is found by the
-// carrier's record. Calls of several parts are found by their parties.
+// A turn may not read the platform's record of a far pair, which the carrier's record then finds.
+// Calls of several parts are found by their parties.
 function farKeyOf({ carrier: [record, ...parts], startMs }: CallResult): bigint | undefined {
   if (record === undefined || parts.length > 0) return undefined;
   return Math.abs(rawStartMs(record) - startMs) > WINDOW_MS ? durationKeyOf(record) : undefined;
 }
 
-/** When a record begins by its own clock. */
+/** By its own clock. */
 export function rawStartMs(record: Pick<CommonFacts, "inviteMs" | "answerMs" | "recordDate">): number {
   return record.inviteMs ?? record.answerMs ?? Date.parse(`${record.recordDate}T00:00:00Z`);
 }
@@ -110,15 +108,13 @@ export function disagrees(status: number): boolean {
   return status >= DiscrepancyStatus.DURATION_MISMATCH && status <= DiscrepancyStatus.AMBIGUOUS;
 }
 
-// Whether a part from far away may belong to the call, or one of its parts to another. A switch
-// writes the parties of all parts alike.
+// Whether a far part may belong to the call, or one of its parts to another. A switch writes the
+// parties of all parts alike.
 function mayHaveParts({ status, platform, carrier }: CallResult): boolean {
   return isOpen(status) || carrier.length > 1 || (status === DiscrepancyStatus.NOT_REPORTED && platform === undefined);
 }
 
-/**
- * Whether a later record from far away may change the result: it lacks a counterpart, or disagrees.
- */
+/** Whether a later record may change it from far away: it lacks a counterpart or disagrees. */
 function isOpen(status: number): boolean {
   return disagrees(status) || status === DiscrepancyStatus.PENDING;
 }
@@ -129,7 +125,7 @@ function firstRecord(result: CallResult): CommonFacts {
   return first;
 }
 
-// A partial record waits for its next revision, not for a time.
+// A partial record waits for a revision, not for a time.
 function dueTimeOf(result: CallResult) {
   if (result.status !== DiscrepancyStatus.PENDING || result.graceEndMs === undefined) return undefined;
   if (result.pendingReason === PendingReason.PARTIAL_RECORD) return undefined;
@@ -139,12 +135,12 @@ function dueTimeOf(result: CallResult) {
 function otherParty({ direction, calling, called }: CallResult): Party | undefined {
   const other = direction === 1 ? called : calling;
   if (!other?.value) return undefined;
-  // Never shown, so nothing that could identify it is kept.
+  // Never shown, so nothing identifying is kept.
   if (other.presentation === Presentation.RESTRICTED) return { ...other, value: undefined };
   return e164Of(other) === undefined ? { ...other, countryCode: undefined } : other;
 }
 
-// Results with equal hashes look the same to readers.
+// Equal hashes look the same to readers.
 function hashOf(result: CallResult, row: Omit<JudgedRow, "resultHash">): bigint {
   const { carrierRecords, arrivalTime: _, ...columns } = row;
   const records = revisionsText(carrierRecords);

@@ -6,7 +6,7 @@ import { type Database, systemTransaction } from "../store/database/database.ts"
 import { takeUpMinutes } from "../store/reconciliation/reconcile-progress.ts";
 
 /**
- * Marks again what was set aside for a carrier; the job then judges it.
+ * Marks what was set aside for a carrier again.
  * @param actor who asked, for the audit log.
  * @returns the number of minutes.
  */

@@ -27,52 +27,48 @@ import { nameText } from "./result-row.ts";
 import { hullOf, isIn, mergeSpans, minuteOf, type Span, timeRange } from "./spans.ts";
 import { TurnRecords, type Window } from "./turn-records.ts";
 
-/** Marked minutes that are closer than this are matched together. */
+/** Marked minutes that are closer are matched together. */
 const JOINED_GAP_MS = 5 * MINUTE_MS;
 /** A turn changes votes on rounding of days up to this far away. */
 const ROUNDING_REACH_MS = FAR_VOTES_MS + 2 * HOUR_MS;
 /**
- * Offsets rest on votes of hours up to EVIDENCE_DAYS_MS away; these offsets must be computed whole
- * for all hours whose votes a turn changes.
+ * Offsets rest on votes of hours up to EVIDENCE_DAYS_MS away, and must be whole for all hours whose
+ * votes a turn changes.
  */
 const CLOCK_REACH_MS = 2 * EVIDENCE_DAYS_MS;
-/** Pairs change the offsets and rules of the next trial only; few trials are enough. */
+/** Pairs change offsets and rules of the next trial only, so few suffice. */
 const MOST_TRIALS = 4;
 /**
- * How often a turn takes in minutes that stored results tie to its own. Each time follows one more
- * link of a chain of results, and a record has few. What is still tied then is marked, and matched
- * in the next round.
+ * How often a turn takes in minutes that stored results tie to its own: each time one more link of
+ * a chain. What is still tied then is marked for the next round.
  */
 const MOST_WIDENINGS = 64;
 
-/** What a turn starts from. */
-export interface Unsettled {
+interface Unsettled {
   readonly marked: readonly Span[];
   readonly records: TurnRecords;
-  /** How the new evidence changes the votes on clocks. */
+  /** Votes on clocks by the new evidence. */
   readonly heard: readonly ClockVote[];
   readonly now: Micros;
 }
 
-/** The results of a turn, once its pairs agree with the offsets and rules that were used. */
+/** The results of a turn once its pairs show the offsets and rules that were used. */
 export interface Settled {
   readonly judged: readonly Judged[];
   readonly votes: CarrierVotes;
-  /** The votes that were used. */
   readonly used: CarrierVotes;
-  /** The votes as they are stored. */
   readonly stored: () => CarrierVotes;
   readonly rows: ReadonlyMap<string, CallResultRow>;
   readonly window: Window;
   /** The marked minutes and those tied to them. */
   readonly base: readonly Span[];
-  /** Minutes that are tied to them and were not taken in. */
+  /** Tied minutes that were not taken in. */
   readonly leftTied: readonly Micros[];
 }
 
 /**
- * Matches the calls of the marked minutes and those tied to them. Pairs may change the offsets and
- * rules that they were judged by, so matching repeats until both agree.
+ * Matches the calls of the marked minutes and those tied to them, until the pairs show the offsets
+ * and rules that they were judged by.
  */
 export async function settleTurn(
   tx: Tx,
@@ -117,7 +113,7 @@ export function spansOfMinutes(minutes: readonly Micros[]): Span[] {
 
 interface ReadVotes {
   readonly stored: () => CarrierVotes;
-  /** With the turn's new evidence; a fresh copy for each trial. */
+  /** With the new evidence; a fresh copy for each trial. */
   readonly known: () => CarrierVotes;
 }
 
@@ -146,7 +142,7 @@ async function readVotes(
   return { stored, known };
 }
 
-// The stored rows of these results and of their carrier's records, wherever they are in time.
+// Of these results and of their carrier's records, wherever they are.
 async function readStored(
   tx: Tx,
   carrierId: string,
@@ -176,23 +172,17 @@ function agree(used: CarrierVotes, found: CarrierVotes, records: readonly Carrie
   );
 }
 
-/** The matcher's input and output for a call to explain. */
-export interface Gathered {
-  readonly input: MatchingInput;
-  readonly matched: MatchedInput;
-}
-
-/** Matches the calls around some instants as a turn would, with the stored offsets and rules. */
+/** Matches the calls around some instants as a turn would, by the stored votes. */
 export async function gatherAround(
   tx: Tx,
   carrier: Reconciled,
   instantsMs: readonly number[],
   now: Micros,
-): Promise<Gathered> {
+): Promise<{ readonly input: MatchingInput; readonly matched: MatchedInput }> {
   const base = spansOfMinutes(instantsMs.map(minuteOf));
   const { stored } = await readVotes(tx, carrier.carrierId, base, []);
   const records = new TurnRecords(tx, carrier);
-  let last: Gathered | undefined;
+  let last: { input: MatchingInput; matched: MatchedInput } | undefined;
   await matchWhole(tx, carrier, { base, records, votes: stored(), now }, (input) => {
     last = { input, matched: matchToExplain(input) };
     return [...last.matched.live.results, ...last.matched.voided.results];

@@ -13,22 +13,22 @@ import { placesOf } from "./far/possible-starts.ts";
 import { rawStartMs } from "./result-row.ts";
 import { hullOf, isIn, mergeSpans, missingSpans, type Span, timeRange, widenSpan } from "./spans.ts";
 
-/** The records of both sides that may begin in some spans, and numbered parts around them. */
+/** The records that may begin in some spans, with numbered parts around them. */
 export interface Window {
   readonly spans: readonly Span[];
   readonly platform: readonly PlatformFacts[];
   readonly carrier: readonly CarrierFacts[];
 }
 
-/** Longest distance between parts of a split call. */
+/** Longest distance of parts of a split call. */
 const LONGEST_SPLIT_MS = DAY_MS;
 
-/** The records of a turn. It reads nothing twice, however its window or its offsets change. */
+/** A turn's records. Nothing is read twice, however window and offsets change. */
 export class TurnRecords {
   readonly #platform: ReadOnce<PlatformFacts>;
   readonly #carrier: ReadOnce<CarrierFacts>;
   readonly #parts: ReadOnce<CarrierFacts>;
-  /** Pairs that were joined before one of their numbers was erased, by the carrier's record. */
+  /** Pairs of before an erasure, by the carrier's record. */
   readonly #joins: ReadOnce<readonly [record: string, join: KnownJoin]>;
 
   constructor(tx: Tx, { carrierId, erased }: Pick<Reconciled, "carrierId" | "erased">) {
@@ -66,7 +66,7 @@ export class TurnRecords {
     return { spans, platform, carrier: joins.size === 0 ? carrier : carrier.map(joined) };
   }
 
-  /** The records of some spans by their own, uncorrected times. */
+  /** By their own, uncorrected times. */
   async readAsReported(wanted: readonly Span[]): Promise<Pick<Window, "platform" | "carrier">> {
     const spans = mergeSpans(wanted);
     const isWanted = (record: PlatformFacts | CarrierFacts) => isIn(spans, rawStartMs(record));
@@ -74,7 +74,7 @@ export class TurnRecords {
     return { platform, carrier: (await this.#carrier.read(spans)).filter(isWanted) };
   }
 
-  // Parts of one call may begin hours apart: if one is read, all are.
+  // Parts begin hours apart: if one is read, all are.
   async #withParts(spans: readonly Span[], carrier: readonly CarrierFacts[]): Promise<readonly CarrierFacts[]> {
     if (!carrier.some((record) => record.part)) return carrier;
     const parts = await this.#parts.read([widenSpan(hullOf(spans), LONGEST_SPLIT_MS)]);
@@ -83,7 +83,7 @@ export class TurnRecords {
   }
 }
 
-/** Everything that was read so far; of further spans only what no earlier one covers is read. */
+/** Reads of further spans only what no earlier one covers. */
 class ReadOnce<T> {
   readonly #found: T[] = [];
   readonly #readRanges: (ranges: readonly TimeRange[]) => Promise<readonly T[]>;

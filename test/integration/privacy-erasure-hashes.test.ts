@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { sql } from "kysely";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { hash64 } from "../../src/domain/matching/id-texts.ts";
+import { hash64 } from "../../src/domain/matching/signalling-ids.ts";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { SubjectRole } from "../../src/gen/tandem/platform/v1/privacy_service_pb.js";
 import { CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";

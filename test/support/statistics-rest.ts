@@ -29,7 +29,7 @@ import { readRetentionState } from "../../src/store/privacy/retention-state.ts";
 import { deleteOldPeriod } from "../../src/store/privacy/usage-retention.ts";
 import { clearDueTimes, deleteResults, findSplitCalls } from "../../src/store/reconciliation/call-results.ts";
 import { readClockMinutes, readRoundedMinutes } from "../../src/store/reconciliation/clock-offsets.ts";
-import { readOpenCalls } from "../../src/store/reconciliation/near-calls.ts";
+import { readOpenCalls } from "../../src/store/reconciliation/explain-targets.ts";
 import { readDurationStarts } from "../../src/store/reconciliation/reconcile-input.ts";
 import { markEveryMinute } from "../../src/store/reconciliation/reconcile-progress.ts";
 import { ageUploads } from "../../src/store/records/age-uploads.ts";

@@ -43,7 +43,7 @@ export const SORTED: Readonly<Record<string, string>> = {
   "durations.ts/read": "the records of one id; a list of a period is in order",
   "explain-targets.ts/findExplainedRecords": "the records of one id",
   "call-results.ts/findCalls": "the calls of one key",
-  "near-calls.ts/readOpenCalls": "the open calls of two parties, of 30 hours",
+  "explain-targets.ts/readOpenCalls": "the open calls of two parties, of 30 hours",
   "reconciliation-summary.ts/summarizeReconciliation": "the few cells that the calls were summed up in",
   "feed-page.ts/readFeedPage": "a run of sequences that is no longer than a page may be",
   "disclosure-lists.ts/findDisclosures": "counted before: what is more than a few is read in order",

@@ -2,13 +2,12 @@ import { type Command, InvalidArgumentError } from "commander";
 import { addDays, isDay } from "../../domain/time/instant.ts";
 import { wallMs } from "../../domain/time/wall-clock.ts";
 
-/** Between which days. */
 export interface DayOptions {
   readonly from?: string;
   readonly to?: string;
 }
 
-/** How days are written, for help texts. */
+/** For help texts. */
 export const DAY_HELP =
   "A day is 2026-03-01, 7d (so many days ago), or today; in the time zone agreed with the carrier.";
 
@@ -19,7 +18,7 @@ export function withDays(command: Command, defaultDays: string): Command {
     .option("--to <day>", "the last day (default: today)", parseDay);
 }
 
-/** The days that the options mean, the last not included, as the contract has them. */
+/** The days of the contract, without the last. */
 export function daysOf({ from, to }: DayOptions, defaultDays: number): { startDate: string; endDate: string } {
   // Somewhere it is tomorrow already.
   const endDate = addDays(to ?? addDays(today(), 1), 1);

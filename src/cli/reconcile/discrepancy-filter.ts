@@ -9,7 +9,6 @@ import {
 } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { collect, enumListOption, enumOption, parseWhole } from "../shared/values.ts";
 
-/** Which discrepancies. */
 export interface DiscrepancyFilterOptions {
   readonly status?: number[];
   readonly cause?: number[];
@@ -23,7 +22,6 @@ export interface DiscrepancyFilterOptions {
 
 const MAX_DELTA_S = 1_000_000_000;
 
-/** The options that say which discrepancies. */
 export function withDiscrepancyFilter(command: Command): Command {
   return command
     .addOption(enumListOption("--status <statuses>", "only with these statuses", DiscrepancyStatusSchema))
@@ -36,10 +34,7 @@ export function withDiscrepancyFilter(command: Command): Command {
     .option("--min-delta <seconds>", "only where the durations differ by at least this", parseWhole(0, MAX_DELTA_S));
 }
 
-/**
- * The filter that the options mean; undefined when they name none, for a cursor is bound to its
- * filter.
- */
+/** Undefined without conditions: a cursor is bound to its filter. */
 export function discrepancyFilterOf(options: DiscrepancyFilterOptions): DiscrepancyFilter | undefined {
   const { status, cause, customer, trunk, direction, unresolved, resolved, minDelta } = options;
   const named = [status, cause, customer, trunk, direction, unresolved, resolved, minDelta];

@@ -22,7 +22,7 @@ interface ListOptions extends ConnectionOptions, DayOptions, DiscrepancyFilterOp
 
 type Page = Pick<ListDiscrepanciesResponse, "discrepancies" | "nextPageToken">;
 
-/** Days that are listed when nothing is said: as many as a list may have. */
+/** Days listed by default: the most that a list may have. */
 const DEFAULT_DAYS = 92;
 
 /** `tandem reconcile list` */

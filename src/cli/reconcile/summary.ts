@@ -28,7 +28,7 @@ interface SummaryOptions extends ConnectionOptions, DayOptions {
   readonly csv?: true;
 }
 
-/** Days that are summed up when nothing is said. */
+/** Days summed by default. */
 const DEFAULT_DAYS = 8;
 
 /** `tandem reconcile summary` */

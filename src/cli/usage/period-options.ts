@@ -2,7 +2,6 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { addDays, isDay } from "../../domain/time/instant.ts";
 import { parseTimeZone } from "../shared/values.ts";
 
-/** Between which days, of which time zone. */
 export interface PeriodOptions {
   readonly from?: string;
   readonly to?: string;
@@ -21,7 +20,7 @@ export function withPeriod(command: Command): Command {
     .requiredOption("--time-zone <zone>", "the customer's time zone, IANA: Europe/Copenhagen", parseTimeZone);
 }
 
-/** The period that the options mean, the last day not included, as the contract has it. */
+/** The period of the contract, without its last day. */
 export function periodOf(options: PeriodOptions, command: Command) {
   const { from, to, month, timeZone } = options;
   if (month !== undefined) return { startDate: `${month}-01`, endDate: firstOfNext(month), timeZone };

@@ -16,7 +16,7 @@ import { type CsvColumn, fieldColumns } from "../shared/csv-output.ts";
 import { formatCount, printRows, type RowColumn } from "../shared/output.ts";
 import { enumName, formatTime } from "../shared/values.ts";
 
-/** What a line of figures is about, by dimension: its column, and its field in the contract. */
+/** Dimensions of a row: column, and field in the contract. */
 export const USAGE_KEYS: readonly (RowColumn<UsageKey> & { of: UsageDimension; field: string })[] = [
   { of: UsageDimension.DAY, title: "day", field: "usage_date", read: ({ usageDate }) => usageDate },
   { of: UsageDimension.NUMBER, title: "number", field: "phone_number", read: ({ phoneNumber }) => phoneNumber },
@@ -36,7 +36,7 @@ export const USAGE_KEYS: readonly (RowColumn<UsageKey> & { of: UsageDimension; f
   },
 ];
 
-/** Parts that a reader should know of: what agrees needs no column. */
+/** What agrees needs no column. */
 const NOTABLE_PARTS = [
   UsagePart.DISPUTED,
   UsagePart.UNCONFIRMED,
@@ -45,14 +45,13 @@ const NOTABLE_PARTS = [
   UsagePart.CARRIER_ONLY,
 ];
 
-/** A row, or the sums of all rows. */
 interface Line {
   readonly key: UsageKey | undefined;
   readonly totals: UsageTotals | undefined;
   readonly callsOf: (part: UsagePart) => bigint | undefined;
 }
 
-/** Prints rows as a table, with the calls of each part that is not agreed, and the sums below. */
+/** Prints rows, the calls of each part that does not agree, and the sums. */
 export function printUsage(
   rows: readonly UsageRow[],
   totals: UsageTotals | undefined,
@@ -93,7 +92,7 @@ function keysOf(groupBy: readonly UsageDimension[]) {
   return groupBy.flatMap((dimension) => USAGE_KEYS.filter(({ of }) => of === dimension));
 }
 
-/** Says what figures lack: what is pending, who does not report. */
+/** Prints what is pending and who does not report. */
 export function describeCompleteness({ pendingRatio, carriers }: UsageCompleteness): string[] {
   const pending = pendingRatio ? [`${(100 * pendingRatio).toFixed(1)} % of the calls are pending.`] : [];
   return [
@@ -110,7 +109,7 @@ export function describeCompleteness({ pendingRatio, carriers }: UsageCompletene
   ];
 }
 
-/** Rows as CSV: the key, the sums, and the calls and milliseconds of every part. */
+/** CSV: the key, the sums, and calls and milliseconds of every part. */
 export function usageCsv(groupBy: readonly UsageDimension[]): CsvColumn<UsageRow>[] {
   const fields = keysOf(groupBy).map(({ field }) => field);
   const otherKey = groupBy.includes(UsageDimension.OTHER_PARTY) ? ["other_party_key"] : [];
@@ -129,7 +128,7 @@ export function usageCsv(groupBy: readonly UsageDimension[]): CsvColumn<UsageRow
   ];
 }
 
-/** Columns of a message that a row has. */
+/** Columns of a message in a row. */
 export function csvOf<Desc extends DescMessage, Row>(
   schema: Desc,
   fields: readonly string[],

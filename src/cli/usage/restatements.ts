@@ -108,7 +108,7 @@ function printRestatements(restatements: readonly Restatement[], periods: readon
   printRows(columns, restatements, "");
 }
 
-/** Enough to look one up. */
+/** Enough for a look-up. */
 function describeRecords({ lines }: Restatement): string {
   const ids = [...new Set(lines.flatMap(({ records }) => records.map(({ record }) => record?.recordId ?? "")))];
   const more = ids.length > 2 ? ` and ${formatCount(ids.length - 2)} more` : "";

@@ -31,7 +31,7 @@ interface ShowOptions extends ConnectionOptions, PeriodOptions {
   readonly csv?: true;
 }
 
-/** As the service groups when nothing is said. */
+/** The service's default. */
 const DEFAULT_BY = [UsageDimension.DAY, UsageDimension.NUMBER, UsageDimension.DIRECTION, UsageDimension.COUNTRY];
 
 /** `tandem usage show`, and `tandem usage` with a customer. */
@@ -99,7 +99,7 @@ function filterOf(options: ShowOptions): MessageInitShape<typeof ExportUsageRequ
   };
 }
 
-/** Reads an export to its end: all rows are of one moment. */
+/** All rows of an export, which are of one moment. */
 async function readUsage(connection: Connection, request: MessageInitShape<typeof ExportUsageRequestSchema>) {
   const rows: UsageRow[] = [];
   let completeness: UsageCompleteness | undefined;

@@ -9,6 +9,8 @@ import {
   type CallUnit,
   type CarrierUnit,
   hasLikeTimes,
+  isCarrierInScope,
+  isPlatformInScope,
   mergeUnits,
   type PlatformUnit,
   startDelta,
@@ -18,18 +20,15 @@ import { findFindings, graceEndOf, latenessOf } from "./causes.ts";
 import { compareDurations } from "./compare-durations.ts";
 import type { MatchingInput } from "./facts.ts";
 import { MAX_COMPONENT } from "./pairing/components.ts";
-import { type Copy, findCopies, refOf } from "./pairing/duplicates.ts";
+import { asReported, type Copy, findCopies, refOf } from "./pairing/duplicates.ts";
 import { carrierMember, type Pairing } from "./pairing/pairing.ts";
 import { platformOf } from "./pairing/platform-parts.ts";
-import { asReported } from "./pairing/spare-copies.ts";
 import type { CallResult, Measure } from "./result.ts";
 import { ruleOf } from "./rounding.ts";
-import { isCarrierInScope, isPlatformInScope } from "./scope.ts";
 
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 type Span = CallResult["span"];
 
-/** The results of calls that are not voided. */
 export function judgePairing(pairing: Pairing, input: MatchingInput): CallResult[] {
   const copies = findAllCopies(pairing, input);
   const spans = spansOf(pairing);
@@ -66,9 +65,7 @@ export function judgePairing(pairing: Pairing, input: MatchingInput): CallResult
   return results;
 }
 
-/**
- * The results of voided calls: both sides voided the call, or one did and the other has nothing.
- */
+/** The results of calls that both sides voided, or one side while the other has nothing. */
 export function judgeVoided(pairing: Pairing, input: MatchingInput): CallResult[] {
   const spans = spansOf(pairing);
   const results = pairing.platform.map((platform, index) => {
@@ -86,7 +83,7 @@ export function judgeVoided(pairing: Pairing, input: MatchingInput): CallResult[
   return results;
 }
 
-/** The carrier's call that is paired with the platform's at a position, with its further parts. */
+/** The carrier's call, with all parts, that is paired with the platform's at a position. */
 export function carrierOf({ carrier, carrierOf, furtherParts }: Pairing, platform: number): CarrierUnit | undefined {
   const first = carrier[carrierOf[platform] ?? -1];
   const further = furtherParts.get(platform);
@@ -155,8 +152,7 @@ function judgeSingle(result: Mutable<CallResult>, { side, isCrowd, copy }: Singl
   }
 }
 
-// The copy of a record that still waits may turn out to be the one that the other side's record
-// fits best.
+// While the original waits, its copy may turn out to be the better pair.
 function judgeMissing(
   result: Mutable<CallResult>,
   side: CallUnit,
@@ -238,17 +234,17 @@ function isInScope(side: PlatformUnit | CarrierUnit, { agreement }: MatchingInpu
 function findAllCopies(pairing: Pairing, input: MatchingInput) {
   const { platform, carrier, carrierOf, platformOf, partOf, crowd, together } = pairing;
   const member = (index: number) => carrierMember(pairing, index);
-  const atPlatform = findCopies({
-    units: platform,
-    isMatched: (index) => carrierOf[index] !== -1,
+  const atPlatform = findCopies(
+    platform,
+    (index) => carrierOf[index] !== -1,
     // In every scope: usage would count a record written twice twice.
-    isLeft: (index) => carrierOf[index] === -1 && !crowd.has(index) && !partOf.has(index),
-  });
-  const atCarrier = findCopies({
-    units: asReported(pairing),
-    isMatched: (index) => platformOf[index] !== -1,
-    isLeft: (index) => platformOf[index] === -1 && !crowd.has(member(index)) && isInScopeAt(carrier, index, input),
-  });
+    (index) => carrierOf[index] === -1 && !crowd.has(index) && !partOf.has(index),
+  );
+  const atCarrier = findCopies(
+    asReported(pairing),
+    (index) => platformOf[index] !== -1,
+    (index) => platformOf[index] === -1 && !crowd.has(member(index)) && isInScopeAt(carrier, index, input),
+  );
   for (const [index, copy] of atPlatform) together.join(index, copy.of);
   for (const [index, copy] of atCarrier) together.join(member(index), member(copy.of));
   return { platform: atPlatform, carrier: atCarrier };

@@ -1,13 +1,20 @@
-import type { CarrierFacts, ClockOffset, CommonFacts, MatchingInput, PlatformFacts } from "./facts.ts";
+import { PartyKind } from "../../gen/tandem/type/v1/party_pb.js";
+import type {
+  CarrierFacts,
+  ClockOffset,
+  CommonFacts,
+  MatchingAgreement,
+  MatchingInput,
+  PlatformFacts,
+} from "./facts.ts";
 import { type CallNumbers, numbersOf } from "./number-keys.ts";
 
 /**
- * One side's call as matching sees it: a record, or the merged parts of a split call. The carrier's
- * offset is taken off its times.
+ * One side's call as matching sees it: a record, or the parts of a split call. The carrier's times
+ * are corrected by its offset.
  */
 export interface CallUnit<Facts extends CommonFacts = CommonFacts> {
   readonly facts: Facts;
-  /** In their order. */
   readonly records: readonly Facts[];
   readonly numbers: CallNumbers;
   readonly inviteMs: number | undefined;
@@ -15,14 +22,14 @@ export interface CallUnit<Facts extends CommonFacts = CommonFacts> {
   readonly endMs: number | undefined;
   /** Invite, else answer, else the begin of its day. */
   readonly startMs: number;
-  /** The same for its last record. */
+  /** The start of its last record. */
   readonly lastStartMs: number;
   readonly answered: boolean;
-  /** Answer to end; 0 when unanswered, undefined when not known. */
+  /** Answer to end; 0: unanswered; undefined: unknown. */
   readonly connectedMs: number | undefined;
   /** When its last record first arrived. */
   readonly arrivalMs: number;
-  /** The resolution of its times widens the window by this much, milliseconds. */
+  /** Its resolution widens the window by this, milliseconds. */
   readonly slackMs: number;
 }
 
@@ -85,8 +92,8 @@ export function carrierUnit(facts: CarrierFacts, offsetOf: MatchingInput["offset
 }
 
 /**
- * Merges the carrier's units, in their order, into one call: first invite and answer, last end,
- * sums of the durations.
+ * Merges the carrier's units, in order, into one call: first invite and answer, last end, sums of
+ * the durations.
  */
 export function mergeUnits(units: readonly [CarrierUnit, ...CarrierUnit[]]): CarrierUnit {
   const [first] = units;
@@ -106,7 +113,6 @@ export function mergeUnits(units: readonly [CarrierUnit, ...CarrierUnit[]]): Car
   };
 }
 
-/** The unit with another offset taken off its times. */
 export function withOffset(unit: CarrierUnit, offset: ClockOffset): CarrierUnit {
   const byMs = (unit.offset?.offsetMs ?? 0) - offset.offsetMs;
   const moved = (ms: number | undefined) => (ms === undefined ? undefined : ms + byMs);
@@ -121,19 +127,18 @@ export function withOffset(unit: CarrierUnit, offset: ClockOffset): CarrierUnit 
   };
 }
 
-/** The call's length by its finest figure, milliseconds; undefined: unknown. */
+/** The length by the finest figure, milliseconds; undefined: unknown. */
 export function lengthOf(unit: CallUnit): number | undefined {
   if (unit.connectedMs !== undefined) return unit.connectedMs;
   const billedS = (unit as Partial<CarrierUnit>).billedS;
   return billedS === undefined ? undefined : billedS * 1_000;
 }
 
-/** Orders by start, then by identity, so that the order of the input does not matter. */
+/** By start, then by identity, so that the order of the input does not matter. */
 export function byStart(a: CallUnit, b: CallUnit): number {
   return a.startMs - b.startMs || compareIdentity(a.facts, b.facts);
 }
 
-/** By day, then by id. */
 export function compareIdentity(a: CommonFacts, b: CommonFacts): number {
   if (a.recordDate !== b.recordDate) return a.recordDate < b.recordDate ? -1 : 1;
   if (a.recordId !== b.recordId) return a.recordId < b.recordId ? -1 : 1;
@@ -141,8 +146,8 @@ export function compareIdentity(a: CommonFacts, b: CommonFacts): number {
 }
 
 /**
- * The difference of like times, b minus a: answers if both have one, else invites, else one side's
- * invite against the other's answer. Undefined when a side has no times.
+ * The difference of like times, b minus a: answers, else invites, else one invite and one answer.
+ * Undefined: a side has no times.
  */
 export function startDelta(a: CallUnit, b: CallUnit): number | undefined {
   if (a.answerMs !== undefined && b.answerMs !== undefined) return b.answerMs - a.answerMs;
@@ -152,36 +157,41 @@ export function startDelta(a: CallUnit, b: CallUnit): number | undefined {
   return mine === undefined || others === undefined ? undefined : others - mine;
 }
 
-/** Whether `startDelta` compares times of the same event. */
+/** Whether `startDelta` compares times of one event. */
 export function hasLikeTimes(a: CallUnit, b: CallUnit): boolean {
   const areAnswers = a.answerMs !== undefined && b.answerMs !== undefined;
   return areAnswers || (a.inviteMs !== undefined && b.inviteMs !== undefined);
 }
 
-/** When the connected time begins, if known. */
 export function beginOf({ answerMs, startMs }: CallUnit): number {
   return answerMs ?? startMs;
 }
 
-/** Whether both caller and called party are shown. */
 export function showsBothParties({ numbers }: CallUnit): boolean {
   return numbers.callers.length > 0 && numbers.called.length > 0;
 }
 
-/** When the record first arrived; corrections do not make it late. */
+/** When the first revision arrived; corrections do not make a record late. */
 export function arrivalOf(facts: CommonFacts): number {
   return facts.firstIngestMs ?? facts.ingestMs;
 }
 
-/**
- * A switch that writes whole minutes knows its bill better than its times; one that writes seconds
- * does not.
- */
+/** A switch that writes coarser times than this knows its bill better than its times. */
 const FINE_RESOLUTION_MS = 1_000;
 
 function connectedOf({ connectedMs, answerMs, endMs, billedS, resolutionMs }: CarrierFacts): number | undefined {
   if (connectedMs !== undefined) return connectedMs;
   return billedS === undefined || resolutionMs <= FINE_RESOLUTION_MS ? timeBetween(answerMs, endMs) : undefined;
+}
+
+/**
+ * From a call's end to the begin of the next, milliseconds; undefined: that begins before its
+ * middle, as a copy of a short call does.
+ */
+export function gapBefore(next: CallUnit, last: CallUnit): number | undefined {
+  if (last.endMs === undefined) return undefined;
+  const isBehind = (beginOf(next) - beginOf(last)) * 2 > last.endMs - beginOf(last);
+  return isBehind ? beginOf(next) - last.endMs : undefined;
 }
 
 /** From one time to another, at least 0; undefined: one is not known. */
@@ -209,4 +219,28 @@ function lacksParts(records: readonly CarrierFacts[]): boolean {
 
 function dayStart({ recordDate }: CommonFacts): number {
   return Date.parse(`${recordDate}T00:00:00Z`);
+}
+
+/** Whether the carrier must report the call. A call in progress may yet be answered. */
+export function isPlatformInScope({ facts, startMs }: PlatformUnit, agreement: MatchingAgreement): boolean {
+  const { direction, isEmergency, isPartial, answered } = facts;
+  return isInScope({ direction, isEmergency, answered: answered || isPartial, startMs }, agreement);
+}
+
+export function isCarrierInScope({ facts, startMs, answered }: CarrierUnit, agreement: MatchingAgreement): boolean {
+  const isEmergency = facts.called?.kind === PartyKind.EMERGENCY || facts.dialed?.kind === PartyKind.EMERGENCY;
+  return isInScope({ direction: facts.direction, isEmergency, answered, startMs }, agreement);
+}
+
+interface ScopedCall {
+  readonly direction: number;
+  readonly isEmergency: boolean;
+  readonly answered: boolean;
+  readonly startMs: number;
+}
+
+export function isInScope(call: ScopedCall, { scopeAt }: MatchingAgreement): boolean {
+  const scope = scopeAt(call.startMs);
+  if (scope === undefined || !scope.directions.includes(call.direction)) return false;
+  return (call.answered || scope.unanswered) && (!call.isEmergency || scope.emergency);
 }

@@ -13,15 +13,14 @@ export interface PairSides {
   readonly carrier: CarrierUnit;
 }
 
-/** How late a side arrived, after the other side's grace. */
+/** How late a side arrived, after the end of the other side's grace. */
 export interface Lateness {
   readonly side: RecordKind["side"];
   readonly lateByMs: number;
-  /** The end of that grace. */
   readonly graceEndMs: number;
 }
 
-/** Lengths at which switches give up a call whose end they missed, milliseconds: 1 to 24 h. */
+/** Switch timers that end a call whose end was missed, milliseconds: 1 to 24 h. */
 export const SWITCH_TIMERS_MS: readonly number[] = [1, 2, 3, 4, 6, 8, 10, 12, 24].map((hours) => hours * 3_600_000);
 /** Milliseconds. */
 export const TIMER_SLACK_MS = 2_000;
@@ -29,8 +28,8 @@ const SHORTEST_TIMER_MS = Math.min(...SWITCH_TIMERS_MS) - TIMER_SLACK_MS;
 
 /**
  * Every cause that holds, in the order of DiscrepancyCause. Offsets, rounding, lateness and other
- * numbers are also told of pairs that agree. UNKNOWN is told only when nothing else explains a
- * disagreement. A PENDING pair gets its offset only.
+ * numbers are told of agreeing pairs too; UNKNOWN only if nothing else explains a disagreement; of
+ * a PENDING pair only its offset.
  */
 export function findFindings(result: CallResult, sides: PairSides, input: MatchingInput): Finding[] {
   const findings: Finding[] = [];
@@ -46,7 +45,7 @@ export function findFindings(result: CallResult, sides: PairSides, input: Matchi
   if (isMismatch) add(findStuckCall(sides));
   const rounding =
     result.basis === ComparisonBasis.CONNECTED_DURATION ? findRounding(sides, input, isMismatch) : undefined;
-  // If the trunk's rounding makes exactly this difference, its likeness to the ring time is chance.
+  // A likeness to the ring time is chance if the trunk's rounding makes this difference.
   if (isMismatch && result.basis === ComparisonBasis.CONNECTED_DURATION && rounding === undefined)
     add(findRingTime(sides, input));
   add(rounding);
@@ -59,7 +58,7 @@ export function findFindings(result: CallResult, sides: PairSides, input: Matchi
   return findings;
 }
 
-/** Causes that explain a length. Clocks, lateness and changed numbers explain none. */
+/** Causes that explain a length. */
 const EXPLAINING: ReadonlySet<DiscrepancyCause> = new Set([
   DiscrepancyCause.SPLIT,
   DiscrepancyCause.STUCK_CALL,
@@ -67,7 +66,7 @@ const EXPLAINING: ReadonlySet<DiscrepancyCause> = new Set([
   DiscrepancyCause.ROUNDING,
 ]);
 
-/** The end of the grace: this long after the later of the call's end and its arrival. */
+/** The grace ends this long after the later of the call's end and its arrival. */
 export function graceEndOf({ endMs, startMs, arrivalMs }: CallUnit, graceMs: number): number {
   return Math.max(endMs ?? startMs, arrivalMs) + graceMs;
 }
@@ -84,14 +83,13 @@ export function latenessOf({ platform, carrier }: PairSides, graceMs: number): L
   return { side: CARRIER_SIDE, lateByMs: carrier.arrivalMs - graceEndMs, graceEndMs };
 }
 
-/** The switch timer that a length equals, milliseconds. */
 function timerOf(lengthMs: number): number | undefined {
   return SWITCH_TIMERS_MS.find((timerMs) => Math.abs(lengthMs - timerMs) <= TIMER_SLACK_MS);
 }
 
 /**
- * The switch timer that ended a call: the longer length, with or without its ring time, equals the
- * timer, and the other side has at most half of it.
+ * The switch timer that ended a call: the longer length, with or without ringing, equals it, and
+ * the other is at most half as long.
  */
 export function stuckTimerOf(platform: PlatformUnit, carrier: CarrierUnit): number | undefined {
   const mine = platform.connectedMs;
@@ -106,7 +104,7 @@ export function stuckTimerOf(platform: PlatformUnit, carrier: CarrierUnit): numb
   return timers.find((timerMs) => timerMs !== undefined);
 }
 
-/** The platform's call with its ring time: invite to end, and ringing to end, if known. */
+/** The platform's lengths from invite to end and from ringing to end, if known. */
 export function lengthsWithRing({ facts, inviteMs, endMs }: PlatformUnit): number[] {
   const totalMs = facts.totalMs ?? difference(endMs, inviteMs);
   return [totalMs, difference(endMs, facts.ringingMs)].filter((lengthMs) => lengthMs !== undefined);
@@ -156,14 +154,13 @@ function findRingTime({ platform, carrier }: PairSides, { agreement }: MatchingI
   return { cause: DiscrepancyCause.RING_TIME_INCLUDED, suspectedSide: CARRIER_SIDE, explainedDeltaMs };
 }
 
-// Its own times make its duration, and its answer is the platform's: the difference lies after the
-// answer.
+// Its own times make its duration, and both answers agree: the difference lies behind the answer.
 function countsFromAnswer({ platform, carrier }: PairSides, toleranceMs: number, ringMs: number): boolean {
   const timesMs = difference(carrier.endMs, carrier.answerMs);
   const beyondMs = difference(carrier.connectedMs, timesMs);
   const apartMs = difference(carrier.answerMs, platform.answerMs);
   if (beyondMs === undefined || apartMs === undefined) return false;
-  // Nearer to the answer than to the ringing, if the tolerance allows both.
+  // Nearer to the answer than to the ringing, if both are possible.
   return Math.abs(beyondMs) <= toleranceMs && Math.abs(apartMs) <= Math.min(toleranceMs, ringMs / 2);
 }
 

@@ -6,13 +6,13 @@ import { applyRule } from "./rounding.ts";
 
 export interface ComparisonTerms {
   readonly toleranceMs: number;
-  /** The carrier's billing rule; undefined: whole seconds. */
+  /** The carrier's billing rule. Default: whole seconds. */
   readonly rule: RoundingRule | undefined;
 }
 
 /**
- * Compares a pair: answered or not, then connected durations, else the bill. If both were answered
- * and a side has no figure, the result is DURATION_MISMATCH without a basis.
+ * Compares a pair: answered or not, then connected durations, else the bill. Without a figure of
+ * either side an answered pair is a DURATION_MISMATCH without a basis.
  */
 export function compareDurations(
   platform: PlatformUnit,
@@ -41,8 +41,8 @@ function compareMs(deltaMs: number, toleranceMs: number): DiscrepancyStatus {
   return Math.abs(deltaMs) <= toleranceMs ? DiscrepancyStatus.WITHIN_TOLERANCE : DiscrepancyStatus.DURATION_MISMATCH;
 }
 
-// A length within the tolerance may cross a boundary and be billed one increment more or less. Each
-// part of a split call was rounded by itself, so each adds an increment.
+// A length within the tolerance may be billed an increment more or less. Each part of a split call
+// is rounded by itself and adds an increment.
 function compareBill(
   connectedMs: number,
   billedS: number,

@@ -1,9 +1,8 @@
 import type { Party } from "../calls/party.ts";
 import type { RoundingRule } from "../carriers/carrier.ts";
 
-// What matching knows of a record's tip; times are milliseconds since 1970, UTC. A voided record
-// has the facts of its newest revision that reported the call, since a VOID may hold nothing but an
-// identity.
+// What matching knows of a record's tip. Times are milliseconds since 1970. A voided record has the
+// facts of its newest report, since a VOID may have nothing but an identity.
 
 /** One revision of one record of one side. */
 export interface RecordRef {
@@ -13,14 +12,14 @@ export interface RecordRef {
   readonly revision: number;
 }
 
-/** What names a record of one side, whatever its revision. */
+/** Names a record of one side in all revisions. */
 export type RecordName = Pick<RecordRef, "recordId" | "recordDate">;
 
 export function recordText({ recordDate, recordId }: RecordName): string {
   return `${recordDate}/${recordId}`;
 }
 
-/** Records in their order and revisions, as a text to compare. */
+/** Records in order, with revisions, as a text to compare. */
 export function revisionsText(records: readonly RecordRef[]): string {
   return records.map((record) => `${recordText(record)}/${record.revision}`).join();
 }
@@ -37,7 +36,7 @@ export interface CorrelationIds {
 
 export interface CommonFacts extends RecordRef {
   readonly isVoid: boolean;
-  /** 1 OUTBOUND, 2 INBOUND; 0 of a VOID whose call was never reported. */
+  /** 1 OUTBOUND, 2 INBOUND, 0 of a VOID that was never reported. */
   readonly direction: number;
   readonly ids: CorrelationIds;
   readonly calling?: Party | undefined;
@@ -55,14 +54,10 @@ export interface CommonFacts extends RecordRef {
   /** The number that the call belongs to, E.164. */
   readonly phoneNumber?: string | undefined;
   readonly ingestMs: number;
-  /**
-   * When the first revision was committed: corrections do not make a record late. Absent: like
-   * ingestMs.
-   */
+  /** When the first revision was committed. Default: ingestMs. */
   readonly firstIngestMs?: number;
 }
 
-/** The platform's call detail record. */
 export interface PlatformFacts extends CommonFacts {
   readonly callId?: string | undefined;
   readonly isPartial: boolean;
@@ -72,7 +67,7 @@ export interface PlatformFacts extends CommonFacts {
   readonly totalMs?: number | undefined;
 }
 
-/** The platform's record that a carrier's record was paired with, and how. */
+/** A platform's record and how a carrier's record was paired with it. */
 export interface KnownJoin {
   readonly recordId: string;
   readonly recordDate: string;
@@ -81,13 +76,10 @@ export interface KnownJoin {
   readonly isAlone: boolean;
 }
 
-/** The carrier's duration. */
 export interface CarrierFacts extends CommonFacts {
   /** The platform's record id that the carrier sent back. */
   readonly echoedRecordId?: string | undefined;
-  /**
-   * The platform's record that it was paired with before a number was erased; they stay together.
-   */
+  /** With what it was paired before a number was erased; they stay together. */
   readonly joinedTo?: KnownJoin | undefined;
   readonly billedS?: number | undefined;
   readonly roundingRule?: RoundingRule | undefined;
@@ -100,9 +92,9 @@ export interface CarrierFacts extends CommonFacts {
 
 /** The clock offset of a carrier's trunk and UTC hour. */
 export interface ClockOffset {
-  /** Carrier minus platform: a multiple of 15 min, and a rest of at most 7.5 min either way. */
+  /** Carrier minus platform: a multiple of 15 min and a rest of at most 7.5 min. */
   readonly offsetMs: number;
-  /** A ZONE_SHIFT may also contain a skew. */
+  /** A ZONE_SHIFT may include a skew. */
   readonly kind: "ZONE_SHIFT" | "CLOCK_SKEW" | "NONE";
   /** Pairs that it rests on; 0: too few. */
   readonly pairCount: number;
@@ -110,17 +102,17 @@ export interface ClockOffset {
   readonly ratio: number;
   /** Whether surrounding hours were needed. */
   readonly isAround?: boolean;
-  /** A second offset of the same hour: a clock that is set back runs through an hour twice. */
+  /** A second offset: a clock that is set back runs through an hour twice. */
   readonly second?: ClockOffset;
 }
 
-/** A rounding rule, and whether it was inferred or declared. */
+/** A rounding rule, declared or inferred. */
 export interface KnownRounding {
   readonly rule: RoundingRule;
   readonly isInferred: boolean;
   readonly pairCount: number;
   readonly ratio: number;
-  /** For a rule inferred from bills: what connected durations show. */
+  /** Of a rule inferred from bills: what connected durations show. */
   readonly ofConnected?: KnownRounding;
 }
 
@@ -142,12 +134,9 @@ export interface MatchingInput {
   readonly platform: readonly PlatformFacts[];
   readonly carrier: readonly CarrierFacts[];
   readonly agreement: MatchingAgreement;
-  /**
-   * The clock offset of a record's trunk and hour, by its own uncorrected start; undefined:
-   * unknown.
-   */
+  /** The offset of a record's trunk and hour, by its uncorrected start; undefined: unknown. */
   readonly offsetOf: (record: CarrierFacts) => ClockOffset | undefined;
-  /** The rule inferred for a trunk and day. A record's own rule and a declared rule come first. */
+  /** The rule inferred for a trunk and day. Stated rules come first. */
   readonly roundingOf: (record: CarrierFacts) => KnownRounding | undefined;
   readonly nowMs: number;
 }

@@ -8,15 +8,15 @@ import { mergeKnownParts, mergeLeftParts } from "./pairing/split-calls.ts";
 import type { CallResult } from "./result.ts";
 
 /**
- * The result of each call; every record is in exactly one result. Pure: the order of records does
- * not matter, and unrelated records do not influence each other.
+ * The result of each call. Every record is in exactly one. The order of records does not matter,
+ * and unrelated records do not influence each other.
  */
 export function matchCalls(input: MatchingInput): CallResult[] {
   const { live, voided } = pairCalls(input);
   return [...judgePairing(live, input), ...judgeVoided(voided, input)];
 }
 
-/** Pairs records without judging them. Voided records pair with voided ones only. */
+/** Pairs records without judging them. Voided records pair with each other only. */
 export function pairCalls({ platform, carrier, offsetOf, agreement }: MatchingInput): {
   live: Pairing;
   voided: Pairing;

@@ -13,35 +13,32 @@ import {
 import type { CommonFacts } from "./facts.ts";
 
 /**
- * A party's number in a form that can be compared across spellings. What a spelling may mean comes
- * first. A national number of an unknown country, or one with a routing prefix, has no meaning by
- * itself: it is compared from the right, where every numbering plan has the subscriber's digits.
+ * A party's number in a form that compares across spellings: first by what a spelling may mean. A
+ * national number of an unknown country or with a routing prefix has no meaning of its own and is
+ * compared from the right, where the subscriber's digits are.
  */
 export interface NumberKey {
   readonly form: "E164" | "CODE" | "DIGITS" | "NAME";
   /**
-   * E.164 without `+`, the digits of a code, the last unbroken digits of anything else, or a user
-   * name in lower case.
+   * E.164 without `+`, a code, the last unbroken digits of anything else, or a name in lower case.
    */
   readonly digits: string;
-  /**
-   * Endings by which any spelling of the number is found: without calling code and trunk prefix.
-   */
+  /** Endings of any spelling: without calling code and trunk prefix. */
   readonly nationalDigits: readonly string[];
-  /** For anything but E.164: the numbers that it may mean, without `+`. */
+  /** Other than E.164: the numbers that it may mean, without `+`. */
   readonly readings: readonly string[];
-  /** The number's own calling code, or else that of the party's country; empty: unknown. */
+  /** Its own calling code, else its country's; empty: unknown. */
   readonly callingCode: string;
-  /** The last three digits, which every spelling shares: 0..999. */
+  /** The last three digits, alike in every spelling: 0..999. */
   readonly tail: number;
 }
 
-/** Undefined: the party shows no number and no name. */
+/** Undefined: no number and no name is shown. */
 export function numberKeyOf(party: Party): NumberKey | undefined {
   return party.value === undefined ? undefined : keyOf(party, party.value);
 }
 
-/** The E.164 numbers that a party may be, likeliest first; none for a code or a name. */
+/** The E.164 numbers that a party may be, likeliest first; none of a code or name. */
 export function numbersOfParty(party: Party): readonly string[] {
   if (party.kind === PartyKind.E164) return party.value === undefined ? NOTHING : e164Forms(party.value);
   const key = party.kind === PartyKind.NON_E164 ? numberKeyOf(party) : undefined;
@@ -50,10 +47,7 @@ export function numbersOfParty(party: Party): readonly string[] {
   return [...new Set(readings.flatMap((digits) => e164Forms(`+${digits}`)))];
 }
 
-/**
- * The comparable numbers of who called and who was called, each once. Empty: restricted or
- * unavailable.
- */
+/** The numbers of who called and who was called. Empty: restricted or unavailable. */
 export interface CallNumbers {
   readonly callers: readonly NumberKey[];
   readonly called: readonly NumberKey[];
@@ -69,8 +63,8 @@ function shown(party: Party | undefined): Party | undefined {
 }
 
 /**
- * Whether two records have the same parties: any of calling, asserted and redirecting is equal, and
- * so is called or dialed. A side that one record hides equals any, if the other side is shown and
+ * Whether two records have the same parties: a caller in common (calling, asserted, redirecting)
+ * and a called number (called, dialed). What one record hides equals anything if the other is
  * equal.
  */
 export function areSameParties(a: CallNumbers, b: CallNumbers): boolean {
@@ -80,14 +74,11 @@ export function areSameParties(a: CallNumbers, b: CallNumbers): boolean {
   return (a.called.length === 0 || b.called.length === 0) && isEqual(a.callers, b.callers);
 }
 
-/**
- * Whether two records cannot be one call: both show numbers of the same side, and none is equal.
- */
+/** Whether both show numbers of one side and have none in common. */
 export function areContradicting(a: CallNumbers, b: CallNumbers): boolean {
   return isContradicting(a.callers, b.callers) || isContradicting(a.called, b.called);
 }
 
-/** Whether the lists have a number in common. */
 export function isEqual(as: readonly NumberKey[], bs: readonly NumberKey[]): boolean {
   for (const a of as) {
     for (const b of bs) if (isSameNumber(a, b)) return true;
@@ -95,24 +86,24 @@ export function isEqual(as: readonly NumberKey[], bs: readonly NumberKey[]): boo
   return false;
 }
 
-/** Whether both lists have telephone numbers but none in common. */
+/** Whether both have telephone numbers, and none in common. */
 export function isContradicting(as: readonly NumberKey[], bs: readonly NumberKey[]): boolean {
   if (!as.some(isTelephone) || !bs.some(isTelephone)) return false;
   return !as.some((a) => bs.some((b) => isSameNumber(a, b) || isLocal(a, b) || isLocal(b, a)));
 }
 
-// A number dialled without its area code may be in any area.
+// A local number may be in any area.
 function isLocal(local: NumberKey, number: NumberKey): boolean {
   if (local.form !== "DIGITS" || number.form === "NAME" || local.digits.length < MIN_SUFFIX) return false;
   return number.digits.endsWith(local.digits) && isSameCountry(local, number);
 }
 
 /**
- * Whether two spellings are the same number. E.164 numbers and names must be equal. Another
- * spelling equals an E.164 number that it may mean, or that ends with all its digits, or with its
- * national digits after a trunk or routing prefix; digits before that must not be another country's
- * calling code. Two such spellings are equal when they may mean one number, or when one ends with
- * the other, apart from a trunk prefix, and that has at least seven digits.
+ * Whether two spellings are one number. E.164 numbers and names must be equal. Another spelling
+ * equals an E.164 number that it may mean, that ends with all its digits, or whose national digits
+ * stand after a trunk or routing prefix, if that is not another country's calling code. Two such
+ * spellings are equal if they may mean one number, or one ends with at least seven digits of the
+ * other, apart from a trunk prefix.
  */
 export function isSameNumber(a: NumberKey, b: NumberKey): boolean {
   if (a === b) return true;
@@ -128,14 +119,14 @@ export function isSameNumber(a: NumberKey, b: NumberKey): boolean {
 }
 
 const MIN_SUFFIX = 7;
-/** Shorter national numbers would be found at the end of many others. */
+/** Shorter national numbers would end many others. */
 const MIN_NATIONAL = 5;
 const MAX_REMEMBERED = 65_536;
 const NO_NUMBERS: readonly NumberKey[] = [];
 const NOTHING: readonly string[] = [];
 /**
- * An erased number equals an erased one and nothing else. If it counted as hidden it would equal
- * any number, and its call could take another's counterpart.
+ * An erased number equals only erased ones. If it counted as hidden, its call could take another's
+ * counterpart.
  */
 const ERASED = nameKey("\0erased", 0);
 const remembered = new Map<string, NumberKey>();
@@ -186,7 +177,7 @@ function nameKey(digits: string, tail: number): NumberKey {
   return { form: "NAME", digits, nationalDigits: NOTHING, readings: NOTHING, callingCode: "", tail };
 }
 
-// Service codes (*31#) and routing prefixes (hexadecimal digits, Q.769.1) come before the digits.
+// Service codes (*31#) and routing prefixes (hexadecimal, Q.769.1) precede the digits.
 const PREFIXED = /^\+?[0-9A-F*#]*?([0-9]{2,})$/;
 
 function e164Key(number: string): NumberKey {

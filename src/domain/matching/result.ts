@@ -11,10 +11,10 @@ import type { Stated } from "../enum-values.ts";
 import type { RecordKind } from "../record-kind.ts";
 import type { CarrierFacts, PlatformFacts, RecordRef } from "./facts.ts";
 
-/** Version of the matching rules; raising it judges every call again. */
+/** Raising it judges every call again. */
 export const RULE_VERSION = 2;
 
-/** One cause and its support, as tandem.type.v1.DiscrepancyFinding. */
+/** A cause and its support, as tandem.type.v1.DiscrepancyFinding. */
 export interface Finding {
   readonly cause: Stated<DiscrepancyCause>;
   readonly suspectedSide?: RecordKind["side"] | undefined;
@@ -28,7 +28,7 @@ export interface Finding {
   readonly lateByMs?: number | undefined;
 }
 
-/** One side's figures as reported, with parts merged. */
+/** One side's figures as reported, parts merged. */
 export interface Measure {
   readonly inviteMs?: number | undefined;
   readonly answerMs?: number | undefined;
@@ -41,27 +41,27 @@ export interface Measure {
   readonly ingestMs: number;
 }
 
-/** The result of one call, named by the platform's record, or else by the carrier's first. */
+/** The result of one call. The platform's record names it, else the carrier's first. */
 export interface CallResult {
   readonly platform?: PlatformFacts | undefined;
-  /** The carrier's record, or its parts in order; empty: none. */
+  /** The carrier's record, or its parts in order. */
   readonly carrier: readonly CarrierFacts[];
   readonly status: DiscrepancyStatus;
   /** In the order of DiscrepancyCause, each once. */
   readonly findings: readonly Finding[];
   readonly matchedBy?: MatchedBy | undefined;
   readonly pendingReason?: PendingReason | undefined;
-  /** The end of the grace; absent if both sides were there from the start. */
+  /** Absent: both sides were there from the start. */
   readonly graceEndMs?: number | undefined;
-  /** DUPLICATE: the original, of the same side. PART_OF_CALL: the first record of the call. */
+  /** DUPLICATE: the original. PART_OF_CALL: the first record of the call. */
   readonly duplicateOf?: RecordRef | undefined;
-  /** AMBIGUOUS: at least this many records could pair with each other. */
+  /** AMBIGUOUS: at least so many records could pair. */
   readonly candidateCount?: number | undefined;
   readonly basis: ComparisonBasis;
-  /** The rule behind the carrier's bill, if known. */
+  /** The rule of the carrier's bill, if known. */
   readonly billedRule?: RoundingRule;
   readonly toleranceMs: number;
-  /** The offset taken off the carrier's times; absent: unknown, or no carrier record. */
+  /** The offset taken off the carrier's times; absent: unknown. */
   readonly appliedOffsetMs?: number | undefined;
   readonly platformMeasure?: Measure | undefined;
   readonly carrierMeasure?: Measure | undefined;
@@ -70,10 +70,8 @@ export interface CallResult {
   readonly called?: Party | undefined;
   /** The platform's invite, or else the carrier's corrected start. */
   readonly startMs: number;
-  /**
-   * For a pair without rivals: carrier minus platform as reported. It votes on the clock offset.
-   */
+  /** Of a pair without rivals: carrier minus platform as reported, a vote on the offset. */
   readonly offsetVoteMs?: number | undefined;
-  /** Earliest and latest corrected start of all records judged together with this one. */
+  /** Earliest and latest corrected start of all records judged with it. */
   readonly span: { readonly firstMs: number; readonly lastMs: number };
 }

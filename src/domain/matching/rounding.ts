@@ -1,34 +1,31 @@
 import type { RoundingRule } from "../carriers/carrier.ts";
 import type { CarrierFacts, KnownRounding, MatchingInput } from "./facts.ts";
 
-/**
- * What a rule bills for a duration, whole seconds: the minimum, and then each increment that has
- * begun.
- */
+/** What a rule bills, seconds: the minimum, and each further increment that has begun. */
 export function applyRule({ incrementS, minimumS }: RoundingRule, connectedMs: number): number {
   const beyondS = Math.max(0, connectedMs / 1_000 - minimumS);
   return minimumS + Math.ceil(beyondS / incrementS) * incrementS;
 }
 
-/** The rule of a carrier's record: its own, else the declared one, else the inferred one. */
+/** The record's own rule, else the declared, else the inferred one. */
 export function ruleOf(record: CarrierFacts, { agreement, roundingOf }: MatchingInput): KnownRounding | undefined {
   const rule = record.roundingRule ?? agreement.roundingRule;
   return rule === undefined ? roundingOf(record) : { rule, isInferred: false, pairCount: 0, ratio: 1 };
 }
 
-/** Differing connected durations of a pair, milliseconds. */
+/** Connected durations of a pair, milliseconds. */
 export interface RoundedLengths {
   readonly platformMs: number;
   readonly carrierMs: number;
-  /** Number of carrier records; each part is rounded by itself. */
+  /** Carrier records: each is rounded by itself. */
   readonly partCount: number;
 }
 
 /**
  * The rule that explains a pair's difference: the record's own, else the declared, else the
- * inferred one. A stated rule concerns the bill; the connected duration was rounded too if it is a
- * whole number of increments. In an agreeing pair that may be chance (1 in 6,000 for 6 s), so only
- * the inferred rule counts there.
+ * inferred one. A stated rule is about the bill; it also rounded the duration if that is a whole
+ * number of increments. In an agreeing pair that may be chance (1 in 6,000 for 6 s), so there only
+ * the inferred rule counts.
  */
 export function explainRounding(
   record: CarrierFacts,
@@ -46,7 +43,7 @@ export function explainRounding(
   return inferred !== undefined && isRoundedBy(inferred.rule, lengths, agreement.toleranceMs) ? inferred : undefined;
 }
 
-/** Whether the rule turns the platform's duration into the carrier's, within the tolerance. */
+/** Whether the rule makes the carrier's duration of the platform's, within the tolerance. */
 export function isRoundedBy(
   rule: RoundingRule,
   { platformMs, carrierMs, partCount }: RoundedLengths,
@@ -59,13 +56,13 @@ export function isRoundedBy(
   return carrierMs >= leastS * 1_000 && carrierMs <= mostS * 1_000;
 }
 
-/** Votes on rounding for a trunk and day, by the keys of `roundingVotes`. */
+/** Votes of a trunk and day, by the keys of `roundingVotes`. */
 export type RoundingCounts = Readonly<Record<string, number>>;
 
 /**
- * The votes of a pair answered on both sides: that it is a pair, with each increment that explains
- * its duration; and that it is a bill, with each rule that explains the bill. A difference larger
- * than any rule makes, such as a stuck call, does not vote. Milliseconds.
+ * The votes of an answered pair: that it is a pair, with each increment that explains its duration,
+ * and that it is a bill, with each rule that explains it. A difference beyond any rule does not
+ * vote. Milliseconds.
  */
 export function roundingVotes(platformMs: number, carrierMs: number | undefined, billedS?: number): string[] {
   return [
@@ -75,8 +72,8 @@ export function roundingVotes(platformMs: number, carrierMs: number | undefined,
 }
 
 /**
- * The rule that at least 95 % of at least 20 bills of a trunk and day show; without bills, the
- * largest increment that as many connected durations show. Undefined: none.
+ * The rule that at least 95 % of at least 20 bills show; without bills, the largest increment that
+ * as many durations show. Undefined: none.
  */
 export function judgeRounding(votes: RoundingCounts): KnownRounding | undefined {
   const ofConnected = judgeConnected(votes);
@@ -103,8 +100,7 @@ function judgeConnected(votes: RoundingCounts): KnownRounding | undefined {
   return { rule: { incrementS, minimumS: 0 }, isInferred: true, pairCount, ratio };
 }
 
-// A short call says nothing about the increment, and a long one little about the minimum, so a rule
-// must explain both.
+// Short calls tell the minimum, long ones the increment: a rule must explain both.
 function billVotes(platformMs: number, billedS: number): string[] {
   const excessMs = billedS * 1_000 - platformMs;
   if (excessMs < -CLOCK_SLACK_MS || excessMs >= LONGEST_BILLED_S * 1_000) return [];
@@ -116,7 +112,7 @@ function billVotes(platformMs: number, billedS: number): string[] {
   return [BILLS, ...made.map(({ key }) => key)];
 }
 
-// Among equal rules: the largest increment, then the smallest minimum.
+// Of equal rules the largest increment, then the smallest minimum.
 function judgeBills(votes: RoundingCounts): KnownRounding | undefined {
   const pairCount = votes[BILLS] ?? 0;
   if (pairCount < MIN_PAIRS) return undefined;
@@ -126,14 +122,14 @@ function judgeBills(votes: RoundingCounts): KnownRounding | undefined {
   return { rule: best.rule, isInferred: true, pairCount, ratio: most / pairCount };
 }
 
-/** Increments, largest first: a multiple of 60 is also one of 30 and 6. */
+/** The largest first: a multiple of 60 is also one of 30 and 6. */
 const LARGEST_S = 60;
 const INCREMENTS_S = [LARGEST_S, 30, 6];
-/** Usual increments and minimums of bills, seconds. */
+/** Of bills, seconds. */
 const BILL_INCREMENTS_S = [60, 30, 20, 15, 12, 10, 6, 5, 1];
 const BILL_MINIMUMS_S = [0, 5, 6, 10, 12, 15, 18, 20, 30, 45, 60, 90, 120];
 const LONGEST_BILLED_S = 121;
-/** A minimum of one increment is no minimum. */
+/** A minimum of one increment is none. */
 const BILL_RULES = BILL_INCREMENTS_S.flatMap((incrementS) =>
   BILL_MINIMUMS_S.filter((minimumS) => minimumS !== incrementS).map((minimumS) => ({
     rule: { incrementS, minimumS },
@@ -142,7 +138,7 @@ const BILL_RULES = BILL_INCREMENTS_S.flatMap((incrementS) =>
 );
 const MIN_PAIRS = 20;
 const MIN_SHARE = 0.95;
-/** Two clocks may measure a call this differently, milliseconds. */
+/** Two clocks may measure a call so differently, milliseconds. */
 export const CLOCK_SLACK_MS = 1_000;
 const PAIRS = "pairs";
 const BILLS = "bills";

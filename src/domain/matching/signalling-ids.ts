@@ -1,22 +1,19 @@
 import type { CorrelationIds } from "./facts.ts";
 
-// Ids are compared by what they name, not as written: switches copy quotes, parameters and nil
-// values into records.
+// Ids are compared by meaning: switches copy quotes, parameters and nil values.
 
-/**
- * Texts by which other records of the call are found: records without a common text share no id.
- */
+/** Texts to find other records of the call by: without a common one, records share no id. */
 export function dialogTexts({ dialogCallId }: CorrelationIds): string[] {
   const callId = plain(dialogCallId);
   return callId === "" ? [] : [callId];
 }
 
-/** The dialog's tags in no order: each side may write its own tag as local. */
+/** The dialog's tags in any order: each side may write its own as local. */
 export function tagsOf({ dialogFromTag, dialogToTag }: CorrelationIds): string[] {
   return [plain(dialogFromTag), plain(dialogToTag)].filter((tag) => tag !== "");
 }
 
-/** The charging id without quotes and other parameters of P-Charging-Vector (RFC 7315). */
+/** The charging id alone, without the rest of P-Charging-Vector (RFC 7315). */
 export function icidTexts({ icid }: CorrelationIds): string[] {
   if (icid === undefined) return [];
   const [value = ""] = icid.replace(ICID_NAME, "").split(";");
@@ -43,19 +40,19 @@ export function isSameSession(a: CorrelationIds, b: CorrelationIds): boolean {
   return isWithin(sessionTexts(a), sessionTexts(b));
 }
 
-/** Whether two records share the Call-ID and no tags contradict. Tags are compared in any order. */
+/** Whether two records share the Call-ID and no tags contradict. */
 export function isSameDialog(a: CorrelationIds, b: CorrelationIds): boolean {
   if (!isSameCallId(a, b)) return false;
   const [mine, others] = [tagsOf(a), tagsOf(b)];
   return mine.length === 0 || others.length === 0 || isWithin(mine, others);
 }
 
-/** Whether Call-ID and both tags are equal, which proves one dialog (RFC 3261 section 12). */
+/** Whether Call-ID and both tags are equal: one dialog (RFC 3261 section 12). */
 export function isProvenDialog(a: CorrelationIds, b: CorrelationIds): boolean {
   return tagsOf(a).length === 2 && tagsOf(b).length === 2 && isSameDialog(a, b);
 }
 
-/** Whether both name a Call-ID and the two differ. */
+/** Whether both name a Call-ID, and another one. */
 export function isOtherCallId(a: CorrelationIds, b: CorrelationIds): boolean {
   if (a.dialogCallId === undefined || b.dialogCallId === undefined || a.dialogCallId === b.dialogCallId) return false;
   const [mine] = dialogTexts(a);
@@ -63,11 +60,34 @@ export function isOtherCallId(a: CorrelationIds, b: CorrelationIds): boolean {
   return mine !== undefined && others !== undefined && mine !== others;
 }
 
-/** Whether ICIDs or Session-IDs differ. Networks replace them, so this does not prove two calls. */
+/** Whether ICIDs or Session-IDs differ. Networks replace them, so it is no proof. */
 export function haveUnlikeIds(a: CorrelationIds, b: CorrelationIds): boolean {
   const isUnlike = (mine: readonly string[], others: readonly string[]) =>
     mine.length > 0 && others.length > 0 && !isWithin(mine, others);
   return isUnlike(icidTexts(a), icidTexts(b)) || isUnlike(sessionTexts(a), sessionTexts(b));
+}
+
+/** The texts by which a record's ids are found, by kind, the best first. */
+export function idTexts(ids: CorrelationIds): readonly (readonly string[])[] {
+  return [
+    dialogTexts(ids).map((text) => `dialog/${text}`),
+    icidTexts(ids).map((text) => `icid/${text}`),
+    sessionTexts(ids).map((text) => `session/${text}`),
+  ];
+}
+
+/**
+ * A hash for a bigint column: two 32-bit FNV-1a with different starts. Hits are compared in full.
+ */
+export function hash64(text: string): bigint {
+  let low = 0x811c9dc5;
+  let high = 0x9747b28c;
+  for (let index = 0; index < text.length; index++) {
+    const unit = text.charCodeAt(index);
+    low = Math.imul(low ^ unit, 0x01000193);
+    high = Math.imul(high ^ unit, 0x01000193) ^ (high >>> 15);
+  }
+  return BigInt.asIntN(64, (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0));
 }
 
 const ICID_NAME = /^\s*icid-value\s*=\s*/i;

@@ -12,25 +12,21 @@ import type { CallResultRow } from "../../store/reconciliation/call-result-colum
 import type { ClockVotes, RoundingVotes, Votes } from "../../store/reconciliation/clock-offsets.ts";
 import { rawStartMs } from "../result-row.ts";
 
-/** Prefix of buckets with votes of calls whose counterpart is far away. */
+/** Prefix of buckets of calls whose counterpart is far away. */
 const FAR = "far:";
-/**
- * Prefix of buckets with votes of pairs that an id joined and whose clocks are further apart than
- * any window.
- */
+/** Prefix of buckets of pairs that an id joined and whose clocks differ more than any window. */
 const BY_ID = "id:";
 
-/** A change of the votes for one bucket of a trunk and hour. */
+/** A change of the votes in one bucket of a trunk and hour. */
 export interface ClockVote {
   readonly trunkId: string;
   readonly hourMs: number;
   readonly bucket: string;
-  /** Whether the counterpart is far away. */
   readonly isFar: boolean;
   readonly by: number;
 }
 
-/** The columns of a result that vote on rounding and, if an id joined the pair, on the clock. */
+/** What of a result votes on rounding and, if an id joined the pair, on the clock. */
 type Voter = Pick<
   CallResultRow,
   | "side"
@@ -44,31 +40,11 @@ type Voter = Pick<
   | "carrierRecords"
 > & { readonly isMerged?: boolean };
 
-/** The offsets of a trunk's hour, by the carrier's clock. */
-export interface HourDecision {
-  readonly trunkId: string;
-  readonly hourMs: number;
-  readonly offsets: readonly number[];
-}
-
-/** The rounding rule of a trunk's UTC day. */
-export interface DayDecision {
-  readonly trunkId: string;
-  readonly day: string;
-  readonly rule: string;
-}
-
-/** What votes come to, by trunk and time: only offsets other than 0, and days with a rule. */
-export interface Decisions {
-  readonly hours: ReadonlyMap<string, HourDecision>;
-  readonly days: ReadonlyMap<string, DayDecision>;
-}
-
 /**
  * All votes on a carrier's clock (by trunk and UTC hour) and rounding (by trunk and UTC day). A
- * result that changes takes back its old votes and adds new ones, so sums do not depend on the
- * order of arrival. Votes on clocks do not depend on offsets: records vote as written, and ids join
- * without regard to times.
+ * changed result takes its old votes back and adds new ones, so sums do not depend on the order of
+ * arrival. Votes on clocks depend on no offset: records vote as written, and ids join whatever the
+ * times.
  */
 export class CarrierVotes {
   readonly #clocks = new Map<string, TrunkClock>();
@@ -83,29 +59,28 @@ export class CarrierVotes {
       this.#rounding.set(dayKey(each.trunkId, each.day), { ...each, votes: { ...each.votes } });
   }
 
-  /** The offset of a record's trunk and hour. */
   offsetOf(record: CarrierFacts): ClockOffset | undefined {
     return this.#clocks.get(record.trunkId ?? "")?.offsetAt(hourOf(rawStartMs(record)));
   }
 
-  /** Every offset of a record's trunk and hour; some hours have two. */
+  /** Some hours have two. */
   offsetsOf(record: CarrierFacts): number[] {
     return offsetsIn(this.offsetOf(record));
   }
 
-  /** Every offset of a trunk in the hour of an instant, by the carrier's clock. */
+  /** The offsets of a trunk in the hour of an instant, by the carrier's clock. */
   offsetsAt(trunkId: string, ms: number): number[] {
     return offsetsIn(this.#clocks.get(trunkId)?.offsetAt(hourOf(ms)));
   }
 
-  /** The rounding rule inferred for a record's trunk and day. */
+  /** The inferred rule of a record's trunk and day. */
   roundingOf(record: CarrierFacts): KnownRounding | undefined {
     const key = dayKey(record.trunkId ?? "", dayOf(microsFromMs(rawStartMs(record))));
     if (!this.#rules.has(key)) this.#rules.set(key, judgeRounding(this.#rounding.get(key)?.votes ?? {}));
     return this.#rules.get(key);
   }
 
-  /** Every offset that some hour has, except 0. */
+  /** Every offset of any hour, except 0. */
   offsetsInUse(): number[] {
     const found = new Set([...this.#clocks.values()].flatMap((clock) => [...clock.offsetsInUse()]));
     return [...found].sort((left, right) => left - right);
@@ -140,15 +115,16 @@ export class CarrierVotes {
     return { clock, rounding: [...this.#changedDays] };
   }
 
-  decisions(): Decisions {
-    const hours = new Map<string, HourDecision>();
+  /** What votes come to, by trunk and time: only offsets other than 0, and days with a rule. */
+  decisions() {
+    const hours = new Map<string, { trunkId: string; hourMs: number; offsets: number[] }>();
     for (const [trunkId, clock] of this.#clocks) {
       for (const hourMs of clock.hours()) {
         const offsets = offsetsIn(clock.offsetAt(hourMs));
         if (offsets.join() !== "0") hours.set(`${hourMs}/${trunkId}`, { trunkId, hourMs, offsets });
       }
     }
-    const days = new Map<string, DayDecision>();
+    const days = new Map<string, { trunkId: string; day: string; rule: string }>();
     for (const [key, { trunkId, day, votes }] of this.#rounding) {
       const rule = ruleText(judgeRounding(votes));
       if (rule !== "") days.set(key, { trunkId, day, rule });
@@ -165,12 +141,12 @@ export class CarrierVotes {
   }
 }
 
-/** What a rule is, to compare; empty: none. */
+/** A rule as a text to compare; empty: none. */
 export function ruleText(known: KnownRounding | undefined): string {
   return known ? `${known.rule.incrementS}/${known.rule.minimumS}` : "";
 }
 
-/** The votes of one trunk, by hour, and what they come to, which is kept until another vote. */
+/** The votes of a trunk by hour. What they come to is kept until the next vote. */
 class TrunkClock {
   readonly votes = new Map<number, Votes>();
   readonly changed = new Set<number>();
@@ -208,7 +184,7 @@ class TrunkClock {
     return this.#inUse;
   }
 
-  /** Hours that may have an offset: those within days of hours with votes. */
+  /** Hours that may have an offset: those within days of votes. */
   hours(): number[] {
     const hours: number[] = [];
     let next = Number.NEGATIVE_INFINITY;
@@ -219,7 +195,7 @@ class TrunkClock {
     return hours;
   }
 
-  // A call that an id joins to a far counterpart may also vote by its parties; it counts once.
+  // A call that an id joins may vote by its parties too; it counts once.
   #saysAt(hourMs: number): HourSays | undefined {
     const votes = this.votes.get(hourMs);
     const known = this.#says.get(hourMs);
@@ -251,8 +227,8 @@ function offsetsIn(offset: ClockOffset | undefined): number[] {
   return offset?.second === undefined ? [first] : [first, offset.second.offsetMs];
 }
 
-// An ICID counts, a Session-ID does not: which records are left for it may depend on times, and so
-// may which parts make a call.
+// An ICID counts. What is left for a Session-ID may depend on times, and so may the parts of a
+// call.
 function isByFarId({ matchedBy, voteMs, carrierRecords }: Voter): boolean {
   if (voteMs === undefined || carrierRecords.length !== 1) return false;
   if (matchedBy !== MatchedBy.INTERCONNECT_DIALOG && matchedBy !== MatchedBy.ICID) return false;

@@ -22,25 +22,24 @@ import { pairKeyOf } from "../call-keys.ts";
 import { rawStartMs } from "../result-row.ts";
 import { isIn, minuteOf, type Span } from "../spans.ts";
 
-// What records say about the carrier's clock. It rests on the records as both sides wrote them, and
-// on no offset or pair. So an offset depends on records alone, and a change of an offset never
-// changes what it rests on.
+// What records say of the carrier's clock, as both sides wrote them. It rests on no offset or pair,
+// so a changed offset never changes what it rests on.
 
-/** Greatest distance between a record and a counterpart that votes on its clock. */
+/** Greatest distance of a counterpart that votes on a record's clock, milliseconds. */
 export const EVIDENCE_MS = 125_000;
 
 /** What the records of some spans say. */
 export interface Evidence {
-  /** For each minute with votes. */
+  /** Minutes with votes. */
   readonly minutes: readonly MinuteVotes[];
-  /** Answered calls without a possible counterpart near them; their votes are not filled in. */
+  /** Answered calls without a possible counterpart near them. They have no vote yet. */
   readonly lacking: readonly LackingCall[];
 }
 
 /**
  * The evidence of records that begin, by their own clocks, in some spans. A carrier's record votes
- * when exactly one platform record within the window could be its pair. The input must include all
- * records up to EVIDENCE_MS around the spans.
+ * if exactly one platform record in the window could be its pair. The input must have all records
+ * up to EVIDENCE_MS around the spans.
  */
 export function evidenceOf(
   platform: readonly PlatformFacts[],
@@ -67,7 +66,6 @@ export function evidenceOf(
   return { minutes: [...votes].map(([minute, each]) => ({ minute, votes: each })), lacking };
 }
 
-// Finding two is enough.
 function finder<Found extends CallUnit, Seeker extends CallUnit>(
   units: readonly Found[],
   seekers: readonly Seeker[],
@@ -103,7 +101,7 @@ function addVote(votes: Map<Micros, Record<string, Votes>>, record: CarrierFacts
   votes.set(minute, trunks);
 }
 
-// A later part of a call has no counterpart that begins with it.
+// A later part has no counterpart that begins with it.
 function lackingCall(side: RecordKind["side"], unit: CallUnit<PlatformFacts | CarrierFacts>): LackingCall[] {
   const { facts, answered } = unit;
   const pairKey = pairKeyOf(facts);

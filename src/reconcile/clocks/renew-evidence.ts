@@ -20,20 +20,17 @@ import type { TurnRecords } from "../turn-records.ts";
 import type { ClockVote } from "./carrier-votes.ts";
 import { EVIDENCE_MS, evidenceOf } from "./clock-evidence.ts";
 
-/** A record may change what others say within this distance; whole minutes. */
+/** A record may change what others say up to this far away; whole minutes. */
 const TOUCHED_MS = Math.ceil(EVIDENCE_MS / MINUTE_MS) * MINUTE_MS;
-/**
- * A record may change votes of hours up to this far away: it may stop being some call's only
- * candidate.
- */
+/** A record may change votes of hours up to this far away, by ceasing to be an only candidate. */
 export const FAR_VOTES_MS = 2 * FAR_REACH_MS;
-/** Such votes rest on calls up to this far away. */
+/** Those votes rest on calls up to this far away. */
 const FAR_CALLS_MS = 2 * FAR_VOTES_MS;
-/** Most calls of one side that are read for two parties. */
+/** Most calls of a side that are read for two parties. */
 const MOST_OF_A_PAIR = 5_000;
 
 /**
- * Renews the stored evidence of the records in and around some minutes.
+ * Renews the stored evidence of records in and around some minutes.
  * @returns how the votes of hours change.
  */
 export async function renewEvidence(
@@ -106,7 +103,7 @@ function nameOf({ side, recordDate, recordId, startTime, pairKey, trunkId, lengt
   return `${side}/${recordDate}/${recordId}/${startTime}/${pairKey}/${trunkId}/${lengthMs}`;
 }
 
-// Pairs the lacking calls of the same two parties again.
+// Pairs the lacking calls of the same parties again.
 async function countAgain(tx: Tx, carrierId: string, changed: readonly LackingCall[]): Promise<ClockVote[]> {
   const wanted = changed
     .filter(({ pairKey }) => pairKey !== ERASED_PAIR)
@@ -142,7 +139,7 @@ function farCall(call: LackingCall) {
   return { call, startMs: msFromMicros(call.startTime), lengthMs: numberOf(call.lengthMs) };
 }
 
-// For calls further away, not everything that their votes rest on was read.
+// Beyond, not everything that votes rest on was read.
 function touchedBy(changed: readonly LackingCall[]): (call: LackingCall) => boolean {
   const times = Map.groupBy(changed, ({ pairKey }) => pairKey);
   return ({ pairKey, startTime }) =>

@@ -1,5 +1,5 @@
 import { recordText } from "../../domain/matching/facts.ts";
-import { CUT_SLACK_MS } from "../../domain/matching/pairing/ending-parts.ts";
+import { CUT_SLACK_MS } from "../../domain/matching/pairing/split-calls.ts";
 import type { CallResult } from "../../domain/matching/result.ts";
 import { CARRIER_SIDE, PLATFORM_SIDE, type RecordKind } from "../../domain/record-kind.ts";
 import { addDays, DAY_MS, HOUR_MS, MINUTE_MS, microsFromMs, msFromMicros } from "../../domain/time/instant.ts";
@@ -13,17 +13,16 @@ import { type Span, spanAround, timeRange } from "../spans.ts";
 import { correctedStarts, readPossibleStarts } from "./possible-starts.ts";
 import { findHolders, identityOf, MOST_OF_A_KEY, type Sought } from "./stored-holders.ts";
 
-// Finds counterparts that begin hours apart by keys, without reading all calls in between.
+// Finds counterparts hours away by keys, without reading all calls in between.
 
 /** Records with one id are at most 25 h apart, and one of them may be of a pair as far again. */
 const ID_MS = 50 * HOUR_MS;
 const SPLIT_MS = DAY_MS;
 
 /**
- * Finds the start times of calls outside the window that belong with these: by a shared id, as
- * parts of a split call, or because a stored result already holds one of these records. For a call
- * with parts it returns the start of every part, since one part alone would be judged differently.
- * Looks for each record once.
+ * Finds the starts of calls outside the window that belong with these: by a shared id, as parts of
+ * a split call, or because a stored result holds one of these records. Of a call with parts it
+ * gives every part's start, since one alone would be judged otherwise. Looks for each record once.
  */
 export async function farSpans(
   tx: Tx,
@@ -67,8 +66,8 @@ export async function farSpans(
   return starts.map((ms) => spanAround(ms, marginMs));
 }
 
-// The signalling ids of these calls and the platform ids that carriers may echo. Each once, over
-// the widest range of time.
+// The signalling ids of calls and the platform ids that carriers may echo: each once, over the
+// widest range.
 function wantedIds(results: readonly CallResult[]): WantedCall[] {
   const wanted = new Map<bigint, WantedCall>();
   for (const result of results) {
@@ -101,7 +100,7 @@ function findEchoed(tx: Tx, carrierId: string, alone: readonly CallResult[]): Pr
 interface Reach {
   readonly beforeMs: number;
   readonly afterMs: number;
-  /** Whether only calls are wanted that still go on when this one begins. */
+  /** Whether the call must still go on when this one begins. */
   readonly isDuring?: boolean;
 }
 
@@ -123,7 +122,7 @@ function mayBePart({ platform, carrierMeasure, candidateCount, status }: CallRes
   return carrierMeasure?.answered === true;
 }
 
-// If the carrier has nothing of a call, its first part may be missing.
+// The first part may be missing.
 function isShortAtCarrier({ platform, platformMeasure, carrierMeasure, candidateCount, status }: CallResult): boolean {
   if (platform === undefined || candidateCount !== undefined || status === DiscrepancyStatus.VOIDED) return false;
   if (platformMeasure?.answered !== true) return false;

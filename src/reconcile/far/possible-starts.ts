@@ -6,12 +6,12 @@ import { readDurationStarts } from "../../store/reconciliation/reconcile-input.t
 import type { CarrierVotes } from "../clocks/carrier-votes.ts";
 import { rawStartMs } from "../result-row.ts";
 
-// When a carrier's record may begin by the platform's clock. An hour of the carrier's clock has one
-// offset or two; matching decides which is right.
+// When a carrier's record may begin by the platform's clock. An hour has one offset or two;
+// matching decides which is right.
 
 /**
- * Of a record that was read: its time with each offset of its hour taken off, and as written, which
- * copies are compared by.
+ * Of a read record: with each offset of its hour taken off, and as written, by which copies are
+ * compared.
  */
 export function placesOf(record: CarrierFacts, votes: CarrierVotes): number[] {
   const rawMs = rawStartMs(record);
@@ -19,17 +19,14 @@ export function placesOf(record: CarrierFacts, votes: CarrierVotes): number[] {
   return corrected.includes(rawMs) ? corrected : [...corrected, rawMs];
 }
 
-/** Of a stored result: by the trunk and the time of its carrier's record. */
+/** Of a stored result, by its carrier's record. */
 export function correctedStarts({ clockTrunk, clockTime }: FoundCall, votes: CarrierVotes): number[] {
   if (clockTrunk === undefined || clockTime === undefined) return [];
   const ms = msFromMicros(clockTime);
   return votes.offsetsAt(clockTrunk, ms).map((offsetMs) => ms - offsetMs);
 }
 
-/**
- * Of records that are only named: which trunk they are of shows when they are read, so every offset
- * in use is tried.
- */
+/** Of records whose trunk is not known yet: every offset in use is tried. */
 export async function readPossibleStarts(
   tx: Tx,
   carrierId: string,

@@ -9,16 +9,15 @@ import { durationKeyOf } from "../call-keys.ts";
 import { rawStartMs } from "../result-row.ts";
 import { spanAround, timeRange } from "../spans.ts";
 
-/** A pair's starts are at most 25 h apart, and a zone shift 15 h. */
+/** A pair's starts are at most 25 h apart, and a zone shift is 15 h. */
 const HOLDER_MS = 40 * HOUR_MS;
-/** Most calls that are read for one pair of parties or one id. */
 export const MOST_OF_A_KEY = MAX_COMPONENT;
 
 type HeldRecord = RecordName & Pick<CommonFacts, "inviteMs" | "answerMs">;
 
 /**
- * The stored results that hold records of the carrier, far from where they begin: as the record of
- * a pair or, of those that stand alone, as a part of a call.
+ * Finds stored results that hold records of the carrier, which may begin far away: as the record of
+ * a pair or, of those that stand alone, as a part.
  */
 export async function findHolders(
   tx: Tx,
@@ -37,11 +36,10 @@ export async function findHolders(
   return found.flat();
 }
 
-/** What was looked for in a turn. Nothing is looked for twice for one purpose. */
+/** What a turn looked for. Nothing is looked for twice for one purpose. */
 export class Sought {
   readonly #texts = new Set<string>();
 
-  /** Those that were not looked for yet. */
   fresh<T>(purpose: string, items: readonly T[], nameOf: (item: T) => string): T[] {
     return items.filter((item) => {
       const text = `${purpose}/${nameOf(item)}`;
@@ -52,7 +50,6 @@ export class Sought {
   }
 }
 
-/** Names a result by all its records. */
 export function identityOf({ platform, carrier }: CallResult): string {
   const side = platform ? PLATFORM_SIDE : CARRIER_SIDE;
   return `${side}/${(platform ? [platform, ...carrier] : carrier).map(recordText).join()}`;

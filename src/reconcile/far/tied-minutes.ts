@@ -20,9 +20,9 @@ interface TiedSearch {
 }
 
 /**
- * Returns the minutes that must be matched in this turn because a stored result links their records
- * to ours. Judged in different turns, a record could end up in two results or in none. Looks for
- * each record once.
+ * Returns the minutes that this turn must match too, because a stored result links their records to
+ * ours. In different turns a record could end up in two results or in none. Looks for each record
+ * once.
  */
 export async function findTied(
   tx: Tx,
@@ -45,7 +45,7 @@ export async function findTied(
     const before = new Set(rows.get(name)?.carrierRecords.map(recordText));
     return mayBeOfAnother(result) && result.carrier.some((record) => !before.has(recordText(record))) ? [result] : [];
   });
-  // Stored results that hold a record which an id now gives to a call here.
+  // Stored results with a record that an id now gives to a call here.
   const isJudged = new Set(judged.map(({ name }) => name));
   const losing = [...rows].filter(([name, row]) => {
     const isElsewhere =
@@ -62,7 +62,7 @@ export async function findTied(
   return [...starts, ...[...holders, ...lost].map(({ startTime }) => msFromMicros(startTime))].map(minuteOf);
 }
 
-// An id or an echo outweighs numbers, so the carrier's record may belong to a call far away.
+// An id or echo outweighs numbers, so the record may belong to a call far away.
 function mayBeOfAnother({ platform, carrier: [record], matchedBy }: CallResult): boolean {
   if (platform === undefined || record === undefined) return false;
   if (matchedBy !== MatchedBy.NUMBERS_AND_TIME && matchedBy !== MatchedBy.ECHOED) return false;

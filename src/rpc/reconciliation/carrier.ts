@@ -10,7 +10,6 @@ import { explainOwnCalls } from "./explain-call.ts";
 import { readDiscrepancyFilter } from "./filter.ts";
 import { summary } from "./summary.ts";
 
-/** The carrier's view of reconciliation. */
 export function carrierReconciliationService(services: Services): ServiceImpl<typeof ReconciliationService> {
   return {
     getReconciliationSummary: (request, context) =>

@@ -16,9 +16,8 @@ import { attributeForReader } from "../shared/masking/reader-mask.ts";
 import { optionalDates } from "./fields.ts";
 import { readDiscrepancyFilter } from "./filter.ts";
 
-/** Who reads a list of discrepancies. */
 interface DiscrepancyReader {
-  /** With which the page tokens are good. */
+  /** Part of the scope of page tokens. */
   readonly method: string;
   /** Empty: every carrier. */
   readonly carrierId: string;
@@ -29,7 +28,6 @@ interface DiscrepancyReader {
 
 type Search = Parameters<typeof listDiscrepancies>[2];
 
-/** Answers ListDiscrepancies. */
 export async function listedDiscrepancies(
   services: Services,
   request: OfAll | OfCarrier,
@@ -37,7 +35,7 @@ export async function listedDiscrepancies(
 ) {
   const { conditions, hash } = readDiscrepancyFilter(request.filter);
   const search = { ...optionalDates(request, services.config.limits.maxListWindowDays), conditions };
-  // The days as they were asked for: a token outlives the midnight that moves the default ones.
+  // The days as the request names them: default days change at midnight, tokens do not.
   const scope = [method, carrierId, String(hash), JSON.stringify([request.startDate, request.endDate])];
   const page = await ListPage.open(services, context, request, scope);
   const { found, scannedTo } = await findPage(services, carrierId, search, page.after, page.limit);

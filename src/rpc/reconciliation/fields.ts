@@ -1,16 +1,16 @@
-import { invalidArgument, TandemError } from "../../domain/errors.ts";
+import { invalidArgument } from "../../domain/errors.ts";
 import { addDays, isDay, utcDay } from "../../domain/time/instant.ts";
 import { wallMicros } from "../../domain/time/wall-clock.ts";
 import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
+import { windowTooLarge } from "../shared/lists.ts";
 
-/** Notes a field that is wrong when a condition does not hold. */
+/** Notes a wrong field if a condition does not hold. */
 export type FieldCheck = (holds: boolean, field: string, description: string) => void;
 
 /** Most customers, and most trunks, of a request. */
 const MAX_VALUES = 100;
 const MAX_NAME_LENGTH = 128;
 
-/** Checks the ids of customers and trunks that a request names. */
 export function checkNames(
   check: FieldCheck,
   { customerIds, trunkIds }: { customerIds: readonly string[]; trunkIds: readonly string[] },
@@ -29,32 +29,24 @@ export function checkDirection(check: FieldCheck, direction: Direction): void {
   check(Direction[direction] !== undefined, "direction", "expected DIRECTION_OUTBOUND or DIRECTION_INBOUND, or none");
 }
 
-/** Days of the carrier's calendar, the last not included. */
+/** Days of the carrier's calendar, without the last. */
 export interface DatePeriod {
   readonly startDate: string;
   readonly endDate: string;
 }
 
-/** A required period of days, at most so many. Throws INVALID_ARGUMENT, LIST_WINDOW_TOO_LARGE. */
+/** A required period of at most so many days. Throws INVALID_ARGUMENT, LIST_WINDOW_TOO_LARGE. */
 export function requiredDates(request: { startDate: string; endDate: string }, maxDays: number): DatePeriod {
   const startDate = day("start_date", request.startDate);
   const endDate = day("end_date", request.endDate);
   if (endDate <= startDate) throw invalidArgument("end_date", "expected a day after start_date");
-  if (endDate > addDays(startDate, maxDays)) {
-    const description = `expected at most ${maxDays} days after start_date`;
-    throw new TandemError(
-      "LIST_WINDOW_TOO_LARGE",
-      `the period is longer than ${maxDays} days`,
-      { limit_days: String(maxDays) },
-      { fieldViolations: [{ field: "end_date", description }] },
-    );
-  }
+  if (endDate > addDays(startDate, maxDays)) throw windowTooLarge("end_date", "start_date", maxDays);
   return { startDate, endDate };
 }
 
 /**
- * A period of days of which either end may be left out: then it is as long as may be, and ends with
- * tomorrow (UTC) if neither is given.
+ * A period whose ends may be missing. It is then as long as allowed, and without both ends it ends
+ * tomorrow (UTC).
  */
 export function optionalDates(
   request: { startDate?: string | undefined; endDate?: string | undefined },
@@ -68,7 +60,6 @@ export function optionalDates(
   return requiredDates({ startDate: startDate ?? addDays(endDate, -maxDays), endDate }, maxDays);
 }
 
-/** Values in one order, each once. */
 export function sortedUnique<T extends string | number>(values: readonly T[]): T[] {
   return [...new Set(values)].sort((a, b) => (a < b ? -1 : 1));
 }

@@ -11,19 +11,15 @@ import {
 import type { DiscrepancyConditions } from "../../store/reconciliation/discrepancies.ts";
 import { checkDirection, checkNames, type FieldCheck, sortedUnique } from "./fields.ts";
 
-/** A request's filter. */
-export interface ReadDiscrepancyFilter {
-  /** Undefined when it leaves nothing out. */
+/**
+ * Reads a filter. Throws INVALID_ARGUMENT with every wrong field.
+ * @returns its conditions, undefined if it is empty; and its hash for cursors and page tokens, the
+ *   same in any order and 0 if empty.
+ */
+export function readDiscrepancyFilter(filter: DiscrepancyFilter | undefined): {
   readonly conditions: DiscrepancyConditions | undefined;
-  /**
-   * As cursors and page tokens know it: the same for the same conditions, however they are ordered;
-   * 0 when there are none.
-   */
   readonly hash: bigint;
-}
-
-/** Reads and checks a filter. Throws INVALID_ARGUMENT with every field that is wrong. */
-export function readDiscrepancyFilter(filter: DiscrepancyFilter | undefined): ReadDiscrepancyFilter {
+} {
   if (!filter) return { conditions: undefined, hash: 0n };
   const wrong: FieldViolation[] = [];
   const check: FieldCheck = (holds, field, description) =>

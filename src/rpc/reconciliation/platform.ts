@@ -28,12 +28,11 @@ import { explainCalls } from "./explain-call.ts";
 import { sortedUnique } from "./fields.ts";
 import { reportingState, summary } from "./summary.ts";
 
-/** Most carriers that a request for statuses names. */
+/** Most carriers of a request for statuses. */
 const MAX_CARRIERS = 100;
 /** Days over which a carrier's status says whether it reports. */
 const REPORTING_DAYS = 7;
 
-/** The platform's view of reconciliation. */
 export function platformReconciliationService(services: Services): ServiceImpl<typeof ReconciliationService> {
   return {
     getReconciliationSummary: (request, context) =>
@@ -77,7 +76,7 @@ async function getStatus(services: Services, request: GetReconciliationStatusReq
 }
 
 async function* statusCarriers(services: Services, asked: readonly string[], after: string): AsyncGenerator<Carrier> {
-  // Each is looked for on every page: one that is not there is said at once.
+  // Checked on every page: the first tells of a missing one.
   const named: Carrier[] = [];
   for (const carrierId of asked) named.push(await requireCarrier(services, carrierId));
   const carriers = asked.length > 0 ? named : carriersAsked(services, "", after);
@@ -104,7 +103,7 @@ async function statusMessage(services: Services, carrier: Carrier, status: Recon
   });
 }
 
-// The last seven days that were over, in the carrier's time zone, a grace ago.
+// The last seven days whose grace is over, in the carrier's time zone.
 async function recentReporting(services: Services, carrier: Carrier) {
   const end = wallMicros() - carrier.graceMs * 1_000n;
   const days = await systemTransaction(services.db, (tx) => readDaysOf(tx, carrier.timeZone, [end]));

@@ -30,8 +30,7 @@ import { checkDirection, checkNames, type DatePeriod, type FieldCheck, requiredD
 type Asked = DatePeriod & Pick<SummaryRequest, "customerIds" | "trunkIds" | "direction" | "groupBy">;
 
 /**
- * Answers GetReconciliationSummary.
- * @param method with which the page tokens are good.
+ * @param method part of the scope of page tokens.
  * @param carrierId empty: every carrier.
  */
 export async function summary(
@@ -133,7 +132,7 @@ function rowMessage({ carrier: { carrierId, thresholds }, figures }: FoundRow) {
   });
 }
 
-/** @param over the divisor, and how many calls are neither in it nor in the part. */
+/** @param over the divisor, and the number of calls that are in neither it nor the part. */
 function thresholdResult(
   part: bigint,
   over: { whole: bigint; unmeasured: bigint },
@@ -144,10 +143,7 @@ function thresholdResult(
   return { unmeasuredCallCount: over.unmeasured, ratio, thresholdRatio, exceeded };
 }
 
-/**
- * Whether the carrier reported what the figures are of: by its days and directions, as far as their
- * grace is over.
- */
+/** Whether the carrier reported what the figures cover: days and directions whose grace is over. */
 export function reportingState(figures: SummaryTotals): ReportingState {
   const { outside, notExpected, expectedParts, reportedParts } = figures;
   if (expectedParts === 0n) return notExpected > 0n ? ReportingState.OUT_OF_SCOPE : ReportingState.UNSPECIFIED;

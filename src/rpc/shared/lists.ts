@@ -38,16 +38,20 @@ export function requiredPeriod(
   const end = requiredInstant("end_time", request.endTime);
   if (end <= start) throw invalidArgument("end_time", "expected a time after start_time");
   if (end - start > BigInt(maxDays) * DAY) {
-    throw new TandemError(
-      "LIST_WINDOW_TOO_LARGE",
-      `the period is longer than ${maxDays} days`,
-      { limit_days: String(maxDays) },
-      {
-        fieldViolations: [{ field: "end_time", description: `expected at most ${maxDays} days after start_time` }],
-      },
-    );
+    throw windowTooLarge("end_time", "start_time", maxDays);
   }
   return { start, end };
+}
+
+/** The error of a period that is longer than so many days. */
+export function windowTooLarge(field: string, startField: string, maxDays: number): TandemError {
+  const description = `expected at most ${maxDays} days after ${startField}`;
+  return new TandemError(
+    "LIST_WINDOW_TOO_LARGE",
+    `the period is longer than ${maxDays} days`,
+    { limit_days: String(maxDays) },
+    { fieldViolations: [{ field, description }] },
+  );
 }
 
 /** An id of a request: present, bounded and free of control characters. */

@@ -8,9 +8,9 @@ import { nameOf } from "../shared/disclosure/disclosed-records.ts";
 import type { ReadUsageRequest } from "./request.ts";
 
 /**
- * What usage shows of single numbers: grouped by them or restricted to some, it is named by its
- * customer and days, since it has no calls to name. Coarser figures disclose nobody's.
- * @param carrierIds whose calls are in it.
+ * What usage by number discloses: customer and days, since it has no calls. Coarser usage discloses
+ * nothing.
+ * @param carrierIds whose calls it counts.
  */
 export function disclosedUsage(
   { groupBy, filter, period }: Pick<ReadUsageRequest, "groupBy" | "filter" | "period">,
@@ -23,7 +23,7 @@ export function disclosedUsage(
   return carrierIds.map((carrierId) => usageOfDays(carrierId, period.customerId, days));
 }
 
-/** Changes of closed usage: its lines, and the records that made the change. */
+/** The lines of restatements, and the records that caused them. */
 export function disclosedRestatements(customerId: string, restatements: readonly Restatement[]): DisclosedRecords[] {
   const lines = restatements.flatMap((restatement) => restatement.lines);
   const byCarrier = Map.groupBy(lines, ({ key }) => key?.carrierId ?? "");

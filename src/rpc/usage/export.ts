@@ -27,22 +27,16 @@ import { type ReadUsageRequest, readUsageRequest } from "./request.ts";
 const MAX_DAYS = 400;
 /** Most rows of a message. */
 const BATCH_ROWS = 2_000;
-/** Most rows of an export: encoded, some 40 MB, which are kept while the client reads. */
+/** Most rows of an export: encoded about 40 MB, held while the client reads. */
 const MAX_ROWS = 250_000;
-/**
- * Longest that one of its statements may take, milliseconds: an export covers four times as many
- * days as a query may.
- */
+/** Longest of a statement, milliseconds: an export covers four times the days of a query. */
 const STATEMENT_TIMEOUT_MS = 60_000;
-/**
- * Exports belong to no carrier: the limit of feed streams, 8, holds for all that a process serves
- * at once.
- */
+/** Exports belong to no carrier, so the limit of feed streams, 8, counts those of a process. */
 const ACROSS_CARRIERS = "";
 
 /**
- * Answers ExportUsage. Everything is read in one transaction, from one state, and kept encoded;
- * only then is it sent, at the client's pace, so that no transaction waits for a client.
+ * Everything is read in one transaction and kept encoded, then sent at the client's pace, so that
+ * no transaction waits for a client.
  */
 export async function* exportUsage(services: Services, request: ExportUsageRequest, context: HandlerContext) {
   const asked = readUsageRequest(request, MAX_DAYS);
@@ -90,7 +84,6 @@ async function readExport(
   );
 }
 
-/** Encodes the rows as UsageExportBatch messages. */
 async function readBatches(tx: Tx, query: UsageQuery, life: OpenStreamLife) {
   const columns = keyColumns(query.groupBy);
   const batches: Uint8Array[] = [];

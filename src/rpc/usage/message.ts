@@ -44,7 +44,6 @@ const KEY_FIELDS: Readonly<Record<KeyColumn, keyof MessageInitShape<typeof Usage
   OTHER_PARTY_KEY: "otherPartyKey",
 };
 
-/** A group as a row. */
 export function rowMessage({ key, parts }: UsageGroup, columns: readonly KeyColumn[]): UsageRow {
   const fields = columns.map((column, index) => {
     const value = key[index] ?? "";
@@ -84,9 +83,8 @@ export function sumOfCarriers(usage: readonly CarrierUsage[]): PartTotals {
 }
 
 /**
- * How complete figures are.
- * @param kept what was known of the closed periods whose days are shown as they were: no more may
- *   be claimed of them than that.
+ * @param kept what was known of closed periods that are shown as closed: no more is claimed of
+ *   them.
  */
 export function completenessMessage(
   usage: readonly CarrierUsage[],
@@ -123,7 +121,6 @@ export function keptCompleteness({ completeness }: Pick<StoredPeriod, "completen
   return fromBinary(UsageCompletenessSchema, completeness);
 }
 
-/** A closed period. */
 export function periodFields(period: StoredPeriod): MessageInitShape<typeof ClosedPeriodSchema> {
   const { periodId, customerId, startDate, endDate, timeZone, closedBy, restatementNumber } = period;
   return {
@@ -141,7 +138,7 @@ export function periodFields(period: StoredPeriod): MessageInitShape<typeof Clos
   };
 }
 
-/** Encodes a restatement once it has its number. */
+/** Encodes a restatement that has its number. */
 export function encodeRestatement(
   draft: RestatementDraft,
   position: { periodId: string; number: number; recordTime: bigint },

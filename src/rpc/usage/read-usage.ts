@@ -7,8 +7,8 @@ import { completenessMessage } from "./message.ts";
 import { findVersions, type ReadUsageRequest } from "./request.ts";
 
 /**
- * Reads the usage that is asked for by carrier, and how complete it is. In a system transaction
- * with a snapshot. Throws INVALID_ARGUMENT, PERIOD_NOT_FOUND, REGION_MISMATCH.
+ * Reads usage and its completeness, in a system transaction with a snapshot. Throws
+ * INVALID_ARGUMENT, PERIOD_NOT_FOUND, REGION_MISMATCH.
  */
 export async function readUsage(
   tx: Tx,

@@ -21,9 +21,8 @@ import {
   type StoredPeriod,
 } from "../../store/usage/usage-periods.ts";
 import type { PeriodVersion } from "../../store/usage/usage-source.ts";
-import { optionalInstant } from "../shared/lists.ts";
+import { optionalInstant, windowTooLarge } from "../shared/lists.ts";
 
-/** What QueryUsage and ExportUsage ask in common. */
 type UsageRequest = Pick<
   QueryUsageRequest | ExportUsageRequest,
   | "customerId"
@@ -37,7 +36,6 @@ type UsageRequest = Pick<
   | "asOf"
 >;
 
-/** Which usage, checked. */
 export interface ReadUsageRequest {
   readonly period: UsagePeriod;
   readonly filter: UsageFilter;
@@ -51,10 +49,7 @@ type AsOf =
   | { readonly kind: "time"; readonly time: Micros }
   | { readonly kind: "version"; readonly periodId: string; readonly restatementNumber: number };
 
-/**
- * Reads what is asked. Throws INVALID_ARGUMENT with every field that is wrong,
- * LIST_WINDOW_TOO_LARGE.
- */
+/** Throws INVALID_ARGUMENT with every wrong field, LIST_WINDOW_TOO_LARGE. */
 export function readUsageRequest(request: UsageRequest, maxDays: number): ReadUsageRequest {
   const period = pickPeriod(request);
   const filter = {
@@ -69,7 +64,7 @@ export function readUsageRequest(request: UsageRequest, maxDays: number): ReadUs
     ...(grouping ? [grouping] : []),
   ];
   if (violations.length > 0) throw fieldViolations(violations);
-  assertWindow(period, maxDays);
+  if (isLongerThan(period, maxDays)) throw windowTooLarge("end_date", "start_date", maxDays);
   const groupBy =
     request.groupBy.length === 0 ? DEFAULT_GROUPING : request.groupBy.map((number) => number as Stated<UsageDimension>);
   const asOf = readAsOf(request.asOf);
@@ -81,24 +76,24 @@ export function readUsageRequest(request: UsageRequest, maxDays: number): ReadUs
   return { period, filter, groupBy, asOf };
 }
 
-/** Reads a period. Throws INVALID_ARGUMENT, LIST_WINDOW_TOO_LARGE. */
+/** Throws INVALID_ARGUMENT, LIST_WINDOW_TOO_LARGE. */
 export function readPeriodRequest(request: UsagePeriod, maxDays: number): UsagePeriod {
   const period = pickPeriod(request);
   const violations = findPeriodViolations(period);
   if (violations.length > 0) throw fieldViolations(violations);
-  assertWindow(period, maxDays);
+  if (isLongerThan(period, maxDays)) throw windowTooLarge("end_date", "start_date", maxDays);
   return period;
 }
 
-/** Closed periods of which days are shown as they were, and in which version. */
+/** Closed periods that are shown as closed, and in which version. */
 interface Versions {
   readonly versions: readonly PeriodVersion[];
   readonly periods: readonly StoredPeriod[];
 }
 
 /**
- * Finds the versions of closed periods that a request means. In a system transaction.
- * @throws TandemError INVALID_ARGUMENT, PERIOD_NOT_FOUND.
+ * Finds the versions a request means, in a system transaction. Throws INVALID_ARGUMENT,
+ * PERIOD_NOT_FOUND.
  */
 export async function findVersions(tx: Tx, period: DatedPeriod, asOf: AsOf): Promise<Versions> {
   switch (asOf.kind) {
@@ -113,24 +108,12 @@ export async function findVersions(tx: Tx, period: DatedPeriod, asOf: AsOf): Pro
   }
 }
 
-/** The error of a period that the customer does not have. */
 export function periodNotFound(periodId: string): TandemError {
   return new TandemError("PERIOD_NOT_FOUND", "the customer has no closed period with this id", { period_id: periodId });
 }
 
 function pickPeriod({ customerId, startDate, endDate, timeZone }: UsagePeriod): UsagePeriod {
   return { customerId, startDate, endDate, timeZone };
-}
-
-function assertWindow(period: UsagePeriod, maxDays: number): void {
-  if (!isLongerThan(period, maxDays)) return;
-  const fieldViolation = { field: "end_date", description: `expected at most ${maxDays} days after start_date` };
-  throw new TandemError(
-    "LIST_WINDOW_TOO_LARGE",
-    `the period is longer than ${maxDays} days`,
-    { limit_days: String(maxDays) },
-    { fieldViolations: [fieldViolation] },
-  );
 }
 
 function readAsOf(asOf: UsageRequest["asOf"]): AsOf {
@@ -141,7 +124,7 @@ function readAsOf(asOf: UsageRequest["asOf"]): AsOf {
   return { kind: "version", periodId, restatementNumber };
 }
 
-/** Throws INVALID_ARGUMENT for what can be no period's id. */
+/** Throws INVALID_ARGUMENT if it cannot be a period's id. */
 export function assertPeriodId(field: string, periodId: string): void {
   if (!/^[\x21-\x7e]{1,64}$/.test(periodId)) throw invalidArgument(field, "expected 1 to 64 characters");
 }
@@ -162,9 +145,8 @@ async function findVersion(tx: Tx, asked: UsagePeriod, periodId: string, restate
 }
 
 /**
- * Every closed period that was closed by then, as it stood then. Days of no period, and of one that
- * was closed later, are shown as they are now; but a time before every closing of the days asked
- * for means a state that nobody kept, and is refused.
+ * The versions at that time. Days of no period, or of one closed later, are shown as now; but a
+ * time before every closing means a state that nobody kept, and is refused.
  */
 async function findVersionsAt(tx: Tx, asked: DatedPeriod, time: Micros): Promise<Versions> {
   if (time > (await readClock(tx))) throw invalidArgument("as_of_time", "is in the future");

@@ -68,19 +68,18 @@ import {
   readUsageRequest,
 } from "./request.ts";
 
-/** Most closed periods that ListRestatements answers with. */
+/** Most closed periods of an answer. */
 const MAX_PERIODS = 1_000;
 /**
- * How much of restatements one page may carry, bytes: with the periods, and what JSON adds, below
- * the size of a message.
+ * Most bytes of restatements in a page: with the periods and JSON it stays below the size of a
+ * message.
  */
 const MAX_PAGE_BYTES = 1_048_576;
-/** Longest that one statement of a closing may take, milliseconds. */
+/** Longest of a statement of a closing, milliseconds. */
 const CLOSING_TIMEOUT_MS = 60_000;
 /** Most lines of a closed period. */
 const MAX_CLOSED_LINES = 1_000_000;
 
-/** What customers see of their usage, for the platform. */
 export function usageService(services: Services): ServiceImpl<typeof UsageService> {
   return {
     queryUsage: (request, context) => queryUsage(services, request, context),
@@ -97,7 +96,7 @@ async function queryUsage(services: Services, request: QueryUsageRequest, contex
   const token = page.after;
   const columns = keyColumns(asked.groupBy);
   const after = token && columns.map((_, index) => token[`k${index}`] ?? "");
-  // By itself: a snapshot may not write the days that nobody has asked for yet.
+  // Apart: a snapshot may not write missing days.
   const period = await systemTransaction(services.db, (tx) => withDays(tx, asked.period));
   const { answer, carrierIds } = await systemTransaction(
     services.db,
@@ -123,8 +122,7 @@ async function queryUsage(services: Services, request: QueryUsageRequest, contex
   return answer;
 }
 
-// Everything but the page's size. Whether numbers are whole belongs to it, for the order of rows
-// depends on it.
+// All but the page size. Masking is part of it, since rows are ordered by number.
 function tokenScope({ period, filter, groupBy, asOf }: ReadUsageRequest, isWhole: boolean): string[] {
   const state = JSON.stringify(asOf, (_, value: unknown) => (typeof value === "bigint" ? String(value) : value));
   return ["platform.QueryUsage", JSON.stringify([period, filter, groupBy]), state, String(isWhole)];
@@ -156,7 +154,7 @@ async function closePeriod(services: Services, request: ClosePeriodRequest, cont
   );
 }
 
-/** Whose calls a closed period is made of, and whose it was compared with since. */
+/** The carriers of a closed period, and those it was compared with since. */
 function carriersOfPeriod(period: StoredPeriod): string[] {
   return [...new Set([...carrierIdsOf(keptCompleteness(period).carriers), ...Object.keys(period.judged)])];
 }
@@ -181,8 +179,7 @@ async function closeUnderLock(
   if (lineCount > MAX_CLOSED_LINES)
     throw invalidArgument("end_date", `the period has more than ${MAX_CLOSED_LINES} lines: close a shorter one`);
   const version = { ...period, periodId, restatementNumber: 0 };
-  // The sums are those of the lines that were just kept; whether the carriers reported is asked of
-  // the calls.
+  // Sums are those of the lines just kept; whether carriers reported, those of the calls.
   const kept = await readCarrierUsage(tx, { period, filter: NO_FILTER, versions: [version] });
   const sums = sumOfCarriers(kept);
   assertComplete(period, sums, period.days.startOf(period.endDate) <= now, request.maxPendingRatio);

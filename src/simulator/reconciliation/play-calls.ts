@@ -1,5 +1,3 @@
-import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
-import type { CallDuration } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { findAmbiguous } from "./ambiguity.ts";
 import { faultSpec, type PlantedFault } from "./faults.ts";
 import type { PlannedCall } from "./planned-call.ts";
@@ -10,15 +8,8 @@ export interface FaultyCall extends MadeCall {
   readonly plan: PlannedCall<PlantedFault>;
 }
 
-/** What both sides send, by arrival, and what must come out. */
-export interface PlayedCalls {
-  readonly cdrs: readonly Arriving<CallDetailRecord>[];
-  readonly durations: readonly Arriving<CallDuration>[];
-  readonly truths: readonly CallTruth[];
-}
-
 /** Plants each call's fault. Ambiguity shows only when all calls are there. */
-export function playCalls(calls: readonly FaultyCall[]): PlayedCalls {
+export function playCalls(calls: readonly FaultyCall[]) {
   const played = calls.map((call) => faultSpec(call.plan.fault).play(call));
   return {
     cdrs: byArrival(played.flatMap(({ cdrs }) => cdrs)),

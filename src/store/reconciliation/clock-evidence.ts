@@ -66,15 +66,11 @@ export async function readLackingIn(tx: Tx, carrierId: string, ranges: readonly 
   return rows;
 }
 
-export interface WantedLacking extends TimeRange {
-  readonly pairKey: bigint;
-}
-
 /** Finds the lacking calls of one side, of each of these parties the first `limit`. */
 export async function findLacking(
   tx: Tx,
   carrierId: string,
-  { side, wanted, limit }: { side: number; wanted: readonly WantedLacking[]; limit: number },
+  { side, wanted, limit }: { side: number; wanted: readonly (TimeRange & { pairKey: bigint })[]; limit: number },
 ): Promise<LackingCall[]> {
   if (wanted.length === 0) return [];
   const ranges = wanted.map(({ pairKey, start, end }) => ({ pairKey, rangeStart: start, rangeEnd: end }));

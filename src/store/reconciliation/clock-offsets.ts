@@ -83,15 +83,16 @@ export async function readRoundedMinutes(
   return rows.map(({ minute }) => minute);
 }
 
-/** An hour of a trunk by the carrier's clock, and when its calls begin by one of its offsets. */
-export interface ClockHour {
-  readonly trunkId: string;
-  readonly hour: Micros;
-  readonly calls: TimeRange;
-}
-
-/** The minutes of the results in these hours, by either clock. */
-export async function readClockMinutes(tx: Tx, carrierId: string, hours: readonly ClockHour[]): Promise<Micros[]> {
+/**
+ * The minutes of the results in these hours, by either clock.
+ * @param hours an hour of a trunk by the carrier's clock, and when its calls begin by one of its
+ *   offsets.
+ */
+export async function readClockMinutes(
+  tx: Tx,
+  carrierId: string,
+  hours: readonly { trunkId: string; hour: Micros; calls: TimeRange }[],
+): Promise<Micros[]> {
   if (hours.length === 0) return [];
   const ranges = hours.map(({ trunkId, hour, calls }) => ({
     trunkId,

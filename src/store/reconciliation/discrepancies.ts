@@ -3,7 +3,9 @@ import { FeedId } from "../../domain/feed-id.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { LIST_SCAN, type Scanned } from "../database/list-scan.ts";
 import { run, type Tx } from "../database/run.ts";
+import type { FeedLock } from "../feeds/feed-head.ts";
 import { type PageRequest, readFeedPage, type StoredPage } from "../feeds/feed-page.ts";
+import { type Columns, writeRows } from "./write-rows.ts";
 
 export const DiscrepancyEntryKind = { DISCREPANCY: 1, ERASURE: 2 } as const;
 
@@ -98,18 +100,18 @@ export const ABSOLUTE_DELTA_MS = sql<bigint>`
   CASE WHEN NOT ${IS_UNMEASURED} THEN abs(COALESCE(r.carrier_ms, r.billed_s * 1000, 0) - COALESCE(r.platform_ms, 0)) END`;
 
 type Trait = "status" | "causes" | "customer_id" | "trunk_id" | "direction" | "unresolved" | "absolute_delta_ms";
-type Columns = (trait: Trait) => RawBuilder<unknown>;
+type TraitColumns = (trait: Trait) => RawBuilder<unknown>;
 
 /** Of an entry `e` after and before its change, and of a result `r`. */
-const AFTER: Columns = (trait) => sql.ref(`e.${trait}`);
-const BEFORE: Columns = (trait) => sql.ref(`e.previous_${trait}`);
-const STORED: Columns = (trait) => {
+const AFTER: TraitColumns = (trait) => sql.ref(`e.${trait}`);
+const BEFORE: TraitColumns = (trait) => sql.ref(`e.previous_${trait}`);
+const STORED: TraitColumns = (trait) => {
   if (trait === "unresolved") return sql`(r.resolved_time IS NULL)`;
   return trait === "absolute_delta_ms" ? ABSOLUTE_DELTA_MS : sql.ref(`r.${trait}`);
 };
 
 // Null matches no condition. A discrepancy's first entry has no status before it.
-function allOf(conditions: DiscrepancyConditions, of: Columns): RawBuilder<boolean> {
+function allOf(conditions: DiscrepancyConditions, of: TraitColumns): RawBuilder<boolean> {
   const { statuses, causes, customerIds, trunkIds, direction, unresolved, minAbsoluteDeltaMs } = conditions;
   const causeBits = causes.reduce((bits, cause) => bits | (1 << cause), 0);
   const wheres = [
@@ -130,4 +132,75 @@ type EntryColumns = Omit<StoredDiscrepancy, "sequence"> & { sequence: bigint | u
 function storedDiscrepancy(columns: EntryColumns): StoredDiscrepancy {
   const { carrierId, sequence = 0n, ingestTime, entryKind, payload } = columns;
   return { carrierId, sequence, ingestTime, entryKind, payload };
+}
+
+/** What filters of the discrepancy feed look at. */
+export interface DiscrepancyTraits {
+  status: number;
+  causes: number;
+  customerId: string | undefined;
+  trunkId: string | undefined;
+  direction: number;
+  unresolved: boolean;
+  absoluteDeltaMs: bigint | undefined;
+}
+
+export interface DiscrepancyEntry {
+  discrepancyId: string;
+  now: DiscrepancyTraits;
+  /** Before this change; undefined: it is new. */
+  before: DiscrepancyTraits | undefined;
+  /** The encoded Discrepancy without its position. */
+  payload: Buffer;
+}
+
+const ENTRY_COLUMNS = {
+  sequence: "int8",
+  ingestTime: "timestamptz",
+  entryKind: "int2",
+  discrepancyId: "text",
+  status: "int2",
+  causes: "int2",
+  customerId: "text",
+  trunkId: "text",
+  direction: "int2",
+  unresolved: "bool",
+  absoluteDeltaMs: "int8",
+  previousStatus: "int2",
+  previousCauses: "int2",
+  previousCustomerId: "text",
+  previousTrunkId: "text",
+  previousDirection: "int2",
+  previousUnresolved: "bool",
+  previousAbsoluteDeltaMs: "int8",
+  payload: "bytea",
+} as const satisfies Columns<ReturnType<typeof entryRow>>;
+
+/** Appends entries, numbered from `lock.nextSequence`. */
+export function appendDiscrepancies(
+  tx: Tx,
+  carrierId: string,
+  lock: FeedLock,
+  entries: readonly DiscrepancyEntry[],
+): Promise<void> {
+  const rows = entries.map((entry, index) => entryRow(entry, lock, index));
+  return writeRows(tx, { table: "discrepancy_entry", carrierId, columns: ENTRY_COLUMNS }, rows);
+}
+
+function entryRow({ discrepancyId, now, before, payload }: DiscrepancyEntry, lock: FeedLock, index: number) {
+  return {
+    sequence: lock.nextSequence + BigInt(index),
+    ingestTime: lock.ingestTime,
+    entryKind: DiscrepancyEntryKind.DISCREPANCY as number,
+    discrepancyId,
+    ...now,
+    previousStatus: before?.status,
+    previousCauses: before?.causes,
+    previousCustomerId: before?.customerId,
+    previousTrunkId: before?.trunkId,
+    previousDirection: before?.direction,
+    previousUnresolved: before?.unresolved,
+    previousAbsoluteDeltaMs: before?.absoluteDeltaMs,
+    payload,
+  };
 }

@@ -1,9 +1,12 @@
 import { type RawBuilder, sql } from "kysely";
-import { CDR, DURATION, PLATFORM_SIDE, type RecordKind } from "../../domain/record-kind.ts";
+import type { RecordRef } from "../../domain/matching/facts.ts";
+import { CARRIER_SIDE, CDR, DURATION, PLATFORM_SIDE, type RecordKind } from "../../domain/record-kind.ts";
 import type { Micros } from "../../domain/time/instant.ts";
-import { run, type Tx } from "../database/run.ts";
+import { DiscrepancyStatus } from "../../gen/tandem/type/v1/discrepancy_pb.js";
+import { instant, run, type Tx } from "../database/run.ts";
 import { recordAt } from "../records/record-at.ts";
 import type { ResultName } from "./call-result-columns.ts";
+import type { TimeRange } from "./reconcile-input.ts";
 
 export interface ExplainedRecord extends ResultName {
   startTime: Micros;
@@ -66,4 +69,46 @@ export async function findCarriersOfCall(tx: Tx, callId: string, limit: number):
     WHERE EXISTS (SELECT FROM cdr_record r WHERE r.carrier_id = c.carrier_id AND r.call_id = ${callId})
     ORDER BY c.carrier_id LIMIT ${limit}`;
   return rows.map((row) => row.carrierId);
+}
+
+/** A call without a counterpart, or one that the carrier has too short. */
+export interface OpenCallRow extends RecordRef {
+  startTime: Micros;
+  answered: boolean;
+  connectedMs: bigint | undefined;
+  billedS: bigint | undefined;
+  /** By how much the platform's record is longer; undefined: no counterpart. */
+  lacksMs: bigint | undefined;
+}
+
+const FREE = [
+  DiscrepancyStatus.MISSING_AT_CARRIER,
+  DiscrepancyStatus.MISSING_AT_PLATFORM,
+  DiscrepancyStatus.AMBIGUOUS,
+  DiscrepancyStatus.PENDING,
+].map((status) => sql.lit(status));
+
+/** Reads the open calls of two parties on one side, the nearest to an instant first. */
+export async function readOpenCalls(
+  tx: Tx,
+  carrierId: string,
+  search: TimeRange & { side: number; pairKey: bigint; around: Micros; limit: number },
+): Promise<OpenCallRow[]> {
+  const { side, pairKey, around, start, end, limit } = search;
+  // OFFSET 0: by the index of the pair, not of the start.
+  const { rows } = await run(tx)<OpenCallRow>`
+    SELECT r.record_id, r.record_date, r.revision, r.start_time,
+      COALESCE(CASE WHEN r.side = ${sql.lit(PLATFORM_SIDE)} THEN r.platform_answered ELSE r.carrier_answered END, false) AS answered,
+      CASE WHEN r.side = ${sql.lit(PLATFORM_SIDE)} THEN r.platform_ms ELSE r.carrier_ms END AS connected_ms,
+      CASE WHEN r.side = ${sql.lit(CARRIER_SIDE)} THEN r.billed_s END AS billed_s,
+      CASE WHEN r.status = ${DiscrepancyStatus.DURATION_MISMATCH} THEN r.platform_ms - r.carrier_ms END AS lacks_ms
+    FROM (SELECT * FROM call_result c
+      WHERE c.carrier_id = ${carrierId} AND c.pair_key = ${pairKey}
+        AND c.start_time BETWEEN ${instant(start)} AND ${instant(end)} OFFSET 0) r
+    WHERE r.side = ${side} AND NOT r.is_merged
+      AND (r.status IN (${sql.join(FREE)}) AND (r.side = ${sql.lit(CARRIER_SIDE)} OR cardinality(r.carrier_record_ids) = 0)
+        OR r.status = ${DiscrepancyStatus.DURATION_MISMATCH} AND r.platform_ms > r.carrier_ms)
+    ORDER BY abs(extract(epoch FROM r.start_time - ${instant(around)})), r.record_date, r.record_id
+    LIMIT ${limit}`;
+  return rows;
 }

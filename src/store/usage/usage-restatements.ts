@@ -178,15 +178,14 @@ export async function readNewestRestatementTime(tx: Tx, periodId: string): Promi
 
 export async function insertRestatement(
   tx: Tx,
-  restatement: {
-    periodId: string;
-    number: number;
-    recordTime: Micros;
-    payload: Uint8Array;
-    lines: readonly ChangedLine[];
-  },
+  {
+    periodId,
+    number,
+    recordTime,
+    payload,
+    lines,
+  }: { periodId: string; number: number; recordTime: Micros; payload: Uint8Array; lines: readonly ChangedLine[] },
 ): Promise<void> {
-  const { periodId, number, recordTime, payload, lines } = restatement;
   await run(tx)`
     INSERT INTO usage_restatement (period_id, restatement_number, record_time, payload)
     VALUES (${periodId}, ${number}, ${instant(recordTime)}, ${Buffer.from(payload)})`;
@@ -225,13 +224,6 @@ export async function writePeriodCheck(tx: Tx, periodId: string, checkedTime: Mi
     WHERE period_id = ${periodId}`;
 }
 
-export interface RestatementSearch {
-  readonly customerId: string;
-  readonly periodId: string | undefined;
-  readonly start: Micros | undefined;
-  readonly end: Micros | undefined;
-}
-
 export interface RestatementPlace {
   readonly startDate: string;
   readonly periodId: string;
@@ -241,7 +233,7 @@ export interface RestatementPlace {
 /** Lists restatements by their period's start and their number, at least one and as many as fit. */
 export async function listRestatements(
   tx: Tx,
-  search: RestatementSearch,
+  search: { customerId: string; periodId: string | undefined; start: Micros | undefined; end: Micros | undefined },
   page: { after: RestatementPlace | undefined; limit: number; maxBytes: number },
 ): Promise<{ restatements: (RestatementPlace & { payload: Buffer })[]; isLast: boolean }> {
   const { customerId, periodId, start, end } = search;

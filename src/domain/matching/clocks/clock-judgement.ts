@@ -1,29 +1,27 @@
 import type { ClockOffset } from "../facts.ts";
 import { MAX_ZONE_S, type Vote, ZONE_STEP_S } from "./clock-votes.ts";
 
-/** An offset needs this many votes, and this share of them. */
+/** An offset needs this many votes and this share of them. */
 export const MIN_VOTES = 20;
 export const MIN_SHARE = 0.8;
-/** Or this many votes of calls whose lengths agree, with none against. */
+/** Or this many of calls with equal lengths, and none against. */
 export const MIN_ALIKE = 5;
-/** Any two clocks differ by less than this, so it is not told. */
+/** Clocks that differ by less are not told. */
 export const LEAST_SKEW_MS = 2_000;
-/** Offsets closer than the window pair without help, and need many votes to be told apart. */
+/** Offsets within the window pair without help and need many votes to be told apart. */
 const WINDOW_S = 60;
-/** Closer than this, two offsets are one whose calls scatter. */
+/** Offsets closer than this are one. */
 const APART_S = 5;
-/** No offset; it needs no evidence. */
 export const AS_WRITTEN: ClockOffset = { kind: "NONE", offsetMs: 0, pairCount: 0, ratio: 1 };
-/** Buckets on either side of a band's middle; a band is 1.5 s wide either way. */
+/** Buckets on either side of a band's middle: 1.5 s either way. */
 export const BAND_S = 1;
 
 /**
- * The offset that votes show, by second and ascending. It needs 20 votes of which 80 % are within a
- * few seconds of each other, or 5 of calls whose lengths agree and none elsewhere. It consists of a
- * multiple of 15 minutes and a rest; a rest under 2 s is dropped. Otherwise a zone shift alone is
- * shown by 80 % of at least 20 votes within 60 s. Where a clock was set there may be two offsets,
- * each by the votes that the other does not explain. `slackS` widens the bands on either side.
- * Undefined: too few votes.
+ * The offset that votes show, by second and ascending: 80 % of at least 20 votes within a few
+ * seconds, or 5 of calls with equal lengths and none elsewhere. It is a multiple of 15 minutes and
+ * a rest; a rest under 2 s is dropped. Otherwise 80 % of at least 20 votes within 60 s show a zone
+ * shift. Where a clock was set there may be two offsets, each by the votes that the other does not
+ * explain. `slackS` widens the bands. Undefined: too few votes.
  */
 export function judgeVotes(votes: readonly Vote[], slackS = BAND_S): ClockOffset | undefined {
   const total = votes.reduce((sum, { count }) => sum + count, 0);
@@ -31,12 +29,10 @@ export function judgeVotes(votes: readonly Vote[], slackS = BAND_S): ClockOffset
   return judgeBands(votes, slackS) ?? judgeZones(votes);
 }
 
-/** Whether a vote is within the window around an offset. */
 export function isNear(seconds: number, offsetMs: number): boolean {
   return Math.abs(seconds - offsetMs / 1_000) <= WINDOW_S;
 }
 
-/** Whether a vote is for this offset. */
 export function isOne(seconds: number, offsetMs: number): boolean {
   return Math.abs(seconds - offsetMs / 1_000) < APART_S;
 }
@@ -69,8 +65,7 @@ function judgeBands(votes: readonly Vote[], slackS: number): ClockOffset | undef
   return isEnough(first, others) ? bandOffset(first, others, slackS) : besideRight(first, others, slackS);
 }
 
-// Calls that agree as written do not speak against an offset of others: a right clock needs no
-// evidence.
+// Calls that agree as written do not speak against others' offset.
 function besideRight(band: Band, others: readonly Vote[], slackS: number): ClockOffset | undefined {
   const [right, rest] = [others.filter(isAsWritten), others.filter((vote) => !isAsWritten(vote))];
   if (right.length === 0 || Math.abs(medianOf(band)) <= WINDOW_S || !isEnough(band, rest)) return undefined;
@@ -84,13 +79,13 @@ function isSecond(first: Band, second: Band, rest: readonly Vote[]): boolean {
   return apartS > WINDOW_S || second.count >= MIN_VOTES;
 }
 
-// Votes that scatter around one offset do not speak against another beyond the window.
+// Votes scattered around one offset do not speak against another beyond the window.
 function beyondWindow(votes: readonly Vote[], band: Band): Vote[] {
   const medianS = medianOf(band);
   return votes.filter(({ seconds }) => Math.abs(seconds - medianS) > WINDOW_S);
 }
 
-/** Whether votes suffice; each of two offsets needs `least` of its own. */
+/** Whether votes suffice. Of two offsets each needs `least` of its own. */
 function isEnough({ count, alike }: Band, others: readonly Vote[], least = 0): boolean {
   const against = others.reduce((sum, vote) => sum + vote.against, 0);
   if (alike >= MIN_ALIKE && against === 0) return true;
@@ -98,7 +93,7 @@ function isEnough({ count, alike }: Band, others: readonly Vote[], least = 0): b
   return total >= MIN_VOTES && count >= least && count >= total * MIN_SHARE;
 }
 
-// The most votes, then the most with equal lengths, then the nearest to 0.
+// Most votes, then most equal lengths, then nearest to 0.
 function largestBand(votes: readonly Vote[], slackS: number): Band | undefined {
   let best: Band | undefined;
   let end = 0;
@@ -127,7 +122,7 @@ function outside(votes: readonly Vote[], { fromS, toS }: Band): Vote[] {
   return votes.filter(({ seconds }) => seconds < fromS || seconds > toS);
 }
 
-// From several hours: whole seconds, so that single votes do not change it.
+// Several hours: whole seconds, so that single votes do not change it.
 function bandOffset(band: Band, others: readonly Vote[], slackS: number): ClockOffset {
   const against = others.reduce((sum, vote) => sum + vote.against, 0);
   const ms = slackS === BAND_S ? meanMs(band) : medianOf(band) * 1_000;
@@ -149,7 +144,7 @@ export function zonePartMs(offsetMs: number): number {
 
 function zoneOf(seconds: number): number {
   const zoneS = Math.round(seconds / ZONE_STEP_S) * ZONE_STEP_S;
-  // Not -0, which has another text as a key.
+  // Not -0, whose text differs.
   return Math.max(-MAX_ZONE_S, Math.min(MAX_ZONE_S, zoneS)) + 0;
 }
 
@@ -184,7 +179,7 @@ function judgeZones(votes: readonly Vote[]): ClockOffset | undefined {
 }
 
 interface Zone {
-  /** A multiple of 15 minutes, in seconds. */
+  /** A multiple of 15 minutes. */
   readonly zoneS: number;
   readonly count: number;
 }
@@ -204,7 +199,7 @@ function largestZones(votes: readonly Vote[]): Zone[] {
     .sort((a, b) => b.count - a.count || Math.abs(a.zoneS) - Math.abs(b.zoneS) || a.zoneS - b.zoneS);
 }
 
-// The one nearer to 0 comes first, so that single votes do not change the order.
+// Nearer to 0 first, so that single votes do not change the order.
 function inOrder(a: ClockOffset, b: ClockOffset): ClockOffset {
   const isFirst = Math.abs(a.offsetMs) - Math.abs(b.offsetMs) || a.offsetMs - b.offsetMs;
   return isFirst < 0 ? { ...a, second: b } : { ...b, second: a };

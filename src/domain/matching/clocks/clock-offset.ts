@@ -2,14 +2,14 @@ import type { ClockOffset } from "../facts.ts";
 import { AS_WRITTEN, BAND_S, isAsWritten, isNear, isOne, judgeVotes, MIN_ALIKE, MIN_SHARE } from "./clock-judgement.ts";
 import { type HourSays, Tally, type Vote } from "./clock-votes.ts";
 
-/** Evidence for an hour comes from its UTC day and the days before and after. */
+/** Evidence of an hour comes from its UTC day, the day before and the day after. */
 export const EVIDENCE_DAYS_MS = 2 * 86_400_000;
 
 /**
- * The clock offset of a trunk and hour, from the hour's own votes. If they are too few, nearby
- * hours are added step by step, up to the day before and after; an offset that contradicts the
- * hour's own votes is skipped. If calls of the hour remain unexplained, a second offset is taken
- * from hours further off. Undefined: too few votes anywhere.
+ * The clock offset of a trunk and hour by the hour's own votes. If they are too few, nearby hours
+ * are added step by step, up to the day before and after, unless the hour's votes contradict what
+ * these show. If calls stay unexplained, hours further off may give a second offset. Undefined: too
+ * few votes anywhere.
  */
 export function offsetOfHour(
   hourMs: number,
@@ -39,12 +39,12 @@ function votesOf(hours: readonly number[], saysAt: (hourMs: number) => HourSays 
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
-/** A clock may drift this much in an hour, seconds. */
+/** A clock's drift in an hour, seconds. */
 const DRIFT_S = 0.3;
-/** Hours on either side that are asked before whole days are. */
+/** Hours on either side that are asked before whole days. */
 const REACHES_H = [1, 3, 8];
 
-/** What wider and wider surroundings of an hour say, where they agree on something. */
+/** What wider and wider surroundings agree on. */
 function* judgeAround(
   hourMs: number,
   saysAt: (hourMs: number) => HourSays | undefined,
@@ -75,18 +75,18 @@ function ofHoursAround({ second, ...first }: ClockOffset): ClockOffset {
   return second === undefined ? { ...first, isAround } : { ...first, isAround, second: { ...second, isAround } };
 }
 
-// Whether the search is over: two offsets, or one that explains all calls of the hour.
+// Whether two offsets are found, or one that explains all calls of the hour.
 function isWhole(own: readonly Vote[], first: ClockOffset): boolean {
   return first.second !== undefined || leftAlone(own, first).length === 0;
 }
 
-// Votes that an offset does not explain. Calls inside the window pair anyway and may be answered
-// early or late, so there only votes with equal lengths count.
+// Votes that an offset does not explain. Within the window calls pair anyway and may be answered
+// early or late, so only equal lengths count there.
 function leftAlone(own: readonly Vote[], { offsetMs }: ClockOffset): Vote[] {
   return own.filter(({ seconds, alike }) => !isNear(seconds, offsetMs) || (alike > 0 && !isOne(seconds, offsetMs)));
 }
 
-// The offset of surrounding hours that explains votes which the first leaves unexplained.
+// The offset of surrounding hours that explains what the first does not.
 function secondOf(first: ClockOffset, around: ClockOffset, own: readonly Vote[]): ClockOffset | undefined {
   const { second, ...other } = around;
   const left = leftAlone(own, first);
@@ -96,7 +96,7 @@ function secondOf(first: ClockOffset, around: ClockOffset, own: readonly Vote[])
   );
 }
 
-// A right clock needs no evidence: calls that fit as written are also tried as written.
+// A right clock needs no evidence: calls that fit as written are tried so too.
 function orAsWritten(first: ClockOffset, own: readonly Vote[]): ClockOffset {
   const asWritten = leftAlone(own, first).filter(isAsWritten);
   if (first.second !== undefined || asWritten.length === 0 || isNear(0, first.offsetMs)) return first;
@@ -104,8 +104,8 @@ function orAsWritten(first: ClockOffset, own: readonly Vote[]): ClockOffset {
   return { ...first, second: { ...AS_WRITTEN, pairCount } };
 }
 
-// An hour's few votes may show that its clock was different. If most lengths agree, only those
-// votes count, since others may be of other calls.
+// An hour's few votes may show another clock. If most lengths agree, only those votes count: others
+// may be of other calls.
 function isContradicted(own: readonly Vote[], all: readonly Vote[], { offsetMs, second }: ClockOffset): boolean {
   const sum = (votes: readonly Vote[], of: (vote: Vote) => number) =>
     votes.reduce((total, vote) => total + of(vote), 0);

@@ -1,20 +1,18 @@
-/** Number of votes by bucket. */
 export type VoteCounts = Readonly<Record<string, number>>;
 
-/** The votes of a trunk and hour, by the carrier's clock. */
+/** Votes of a trunk and hour, by the carrier's clock. */
 export interface HourSays {
-  /** Of records with exactly one possible counterpart within the window. */
+  /** Of records with one possible counterpart within the window. */
   readonly near: VoteCounts;
-  /** Of records with none there, paired with a single far call of the same parties. */
+  /** Of records with none there, paired with one far call of the same parties. */
   readonly far: VoteCounts;
 }
 
-/** Lengths agree within this. */
 export const ALIKE_MS = 1_000;
 /**
- * The bucket of a time difference, carrier minus platform as reported, in milliseconds: whole
- * seconds up to 14 h 7.5 min, and whether lengths agree; one bucket for all others. Nearly all
- * votes of an hour fall into a few buckets.
+ * The bucket of a difference, carrier minus platform as reported, milliseconds: whole seconds up to
+ * 14 h 7.5 min and whether lengths agree, or one bucket for the rest. Few buckets get nearly all
+ * votes.
  */
 export function voteBucket(differenceMs: number, isAlike = false): string {
   const seconds = Math.round(differenceMs / 1_000);
@@ -22,12 +20,12 @@ export function voteBucket(differenceMs: number, isAlike = false): string {
   return isAlike ? `${seconds}${ALIKE}` : String(seconds);
 }
 
-/** Whether two lengths agree; false when one is unknown. */
+/** False if one is unknown. */
 export function areAlike(oneMs: number | undefined, otherMs: number | undefined): boolean {
   return oneMs !== undefined && otherMs !== undefined && Math.abs(oneMs - otherMs) <= ALIKE_MS;
 }
 
-/** Time zones are multiples of this, in seconds. Half of it more is the largest offset. */
+/** Time zones are multiples of this, seconds. The largest offset is half of it more. */
 export const ZONE_STEP_S = 900;
 export const MAX_ZONE_S = 14 * 3_600;
 const MAX_REST_S = ZONE_STEP_S / 2;
@@ -41,8 +39,8 @@ export interface Vote {
   /** Votes of calls whose lengths agree. */
   alike: number;
   /**
-   * Votes that contradict every other second. Calls far apart may be two calls, so they count only
-   * if their lengths agree.
+   * Votes against every other second. Calls far apart may be two calls and count only with equal
+   * lengths.
    */
   against: number;
 }

@@ -1,6 +1,5 @@
 import { areAlike } from "./clock-votes.ts";
 
-/** A call without a counterpart near it. */
 export interface FarCall {
   /** As written, milliseconds since 1970. */
   readonly startMs: number;
@@ -8,25 +7,19 @@ export interface FarCall {
   readonly lengthMs: number | undefined;
 }
 
-/** The platform's call that goes with the carrier's. */
-export interface FarMate<C> {
-  readonly call: C;
-  readonly isAlike: boolean;
-}
-
-/** A zone shift of at most 14 h, its rest, and the window. */
+/** A zone shift (14 h), its rest and the window. */
 export const FAR_REACH_MS = 15 * 3_600_000;
-/** With more calls within reach, two parties' calls cannot be told apart. */
+/** With more calls in reach, they cannot be told apart. */
 const MOST_WITHIN_REACH = 50;
 
 /**
- * Pairs lacking calls of the same two parties whose clocks are hours apart. A pair must be each
- * other's only candidate within 15 h whose length agrees, or the only candidate at all.
+ * Pairs lacking calls of two parties whose clocks are hours apart: each other's only candidate
+ * within 15 h with an equal length, or the only candidate at all.
  */
-export function pairFarCalls<C extends FarCall>(platform: readonly C[], carrier: readonly C[]): Map<C, FarMate<C>> {
+export function pairFarCalls<C extends FarCall>(platform: readonly C[], carrier: readonly C[]) {
   const calls = platform.toSorted(byTime);
   const records = carrier.toSorted(byTime);
-  const mates = new Map<C, FarMate<C>>();
+  const mates = new Map<C, { readonly call: C; readonly isAlike: boolean }>();
   for (const record of records) {
     const there = only(record, calls);
     if (there.alike !== undefined && only(there.alike, records).alike === record) {
@@ -38,14 +31,8 @@ export function pairFarCalls<C extends FarCall>(platform: readonly C[], carrier:
   return mates;
 }
 
-interface Only<C> {
-  /** The only candidate within reach. */
-  readonly any?: C | undefined;
-  /** The only one whose length agrees. */
-  readonly alike?: C | undefined;
-}
-
-function only<C extends FarCall>(call: C, others: readonly C[]): Only<C> {
+/** The only candidate within reach, and the only one whose length agrees. */
+function only<C extends FarCall>(call: C, others: readonly C[]): { readonly any?: C; readonly alike?: C } {
   const start = firstAtOrAfter(others, call.startMs - FAR_REACH_MS);
   const within: C[] = [];
   for (let at = start; at < others.length && within.length <= MOST_WITHIN_REACH; at++) {
@@ -54,11 +41,9 @@ function only<C extends FarCall>(call: C, others: readonly C[]): Only<C> {
     within.push(other);
   }
   if (within.length > MOST_WITHIN_REACH) return {};
-  const alike = within.filter(({ lengthMs }) => areAlike(lengthMs, call.lengthMs));
-  return {
-    any: within.length === 1 ? within[0] : undefined,
-    alike: alike.length === 1 ? alike[0] : undefined,
-  };
+  const [any, ...rivals] = within;
+  const [alike, ...alikeToo] = within.filter(({ lengthMs }) => areAlike(lengthMs, call.lengthMs));
+  return { ...(any && rivals.length === 0 && { any }), ...(alike && alikeToo.length === 0 && { alike }) };
 }
 
 function firstAtOrAfter(calls: readonly FarCall[], ms: number): number {

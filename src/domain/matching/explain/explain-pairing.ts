@@ -3,13 +3,12 @@ import { DiscrepancyStatus, MatchedBy } from "../../../gen/tandem/type/v1/discre
 import { PartyKind, Presentation } from "../../../gen/tandem/type/v1/party_pb.js";
 import { maskedValue, type Party } from "../../calls/party.ts";
 import { CARRIER_SIDE, PLATFORM_SIDE } from "../../record-kind.ts";
-import { type CarrierUnit, type PlatformUnit, startDelta } from "../call-unit.ts";
+import { type CarrierUnit, isCarrierInScope, isPlatformInScope, type PlatformUnit, startDelta } from "../call-unit.ts";
 import { MIN_SHARE } from "../clocks/clock-judgement.ts";
 import type { CorrelationIds } from "../facts.ts";
 import { areContradicting, areSameParties, isContradicting, isEqual } from "../number-keys.ts";
 import { idsOf, shareId } from "../pairing/correlation.ts";
 import { WINDOW_MS, windowOf } from "../pairing/time-window.ts";
-import { isCarrierInScope, isPlatformInScope } from "../scope.ts";
 import { isSameDialog } from "../signalling-ids.ts";
 import {
   type EvidenceStep,

@@ -1,4 +1,4 @@
-/** A possible pair, by position on either side, and its distances. */
+/** A possible pair, by positions, and its distances. */
 export interface Edge {
   readonly row: number;
   readonly column: number;
@@ -11,12 +11,12 @@ export interface Edge {
 }
 
 /**
- * The one-to-one assignment with the most exact pairs, then the most pairs, then the least total
- * time difference, then the least total duration difference, then the first rows and columns (in
- * the order of start and id). Returns each row's column, -1 for none.
+ * The one-to-one assignment with the most exact pairs, then the most pairs, then the least time
+ * difference, the least duration difference, and the first rows and columns. Returns each row's
+ * column, -1: none.
  *
- * It is the Hungarian method, O(rows² · columns). Costs are two numbers compared one after the
- * other, because their sum does not fit in 53 bits. At most 200 rows and columns together.
+ * The Hungarian method, O(rows² · columns). Costs are two numbers, since their sum does not fit 53
+ * bits. At most 200 rows and columns together.
  */
 export function assignPairs(rowCount: number, columnCount: number, edges: readonly Edge[]): Int32Array {
   if (rowCount > columnCount) return turn(assignPairs(columnCount, rowCount, edges.map(turnEdge)), rowCount);
@@ -31,11 +31,11 @@ export function assignPairs(rowCount: number, columnCount: number, edges: readon
 }
 
 /**
- * The weight of an exact pair, in pairs. Two assignments differ along alternating paths, on which
- * one has at most one pair more than the other, so any weight over two puts exact pairs first.
+ * The weight of an exact pair, in pairs. Along an alternating path one assignment has at most one
+ * pair more, so any weight over two puts exact pairs first.
  */
 const EXACT = 3;
-/** More than 200 pairs can cost whose times are 24 hours apart, so no saving is worth a pair. */
+/** More than 200 pairs that are 24 h apart can cost, so no saving is worth a pair. */
 const NO_PAIR = 2 ** 36;
 const LONGEST_MS = 86_400_000;
 /** More than the positions of 100 pairs together. */
@@ -63,8 +63,7 @@ function turn(columnOf: Int32Array, count: number): Int32Array {
   return rowOf;
 }
 
-// Positions count from 1; 0 is the row being placed. Names are the usual ones: potentials, slack,
-// way.
+// Positions count from 1; 0 is the row being placed. The names are the usual ones.
 function startSearch(rowCount: number, columnCount: number, costs: Costs) {
   return {
     columnCount,
@@ -103,7 +102,7 @@ function solve(rowCount: number, columnCount: number, costs: Costs): Int32Array 
   return state.rowOf;
 }
 
-// One step towards an augmenting path: adds the nearest column outside the tree.
+// Adds the nearest column outside the tree.
 function widen(search: Search, from: number): number {
   const { columnCount, costs, rowOf, way, rowHigh, rowLow, columnHigh, columnLow, slackHigh, slackLow, isUsed } =
     search;

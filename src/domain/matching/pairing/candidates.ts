@@ -10,9 +10,9 @@ import { carrierMember, isOpenCarrier, isOpenPlatform, joinPair, type Pairing, s
 import { isInWindow, WINDOW_MS } from "./time-window.ts";
 
 /**
- * Pairs units one to one, best evidence first: pairs made before a number was erased; dialog, ICID,
- * Session-ID; numbers and time, with the hour's first offset and then its second; at last the
- * platform's id that the carrier sent back. Both lists are ordered by start and id.
+ * Pairs units one to one, best evidence first: pairs of before an erasure; dialog, ICID,
+ * Session-ID; numbers and time by the hour's first offset, then its second; at last the platform's
+ * id that the carrier sent back. Both lists are in order of start and id.
  */
 export function pairUnits(
   platform: readonly PlatformUnit[],
@@ -60,7 +60,7 @@ function joinKnown(pairing: Pairing): void {
   }
 }
 
-// Chooses between an hour's two offsets once the pair is made.
+// Chooses between an hour's offsets once the pair is made.
 function chooseOffsets({ platform, carrier, platformOf }: Pairing): void {
   for (let index = 0; index < carrier.length; index++) {
     const unit = carrier[index];

@@ -1,13 +1,22 @@
 import { MatchedBy } from "../../../gen/tandem/type/v1/discrepancy_pb.js";
 import type { MatchingAgreement } from "../facts.ts";
 import { assignPairs, type Edge } from "./assignment.ts";
+import { markCopies } from "./duplicates.ts";
 import { areOtherCalls, type Fit, fitOf, GRADES, Grade } from "./pair-grade.ts";
-import { type Candidate, carrierMember, isOpenCarrier, isOpenPlatform, joinPair, type Pairing } from "./pairing.ts";
-import { markCopies } from "./spare-copies.ts";
+import {
+  addToCrowd,
+  type Candidate,
+  carrierMember,
+  isOpenCarrier,
+  isOpenPlatform,
+  joinPair,
+  type Pairing,
+  tie,
+} from "./pairing.ts";
 import { UnionFind } from "./union-find.ts";
 
 /**
- * Most records that are assigned exactly. Larger groups are AMBIGUOUS: nothing is paired by
+ * Most records that are assigned. Larger groups are AMBIGUOUS, since pairing them would be
  * guessing.
  */
 export const MAX_COMPONENT = 200;
@@ -17,8 +26,8 @@ interface Graded extends Candidate {
 }
 
 /**
- * Possible pairs of one kind of evidence. They are made grade by grade: within a grade, tied units
- * are assigned one to one, at most 200 at a time; worse grades get what is left.
+ * Possible pairs by one kind of evidence, made grade by grade. In a grade tied units are assigned
+ * one to one, at most 200 together; worse grades get the rest.
  */
 export class CandidateSet {
   readonly #pairing: Pairing;
@@ -42,7 +51,7 @@ export class CandidateSet {
     this.#candidates.push({ ...candidate, fit });
   }
 
-  /** Pairs one to one. Most pairs have no rivals. */
+  /** Most pairs have no rivals. */
   assign(): void {
     const components = this.#components;
     if (components === undefined) return;
@@ -67,7 +76,7 @@ export class CandidateSet {
     if (this.#isNumbers) noteRests(pairing, contested);
   }
 
-  // A record that begins elsewhere may be a copy of one that has its pair.
+  // A record that begins elsewhere may copy one that has its pair.
   #isCertain({ fit }: Graded): boolean {
     return !this.#isNumbers || fit.grade <= Grade.TIME;
   }
@@ -126,7 +135,7 @@ export class CandidateSet {
   }
 }
 
-// An open record that could go with one of a crowd belongs to the crowd.
+// An open record that could go with one of a crowd joins the crowd.
 function joinCrowd(pairing: Pairing, left: readonly Graded[]): void {
   const { crowd } = pairing;
   const added = left.filter(({ platform, carrier }) => {
@@ -139,13 +148,8 @@ function joinCrowd(pairing: Pairing, left: readonly Graded[]): void {
   markCrowd(pairing, added);
 }
 
-function tie(pairing: Pairing, { platform, carrier }: Candidate): void {
-  pairing.together.join(platform, carrierMember(pairing, carrier));
-}
-
 interface Component {
   readonly candidates: Graded[];
-  /** Number of members. */
   readonly size: number;
 }
 
@@ -175,8 +179,8 @@ function assignComponent(pairing: Pairing, component: readonly Graded[], by: Mat
   }
 }
 
-// A dialog is one call, so what is left over of it is a copy and pairs with nothing else. The
-// failed leg of a re-routed call is no copy.
+// A dialog is one call: what is left of it is a copy and pairs with nothing, except the failed leg
+// of a re-routed call.
 function markSpare(pairing: Pairing, contested: readonly Graded[]): void {
   const { carrierOf, platformOf, isSpare } = pairing;
   for (const { platform, carrier } of contested) {
@@ -187,19 +191,13 @@ function markSpare(pairing: Pairing, contested: readonly Graded[]): void {
 }
 
 function markCrowd(pairing: Pairing, candidates: readonly Candidate[]): void {
-  const { crowd, decidedAt, step } = pairing;
-  const mark = (member: number) => {
-    if (!crowd.has(member)) decidedAt[member] = step;
-    crowd.add(member);
-  };
   for (const { platform, carrier } of candidates) {
-    if (pairing.carrierOf[platform] === -1) mark(platform);
-    if (pairing.platformOf[carrier] === -1) mark(carrierMember(pairing, carrier));
+    if (pairing.carrierOf[platform] === -1) addToCrowd(pairing, platform);
+    if (pairing.platformOf[carrier] === -1) addToCrowd(pairing, carrierMember(pairing, carrier));
   }
 }
 
-// The later pair rests on the earlier: had that one been open, the later record could have taken
-// its place.
+// The later pair rests on the earlier: the record could have taken its place.
 function noteRests(pairing: Pairing, contested: readonly Graded[]): void {
   const { decidedAt, rests } = pairing;
   for (const { platform, carrier } of contested) {
@@ -215,7 +213,7 @@ function positionsOf(units: readonly number[]): Map<number, number> {
   return new Map(sorted.map((unit, position) => [unit, position]));
 }
 
-/** The size of each group, by its representative. */
+/** Group sizes by representative. */
 function sizesOf(components: UnionFind, { platform, carrier }: Pairing): Uint32Array {
   const sizes = new Uint32Array(platform.length + carrier.length);
   for (let member = 0; member < sizes.length; member++) {

@@ -1,6 +1,6 @@
 import { MatchedBy } from "../../../gen/tandem/type/v1/discrepancy_pb.js";
 import { type CarrierUnit, type PlatformUnit, startDelta } from "../call-unit.ts";
-import type { CorrelationIds } from "../facts.ts";
+import type { CarrierFacts, CommonFacts, CorrelationIds, PlatformFacts } from "../facts.ts";
 import { areContradicting } from "../number-keys.ts";
 import {
   dialogTexts,
@@ -22,32 +22,19 @@ export type CorrelationKind =
 /** Why equal ids do not join a pair. */
 export type Refusal = "TAGS" | "DIRECTION" | "NUMBERS" | "TIME";
 
-/** Adds pairs of open units that share an id of the kind, unless something refuses them. */
-export function addCorrelated(pairing: Pairing, kind: CorrelationKind, candidates: CandidateSet): void {
-  const byId = new Map<string, number[]>();
-  for (let index = 0; index < pairing.carrier.length; index++) {
-    if (!isOpenCarrier(pairing, index)) continue;
-    for (const { ids } of pairing.carrier[index]?.records ?? []) {
-      if (hasIdOf(ids, kind)) for (const id of idsOf(ids, kind)) add(byId, id, index);
-    }
-  }
-  const ofUnit = ({ records }: PlatformUnit) =>
-    records.flatMap(({ ids }) => (hasIdOf(ids, kind) ? idsOf(ids, kind) : NO_IDS));
-  addSharing(pairing, { by: kind, byId, idsOf: ofUnit }, candidates);
+/** Adds pairs of open units that share an id of the kind and are not refused. */
+export function addCorrelated(pairing: Pairing, by: CorrelationKind, candidates: CandidateSet): void {
+  const idsOfAll = (records: readonly CommonFacts[]) =>
+    records.flatMap(({ ids }) => (hasIdOf(ids, by) ? idsOf(ids, by) : NO_IDS));
+  addSharing(pairing, by, candidates, { ofPlatform: idsOfAll, ofCarrier: idsOfAll });
 }
 
-/**
- * Adds pairs of open units where the carrier names the platform's record, unless something refuses
- * them.
- */
+/** Adds pairs of open units where the carrier names the platform's record. */
 export function addEchoed(pairing: Pairing, candidates: CandidateSet): void {
-  const byId = new Map<string, number[]>();
-  for (let index = 0; index < pairing.carrier.length; index++) {
-    if (!isOpenCarrier(pairing, index)) continue;
-    for (const { echoedRecordId } of pairing.carrier[index]?.records ?? []) add(byId, echoedRecordId, index);
-  }
-  const named = ({ records }: PlatformUnit) => records.map(({ recordId }) => recordId);
-  addSharing(pairing, { by: MatchedBy.ECHOED, byId, idsOf: named }, candidates);
+  addSharing(pairing, MatchedBy.ECHOED, candidates, {
+    ofPlatform: (records) => records.map(({ recordId }) => recordId),
+    ofCarrier: (records) => records.flatMap(({ echoedRecordId }) => echoedRecordId || NO_IDS),
+  });
 }
 
 export function idsOf(ids: CorrelationIds, kind: CorrelationKind): readonly string[] {
@@ -60,14 +47,13 @@ const TEXTS: Readonly<Record<CorrelationKind, (ids: CorrelationIds) => readonly 
   [MatchedBy.SESSION_ID]: sessionTexts,
 };
 
-/** Whether two records share an id of a kind; for a dialog, the Call-ID. */
+/** Whether two records share an id; of a dialog, the Call-ID. */
 export function shareId(a: CorrelationIds, b: CorrelationIds, kind: CorrelationKind): boolean {
   if (kind === MatchedBy.SESSION_ID) return isSameSession(a, b);
   const [id] = idsOf(a, kind);
   return id !== undefined && id === idsOf(b, kind)[0];
 }
 
-/** Undefined: nothing speaks against the pair. */
 export function refusalOf(
   platform: PlatformUnit,
   carrier: CarrierUnit,
@@ -81,8 +67,8 @@ export function refusalOf(
   return Math.abs(distanceOf(platform, carrier)) > CORRELATED_WINDOW_MS ? "TIME" : undefined;
 }
 
-// Translation, porting and emergency routing change numbers on the way, but Call-ID and both tags
-// prove one dialog. A Call-ID alone does not: switches have used one for two calls.
+// Numbers change on the way, but Call-ID and both tags prove one dialog. A Call-ID alone does not:
+// switches have used one twice.
 function isProved(platform: PlatformUnit, carrier: CarrierUnit, by: CorrelationKind | typeof MatchedBy.ECHOED) {
   return by === MatchedBy.INTERCONNECT_DIALOG && areAny(platform, carrier, isProvenDialog);
 }
@@ -96,17 +82,24 @@ function areAny(
 }
 
 interface Sharing {
-  readonly by: CorrelationKind | typeof MatchedBy.ECHOED;
-  readonly byId: ReadonlyMap<string, readonly number[]>;
-  readonly idsOf: (unit: PlatformUnit) => readonly string[];
+  readonly ofPlatform: (records: readonly PlatformFacts[]) => readonly string[];
+  readonly ofCarrier: (records: readonly CarrierFacts[]) => readonly string[];
 }
 
-// An id shared by more units than can be assigned identifies nothing.
-function addSharing(pairing: Pairing, { by, byId, idsOf: idsOfUnit }: Sharing, candidates: CandidateSet): void {
+// An id of more units than can be assigned identifies nothing.
+function addSharing(
+  pairing: Pairing,
+  by: CorrelationKind | typeof MatchedBy.ECHOED,
+  candidates: CandidateSet,
+  { ofPlatform, ofCarrier }: Sharing,
+): void {
+  const byId = new Map<string, number[]>();
+  const open = [...pairing.carrier.entries()].filter(([carrier]) => isOpenCarrier(pairing, carrier));
+  for (const [carrier, { records }] of open) for (const id of ofCarrier(records)) add(byId, id, carrier);
   if (byId.size === 0) return;
   for (const [platform, unit] of pairing.platform.entries()) {
     if (!isOpenPlatform(pairing, platform)) continue;
-    for (const carrier of sharingOf(byId, idsOfUnit(unit))) {
+    for (const carrier of sharingOf(byId, ofPlatform(unit.records))) {
       const other = pairing.carrier[carrier];
       if (other !== undefined && refusalOf(unit, other, by) === undefined) candidates.add({ platform, carrier });
     }
@@ -130,14 +123,13 @@ function hasIdOf({ dialogCallId, icid, sessionId }: CorrelationIds, kind: Correl
   return (kind === MatchedBy.ICID ? icid : sessionId) !== undefined;
 }
 
-// Uncorrected: pairs joined by ids vote on the offset, so they must not depend on it.
+// Uncorrected: pairs joined by ids vote on the offset and must not depend on it.
 function distanceOf(platform: PlatformUnit, carrier: CarrierUnit): number {
   const correctedMs = startDelta(platform, carrier) ?? carrier.startMs - platform.startMs;
   return correctedMs + (carrier.offset?.offsetMs ?? 0);
 }
 
-function add(byId: Map<string, number[]>, id: string | undefined, index: number): void {
-  if (id === undefined || id === "") return;
+function add(byId: Map<string, number[]>, id: string, index: number): void {
   const others = byId.get(id);
   if (others === undefined) byId.set(id, [index]);
   else if (others.at(-1) !== index) others.push(index);

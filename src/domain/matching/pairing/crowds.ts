@@ -1,17 +1,16 @@
 import type { CallUnit } from "../call-unit.ts";
 import { NumberIndex, rangesAround } from "./number-index.ts";
-import { carrierMember, type Pairing } from "./pairing.ts";
+import { addToCrowd, carrierMember, type Pairing, tie } from "./pairing.ts";
 import { isInWindow, WINDOW_MS } from "./time-window.ts";
 
 /**
- * Marks unpaired records of a crowd on both sides, while each still has a possible pair left.
- *
+ * Marks unpaired records of a crowd on both sides that still have a possible pair.
  * @param crowded the platform's records that were not compared with all in their window.
  * @param asked the carrier's records that they were compared with.
  */
 export function markCrowded(pairing: Pairing, crowded: readonly number[], asked: readonly number[]): void {
   if (crowded.length === 0) return;
-  const { platform, carrier, crowd, decidedAt, together } = pairing;
+  const { platform, carrier } = pairing;
   const mine = crowded.filter((index) => pairing.carrierOf[index] === -1 && pairing.isSpare[index] === 0);
   const others = asked.filter((index) => {
     return pairing.platformOf[index] === -1 && pairing.isSpare[carrierMember(pairing, index)] === 0;
@@ -26,12 +25,8 @@ export function markCrowded(pairing: Pairing, crowded: readonly number[], asked:
   });
   pairing.step++;
   const mark = (call: number, unit: number) => {
-    const member = carrierMember(pairing, unit);
-    together.join(call, member);
-    for (const each of [call, member]) {
-      if (!crowd.has(each)) decidedAt[each] = pairing.step;
-      crowd.add(each);
-    }
+    tie(pairing, { platform: call, carrier: unit });
+    for (const member of [call, carrierMember(pairing, unit)]) addToCrowd(pairing, member);
   };
   for (const [call, unit] of nearMine) mark(call, unit);
   for (const [unit, call] of nearOthers) mark(call, unit);
@@ -44,7 +39,6 @@ interface Others<Seeker, Found> {
   readonly isNear: (seeker: Seeker, found: Found) => boolean;
 }
 
-// For each, the first possible pair.
 function firstNear<Seeker extends CallUnit, Found extends CallUnit>(
   seekers: readonly number[],
   seekerUnits: readonly Seeker[],

@@ -1,37 +1,42 @@
-import { type CallUnit, compareIdentity, lengthOf, showsBothParties, startDelta } from "../call-unit.ts";
-
-import type { CommonFacts, RecordRef } from "../facts.ts";
+import { difference } from "../../known-numbers.ts";
+import {
+  type CallUnit,
+  compareIdentity,
+  gapBefore,
+  lengthOf,
+  showsBothParties,
+  startDelta,
+  withOffset,
+} from "../call-unit.ts";
+import type { ClockOffset, CommonFacts, RecordRef } from "../facts.ts";
 import { areContradicting } from "../number-keys.ts";
 import { dialogTexts, isOtherCallId, isProvenDialog, isSameDialog } from "../signalling-ids.ts";
 import { isSameCallParty, MOST_TIMES, NumberIndex, rangesAround } from "./number-index.ts";
+import { type Fit, Grade } from "./pair-grade.ts";
+import { type Candidate, carrierMember, isOpenCarrier, isOpenPlatform, type Pairing } from "./pairing.ts";
 import { CORRELATED_WINDOW_MS } from "./time-window.ts";
 
-/** Starts and durations of a record and its copy differ by at most this, milliseconds. */
+/** A copy's start and duration differ by at most this, milliseconds. */
 export const COPY_WINDOW_MS = 2_000;
 
-/** A unit that is a copy of another of its side. */
+/** Of which unit of its side a unit is a copy. */
 export interface Copy {
-  /** The original's position. */
   readonly of: number;
   readonly ref: RecordRef;
-  /** Whether the original is paired: then the copy is certain. */
+  /** Whether the original is paired, which makes the copy certain. */
   readonly isOfMatched: boolean;
 }
 
-export interface DuplicateSearch {
-  readonly units: readonly CallUnit[];
-  readonly isMatched: (index: number) => boolean;
-  /** Whether a unit is unpaired. */
-  readonly isLeft: (index: number) => boolean;
-}
-
 /**
- * Finds copies among unpaired units: units of the same dialog within 24 h, or of the same parties
- * whose starts and durations differ by at most 2 s (durations by 20 ms if a party is hidden). A
- * paired unit is the original before an unpaired one, then the lower identity.
+ * Finds copies among unpaired units: of one dialog within 24 h, or of the same parties with starts
+ * and durations at most 2 s apart (durations 20 ms if a party is hidden). The original is a paired
+ * unit, else the lower identity.
  */
-export function findCopies(search: DuplicateSearch): Map<number, Copy> {
-  const { units, isMatched, isLeft } = search;
+export function findCopies(
+  units: readonly CallUnit[],
+  isMatched: (index: number) => boolean,
+  isLeft: (index: number) => boolean,
+): Map<number, Copy> {
   const left = units.flatMap((unit, index) => (isLeft(index) ? [{ unit, index }] : []));
   const copies = new Map<number, Copy>();
   if (left.length === 0) return copies;
@@ -53,7 +58,51 @@ export function findCopies(search: DuplicateSearch): Map<number, Copy> {
   return copies;
 }
 
-/** Whether one unit is a copy of the other. */
+/** A switch writes a record and its copy by one clock. */
+const AS_REPORTED: ClockOffset = { offsetMs: 0, kind: "NONE", pairCount: 0, ratio: 0 };
+
+/** With coarser times a copy looks like the next call. */
+const FINEST_MS = 1_000;
+
+export function asReported({ carrier }: Pairing) {
+  return carrier.map((unit) => (unit.offset?.offsetMs ? withOffset(unit, AS_REPORTED) : unit));
+}
+
+/**
+ * Takes copies of paired records out, so that they do not pair with neighbouring calls. With hidden
+ * parties a record stays while its times fit an open one: it may be of another hidden caller.
+ */
+export function markCopies(pairing: Pairing, left: readonly (Candidate & { readonly fit: Fit })[]): void {
+  const open = left.filter(
+    ({ platform, carrier }) => isOpenPlatform(pairing, platform) && isOpenCarrier(pairing, carrier),
+  );
+  if (open.length === 0) return;
+  const atPlatform = new Set(open.map(({ platform }) => platform));
+  const atCarrier = new Set(
+    open.flatMap(({ carrier }) => ((pairing.carrier[carrier]?.slackMs ?? 0) < FINEST_MS ? [carrier] : [])),
+  );
+  const isPaired = (of: Int32Array) => (index: number) => of[index] !== -1;
+  const platform = findCopies(pairing.platform, isPaired(pairing.carrierOf), (index) => atPlatform.has(index));
+  const carrier = findCopies(asReported(pairing), isPaired(pairing.platformOf), (index) => atCarrier.has(index));
+  const fitting = open.filter(({ fit }) => fit.grade !== undefined && fit.grade <= Grade.TIME);
+  const mayBeAnother = new Set([
+    ...fitting.flatMap(({ platform: index }) => (isHiddenIn(pairing.platform, index) ? [index] : [])),
+    ...fitting.flatMap(({ carrier: index }) =>
+      isHiddenIn(pairing.carrier, index) ? [carrierMember(pairing, index)] : [],
+    ),
+  ]);
+  const mark = (member: number, original: number) => {
+    if (mayBeAnother.has(member)) return;
+    pairing.isSpare[member] = 1;
+    pairing.decidedAt[member] = pairing.step;
+    pairing.together.join(member, original);
+  };
+  for (const [index, copy] of platform) if (copy.isOfMatched) mark(index, copy.of);
+  for (const [index, copy] of carrier) {
+    if (copy.isOfMatched) mark(carrierMember(pairing, index), carrierMember(pairing, copy.of));
+  }
+}
+
 export function isCopy(a: CallUnit, b: CallUnit): boolean {
   return isDialogCopy(a, b) || (isSameCallParty(a, b) && isNear(a, b));
 }
@@ -62,8 +111,7 @@ export function refOf({ recordId, recordDate, revision }: CommonFacts): RecordRe
   return { recordId, recordDate, revision };
 }
 
-// The failed leg of a re-routed call and the sequel of a cut call share the dialog but are no
-// copies.
+// The failed leg of a re-routed call and the sequel of a cut call are no copies.
 function isDialogCopy(a: CallUnit, b: CallUnit): boolean {
   const [mine, others] = [a.facts, b.facts];
   if (mine.direction !== others.direction || !isSameDialog(mine.ids, others.ids)) return false;
@@ -72,32 +120,28 @@ function isDialogCopy(a: CallUnit, b: CallUnit): boolean {
   return !areContradicting(a.numbers, b.numbers) || isProvenDialog(mine.ids, others.ids);
 }
 
-/** A sequel begins within this of the end before it. */
+/** A sequel begins within this of the end before it, milliseconds. */
 const SEQUEL_SLACK_MS = 2_000;
 
-function isSequel({ answerMs, startMs, endMs }: CallUnit, next: CallUnit): boolean {
-  if (endMs === undefined || !next.answered) return false;
-  const beginMs = next.answerMs ?? next.startMs;
-  const isBehind = (beginMs - (answerMs ?? startMs)) * 2 > endMs - (answerMs ?? startMs);
-  return isBehind && beginMs >= endMs - SEQUEL_SLACK_MS;
+function isSequel(unit: CallUnit, next: CallUnit): boolean {
+  const gapMs = next.answered ? gapBefore(next, unit) : undefined;
+  return gapMs !== undefined && gapMs >= -SEQUEL_SLACK_MS;
 }
 
-/** Two records of one event differ by at most this. */
+/** Records of one event differ by at most this, milliseconds. */
 const SAME_EVENT_MS = 20;
 
 function isNear(a: CallUnit, b: CallUnit): boolean {
   const deltaMs = startDelta(a, b);
   if (deltaMs === undefined || Math.abs(deltaMs) > COPY_WINDOW_MS) return false;
   if (a.answered !== b.answered || isOtherCallId(a.facts.ids, b.facts.ids)) return false;
-  // Unanswered tries ring for different times.
-  const [mine, others] = a.answered ? [lengthOf(a), lengthOf(b)] : [ringOf(a), ringOf(b)];
-  // Nobody calls a number twice within 2 s, but two hidden callers may.
+  // Unanswered tries ring differently long.
+  const [mine, others] = a.answered
+    ? [lengthOf(a), lengthOf(b)]
+    : [a, b].map(({ inviteMs, endMs }) => difference(endMs, inviteMs) ?? 0);
+  // Two hidden callers may call a number within 2 s; one caller does not.
   const mostMs = showsBothParties(a) && showsBothParties(b) ? COPY_WINDOW_MS : SAME_EVENT_MS;
   return mine !== undefined && others !== undefined && Math.abs(mine - others) <= mostMs;
-}
-
-function ringOf({ inviteMs, endMs }: CallUnit): number | undefined {
-  return inviteMs === undefined || endMs === undefined ? 0 : endMs - inviteMs;
 }
 
 function originalsOf(units: readonly CallUnit[], seekers: readonly CallUnit[]): (index: number) => number[] {
@@ -134,4 +178,9 @@ function byNearness(unit: CallUnit, a: CallUnit | undefined, b: CallUnit | undef
   if (a === undefined || b === undefined) return 0;
   const distance = (other: CallUnit) => Math.abs(startDelta(unit, other) ?? COPY_WINDOW_MS);
   return distance(a) - distance(b) || compareIdentity(a.facts, b.facts);
+}
+
+function isHiddenIn(units: readonly CallUnit[], index: number): boolean {
+  const unit = units[index];
+  return unit !== undefined && !showsBothParties(unit);
 }

@@ -3,14 +3,14 @@ import { areSameParties, type CallNumbers, type NumberKey } from "../number-keys
 import { PartyTimes, type TimeRange, type Times } from "./party-times.ts";
 
 /**
- * With more invites and answers of the same parties in its window, a record is in a crowd: it is
- * compared only with those close in time, and with no more than this.
+ * With more times of the same parties in its window, a record is in a crowd and is compared only
+ * with those close in time.
  */
 export const MOST_TIMES = 400;
 
 /**
- * An index of units by the last three digits of their numbers and by time. All spellings of a
- * number end alike, so no pair is missed; false hits are refused by their numbers.
+ * Units by the last three digits of their numbers and by time. All spellings end alike, so no pair
+ * is missed; false hits are refused.
  */
 export class NumberIndex {
   readonly #units: readonly CallUnit[];
@@ -18,13 +18,13 @@ export class NumberIndex {
   readonly #seen: Int32Array;
   #round = 0;
 
-  /** Indexes units, in the order of their start, that these seekers may look for. */
+  /** Indexes units, by start, for these seekers. */
   constructor(units: readonly CallUnit[], seekers: readonly CallUnit[]) {
     this.#units = units;
     this.#seen = new Int32Array(units.length);
     const hidden = hiddenIn(seekers);
-    // Filtering pays only if few units are looked for.
-    const wanted = seekers.length * 4 < units.length ? wantedBy(seekers) : undefined;
+    // Filtering pays only for few seekers.
+    const wanted = seekers.length * 4 < units.length ? new Set(seekers.flatMap(soughtKeys)) : undefined;
     for (let index = 0; index < units.length; index++) {
       const unit = units[index];
       if (unit === undefined) continue;
@@ -33,8 +33,8 @@ export class NumberIndex {
   }
 
   /**
-   * Calls `visit` once for each unit of the same parties and direction with an invite or answer in
-   * one of the ranges, until it returns `false`.
+   * Visits each unit of the same parties and direction with an invite or answer in a range once,
+   * until `visit` returns `false`.
    */
   visit(seeker: CallUnit, ranges: readonly TimeRange[], visit: (index: number) => unknown): void {
     this.#round++;
@@ -46,8 +46,8 @@ export class NumberIndex {
   }
 
   /**
-   * Whether the ranges, which do not overlap, hold more than `most` times of the same parties and
-   * direction. Cheap however many there are.
+   * Whether ranges, which do not overlap, hold more than `most` times of the same parties and
+   * direction.
    */
   hasMore(seeker: CallUnit, ranges: readonly TimeRange[], most: number): boolean {
     const buckets = this.#bucketsOf(seeker);
@@ -62,23 +62,11 @@ export class NumberIndex {
     return false;
   }
 
-  #bucketsOf({ numbers, facts: { direction } }: CallUnit): PartyTimes[] {
-    const buckets: PartyTimes[] = [];
-    const add = (called: number, caller: number) => {
-      const bucket = this.#buckets.get(keyOf(direction, called, caller));
-      if (bucket !== undefined && !buckets.includes(bucket)) buckets.push(bucket);
-    };
-    for (const caller of numbers.callers.length === 0 ? ANYONE : numbers.callers) {
-      for (const target of numbers.called.length === 0 ? ANYONE : numbers.called) {
-        add(target.tail, caller.tail);
-        if (caller !== ANY) add(target.tail, HIDDEN);
-        if (target !== ANY) add(HIDDEN, caller.tail);
-      }
-    }
-    return buckets;
+  #bucketsOf(seeker: CallUnit): PartyTimes[] {
+    const buckets = soughtKeys(seeker).flatMap((key) => this.#buckets.get(key) ?? []);
+    return buckets.length > 1 ? [...new Set(buckets)] : buckets;
   }
 
-  // A unit is found by its invite and by its answer.
   #add(key: number, { inviteMs, answerMs }: CallUnit, index: number): void {
     let bucket = this.#buckets.get(key);
     if (bucket === undefined) {
@@ -89,7 +77,6 @@ export class NumberIndex {
     if (answerMs !== undefined && answerMs !== inviteMs) bucket.add(answerMs, index);
   }
 
-  // False: `visit` is done.
   #visitTimes(times: Times, range: TimeRange, seeker: CallUnit, visit: (index: number) => unknown): boolean {
     return times.each(range, (index) => {
       if (this.#seen[index] === this.#round) return true;
@@ -113,7 +100,7 @@ export class NumberIndex {
   }
 }
 
-/** The ranges around a unit's start and answer, merged if they meet. */
+/** The ranges around a start and answer, merged if they meet. */
 export function rangesAround({ startMs, answerMs = startMs }: CallUnit, reachMs: number): TimeRange[] {
   const [firstMs, lastMs] = startMs <= answerMs ? [startMs, answerMs] : [answerMs, startMs];
   if (lastMs - firstMs <= 2 * reachMs) return [{ fromMs: firstMs - reachMs, toMs: lastMs + reachMs }];
@@ -131,9 +118,9 @@ interface Hidden {
 
 type Tail = Pick<NumberKey, "tail">;
 
-/** Stands for a number that the record hides. */
+/** A number that a record hides. */
 const HIDDEN = 1_000;
-/** Stands for any number, for seekers that hide theirs. */
+/** Any number, for seekers that hide theirs. */
 const ANY: Tail = { tail: 1_001 };
 const ANYONE: readonly Tail[] = [ANY];
 const SHOWS_NOTHING: readonly Tail[] = [{ tail: HIDDEN }];
@@ -167,16 +154,15 @@ function isPlain({ callers, called }: CallNumbers): boolean {
   return callers.length <= 1 && called.length <= 1;
 }
 
-function wantedBy(seekers: readonly CallUnit[]): Set<number> {
-  const wanted = new Set<number>();
-  for (const { numbers, facts } of seekers) {
-    for (const caller of numbers.callers.length === 0 ? ANYONE : numbers.callers) {
-      for (const target of numbers.called.length === 0 ? ANYONE : numbers.called) {
-        wanted.add(keyOf(facts.direction, target.tail, caller.tail));
-        wanted.add(keyOf(facts.direction, target.tail, HIDDEN));
-        wanted.add(keyOf(facts.direction, HIDDEN, caller.tail));
-      }
+/** The keys of all units that a seeker may be looking for. */
+function soughtKeys({ numbers, facts: { direction } }: CallUnit): number[] {
+  const keys: number[] = [];
+  for (const caller of numbers.callers.length === 0 ? ANYONE : numbers.callers) {
+    for (const target of numbers.called.length === 0 ? ANYONE : numbers.called) {
+      keys.push(keyOf(direction, target.tail, caller.tail));
+      if (caller !== ANY) keys.push(keyOf(direction, target.tail, HIDDEN));
+      if (target !== ANY) keys.push(keyOf(direction, HIDDEN, caller.tail));
     }
   }
-  return wanted;
+  return keys;
 }

@@ -1,6 +1,9 @@
+import { difference } from "../../known-numbers.ts";
 import {
   type CarrierUnit,
   hasLikeTimes,
+  isCarrierInScope,
+  isPlatformInScope,
   lengthOf,
   type PlatformUnit,
   showsBothParties,
@@ -9,12 +12,11 @@ import {
 import { lengthsWithRing, stuckTimerOf } from "../causes.ts";
 import type { MatchingAgreement } from "../facts.ts";
 import { applyRule, CLOCK_SLACK_MS, isRoundedBy } from "../rounding.ts";
-import { isCarrierInScope, isPlatformInScope } from "../scope.ts";
 import { haveUnlikeIds, isOtherCallId } from "../signalling-ids.ts";
 
 /**
- * How well two records fit, best first. Better grades are paired first and never give way to more
- * pairs of a worse grade. The table is in `docs/decisions/0004`.
+ * How well two records fit, best first. Better grades are paired first and give way to no number of
+ * worse pairs. See `docs/decisions/0004`.
  */
 export const Grade = {
   /** Like answer and scope, like times at most 1 s apart, durations alike. */
@@ -34,37 +36,34 @@ export type Grade = (typeof Grade)[keyof typeof Grade];
 export const GRADES: readonly Grade[] = Object.values(Grade);
 
 export interface Fit {
-  /** Undefined: only an id could join them. */
   readonly grade: Grade | undefined;
   /**
-   * Difference of like times beyond the carrier's resolution, milliseconds. A hidden party adds a
-   * second: equal numbers say more than one that could be any.
+   * Difference of like times beyond the resolution, milliseconds; a second more if a party is
+   * hidden, since equal numbers say more.
    */
   readonly timeMs: number;
   /** Difference of the durations, if both are known. */
   readonly durationMs: number;
-  /** Equal, apart from measuring errors. */
+  /** Equal but for measuring errors. */
   readonly isExact: boolean;
 }
 
-/** Two correct clocks differ by at most this. */
 const TOGETHER_MS = 1_000;
-/** A smaller difference is no skew. */
+/** Less is no skew. */
 export const NEAR_MS = 2_000;
-/** If times differ by more, lengths or answers must be possible for one call. */
+/** Beyond this, lengths or answers must be possible for one call. */
 const FAR_MS = 5_000;
-/** Two records of one event differ by at most this. */
 const EXACT_MS = 20;
-/** Lengths of one call mostly differ by less, lengths of two calls by more. */
+/** Most lengths of one call differ by less, of two calls by more. */
 const SAME_LENGTH_MS = 100;
-/** Most that rounding adds, plus a second for the clocks. */
+/** Most that rounding adds, and a second for the clocks. */
 const ROUNDED_MS = 61_000;
-/** The same for a bill of unknown rule. */
+/** The same of a bill of unknown rule. */
 const BILLED_MS = 91_000;
 
 export function fitOf(platform: PlatformUnit, carrier: CarrierUnit, agreement: MatchingAgreement): Fit {
   const answerMs = distanceOf(platform, carrier);
-  // A network may answer while the phone rings; then the invites show that it is one call.
+  // A network may answer while the phone rings; then the invites show one call.
   const timeMs = Math.min(answerMs, inviteDistanceOf(platform, carrier) ?? answerMs);
   const length = compareLengths(platform, carrier, agreement);
   const durationMs = lengthDifference(platform, carrier);
@@ -79,34 +78,29 @@ export function fitOf(platform: PlatformUnit, carrier: CarrierUnit, agreement: M
   return { grade, timeMs: isShown ? timeMs : timeMs + TOGETHER_MS, durationMs, isExact };
 }
 
-/** Whether answers and lengths allow a pair at this distance, whatever was agreed. */
+/** Whether answers and lengths allow a pair, whatever was agreed. */
 export function couldBePair(platform: PlatformUnit, carrier: CarrierUnit): boolean {
   if (!hasLikeTimes(platform, carrier) || distanceOf(platform, carrier) <= FAR_MS) return true;
   return isAnsweredAlike(platform, carrier) && compareLengths(platform, carrier) !== "OTHER";
 }
 
-/** Whether like times are at most 2 s apart. */
 export function isAtOneTime(platform: PlatformUnit, carrier: CarrierUnit): boolean {
   return hasLikeTimes(platform, carrier) && distanceOf(platform, carrier) <= NEAR_MS;
 }
 
-/** Whether the records name different Call-IDs; no call on a trunk has two. */
+/** Whether Call-IDs differ; no call on a trunk has two. */
 export function areOtherCalls(platform: PlatformUnit, carrier: CarrierUnit): boolean {
   if (platform.facts.ids.dialogCallId === undefined) return false;
   return platform.records.every((mine) => carrier.records.every((others) => isOtherCallId(mine.ids, others.ids)));
 }
 
-/**
- * Whether the records name different ids that networks may have replaced: then times or lengths
- * must agree.
- */
+/** Whether other ids differ, which networks may replace: then times or lengths must agree. */
 export function areUnlike(platform: PlatformUnit, carrier: CarrierUnit): boolean {
   return haveUnlikeIds(platform.facts.ids, carrier.facts.ids);
 }
 
 interface Figures {
   readonly timeMs: number;
-  /** Difference of the times compared first. */
   readonly answerMs: number;
   readonly durationMs: number;
   readonly length: LengthFit;
@@ -131,11 +125,11 @@ function distanceOf(platform: PlatformUnit, carrier: CarrierUnit): number {
 }
 
 function inviteDistanceOf({ inviteMs }: PlatformUnit, carrier: CarrierUnit): number | undefined {
-  if (inviteMs === undefined || carrier.inviteMs === undefined) return undefined;
-  return distance(carrier.inviteMs - inviteMs, carrier);
+  const deltaMs = difference(carrier.inviteMs, inviteMs);
+  return deltaMs === undefined ? undefined : distance(deltaMs, carrier);
 }
 
-// A time written in steps of n milliseconds is up to n - 1 too early.
+// A time in steps of n milliseconds is up to n - 1 too early.
 function distance(deltaMs: number, carrier: CarrierUnit): number {
   return deltaMs >= 0 ? deltaMs : Math.max(0, -deltaMs - carrier.slackMs);
 }
@@ -153,9 +147,7 @@ function isInScopeAlike(platform: PlatformUnit, carrier: CarrierUnit, agreement:
   return isPlatformInScope(platform, agreement) === isCarrierInScope(carrier, agreement);
 }
 
-/**
- * ALIKE: lengths of one call. POSSIBLE: a known fault explains the difference. OTHER: none does.
- */
+/** ALIKE: of one call. POSSIBLE: a known fault explains it. OTHER: none does. */
 type LengthFit = "ALIKE" | "POSSIBLE" | "OTHER";
 
 function compareLengths(platform: PlatformUnit, carrier: CarrierUnit, agreement?: MatchingAgreement): LengthFit {
@@ -191,17 +183,13 @@ function isFaulty(platform: PlatformUnit, carrier: CarrierUnit, othersMs: number
   return lengthsWithRing(platform).some((lengthMs) => Math.abs(othersMs - lengthMs) <= NEAR_MS);
 }
 
-// For unanswered calls the ring time, which tells tries apart, if the carrier writes it.
+// Of unanswered calls the ring time, which tells tries apart.
 function lengthDifference(platform: PlatformUnit, carrier: CarrierUnit): number {
   if (!platform.answered && !carrier.answered) {
-    const [mine, others] = [ringOf(platform), ringOf(carrier)];
+    const [mine, others] = [platform, carrier].map(({ inviteMs, endMs }) => difference(endMs, inviteMs));
     return mine === undefined || others === undefined || others === 0 ? 0 : Math.abs(others - mine);
   }
   const mine = lengthOf(platform);
   const others = lengthOf(carrier);
   return mine === undefined || others === undefined ? 0 : Math.abs(others - mine);
-}
-
-function ringOf({ inviteMs, endMs }: { inviteMs: number | undefined; endMs: number | undefined }): number | undefined {
-  return inviteMs === undefined || endMs === undefined ? undefined : endMs - inviteMs;
 }

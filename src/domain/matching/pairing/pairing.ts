@@ -2,45 +2,37 @@ import type { MatchedBy } from "../../../gen/tandem/type/v1/discrepancy_pb.js";
 import type { CarrierUnit, PlatformUnit } from "../call-unit.ts";
 import { UnionFind } from "./union-find.ts";
 
-/** Which units go together, by position. Filled step by step. */
+/** Which units go together, by position; filled step by step. */
 export interface Pairing {
   readonly platform: readonly PlatformUnit[];
-  /** A unit that found its pair by its hour's second offset is replaced by one with that offset. */
+  /** Units that pair by a second offset are replaced. */
   readonly carrier: CarrierUnit[];
-  /** The paired unit of each platform unit (or carrier unit); -1: none. */
+  /** The mate of each unit; -1: none. */
   readonly carrierOf: Int32Array;
   readonly platformOf: Int32Array;
-  /** A MatchedBy for each platform unit; 0: none. */
+  /** By platform unit; 0: none. */
   readonly matchedBy: Uint8Array;
-  /** For each platform unit: 1 if the pair had no rival. */
+  /** By platform unit; 1: the pair had no rival. */
   readonly isAlone: Uint8Array;
-  /** Further carrier units of the same call, by the platform unit's position. */
+  /** Further carrier units of a call, by platform unit. */
   readonly furtherParts: Map<number, number[]>;
-  /**
-   * Further platform units of the same call by the first one's position, and the first one by each
-   * of theirs.
-   */
+  /** Further platform units of a call by the first one, and the first by each of them. */
   readonly platformParts: Map<number, number[]>;
   readonly partOf: Map<number, number>;
-  /**
-   * By member: 1 if it shares the dialog of a paired record. It belongs to that call and is not
-   * paired.
-   */
+  /** By member; 1: it shares a paired record's dialog and is not paired. */
   readonly isSpare: Uint8Array;
-  /** Members with too many possible pairs. */
   readonly crowd: Set<number>;
-  /** What was judged together. Members are the platform's units by position, then the carrier's. */
+  /** What is judged together. Members are the platform's units, then the carrier's. */
   readonly together: UnionFind;
-  /** The step at which a member was paired or found to be a copy; UNDECIDED while open. */
+  /** The step that paired a member or found it a copy; UNDECIDED: open. */
   readonly decidedAt: Uint8Array;
-  /** Members whose result rests on another's pair, but not the other way round. */
+  /** Members whose result rests on another's pair, not the other way round. */
   readonly rests: [member: number, on: number][];
   step: number;
 }
 
 export const UNDECIDED = 255;
 
-/** A possible pair, by position. */
 export interface Candidate {
   readonly platform: number;
   readonly carrier: number;
@@ -74,9 +66,18 @@ export function joinPair(pairing: Pairing, { platform, carrier }: Candidate, by:
   pairing.decidedAt[carrierMember(pairing, carrier)] = pairing.step;
 }
 
-/** The member number of a carrier unit. */
 export function carrierMember({ platform }: Pairing, carrier: number): number {
   return platform.length + carrier;
+}
+
+/** Units that go together are judged together. */
+export function tie(pairing: Pairing, { platform, carrier }: Candidate): void {
+  pairing.together.join(platform, carrierMember(pairing, carrier));
+}
+
+export function addToCrowd({ crowd, decidedAt, step }: Pairing, member: number): void {
+  if (!crowd.has(member)) decidedAt[member] = step;
+  crowd.add(member);
 }
 
 export function isOpenPlatform({ carrierOf, isSpare, crowd }: Pairing, platform: number): boolean {

@@ -7,10 +7,10 @@ export interface TimeRange {
   readonly toMs: number;
 }
 
-/** Up to this many times are scanned; more are grouped by parties. */
+/** Up to so many times are scanned; more are grouped by parties. */
 const FEW = 64;
 
-/** Invites and answers of units whose numbers end alike. */
+/** Invites and answers of units with like endings. */
 export class PartyTimes {
   #all = new Times();
   #groups: readonly Group[] | undefined;
@@ -24,7 +24,7 @@ export class PartyTimes {
     this.#groups = undefined;
   }
 
-  /** The times of some parties. Unless `areSame`, others may be among them. */
+  /** Times of some parties; others may be among them unless `areSame`. */
   ofParties(numbers: CallNumbers, units: readonly CallUnit[]): readonly Times[] {
     if (this.size <= FEW) return [this.#all];
     this.#groups ??= groupsOf(this.#all, units);
@@ -33,7 +33,6 @@ export class PartyTimes {
 }
 
 export class Times {
-  /** Whether all have the parties that were asked for. */
   readonly areSame: boolean;
   #timesMs: number[] = [];
   #indexes: number[] = [];
@@ -58,8 +57,8 @@ export class Times {
   }
 
   /**
-   * Calls `visit` for each time in the range, in order, until it returns `false`; twice for a unit
-   * with both times in it. Returns whether it never did.
+   * Visits each time in the range in order, until `visit` returns `false`. Returns whether it never
+   * did.
    */
   each({ fromMs, toMs }: TimeRange, visit: (index: number) => unknown): boolean {
     const end = this.size;
@@ -98,7 +97,7 @@ interface Group {
   readonly times: Times;
 }
 
-// Groups by identical numbers, so that each key is computed once.
+// By identical numbers, so that each key is computed once.
 function groupsOf(all: Times, units: readonly CallUnit[]): Group[] {
   const ids = new Map<NumberKey, number>();
   const idOf = (key: NumberKey) => {

@@ -1,16 +1,15 @@
-import { byStart, type CarrierUnit, lengthOf, type PlatformUnit } from "../call-unit.ts";
+import { byStart, type CarrierUnit, gapBefore, lengthOf, type PlatformUnit } from "../call-unit.ts";
 import { dialogTexts, isSameDialog } from "../signalling-ids.ts";
-import { CUT_SLACK_MS } from "./ending-parts.ts";
 import type { Pairing } from "./pairing.ts";
+import { CUT_SLACK_MS } from "./split-calls.ts";
 import { WINDOW_MS } from "./time-window.ts";
 
-// A transfer ends one of the platform's records and begins another, while the trunk carries one
-// dialog and the carrier counts one call.
+// A transfer makes two platform records of one dialog, and one call of the carrier.
 
 /**
- * Ties the platform's records of one dialog that follow each other. To a pair it adds those that
- * bring the sum nearer to the carrier's length, or leave it within 2 s. `whole` gives the carrier's
- * call of a pair.
+ * Ties the platform's records of a dialog that follow each other. A pair gets those that bring the
+ * sum nearer to the carrier's length or within 2 s of it.
+ * @param whole the carrier's call of a pair.
  */
 export function mergePlatformParts(pairing: Pairing, whole: (platform: number) => CarrierUnit | undefined): void {
   for (const chain of chainsOf(pairing)) {
@@ -24,7 +23,7 @@ export function mergePlatformParts(pairing: Pairing, whole: (platform: number) =
   }
 }
 
-/** The platform's call with its further parts: the last end and the sum of the durations. */
+/** A call with its further parts: the last end, the sum of durations. */
 export function platformOf({ platform, platformParts }: Pairing, index: number): PlatformUnit | undefined {
   const first = platform[index];
   const further = platformParts.get(index)?.flatMap((part) => platform[part] ?? []);
@@ -40,7 +39,7 @@ export function platformOf({ platform, platformParts }: Pairing, index: number):
   };
 }
 
-/** The records of each dialog that has several, in order. */
+/** The records of each dialog with several, in order. */
 function chainsOf({ platform, together }: Pairing): number[][] {
   const chains = dialogsOf(platform).map((group) => group.sort((a, b) => compare(platform, a, b)));
   for (const chain of chains) {
@@ -53,15 +52,14 @@ function chainsOf({ platform, together }: Pairing): number[][] {
 }
 
 function dialogsOf(platform: readonly PlatformUnit[]): number[][] {
-  const byDialog = new Map<string, number[]>();
-  for (const [index, { facts, answered, connectedMs }] of platform.entries()) {
-    if (facts.ids.dialogCallId === undefined || !answered || connectedMs === undefined) continue;
-    const [dialog = ""] = dialogTexts(facts.ids);
-    const others = byDialog.get(dialog);
-    if (others === undefined) byDialog.set(dialog, [index]);
-    else others.push(index);
-  }
-  byDialog.delete("");
+  const dialogOf = (index: number) => {
+    const { facts, answered, connectedMs } = platform[index] ?? {};
+    return facts?.ids.dialogCallId === undefined || !answered || connectedMs === undefined
+      ? undefined
+      : dialogTexts(facts.ids)[0];
+  };
+  const byDialog = Map.groupBy(platform.keys(), dialogOf);
+  byDialog.delete(undefined);
   return [...byDialog.values()].filter(({ length }) => length > 1 && length <= MOST_OF_A_DIALOG);
 }
 
@@ -94,12 +92,7 @@ function followingParts(pairing: Pairing, [first, ...rest]: readonly number[], c
 }
 
 function isSequel(last: PlatformUnit | undefined, next: PlatformUnit | undefined): boolean {
-  if (last?.endMs === undefined || next === undefined || !isSameDialog(last.facts.ids, next.facts.ids)) return false;
-  if (last.facts.direction !== next.facts.direction) return false;
-  const beginMs = next.answerMs ?? next.startMs;
-  const lastMs = last.answerMs ?? last.startMs;
-  // A copy of a short call begins with it.
-  const isBehind = (beginMs - lastMs) * 2 > last.endMs - lastMs;
-  const gapMs = beginMs - last.endMs;
-  return isBehind && gapMs >= -CUT_SLACK_MS && gapMs <= WINDOW_MS;
+  if (last === undefined || next === undefined || !isSameDialog(last.facts.ids, next.facts.ids)) return false;
+  const gapMs = last.facts.direction === next.facts.direction ? gapBefore(next, last) : undefined;
+  return gapMs !== undefined && gapMs >= -CUT_SLACK_MS && gapMs <= WINDOW_MS;
 }

@@ -1,20 +1,28 @@
 import { MatchedBy } from "../../../gen/tandem/type/v1/discrepancy_pb.js";
-import { beginOf, byStart, type CarrierUnit, lengthOf, mergeUnits, type PlatformUnit } from "../call-unit.ts";
+import {
+  beginOf,
+  byStart,
+  type CarrierUnit,
+  gapBefore,
+  lengthOf,
+  mergeUnits,
+  type PlatformUnit,
+} from "../call-unit.ts";
 import { areContradicting } from "../number-keys.ts";
 import { dialogTexts, isOtherCallId, isProvenDialog, isSameDialog } from "../signalling-ids.ts";
-import { CUT_SLACK_MS, endingParts, type LeftPart } from "./ending-parts.ts";
 import { MOST_TIMES, NumberIndex } from "./number-index.ts";
-import { carrierMember, isOpenCarrier, isOpenPlatform, joinPair, type Pairing } from "./pairing.ts";
+import { areOtherCalls } from "./pair-grade.ts";
+import { isOpenCarrier, isOpenPlatform, joinPair, type Pairing, tie } from "./pairing.ts";
 import { WINDOW_MS } from "./time-window.ts";
 
-/** Greatest distance between the starts of two known parts. */
+/** Greatest distance of the starts of two known parts. */
 const LONGEST_PART_MS = 86_400_000;
-/** Most times of the same parties in the day before a part that are searched. */
+/** Most times of the same parties that are searched in the day before a part. */
 const MOST_OF_A_DAY = 4_000;
 
 /**
- * Merges parts that identify themselves: numbered parts of the same parties, each beginning where
- * the one before ended; and unnumbered parts of one dialog. Keeps the order of start and id.
+ * Merges numbered parts of the same parties that follow each other, and unnumbered parts of one
+ * dialog. Keeps the order of start and id.
  */
 export function mergeKnownParts(units: readonly CarrierUnit[]): readonly CarrierUnit[] {
   const chains = [...chainNumbered(units), ...chainDialogs(units)].filter((chain) => chain.length > 1);
@@ -25,10 +33,10 @@ export function mergeKnownParts(units: readonly CarrierUnit[]): readonly Carrier
 }
 
 /**
- * Finds unnumbered parts after pairing. If a pair's carrier record is too short: records that
- * follow it without a gap and bring the sum nearer than any single part. For such pairs and for
- * calls without a record: the last parts, if an earlier one is missing. For numbered parts without
- * the first: the platform's call in which they lie.
+ * Finds unnumbered parts after pairing: if a pair's carrier record is too short, records that
+ * follow it and bring the sum nearer than any single part; for these and for calls without a
+ * record, the last parts if an earlier one is missing; for numbered parts without the first, the
+ * call in which they lie.
  */
 export function mergeLeftParts(pairing: Pairing): void {
   appendLeftParts(pairing);
@@ -56,46 +64,27 @@ function partiesKey({ facts, numbers }: CarrierUnit): string {
   return `${facts.direction}/${facts.trunkId ?? ""}/${caller?.digits ?? ""}/${called?.digits ?? ""}`;
 }
 
-// A missing part in between leaves a gap.
 function isNextPart(last: CarrierUnit | undefined, next: CarrierUnit): boolean {
   const part = last?.facts.part;
   const nextPart = next.facts.part;
   if (last === undefined || part === undefined || nextPart === undefined) return false;
   if (part.isLast === true || nextPart.index <= part.index) return false;
   if (part.count !== undefined && nextPart.count !== undefined && part.count !== nextPart.count) return false;
-  if (isOtherDialog(last, next) || next.startMs - last.startMs > LONGEST_PART_MS) return false;
+  if (isOtherCallId(last.facts.ids, next.facts.ids) || next.startMs - last.startMs > LONGEST_PART_MS) return false;
   const gapMs = next.startMs - (last.endMs ?? next.startMs);
   if (gapMs < -WINDOW_MS) return false;
   return nextPart.index > part.index + 1 || gapMs <= WINDOW_MS;
 }
 
-function isOtherDialog({ facts: a }: CarrierUnit, { facts: b }: CarrierUnit): boolean {
-  return isOtherCallId(a.ids, b.ids);
-}
-
 function chainDialogs(units: readonly CarrierUnit[]): CarrierUnit[][] {
-  const byDialog = new Map<string, CarrierUnit | CarrierUnit[]>();
-  const shared: CarrierUnit[][] = [];
-  for (const unit of units) {
-    const { ids, part } = unit.facts;
-    if (ids.dialogCallId === undefined || part !== undefined || !unit.answered) continue;
-    const [dialog] = dialogTexts(ids);
-    if (dialog === undefined) continue;
-    const before = byDialog.get(dialog);
-    if (before === undefined) {
-      byDialog.set(dialog, unit);
-    } else if (Array.isArray(before)) {
-      before.push(unit);
-    } else {
-      const group = [before, unit];
-      shared.push(group);
-      byDialog.set(dialog, group);
-    }
-  }
-  return shared.flatMap(chainSequence);
+  const byDialog = Map.groupBy(units, ({ facts: { ids, part }, answered }) =>
+    ids.dialogCallId === undefined || part !== undefined || !answered ? undefined : dialogTexts(ids)[0],
+  );
+  byDialog.delete(undefined);
+  return [...byDialog.values()].flatMap((group) => (group.length > 1 ? chainSequence(group) : []));
 }
 
-// Records of one dialog that overlap are copies; those that follow each other are parts.
+// Overlapping records of a dialog are copies, following ones parts.
 function chainSequence(group: readonly CarrierUnit[]): CarrierUnit[][] {
   const chains: CarrierUnit[][] = [];
   for (const unit of group) {
@@ -107,13 +96,11 @@ function chainSequence(group: readonly CarrierUnit[]): CarrierUnit[][] {
 }
 
 function isSequel(last: CarrierUnit | undefined, next: CarrierUnit): boolean {
-  if (last?.endMs === undefined || !isSameDialog(last.facts.ids, next.facts.ids)) return false;
+  if (last === undefined || !isSameDialog(last.facts.ids, next.facts.ids)) return false;
   if (last.facts.direction !== next.facts.direction) return false;
   if (areContradicting(last.numbers, next.numbers) && !isProvenDialog(last.facts.ids, next.facts.ids)) return false;
-  const gapMs = beginOf(next) - last.endMs;
-  // The copy of a very short call begins with it and is no sequel.
-  const isBehind = (beginOf(next) - beginOf(last)) * 2 > last.endMs - beginOf(last);
-  return isBehind && gapMs >= -CUT_SLACK_MS && gapMs <= LONGEST_PART_MS;
+  const gapMs = gapBefore(next, last);
+  return gapMs !== undefined && gapMs >= -CUT_SLACK_MS && gapMs <= LONGEST_PART_MS;
 }
 
 function appendLeftParts(pairing: Pairing): void {
@@ -158,7 +145,7 @@ function appendParts(pairing: Pairing, platform: number, parts: readonly LeftPar
   }
   for (const { index } of parts) {
     pairing.platformOf[index] = platform;
-    pairing.together.join(platform, carrierMember(pairing, index));
+    tie(pairing, { platform, carrier: index });
   }
   pairing.isAlone[platform] = 0;
 }
@@ -168,7 +155,7 @@ function lastEndOf({ carrier, carrierOf, furtherParts }: Pairing, platform: numb
   return Math.max(...units.map((unit) => unit?.endMs ?? Number.POSITIVE_INFINITY));
 }
 
-// If the first part is missing, the rest begins beyond the window.
+// Without the first part, the rest begins beyond the window.
 function isLongAlone(pairing: Pairing, index: number): boolean {
   const unit = pairing.platform[index];
   if (unit === undefined || !unit.answered || unit.endMs === undefined || !isOpenPlatform(pairing, index)) return false;
@@ -186,7 +173,7 @@ function isTooShort(carrier: CarrierUnit, platform: PlatformUnit): boolean {
   return lengthMs !== undefined && connectedMs !== undefined && lengthMs < connectedMs - CUT_SLACK_MS;
 }
 
-// Records that follow without a gap, while each brings the sum nearer than any single part.
+// Records that follow without a gap while each brings the sum nearer than any single part.
 function followingParts(platform: PlatformUnit, first: CarrierUnit, left: readonly LeftPart[]): LeftPart[] {
   const wholeMs = platform.connectedMs ?? 0;
   const parts: LeftPart[] = [];
@@ -227,11 +214,41 @@ function pairHeadless(pairing: Pairing): void {
     const platform = around.sort((a, b) => a - b).at(-1);
     if (platform === undefined) continue;
     joinPair(pairing, { platform, carrier }, MatchedBy.NUMBERS_AND_TIME);
-    pairing.together.join(platform, carrierMember(pairing, carrier));
+    tie(pairing, { platform, carrier });
   }
 }
 
 function liesWithin(unit: CarrierUnit, { answered, answerMs, startMs, endMs }: PlatformUnit): boolean {
   if (!answered || endMs === undefined) return false;
   return unit.startMs >= (answerMs ?? startMs) - WINDOW_MS && (unit.endMs ?? unit.startMs) <= endMs + WINDOW_MS;
+}
+
+interface LeftPart {
+  readonly unit: CarrierUnit;
+  readonly index: number;
+}
+
+/** Greatest gap between parts that one switch cut, milliseconds. */
+export const CUT_SLACK_MS = 2_000;
+
+/** Two clocks see an end at most so far apart, milliseconds. */
+const END_SLACK_MS = 5_000;
+
+/**
+ * The last parts of a call: each ends where the next begins, the last with the call. A missing part
+ * fills the time from `fromMs` to the first.
+ */
+function endingParts(platform: PlatformUnit, fromMs: number, left: readonly LeftPart[]): LeftPart[] {
+  const parts: LeftPart[] = [];
+  let [untilMs, slackMs] = [platform.endMs, END_SLACK_MS];
+  const latestFirst = left.toSorted((a, b) => (b.unit.endMs ?? 0) - (a.unit.endMs ?? 0) || a.index - b.index);
+  for (const part of latestFirst) {
+    const { unit } = part;
+    if (unit.endMs === undefined || untilMs === undefined || areOtherCalls(platform, unit)) continue;
+    if (Math.abs(untilMs - unit.endMs) > slackMs + unit.slackMs) continue;
+    if (beginOf(unit) < fromMs - CUT_SLACK_MS - unit.slackMs) continue;
+    parts.unshift(part);
+    [untilMs, slackMs] = [beginOf(unit), CUT_SLACK_MS];
+  }
+  return parts;
 }

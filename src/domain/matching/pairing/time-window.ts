@@ -1,12 +1,12 @@
 import { type CarrierUnit, type PlatformUnit, startDelta } from "../call-unit.ts";
 
-/** Greatest difference of like times of one call when only numbers join it, milliseconds. */
+/** Greatest difference of like times when only numbers join a pair, milliseconds. */
 export const WINDOW_MS = 60_000;
 
-/** Greatest difference of starts when ids join a pair, milliseconds. */
+/** Greatest difference of starts when ids join it, milliseconds. */
 export const CORRELATED_WINDOW_MS = 86_400_000;
 
-/** The carrier's resolution widens the window. */
+/** The resolution widens it. */
 export function windowOf(carrier: CarrierUnit): number {
   return WINDOW_MS + carrier.slackMs;
 }
