@@ -32,13 +32,8 @@ export class Exceptions {
     if (name !== undefined && this.#counted.has(`${part}/${name}`)) return;
     if (name !== undefined) this.#counted.add(`${part}/${name}`);
     const key = `${reason}/${part}/${source ?? ""}`;
-    const known = this.#found.get(key) ?? {
-      reason,
-      part,
-      count: 0,
-      latest: undefined,
-      ...(source === undefined ? {} : { source }),
-    };
+    const fresh = { reason, part, count: 0, latest: undefined, ...(source === undefined ? {} : { source }) };
+    const known = this.#found.get(key) ?? fresh;
     known.count++;
     if (due !== undefined && (known.latest === undefined || due > known.latest)) known.latest = due;
     this.#found.set(key, known);

@@ -96,32 +96,22 @@ export class ErasureJournal {
 
   /** All entries of a file, under any key. */
   static async readEntries(path: string): Promise<SealedEntry[]> {
-    return (await readLines(path, MAX_JOURNAL_BYTES)).flatMap((line) => parseLine(line) ?? []);
+    return (await readLines(path, MAX_JOURNAL_BYTES)).flatMap((line) => parse(Line, line) ?? []);
   }
 
   /** The file's names, the newest last. */
   async readNames(): Promise<string[]> {
-    return (await readLines(this.#path, MAX_JOURNAL_BYTES)).flatMap((line) => parseName(line) ?? []);
+    return (await readLines(this.#path, MAX_JOURNAL_BYTES)).flatMap((line) => parse(NameLine, line)?.journal ?? []);
   }
 }
 
-const Line = z.object({ erasureId: z.string(), sealed: z.base64() });
-
-function parseLine(line: string): SealedEntry | undefined {
-  try {
-    const { erasureId, sealed } = Line.parse(JSON.parse(line));
-    return { erasureId, sealed: Buffer.from(sealed, "base64") };
-  } catch {
-    return undefined;
-  }
-}
-
+const Line = z.object({ erasureId: z.string(), sealed: z.base64().transform((text) => Buffer.from(text, "base64")) });
 // Older versions skip such a line like one that was cut off.
 const NameLine = z.object({ journal: z.string() });
 
-function parseName(line: string): string | undefined {
+function parse<Parsed>(schema: z.ZodType<Parsed>, line: string): Parsed | undefined {
   try {
-    return NameLine.parse(JSON.parse(line)).journal;
+    return schema.parse(JSON.parse(line));
   } catch {
     return undefined;
   }

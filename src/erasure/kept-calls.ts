@@ -57,25 +57,13 @@ function reportKept(
   stored: { platform: readonly StoredRecord[]; carrier: readonly StoredRecord[] },
   reasons: ReadonlyMap<string, HeldBack>,
 ): void {
-  const sides = [
-    {
-      kind: CDR,
-      records: stored.platform,
-      isIn: (record: StoredRecord) => cdrWithout(run, record) !== undefined,
-    },
-    {
-      kind: DURATION,
-      records: stored.carrier,
-      isIn: (record: StoredRecord) => durationWithout(run, record) !== undefined,
-    },
-  ];
-  for (const { kind, records, isIn } of sides) {
-    for (const record of records) {
-      const name = nameOf(kind.side, record);
-      const held = reasons.get(name);
-      if (held && isIn(record)) run.exceptions.add(kind.part, held, name);
-    }
-  }
+  const report = ({ side, part }: RecordKind, record: StoredRecord, erased: object | undefined) => {
+    const name = nameOf(side, record);
+    const held = reasons.get(name);
+    if (held && erased) run.exceptions.add(part, held, name);
+  };
+  for (const record of stored.platform) report(CDR, record, cdrWithout(run, record));
+  for (const record of stored.carrier) report(DURATION, record, durationWithout(run, record));
 }
 
 export function keeps(
@@ -113,14 +101,13 @@ export function membersOf(result: StoredResult): string[] {
 
 // Both sides, as stored and as named by results.
 export function sidesOf({ platform, carrier, results }: FoundCalls): (RecordName & { side: number })[] {
+  const named = (side: number, { recordId, recordDate }: RecordName) => ({ side, recordId, recordDate });
   return [
-    ...platform.map(({ recordId, recordDate }) => ({ side: PLATFORM_SIDE, recordId, recordDate })),
-    ...[...carrier, ...results.flatMap(({ carrierRecords }) => carrierRecords)].map(({ recordId, recordDate }) => ({
-      side: CARRIER_SIDE,
-      recordId,
-      recordDate,
-    })),
-    ...results.map(({ side, recordId, recordDate }) => ({ side, recordId, recordDate })),
+    ...platform.map((record) => named(PLATFORM_SIDE, record)),
+    ...[...carrier, ...results.flatMap(({ carrierRecords }) => carrierRecords)].map((each) =>
+      named(CARRIER_SIDE, each),
+    ),
+    ...results.map((result) => named(result.side, result)),
   ];
 }
 

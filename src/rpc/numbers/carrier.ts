@@ -158,8 +158,8 @@ async function provision(
   let spent = 0;
   try {
     const asked = { context, call, carrierId, schema, slots, mayReadLocations: true, changedFields };
-    return await answerBatch(services, asked, async (writer, once) => {
-      const answer = await provisionNumbers(writer, carrierId, once, offers);
+    return await answerBatch(services, asked, async (once) => {
+      const answer = await provisionNumbers(once, offers);
       spent = answer.unavailable;
       return answer;
     });
@@ -177,7 +177,7 @@ async function release(services: Services, request: ReleaseNumbersRequest, conte
   const call = repeatableCall(services, request, context);
   const { items, slots } = readPlainNumbers(request.phoneNumbers);
   const asked = { context, call, carrierId, schema: ReleaseNumbersResponseSchema, slots, mayReadLocations: true };
-  return answerBatch(services, asked, (writer, once) => releaseNumbers(writer, carrierId, once, [...items.keys()]));
+  return answerBatch(services, asked, (once) => releaseNumbers(once, [...items.keys()]));
 }
 
 export function readPlainNumbers(phoneNumbers: readonly string[]) {

@@ -98,9 +98,9 @@ export interface ChangingCall<Desc extends DescMessage> {
 export async function answerBatch<Desc extends DescMessage>(
   services: Services,
   asked: ChangingCall<Desc>,
-  change: (writer: NumberWriter, call: NumberCall) => Promise<NumberAnswer>,
+  change: (call: NumberCall) => Promise<NumberAnswer>,
 ): Promise<MessageShape<Desc>> {
-  const { context, schema, slots } = asked;
+  const { context, carrierId, schema, slots } = asked;
   const respond: NumberCall["respond"] = (results) => {
     const outcomes = slots.map((slot) => {
       const result = "problem" in slot ? slot : results.get(slot.phoneNumber);
@@ -109,8 +109,14 @@ export async function answerBatch<Desc extends DescMessage>(
     });
     return toBinary(schema as DescMessage, create(schema as DescMessage, { outcomes }));
   };
-  const call = { ...asked.call, respond, audit: (outcome: NumberBatchOutcome) => auditBatch(asked, outcome) };
-  const { response, refusal } = await change(numberWriter(services), call);
+  const audit = (outcome: NumberBatchOutcome) => auditBatch(asked, outcome);
+  const { response, refusal } = await change({
+    ...asked.call,
+    writer: numberWriter(services),
+    carrierId,
+    respond,
+    audit,
+  });
   if (refusal) await services.refusals.record({ act: refusal, principal: principalOf(context) });
   const message = fromBinary(schema, response);
   // All that a schema of outcomes has in common with another; which one it is does not matter here.

@@ -149,7 +149,7 @@ async function assign(services: Services, request: AssignNumbersRequest, context
   const mayReadLocations = hasScope(context, "locations.read");
   const schema = AssignNumbersResponseSchema;
   const asked = { context, call, carrierId, schema, slots, mayReadLocations, changedFields };
-  return answerBatch(services, asked, (writer, once) => assignNumbers(writer, carrierId, once, items));
+  return answerBatch(services, asked, (once) => assignNumbers(once, items));
 }
 
 async function unassign(services: Services, request: UnassignNumbersRequest, context: HandlerContext) {
@@ -162,9 +162,7 @@ async function unassign(services: Services, request: UnassignNumbersRequest, con
   const mayReadLocations = hasScope(context, "locations.read");
   const schema = UnassignNumbersResponseSchema;
   const asked = { context, call, carrierId, schema, slots, mayReadLocations, details };
-  return answerBatch(services, asked, (writer, once) =>
-    unassignNumbers(writer, carrierId, once, [...items.keys()], effectiveTime),
-  );
+  return answerBatch(services, asked, (once) => unassignNumbers(once, [...items.keys()], effectiveTime));
 }
 
 async function port(services: Services, request: PortNumbersRequest, context: HandlerContext) {
@@ -182,7 +180,7 @@ async function port(services: Services, request: PortNumbersRequest, context: Ha
   const order = { toCarrierId, effectiveTime, orderedBy: actorOf(context) };
   const mayReadLocations = hasScope(context, "locations.read");
   const asked = { context, call, carrierId, schema: PortNumbersResponseSchema, slots, mayReadLocations, details };
-  return answerBatch(services, asked, (writer, once) => portNumbers(writer, carrierId, once, [...items.keys()], order));
+  return answerBatch(services, asked, (once) => portNumbers(once, [...items.keys()], order));
 }
 
 function readAssignment(

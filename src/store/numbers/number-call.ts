@@ -14,6 +14,8 @@ import type { NumberWriter } from "./number-writer.ts";
 // What the batch methods of numbers share: a call, its answer, and the transaction between.
 
 export interface NumberCall extends RepeatableCall {
+  readonly writer: NumberWriter;
+  readonly carrierId: string;
   readonly respond: (results: ReadonlyMap<string, NumberResult>) => Uint8Array;
   /** What the audit log is told of what the batch did. */
   readonly audit: (outcome: NumberBatchOutcome) => NumberAudit;
@@ -38,12 +40,11 @@ const NO_CLAIMS: ReadonlyMap<string, Micros> = new Map();
 
 /** In one transaction: the earlier answer, or the change and its answer. `claims`: the call's. */
 export async function runOnce(
-  writer: NumberWriter,
-  carrierId: string,
   call: NumberCall,
   batch: Pick<NumberBatch, "numbers" | "decide" | "mostHeld">,
   claims: ReadonlyMap<string, Micros> = NO_CLAIMS,
 ): Promise<NumberAnswer> {
+  const { writer, carrierId } = call;
   const { response, outcome, refusal } = await carrierTransaction(writer.db, carrierId, async (tx) => {
     const lock = await lockFeed(tx, carrierId, FeedId.NUMBERS);
     const given = await findResponse(tx, carrierId, call);
@@ -72,11 +73,7 @@ function countUnavailable({ results }: NumberBatchOutcome): number {
 }
 
 /** Frees claims. Those that stay because the store fails are left to the sweeper. */
-export async function freeClaims(
-  writer: NumberWriter,
-  carrierId: string,
-  claims: readonly NumberClaim[],
-): Promise<void> {
+export async function freeClaims({ writer, carrierId }: NumberCall, claims: readonly NumberClaim[]): Promise<void> {
   if (claims.length === 0) return;
   const free = () => systemTransaction(writer.db, (tx) => freeNumbers(tx, carrierId, claims));
   await outlivingCall(free).catch(writer.onError);

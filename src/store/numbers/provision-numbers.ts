@@ -6,7 +6,7 @@ import { readTally, Tally } from "../carriers/carrier-tally.ts";
 import { recountNumbers } from "../carriers/tally-recount.ts";
 import { currentCaller, finishingCall } from "../database/callers.ts";
 import { carrierTransaction, systemTransaction } from "../database/database.ts";
-import { findResponse, type RepeatableCall } from "../database/request-log.ts";
+import { findResponse } from "../database/request-log.ts";
 import { readClock, type Tx } from "../database/run.ts";
 import {
   isHeldRow,
@@ -21,7 +21,6 @@ import { type ClaimedNumbers, claimNumbers, type NumberClaim, type WantedNumber 
 import { PortStage } from "./number-port-rows.ts";
 import { afterDuePorts } from "./number-ports.ts";
 import { findOutOfRange } from "./number-ranges.ts";
-import type { NumberWriter } from "./number-writer.ts";
 
 export interface NumberOffer {
   readonly attributes: NumberAttributes;
@@ -47,37 +46,27 @@ export class TooManyUnavailable extends Error {
  * without one, the sweeper frees them. A call that is refused in between frees the claims it made.
  * @throws TooManyUnavailable; TandemError as the judgement of the call
  */
-export async function provisionNumbers(
-  writer: NumberWriter,
-  carrierId: string,
-  call: NumberCall,
-  offers: NumberOffers,
-): Promise<NumberAnswer> {
+export async function provisionNumbers(call: NumberCall, offers: NumberOffers): Promise<NumberAnswer> {
   const made: NumberClaim[] = [];
   try {
-    return await claimAndProvision(writer, carrierId, call, offers, made);
+    return await claimAndProvision(call, offers, made);
   } catch (error) {
     // Calls are judged before they get a connection, so nothing was written; no retry will come.
-    if (isNoLongerServed(error)) await freeClaims(writer, carrierId, made);
+    if (isNoLongerServed(error)) await freeClaims(call, made);
     throw error;
   }
 }
 
 /** @param made is given the claims that the call makes. */
-async function claimAndProvision(
-  writer: NumberWriter,
-  carrierId: string,
-  call: NumberCall,
-  offers: NumberOffers,
-  made: NumberClaim[],
-): Promise<NumberAnswer> {
+async function claimAndProvision(call: NumberCall, offers: NumberOffers, made: NumberClaim[]): Promise<NumberAnswer> {
+  const { writer, carrierId } = call;
   const { items, mostHeld } = offers;
   // Of a call that has ended it is no longer known how it was judged.
   const caller = currentCaller();
   const numbers = [...items.keys()];
   const everClaimed = new Map<string, Micros>();
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-    const survey = await surveyOnce(writer, carrierId, call, offers);
+    const survey = await surveyOnce(call, offers);
     if (survey.response) return { response: survey.response, unavailable: 0 };
     const found = await systemTransaction(writer.db, (tx) => claimFree(tx, carrierId, survey, offers));
     for (const [phoneNumber, claimTime] of found.claims) everClaimed.set(phoneNumber, claimTime);
@@ -85,7 +74,7 @@ async function claimAndProvision(
     const claimed: Claimed = { ...found, survey, everClaimed, atMs: performance.now() };
     const decide: NumberBatch["decide"] = (number, now, hasRoom) =>
       decideProvision(number, { offer: items.get(number.key.phoneNumber), claimed, hasRoom, mostHeld }, now);
-    const run = () => runOnce(writer, carrierId, call, { numbers, decide, mostHeld }, everClaimed);
+    const run = () => runOnce(call, { numbers, decide, mostHeld }, everClaimed);
     // Claims without rows would be left behind by whoever hangs up in between.
     const answer = await finishingCall(() => afterDuePorts(writer, run), caller).catch(passClaimMissing);
     if (answer) return answer;
@@ -116,8 +105,9 @@ interface Survey {
 }
 
 // A tally that is wrong must refuse nothing.
-async function surveyOnce(writer: NumberWriter, carrierId: string, call: RepeatableCall, offers: NumberOffers) {
-  const run = () => carrierTransaction(writer.db, carrierId, (tx) => surveyNumbers(tx, carrierId, call, offers));
+async function surveyOnce(call: NumberCall, offers: NumberOffers) {
+  const { writer, carrierId } = call;
+  const run = () => carrierTransaction(writer.db, carrierId, (tx) => surveyNumbers(tx, call, offers));
   const readAtMs = performance.now();
   const survey = await run();
   const isFull = !survey.response && survey.wanted.length > survey.room;
@@ -125,12 +115,8 @@ async function surveyOnce(writer: NumberWriter, carrierId: string, call: Repeata
 }
 
 // A number on its way out is not claimed, nor one that the carrier's own history will refuse.
-async function surveyNumbers(
-  tx: Tx,
-  carrierId: string,
-  call: RepeatableCall,
-  { items, mostHeld }: NumberOffers,
-): Promise<Survey> {
+async function surveyNumbers(tx: Tx, call: NumberCall, { items, mostHeld }: NumberOffers): Promise<Survey> {
+  const { carrierId } = call;
   const response = await findResponse(tx, carrierId, call);
   const now = await readClock(tx);
   const stored = await readStoredNumbers(tx, carrierId, [...items.keys()]);

@@ -9,7 +9,7 @@ import {
   withConnection,
 } from "../database/database.ts";
 import { AGING_TABLES, isWantedPartition } from "../database/partitions.ts";
-import { readClock, run } from "../database/run.ts";
+import { readClock, run, type Tx } from "../database/run.ts";
 
 /** Longest that detaching waits for a transaction that reads, milliseconds. */
 const LOCK_TIMEOUT_MS = 2_000;
@@ -75,7 +75,7 @@ async function findExpired(db: Database): Promise<AgingPartition[]> {
 
 // The day before which every carrier's rows of a table are gone. A carrier that retention has not
 // reached keeps everything.
-async function readFloors(tx: Parameters<Parameters<typeof systemTransaction>[1]>[0]) {
+async function readFloors(tx: Tx) {
   const { rows } = await run(tx)<Record<"call" | "quality" | "network" | "duration" | "keys", string | undefined>>`
     SELECT (min(COALESCE(call_before, 'epoch')) AT TIME ZONE 'UTC')::date AS call,
       (min(COALESCE(quality_before, 'epoch')) AT TIME ZONE 'UTC')::date AS quality,
@@ -96,7 +96,7 @@ async function readFloors(tx: Parameters<Parameters<typeof systemTransaction>[1]
 }
 
 // Including detached ones, which are ordinary tables with a partition's name.
-async function listAging(tx: Parameters<Parameters<typeof systemTransaction>[1]>[0]): Promise<AgingPartition[]> {
+async function listAging(tx: Tx): Promise<AgingPartition[]> {
   const { rows } = await run(tx)<AgingPartition>`
     SELECT c.relname AS name, left(c.relname, -9) AS parent, to_date(right(c.relname, 8), 'YYYYMMDD')::text AS week,
       CASE WHEN i.inhrelid IS NULL THEN 'detached' WHEN i.inhdetachpending THEN 'pending' ELSE 'attached' END AS attached,

@@ -27,19 +27,12 @@ export interface RetentionState extends Omit<Cutoffs, "numberHistory" | "logs"> 
 /** Reads how far retention has come with a carrier, and begins it. */
 export async function readRetentionState(tx: Tx, carrierId: string): Promise<RetentionState> {
   await run(tx)`INSERT INTO retention_state (carrier_id) VALUES (${carrierId}) ON CONFLICT DO NOTHING`;
-  const {
-    rows: [row],
-  } = await run(tx, tx.selectFrom("retention_state").selectAll().where("carrier_id", "=", carrierId));
-  if (!row) throw new Error(`retention has not begun with carrier ${carrierId}`);
-  return {
-    call: row.callBefore,
-    quality: row.qualityBefore,
-    network: row.networkBefore,
-    duration: row.durationBefore,
-    keysFrom: row.keysFrom,
-    holdGeneration: row.holdGeneration,
-    verdictSequence: row.verdictSequence,
-  };
+  const { rows } = await run(tx)<RetentionState>`
+    SELECT call_before AS call, quality_before AS quality, network_before AS network, duration_before AS duration, keys_from,
+      hold_generation, verdict_sequence
+    FROM retention_state WHERE carrier_id = ${carrierId}`;
+  if (!rows[0]) throw new Error(`retention has not begun with carrier ${carrierId}`);
+  return rows[0];
 }
 
 /**
