@@ -11,7 +11,6 @@ import { type ConnectionOptions, connect, remoteCommand } from "./shared/connect
 import { printFields, printMessage, printRows, type RowColumn } from "./shared/output.ts";
 import { enumListOption, enumName, enumOption, formatTime, parseTimeZone, parseWhole } from "./shared/values.ts";
 
-/** `tandem carriers`: onboarding. */
 export function carriersCommand(): Command {
   return new Command("carriers")
     .description("Onboard, change and suspend carriers (platform only; scopes carriers.read and .write).")

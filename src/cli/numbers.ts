@@ -4,7 +4,6 @@ import { getCommand, historyCommand, listCommand } from "./numbers/list.ts";
 import { provisionCommand, releaseCommand } from "./numbers/provision.ts";
 import { watchCommand } from "./numbers/watch.ts";
 
-/** `tandem numbers`: what carriers provision and the platform assigns. */
 export function numbersCommand(): Command {
   return new Command("numbers")
     .description("Phone numbers: a carrier provisions and watches them, the platform assigns and ports them.")

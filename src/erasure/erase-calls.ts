@@ -1,14 +1,13 @@
 import { FeedId } from "../domain/feed-id.ts";
 import { type ErasureScope, reachesSubscriber } from "../domain/privacy/erasure.ts";
 import { CARRIER_SIDE, CDR, DURATION, PLATFORM_SIDE, type RecordKind } from "../domain/record-kind.ts";
-import type { Micros } from "../domain/time/instant.ts";
+import { DAY, type Micros } from "../domain/time/instant.ts";
 import { SubjectRole } from "../gen/tandem/platform/v1/privacy_service_pb.js";
 import { RecordPart } from "../gen/tandem/type/v1/agreement_pb.js";
 import { PartyKind } from "../gen/tandem/type/v1/party_pb.js";
 import type { Tx } from "../store/database/run.ts";
-import { advanceFeed, type FeedLock, lockFeed } from "../store/feeds/feed-head.ts";
+import { type FeedLock, lockFeed } from "../store/feeds/feed-head.ts";
 import {
-  insertCdrErasure,
   type RecordName,
   readRevisions,
   rewriteCdrs,
@@ -16,7 +15,6 @@ import {
   type StoredRecord,
 } from "../store/privacy/erase-calls.ts";
 import {
-  insertDiscrepancyErasure,
   type RewrittenResult,
   readDiscrepancyEntries,
   readResultsOf,
@@ -24,11 +22,11 @@ import {
   rewriteResults,
   type StoredResult,
 } from "../store/privacy/erase-results.ts";
-import { type ErasureAtCarrier, raiseGeneration } from "../store/privacy/erasures.ts";
+import { appendErasure, type ErasureAtCarrier } from "../store/privacy/erasures.ts";
 import { forgetPairs } from "../store/reconciliation/clock-evidence.ts";
 import type { CarrierErasure } from "./carrier-run.ts";
 import { addCounts, addNotice } from "./erased-counts.ts";
-import { cdrWithout, DAY, durationWithout } from "./erased-record.ts";
+import { cdrWithout, durationWithout } from "./erased-record.ts";
 import { type FoundCalls, findKept, isKept, membersOf, nameOf, sidesOf, unique } from "./kept-calls.ts";
 import { changedIdKeys, encodeErasureEntry, eraseDiscrepancy } from "./messages-codec.ts";
 
@@ -43,17 +41,13 @@ export interface Seeds {
 /** Counterparts begin at most this far apart: a zone shift and the window. */
 const REACH: Micros = (16n * DAY) / 24n;
 
-/**
- * Finds the calls of records that hold the number, with their counterparts, and notes as exceptions
- * those that something keeps.
- */
+/** Finds the calls of records that hold the number, and notes those that something keeps. */
 export async function gatherCalls(tx: Tx, run: CarrierErasure, { start, end, ...seeds }: Seeds): Promise<FoundCalls> {
   const { carrierId } = run;
   const results = await readResultsOf(tx, carrierId, seeds, { start: start - REACH, end: end + REACH });
   const platform = unique([...seeds.platform, ...results.filter(({ side }) => side === PLATFORM_SIDE)]);
   const carrier = unique([...seeds.carrier, ...results.flatMap(({ carrierRecords }) => carrierRecords)]);
-  // A platform record may have no result yet; one found through its result brings the carrier's
-  // along.
+  // A platform record may have no result yet; one found by its result brings the carrier's record.
   const stored = {
     platform: await readRevisions(tx, CDR, carrierId, platform, run.now),
     carrier: await readRevisions(tx, DURATION, carrierId, carrier, run.now),
@@ -98,10 +92,7 @@ function maskedKeys(kind: RecordKind, stored: readonly StoredRecord[], erased: r
   });
 }
 
-/**
- * Writes calls without the number and notifies the feeds' readers, in the caller's transaction.
- * Returns the new heads of feeds that gained an entry.
- */
+/** Rewrites calls and tells the feeds' readers, in the caller's transaction. Returns new heads. */
 export async function eraseCalls(
   tx: Tx,
   { carrierId, scope }: CarrierErasure,
@@ -109,7 +100,6 @@ export async function eraseCalls(
   at: ErasureAtCarrier,
 ): Promise<Map<FeedId, bigint>> {
   const heads = new Map<FeedId, bigint>();
-  if (found.platform.length + found.carrier.length + found.results.length === 0) return heads;
   // Locked in any case: a VOID on its way copies columns from what is rewritten here.
   const cdrs = await lockFeed(tx, carrierId, FeedId.CDRS);
   const discrepancies = await lockFeed(tx, carrierId, FeedId.DISCREPANCIES);
@@ -128,13 +118,14 @@ export async function eraseCalls(
   const isRewritten = await eraseEntries(tx, carrierId, scope, told);
   await rewriteCdrs(tx, carrierId, found.platform);
   await rewriteDurations(tx, carrierId, found.carrier);
-  const notify = async (feed: FeedId, lock: FeedLock, names: readonly RecordName[]) => {
+  const notify = async (
+    feed: typeof FeedId.CDRS | typeof FeedId.DISCREPANCIES,
+    lock: FeedLock,
+    names: readonly RecordName[],
+  ) => {
     if (names.length === 0) return;
     const payload = encodeErasureEntry(scope.erasureId, names);
-    if (feed === FeedId.CDRS) await insertCdrErasure(tx, carrierId, lock, { erasureId: scope.erasureId, payload });
-    else await insertDiscrepancyErasure(tx, carrierId, lock, payload);
-    await advanceFeed(tx, carrierId, feed, lock.nextSequence + 1n);
-    await raiseGeneration(tx, carrierId, feed);
+    await appendErasure(tx, carrierId, feed, lock, { erasureId: scope.erasureId, payload });
     addNotice(at, feed, lock.nextSequence);
     heads.set(feed, lock.nextSequence);
   };
@@ -203,7 +194,7 @@ function resultWithout(scope: ErasureScope, result: StoredResult): Omit<Rewritte
   return {
     ...result,
     phoneNumber: isHolder ? undefined : result.phoneNumber,
-    heldNumber: isHolder ? result.phoneNumber : undefined,
+    isHeld: isHolder,
     otherNumber: isOther ? undefined : result.otherNumber,
     callId: result.callId === undefined ? undefined : number.mask(result.callId),
     payload: (result.payload && eraseDiscrepancy(result.payload, number)) ?? result.payload,

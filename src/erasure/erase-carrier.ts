@@ -1,55 +1,40 @@
-import type { FeedId } from "../domain/feed-id.ts";
+import { ERASED_HASH } from "../domain/privacy/erasure.ts";
 import { CDR, PLATFORM_SIDE, RECORD_KINDS, type RecordKind } from "../domain/record-kind.ts";
-import { type Micros, microsFromMs } from "../domain/time/instant.ts";
+import { DAY, earlier, microsFromMs } from "../domain/time/instant.ts";
 import { RecordPart } from "../gen/tandem/type/v1/agreement_pb.js";
 import type { Tx } from "../store/database/run.ts";
 import {
-  type BatchPlace,
-  eraseBatchHashes,
+  type FoundRecord,
+  findBatches,
   findNextStart,
   findRecordsOf,
-  findTimelessRecordsOf,
-  type RecordName,
+  rewriteBatch,
+  type UploadBatch,
 } from "../store/privacy/erase-calls.ts";
-import { findResultsOf, type ResultPlace } from "../store/privacy/erase-results.ts";
-import { type ErasureAtCarrier, readErasureCarrier, writeErasureCarrier } from "../store/privacy/erasures.ts";
-import type { CarrierErasure, CarrierRun } from "./carrier-run.ts";
-import { eraseCalls, gatherCalls, type Seeds } from "./erase-calls.ts";
+import { findResultsOf, type StoredResult } from "../store/privacy/erase-results.ts";
+import type { ErasureAtCarrier } from "../store/privacy/erasures.ts";
+import { type CarrierRun, eachPage, type NewHeads, searchOf, writeReceipt } from "./carrier-run.ts";
+import { eraseCalls, gatherCalls } from "./erase-calls.ts";
 import { eraseCopies } from "./erase-copies.ts";
 import { eraseLogs } from "./erase-logs.ts";
 import { eraseNumbers } from "./erase-numbers.ts";
 import { eraseUsage } from "./erase-usage.ts";
 import { addCounts } from "./erased-counts.ts";
+import type { FoundCalls } from "./kept-calls.ts";
 import { lookAgainAt } from "./look-again.ts";
 
-/** Records of one transaction. */
-const PAGE = 200;
-/** Upload batches of one transaction, each with up to 16 KiB of hashes. */
-const BATCHES = 200;
-/** Span of one statement. */
-const SLICE: Micros = 86_400_000_000n;
-
-/**
- * Erases a number from everything kept of one carrier, step by step, each in its own transaction.
- * It may stop anywhere and begin again: what is erased is not found again.
- */
+/** Erases a number at one carrier, each step in its own transaction. Safe to stop and repeat. */
 export async function eraseAtCarrier(run: CarrierRun): Promise<void> {
   const began = performance.now();
   const hashes = new Set<bigint>();
   // Upload hashes come first: they are found by the records' hashes.
-  await eachPage(run, async (tx, seeds) => {
-    const found = await gatherCalls(tx, run, seeds);
-    for (const { contentHash } of [...found.platform, ...found.carrier])
-      if (contentHash !== 0n) hashes.add(contentHash);
+  await eachCall(run, async (_, { platform, carrier }) => {
+    for (const { contentHash } of [...platform, ...carrier]) if (contentHash !== ERASED_HASH) hashes.add(contentHash);
   });
-  await eraseUploadedHashes(run, hashes);
-  await eachPage(run, async (tx, seeds) => {
-    const found = await gatherCalls(tx, run, seeds);
+  if (hashes.size > 0) await eraseUploadedHashes(run, hashes);
+  await eachCall(run, async (tx, found) => {
     if (found.platform.length + found.carrier.length + found.results.length === 0) return undefined;
-    const at = await readErasureCarrier(tx, run.scope.erasureId, run.carrierId);
-    const heads = await eraseCalls(tx, run, found, at);
-    await writeErasureCarrier(tx, run.scope.erasureId, at);
-    return heads;
+    return writeReceipt(tx, run, (at) => eraseCalls(tx, run, found, at));
   });
   await eraseResultsAlone(run);
   await eraseCopies(run);
@@ -57,25 +42,22 @@ export async function eraseAtCarrier(run: CarrierRun): Promise<void> {
   await eraseNumbers(run);
   await eraseLogs(run);
   const took = microsFromMs(Math.ceil(performance.now() - began));
-  await run.transact(async (tx) => {
-    const at = await readErasureCarrier(tx, run.scope.erasureId, run.carrierId);
-    await writeErasureCarrier(tx, run.scope.erasureId, {
-      ...at,
-      isDone: true,
-      exceptions: run.exceptions.list(),
-      lookTime: lookAgainAt(run.exceptions, { ended: run.now + took, took }),
-    });
-  });
+  await run.transact((tx) =>
+    writeReceipt(tx, run, async (at) => {
+      at.isDone = true;
+      at.exceptions = run.exceptions.list();
+      at.lookTime = lookAgainAt(run.exceptions, { ended: run.now + took, took });
+    }),
+  );
 }
 
 /** Counts the records that an erasure would rewrite; writes nothing. */
 export async function forecastAtCarrier(run: CarrierRun, at: ErasureAtCarrier): Promise<void> {
   const names = new Set<string>();
-  await eachPage(run, async (tx, seeds) => {
-    const found = await gatherCalls(tx, run, seeds);
+  await eachCall(run, async (_, { platform, carrier }) => {
     const sides = [
-      { part: RecordPart.CALL, records: found.platform },
-      { part: RecordPart.DURATION, records: found.carrier },
+      { part: RecordPart.CALL, records: platform },
+      { part: RecordPart.DURATION, records: carrier },
     ];
     for (const { part, records } of sides) {
       for (const { recordId, recordDate, revision } of records) {
@@ -89,106 +71,79 @@ export async function forecastAtCarrier(run: CarrierRun, at: ErasureAtCarrier): 
   at.exceptions = run.exceptions.list();
 }
 
+type Span = Pick<CarrierRun["scope"], "start" | "end">;
+
 // One side after the other; no call is found twice.
-async function eachPage(
+async function eachCall(
   run: CarrierRun,
-  work: (tx: Tx, seeds: Seeds) => Promise<Map<FeedId, bigint> | undefined | undefined>,
+  work: (tx: Tx, found: FoundCalls) => Promise<NewHeads | undefined>,
 ): Promise<void> {
   for (const kind of RECORD_KINDS) {
-    const asSeeds = (names: readonly RecordName[], { start, end }: { start: Micros; end: Micros }): Seeds =>
-      kind === CDR ? { platform: names, carrier: [], start, end } : { platform: [], carrier: names, start, end };
-    for await (const slice of slicesOf(run, kind)) {
-      let after = 0n;
-      for (let isMore = true; isMore; ) {
-        run.signal.throwIfAborted();
-        const heads = await run.transact(async (tx) => {
-          const search = { ...searchOf(run), ...slice };
-          const page = await findRecordsOf(tx, kind, run.carrierId, search, { after, limit: PAGE });
-          isMore = page.length === PAGE;
-          after = page.at(-1)?.sequence ?? after;
-          return page.length > 0 ? work(tx, asSeeds(page, slice)) : undefined;
-        });
-        tell(run, heads);
-      }
-    }
-    let after = 0n;
-    for (let isMore = true; isMore; ) {
-      run.signal.throwIfAborted();
-      const heads = await run.transact(async (tx) => {
-        const page = await findTimelessRecordsOf(tx, kind, run.carrierId, searchOf(run), { after, limit: PAGE });
-        isMore = page.length === PAGE;
-        after = page.at(-1)?.sequence ?? after;
-        return page.length > 0 ? work(tx, asSeeds(page, run.scope)) : undefined;
-      });
-      tell(run, heads);
-    }
+    const ofSpan = (span: Span, areTimeless: boolean) =>
+      eachPage<FoundRecord>(
+        run,
+        (tx, page) => findRecordsOf(tx, kind, run.carrierId, { ...searchOf(run), ...span }, { ...page, areTimeless }),
+        async (tx, names) => {
+          const seeds = kind === CDR ? { platform: names, carrier: [] } : { platform: [], carrier: names };
+          return work(tx, await gatherCalls(tx, run, { ...seeds, start: span.start, end: span.end }));
+        },
+      );
+    for await (const slice of slicesOf(run, kind)) await ofSpan(slice, false);
+    await ofSpan(run.scope, true);
   }
 }
 
-function tell({ onAppended }: CarrierRun, heads: Map<FeedId, bigint> | undefined | undefined): void {
-  for (const [feed, head] of heads ?? []) onAppended(feed, head);
-}
-
-function searchOf({ scope }: CarrierErasure) {
-  const { number, start, end } = scope;
-  return { forms: number.forms, pattern: number.pattern, start, end };
-}
-
 // The days of the period that have records.
-async function* slicesOf(run: CarrierRun, of: RecordKind | "result"): AsyncGenerator<{ start: Micros; end: Micros }> {
+async function* slicesOf(run: CarrierRun, of: RecordKind | "result"): AsyncGenerator<Span> {
   const { end } = run.scope;
   let from = run.scope.start;
   while (from < end) {
     run.signal.throwIfAborted();
     const start = await run.transact((tx) => findNextStart(tx, of, run.carrierId, { start: from, end }));
     if (start === undefined) return;
-    from = start + SLICE < end ? start + SLICE : end;
+    from = earlier(start + DAY, end);
     yield { start, end: from };
   }
 }
 
 async function eraseUploadedHashes(run: CarrierRun, hashes: ReadonlySet<bigint>): Promise<void> {
-  if (hashes.size === 0) return;
-  let after: BatchPlace | undefined;
-  do {
-    run.signal.throwIfAborted();
-    after = await run.transact(async (tx) => {
-      const page = await eraseBatchHashes(tx, run.carrierId, hashes, { after, limit: BATCHES });
-      if (page.erased > 0) {
-        const at = await readErasureCarrier(tx, run.scope.erasureId, run.carrierId);
-        addCounts(at, RecordPart.CALL, { hashes: page.erased });
-        await writeErasureCarrier(tx, run.scope.erasureId, at);
+  await eachPage<UploadBatch>(
+    run,
+    (tx, page) => findBatches(tx, run.carrierId, page),
+    async (tx, batches) => {
+      let erased = 0;
+      for (const batch of batches) {
+        const found = zeroHashes(batch.hashes, hashes);
+        if (found > 0) await rewriteBatch(tx, run.carrierId, batch);
+        erased += found;
       }
-      return page.last;
-    });
-  } while (after);
+      if (erased > 0) await writeReceipt(tx, run, async (at) => addCounts(at, RecordPart.CALL, { hashes: erased }));
+    },
+  );
 }
 
-// Results whose records are past their retention are kept longer.
-async function eraseResultsAlone(run: CarrierRun): Promise<void> {
-  for await (const slice of slicesOf(run, "result")) await eraseResultsIn(run, slice);
-}
-
-async function eraseResultsIn(run: CarrierRun, slice: { start: Micros; end: Micros }): Promise<void> {
-  let after: ResultPlace | undefined;
-  for (let isMore = true; isMore; ) {
-    run.signal.throwIfAborted();
-    const heads = await run.transact(async (tx) => {
-      const found = await findResultsOf(tx, run.carrierId, { ...searchOf(run), ...slice }, { after, limit: PAGE });
-      isMore = found.length === PAGE;
-      after = found.at(-1);
-      const seeds = {
-        platform: found.filter(({ side }) => side === PLATFORM_SIDE),
-        carrier: found.flatMap(({ carrierRecords }) => carrierRecords),
-        ...slice,
-      };
-      const gathered = await gatherCalls(tx, run, seeds);
-      if (gathered.results.length === 0) return undefined;
-      const at = await readErasureCarrier(tx, run.scope.erasureId, run.carrierId);
-      const done = await eraseCalls(tx, run, gathered, at);
-      await writeErasureCarrier(tx, run.scope.erasureId, at);
-      return done;
-    });
-    tell(run, heads);
+function zeroHashes(bytes: Buffer, hashes: ReadonlySet<bigint>): number {
+  let erased = 0;
+  for (let at = 0; at + 8 <= bytes.length; at += 8) {
+    if (!hashes.has(bytes.readBigInt64BE(at))) continue;
+    bytes.writeBigInt64BE(ERASED_HASH, at);
+    erased++;
   }
+  return erased;
+}
+
+// Results are kept longer than their records.
+async function eraseResultsAlone(run: CarrierRun): Promise<void> {
+  for await (const slice of slicesOf(run, "result"))
+    await eachPage<StoredResult>(
+      run,
+      (tx, page) => findResultsOf(tx, run.carrierId, { ...searchOf(run), ...slice }, page),
+      async (tx, results) => {
+        const platform = results.filter(({ side }) => side === PLATFORM_SIDE);
+        const carrier = results.flatMap(({ carrierRecords }) => carrierRecords);
+        const found = await gatherCalls(tx, run, { platform, carrier, ...slice });
+        if (found.results.length === 0) return undefined;
+        return writeReceipt(tx, run, (at) => eraseCalls(tx, run, found, at));
+      },
+    );
 }

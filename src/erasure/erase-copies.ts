@@ -1,4 +1,4 @@
-import { type ErasureScope, isInScope } from "../domain/privacy/erasure.ts";
+import { isInScope } from "../domain/privacy/erasure.ts";
 import { CDR, kindOfSide, PLATFORM_SIDE, RECORD_KINDS } from "../domain/record-kind.ts";
 import type { Tx } from "../store/database/run.ts";
 import {
@@ -6,116 +6,100 @@ import {
   findQuarantinedOf,
   findRejectsOf,
   type HeldCopy,
-  type QuarantinePlace,
-  type RejectPlace,
+  type QuarantinedRecord,
   rewriteHeld,
   rewriteQuarantined,
   rewriteReject,
+  type StoredReject,
 } from "../store/privacy/erase-copies.ts";
-import {
-  type ErasureAtCarrier,
-  raiseGeneration,
-  readErasureCarrier,
-  writeErasureCarrier,
-} from "../store/privacy/erasures.ts";
-import type { CarrierRun } from "./carrier-run.ts";
+import { raiseGeneration } from "../store/privacy/erasures.ts";
+import { type CarrierRun, eachPage, searchOf, writeReceipt } from "./carrier-run.ts";
 import { addCounts } from "./erased-counts.ts";
 import { cdrWithout, durationWithout } from "./erased-record.ts";
 import { keeps } from "./kept-calls.ts";
 import { eraseCdr, eraseDuration } from "./messages-codec.ts";
 import { withoutNumber } from "./rejects.ts";
 
-const PAGE = 200;
+interface CopyTable<Row, Erased> {
+  readonly find: (tx: Tx, run: CarrierRun, page: { after: Row | undefined; limit: number }) => Promise<Row[]>;
+  /** A row without the number; undefined: it has not the number, or something keeps it. */
+  readonly without: (run: CarrierRun, row: Row) => Erased | undefined;
+  readonly write: (tx: Tx, carrierId: string, erased: Erased) => Promise<void>;
+  readonly partOf: (row: Row) => number;
+  /** How many hashes go with a row. */
+  readonly hashes: number;
+}
+
 /** Erases a number from copies: quarantine, rejects, copies under ended holds. */
 export async function eraseCopies(run: CarrierRun): Promise<void> {
-  await eachPage<QuarantinePlace>(run, eraseQuarantined);
-  await eachPage<RejectPlace>(run, eraseRejects);
-  await eachPage<Pick<HeldCopy, "side" | "sequence">>(run, eraseHeld);
+  await eraseTable(run, QUARANTINE);
+  await eraseTable(run, REJECTS);
+  await eraseTable(run, HELD_COPIES);
 }
 
-/** Runs a transaction for each page. */
-async function eachPage<Place>(
-  run: CarrierRun,
-  work: (tx: Tx, run: CarrierRun, at: ErasureAtCarrier, after: Place | undefined) => Promise<Place | undefined>,
-): Promise<void> {
-  let after: Place | undefined;
-  do {
-    run.signal.throwIfAborted();
-    after = await run.transact(async (tx) => {
-      const at = await readErasureCarrier(tx, run.scope.erasureId, run.carrierId);
-      const next = await work(tx, run, at, after);
-      await writeErasureCarrier(tx, run.scope.erasureId, at);
-      return next;
-    });
-  } while (after !== undefined);
+function eraseTable<Row, Erased>(run: CarrierRun, table: CopyTable<Row, Erased>): Promise<void> {
+  return eachPage<Row>(
+    run,
+    (tx, page) => table.find(tx, run, page),
+    (tx, rows) =>
+      writeReceipt(tx, run, async (at) => {
+        for (const row of rows) {
+          const erased = table.without(run, row);
+          if (!erased) continue;
+          await table.write(tx, run.carrierId, erased);
+          addCounts(at, table.partOf(row), { copies: 1, hashes: table.hashes });
+        }
+        return undefined;
+      }),
+  );
 }
 
-async function eraseQuarantined(
-  tx: Tx,
-  { carrierId, scope }: CarrierRun,
-  at: ErasureAtCarrier,
-  after: QuarantinePlace | undefined,
-): Promise<QuarantinePlace | undefined> {
-  // The feeds' locks keep out a release, which would move what is rewritten here, number included.
-  for (const { feed } of RECORD_KINDS) await raiseGeneration(tx, carrierId, feed);
-  const found = await findQuarantinedOf(tx, carrierId, searchOf(scope), { after, limit: PAGE });
-  for (const record of found) {
-    const erased =
-      record.kind === CDR ? eraseCdr(record.payload, undefined, scope) : eraseDuration(record.payload, scope);
-    if (!erased || !isInScope(scope, record)) continue;
+const QUARANTINE: CopyTable<QuarantinedRecord, QuarantinedRecord> = {
+  async find(tx, run, page) {
+    // The feeds' locks keep out a release, which would move what is rewritten here.
+    for (const { feed } of RECORD_KINDS) await raiseGeneration(tx, run.carrierId, feed);
+    return findQuarantinedOf(tx, run.carrierId, searchOf(run), page);
+  },
+  without({ scope }, record) {
+    const { kind, payload } = record;
+    const erased = kind === CDR ? eraseCdr(payload, undefined, scope) : eraseDuration(payload, scope);
+    if (!erased || !isInScope(scope, record)) return undefined;
     const numbers = record.numbers.filter((each) => !scope.number.isIn(each));
-    await rewriteQuarantined(tx, carrierId, { ...record, payload: erased.payload, numbers });
-    addCounts(at, record.kind.part, { copies: 1, hashes: 1 });
-  }
-  return found.length < PAGE ? undefined : found.at(-1);
-}
+    return { ...record, payload: erased.payload, numbers };
+  },
+  write: rewriteQuarantined,
+  partOf: ({ kind }) => kind.part,
+  hashes: 1,
+};
 
-async function eraseRejects(
-  tx: Tx,
-  { carrierId, scope }: CarrierRun,
-  at: ErasureAtCarrier,
-  after: RejectPlace | undefined,
-): Promise<RejectPlace | undefined> {
-  const { number } = scope;
-  const found = await findRejectsOf(tx, carrierId, number.maskedPattern, { after, limit: PAGE });
-  for (const reject of found) {
+const REJECTS: CopyTable<StoredReject, StoredReject> = {
+  find: (tx, { carrierId, scope }, page) => findRejectsOf(tx, carrierId, scope.number.maskedPattern, page),
+  without({ scope }, reject) {
     const erased = withoutNumber(reject, [scope], reject.createTime);
-    if (erased.message === reject.message && erased.recordJson === reject.recordJson) continue;
-    await rewriteReject(tx, carrierId, erased);
-    addCounts(at, reject.kind.part, { copies: 1, hashes: 1 });
-  }
-  return found.length < PAGE ? undefined : found.at(-1);
-}
+    const isSame = erased.message === reject.message && erased.recordJson === reject.recordJson;
+    return isSame ? undefined : erased;
+  },
+  write: rewriteReject,
+  partOf: ({ kind }) => kind.part,
+  hashes: 1,
+};
 
-async function eraseHeld(
-  tx: Tx,
-  run: CarrierRun,
-  at: ErasureAtCarrier,
-  after: Pick<HeldCopy, "side" | "sequence"> | undefined,
-): Promise<Pick<HeldCopy, "side" | "sequence"> | undefined> {
-  const { carrierId, scope } = run;
-  const found = await findHeldOf(tx, carrierId, searchOf(scope), { after, limit: PAGE, now: run.now });
-  for (const copy of found) {
-    const { part } = kindOfSide(copy.side);
+const HELD_COPIES: CopyTable<HeldCopy, Parameters<typeof rewriteHeld>[2]> = {
+  find: (tx, run, page) => findHeldOf(tx, run.carrierId, searchOf(run), { ...page, now: run.now }),
+  without(run, copy) {
     const erased = heldWithout(run, copy);
-    if (!erased) continue;
-    const held = keeps(run, part, copy);
-    if (held) {
-      run.exceptions.add(part, held, `${copy.side}/${copy.recordDate}/${copy.recordId}`);
-      continue;
-    }
-    await rewriteHeld(tx, carrierId, { ...erased, network: erased.network ?? copy.network });
-    addCounts(at, part, { copies: 1 });
-  }
-  return found.length < PAGE ? undefined : found.at(-1);
-}
+    const { part } = kindOfSide(copy.side);
+    const held = erased && keeps(run, part, copy);
+    if (held) run.exceptions.add(part, held, `${copy.side}/${copy.recordDate}/${copy.recordId}`);
+    return held ? undefined : erased && { ...erased, network: erased.network ?? copy.network };
+  },
+  write: rewriteHeld,
+  partOf: ({ side }) => kindOfSide(side).part,
+  hashes: 0,
+};
 
 function heldWithout(run: CarrierRun, copy: HeldCopy) {
   if (copy.side === PLATFORM_SIDE) return cdrWithout(run, copy);
   const erased = durationWithout(run, copy);
   return erased && { ...erased, callingErased: false, calledErased: false };
-}
-
-function searchOf({ number, start, end }: ErasureScope) {
-  return { forms: number.forms, pattern: number.pattern, start, end };
 }

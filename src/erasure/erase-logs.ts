@@ -3,9 +3,8 @@ import { eraseDisclosedNumber } from "../store/privacy/erasure-recipients.ts";
 import type { CarrierRun } from "./carrier-run.ts";
 
 /**
- * Erases a number from stored answers of repeatable calls, in place and at the same length; a
- * number in service stays, as in the inventory. Also erases its hash from requests for disclosures:
- * with the installation's secret the hash would reveal the number.
+ * Erases a number from stored answers at the same length, unless it is in service, and its hash
+ * from logged requests: with the secret it would reveal the number.
  */
 export async function eraseLogs(run: CarrierRun): Promise<void> {
   const { scope, carrierId } = run;

@@ -4,35 +4,26 @@ import { utcDay } from "../domain/time/instant.ts";
 import { ErasureExceptionReason } from "../gen/tandem/platform/v1/privacy_service_pb.js";
 import { RecordPart } from "../gen/tandem/type/v1/agreement_pb.js";
 import type { Tx } from "../store/database/run.ts";
-import { advanceFeed, type FeedLock, lockFeed } from "../store/feeds/feed-head.ts";
+import { type FeedLock, lockFeed } from "../store/feeds/feed-head.ts";
 import { deleteApproval } from "../store/numbers/number-ranges.ts";
 import {
   cutHoldings,
   deleteNumberRow,
   deletePorts,
-  insertNumberErasure,
   type NumberEntry,
   readHoldingsIn,
   readNumberEntries,
   readNumberRow,
   rewriteNumberEntry,
 } from "../store/privacy/erase-numbers.ts";
-import {
-  type ErasureAtCarrier,
-  raiseGeneration,
-  readErasureCarrier,
-  writeErasureCarrier,
-} from "../store/privacy/erasures.ts";
-import type { CarrierRun } from "./carrier-run.ts";
+import { appendErasure, type ErasureAtCarrier } from "../store/privacy/erasures.ts";
+import { type CarrierRun, writeReceipt } from "./carrier-run.ts";
 import { addCounts, addNotice, type HeldBack } from "./erased-counts.ts";
 import { encodeErasureEntry, eraseNumberEntries } from "./messages-codec.ts";
 
 const MOST_NAMES = 1_000;
 
-/**
- * Erases a subscriber's number from the carrier's inventory if the holding is over. Its history
- * stays while kept calls are attributed by it.
- */
+/** Erases a number from the inventory if its holding is over and no kept call needs its history. */
 export async function eraseNumbers(run: CarrierRun): Promise<void> {
   if (!reachesSubscriber(run.scope.role)) return;
   for (const phoneNumber of run.scope.number.forms) {
@@ -79,11 +70,10 @@ async function eraseHoldings(tx: Tx, run: CarrierRun, phoneNumber: string): Prom
   if (isRowErased) await deleteNumberRow(tx, carrierId, phoneNumber);
   await deletePorts(tx, carrierId, phoneNumber, scope);
   const cut = await cutHoldings(tx, carrierId, phoneNumber, scope);
-  const at = await readErasureCarrier(tx, scope.erasureId, carrierId);
-  const next = await tellNumbers(tx, run, { lock, entries, at });
-  addCounts(at, RecordPart.NUMBER_HISTORY, { records: entries.length + cut });
-  await writeErasureCarrier(tx, scope.erasureId, at);
-  return next - 1n;
+  return writeReceipt(tx, run, (at) => {
+    addCounts(at, RecordPart.NUMBER_HISTORY, { records: entries.length + cut });
+    return tellNumbers(tx, run, { lock, entries, at });
+  });
 }
 
 function whyKept({ exceptions }: CarrierRun, holdings: readonly { isOver: boolean }[]): HeldBack | undefined {
@@ -94,6 +84,7 @@ function whyKept({ exceptions }: CarrierRun, holdings: readonly { isOver: boolea
   return { reason, due: exceptions.latest, ...(source === undefined ? {} : { source }) };
 }
 
+// Returns the feed's new head.
 async function tellNumbers(
   tx: Tx,
   { scope, carrierId }: CarrierRun,
@@ -104,11 +95,10 @@ async function tellNumbers(
     const named = entries.slice(start, start + MOST_NAMES);
     const names = named.map((entry) => ({ recordId: String(entry.sequence), recordDate: utcDay(entry.ingestTime) }));
     const payload = encodeErasureEntry(scope.erasureId, names);
-    await insertNumberErasure(tx, carrierId, { ...lock, nextSequence: next }, payload);
+    const { erasureId } = scope;
+    await appendErasure(tx, carrierId, FeedId.NUMBERS, { ...lock, nextSequence: next }, { erasureId, payload });
     addNotice(at, FeedId.NUMBERS, next);
     next++;
   }
-  await advanceFeed(tx, carrierId, FeedId.NUMBERS, next);
-  await raiseGeneration(tx, carrierId, FeedId.NUMBERS);
-  return next;
+  return next - 1n;
 }

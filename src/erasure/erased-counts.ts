@@ -45,15 +45,11 @@ export class Exceptions {
     if (due !== undefined && (this.#earliest === undefined || due < this.#earliest)) this.#earliest = due;
   }
 
-  /** The earliest due date. */
   get earliest(): Micros | undefined {
     return this.#earliest;
   }
 
-  /**
-   * The earliest of the dates in the receipt, which gives the last for each reason, part and
-   * source.
-   */
+  /** The earliest date in the receipt, which has the last for each reason, part and source. */
   get promised(): Micros | undefined {
     const dates = [...this.#found.values()].flatMap(({ latest }) => latest ?? []);
     return dates.sort((a, b) => (a < b ? -1 : 1))[0];

@@ -1,10 +1,8 @@
 import { reachesSubscriber } from "../domain/privacy/erasure.ts";
-import type { Micros } from "../domain/time/instant.ts";
+import { DAY, type Micros } from "../domain/time/instant.ts";
 import type { StoredRecord } from "../store/privacy/erase-calls.ts";
 import type { CarrierErasure } from "./carrier-run.ts";
 import { eraseCdr, eraseDuration, isInCdr } from "./messages-codec.ts";
-
-export const DAY: Micros = 86_400_000_000n;
 
 /** A call lasts at most 30 days, and its last revision arrives within a day. */
 export const LONGEST_CALL: Micros = 31n * DAY;
@@ -14,9 +12,7 @@ type ErasableCdr = Pick<
   "payload" | "network" | "phoneNumber" | "callId" | "dialogCallId" | "correlationId"
 >;
 
-/**
- * A platform record, or a copy, without the number; undefined if the number has no such role in it.
- */
+/** A platform record or copy without the number; undefined: not in it in that role. */
 export function cdrWithout<Cdr extends ErasableCdr>({ scope }: CarrierErasure, record: Cdr) {
   const { number, role } = scope;
   const erased = eraseCdr(record.payload, record.network, { number, role });

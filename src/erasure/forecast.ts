@@ -1,5 +1,5 @@
 import type { ErasureScope } from "../domain/privacy/erasure.ts";
-import { listCarrierIds } from "../store/carriers/carriers.ts";
+import { eachCarrier } from "../store/carriers/carriers.ts";
 import { type Database, systemTransaction } from "../store/database/database.ts";
 import type { ErasureAtCarrier } from "../store/privacy/erasures.ts";
 import { forecastAtCarrier } from "./erase-carrier.ts";
@@ -16,7 +16,7 @@ export async function forecastErasure(
   signal: AbortSignal,
 ): Promise<ErasureAtCarrier[]> {
   const found: ErasureAtCarrier[] = [];
-  for (const carrierId of await systemTransaction(db, listCarrierIds)) {
+  for await (const { carrierId } of eachCarrier(db)) {
     const { now, legalCountry } = await systemTransaction(db, (tx) => readCircumstances(tx, carrierId));
     const at: ErasureAtCarrier = {
       carrierId,

@@ -26,15 +26,13 @@ const Entry = z.object({
 /** Times are microseconds since 1970, as text. */
 export type JournalEntry = z.output<typeof Entry>;
 
-/** An encrypted entry. */
 export interface SealedEntry {
   readonly erasureId: string;
   readonly sealed: Buffer;
 }
 
 /**
- * The journal of erasures: an append-only file outside the database, from which a restored database
- * learns what was erased since its backup. Several processes may append to one file.
+ * A file outside the database, for all processes: a restored database learns of erasures from it.
  */
 export class ErasureJournal {
   readonly #path: string;

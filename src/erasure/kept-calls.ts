@@ -1,5 +1,6 @@
 import type { Stated } from "../domain/enum-values.ts";
 import { CARRIER_SIDE, CDR, DURATION, PLATFORM_SIDE, type RecordKind } from "../domain/record-kind.ts";
+import { DAY } from "../domain/time/instant.ts";
 import { ErasureExceptionReason } from "../gen/tandem/platform/v1/privacy_service_pb.js";
 import type { RecordPart } from "../gen/tandem/type/v1/agreement_pb.js";
 import { DiscrepancyStatus } from "../gen/tandem/type/v1/discrepancy_pb.js";
@@ -8,7 +9,7 @@ import type { RecordName, RewrittenCdr, StoredRecord } from "../store/privacy/er
 import { readJudgedThrough, type StoredResult } from "../store/privacy/erase-results.ts";
 import type { CarrierErasure } from "./carrier-run.ts";
 import type { HeldBack } from "./erased-counts.ts";
-import { cdrWithout, DAY, durationWithout, LONGEST_CALL } from "./erased-record.ts";
+import { cdrWithout, durationWithout, LONGEST_CALL } from "./erased-record.ts";
 import { legalMinimum } from "./legal-minimum.ts";
 
 /** Calls with both sides' records. */

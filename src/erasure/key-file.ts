@@ -10,10 +10,7 @@ const ALGORITHM = "aes-256-gcm";
 /** Enough digits to tell keys apart, too few to say anything about the key. */
 const FINGERPRINT_DIGITS = 16;
 
-/**
- * The key of the erasure journal. Cipher texts are bound to a name, so no entry can stand in for
- * another.
- */
+/** The journal's key. Cipher texts are bound to a name, so no entry can stand in for another. */
 export class ErasureKey {
   readonly #key: Buffer;
 

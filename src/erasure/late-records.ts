@@ -11,10 +11,7 @@ import { withoutNumber } from "./rejects.ts";
 
 export type LateErasures = readonly ErasureScope[];
 
-/**
- * The erasures in force at each carrier, for writers of records. They are loaded under the feed's
- * lock when its payload generation has changed. Carriers without erasures cost nothing.
- */
+/** The erasures in force, for writers: loaded under the feed's lock when its generation changed. */
 export class ErasuresInForce {
   readonly #journal: ErasureJournal;
   readonly #carriers = new Map<string, { generation: bigint; scopes: LateErasures }>();
@@ -35,7 +32,6 @@ export class ErasuresInForce {
     return scopes;
   }
 
-  /** The erasures of a carrier now. */
   async read(tx: Tx, carrierId: string): Promise<LateErasures> {
     const entries = await readInForce(tx, carrierId);
     return entries.map((entry) => {

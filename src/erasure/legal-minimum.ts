@@ -1,19 +1,15 @@
 import type { Stated } from "../domain/enum-values.ts";
+import { ALL_PURPOSES } from "../domain/privacy/retention.ts";
 import { findRule } from "../domain/privacy/retention-law.ts";
-import { ALL_PURPOSES } from "../domain/privacy/retention-parts.ts";
-import type { Micros } from "../domain/time/instant.ts";
+import { DAY, type Micros } from "../domain/time/instant.ts";
 import { ErasureExceptionReason } from "../gen/tandem/platform/v1/privacy_service_pb.js";
 import type { RecordPart } from "../gen/tandem/type/v1/agreement_pb.js";
 import type { HeldBack } from "./erased-counts.ts";
 
-const DAY: Micros = 86_400_000_000n;
 /** Our own minimums do not keep anything from erasure. */
 const OWN_CHOICE = /Tandem decision/;
 
-/**
- * Until when a country's law demands a part of a call (GDPR 17(3)(b)); undefined: no longer, or
- * never.
- */
+/** Until when law demands a part of a call (GDPR 17(3)(b)); undefined: no longer, or never. */
 export function legalMinimum(
   country: string,
   part: Stated<RecordPart>,

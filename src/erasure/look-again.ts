@@ -1,16 +1,10 @@
-import type { Micros } from "../domain/time/instant.ts";
+import { earlier, type Micros } from "../domain/time/instant.ts";
 import { ErasureExceptionReason } from "../gen/tandem/platform/v1/privacy_service_pb.js";
 import type { Exceptions } from "./erased-counts.ts";
 
-/**
- * Holds may end early and numbers may be released at any time, so exceptions are rechecked this
- * often.
- */
+/** Holds may end and numbers be released at any time, so exceptions are rechecked this often. */
 const LOOK_AGAIN: Micros = 300_000_000n;
-/**
- * A check reads the whole period, so the next waits this many times its length, unless a due date
- * was given.
- */
+/** The next check waits this many times the last one's length, unless a due date was given. */
 const REST = 20n;
 
 /**
@@ -32,8 +26,4 @@ export function lookAgainAt(exceptions: Exceptions, run: { ended: Micros; took: 
   // Records have their own dates; the receipt gives the last of its kind.
   const promised = exceptions.promised;
   return promised === undefined ? rested : earlier(rested, promised);
-}
-
-function earlier(a: Micros, b: Micros): Micros {
-  return a < b ? a : b;
 }

@@ -23,7 +23,6 @@ import { PhoneNumberSchema } from "../gen/tandem/type/v1/phone_number_pb.js";
 
 // Decodes parts of records, erases a number, and encodes them again.
 
-/** Which number is erased, and for which parties. */
 export interface Erasing {
   readonly number: ErasedNumber;
   readonly role: number;
@@ -188,8 +187,8 @@ function hasParty(holder: Parties, number: ErasedNumber): boolean {
   });
 }
 
-// Masks all texts except ids and parties: Call-IDs, reason phrases, references, user agents.
-// Returns whether one held the number. The messages have no texts in a oneof.
+// Masks all texts except ids and parties. Returns whether one held the number. No text is in a
+// oneof.
 function maskTexts(schema: DescMessage, message: Message, number: ErasedNumber): boolean {
   // Read by the names of its fields, which only the schema knows.
   const values = message as unknown as Record<string, unknown>;

@@ -1,21 +1,15 @@
 import { type ErasureScope, isInScope } from "../domain/privacy/erasure.ts";
-import { type Micros, microsFromMs } from "../domain/time/instant.ts";
+import { DAY, type Micros, microsFromMs } from "../domain/time/instant.ts";
 
-/**
- * Older records are refused, so a reject without a time is at most this much younger than its call.
- */
-const OLDEST: Micros = 402n * 86_400_000_000n;
+/** A reject without a time is at most this much younger than its call: older ones are refused. */
+const OLDEST: Micros = 402n * DAY;
 
-/** The kept text of a refused or quarantined record. */
 export interface RejectText {
   readonly message: string;
   readonly recordJson: string;
 }
 
-/**
- * A reject without the numbers of some erasures, even masked; the same object if it belongs to
- * none.
- */
+/** A reject without erased numbers, even masked ones; the same object if nothing changes. */
 export function withoutNumber<Reject extends RejectText>(
   reject: Reject,
   scopes: readonly ErasureScope[],

@@ -4,10 +4,9 @@ import { insertErasure, listErasures, readErasure } from "../store/privacy/erasu
 import type { ErasureJournal } from "./journal.ts";
 
 /**
- * Compares database and journal at the start. Erasures that the database does not know happened
- * after its backup and are repeated; those that only the database knows are added to the journal.
- * @returns whether erasures must be carried out before serving: repeated ones, and unfinished ones,
- * since the backup may be from before something that they had erased.
+ * Compares database and journal at the start: repeats erasures that the database does not know, and
+ * adds to the journal those that only the database knows.
+ * @returns whether erasures must be carried out before serving.
  */
 export async function restoreErasures(db: Database, journal: ErasureJournal): Promise<boolean> {
   const known = await systemTransaction(db, listErasures);

@@ -44,10 +44,7 @@ const RECONCILE_JOB = "reconcile";
 const LEASE_WAIT_MS = 50;
 const ERASE_METHOD = "tandem.platform.v1.PrivacyService/ErasePhoneNumber";
 
-/**
- * Takes an erasure as far as possible: puts it in force at every carrier, rewrites what is kept,
- * and completes it once no process can deliver older reads. If stopped, it continues from there.
- */
+/** Takes an erasure as far as it can; it is done once no process can deliver older reads. */
 export async function runErasure(options: ErasureRunOptions, lease: JobLease, erasure: ErasureRow): Promise<void> {
   const { db, journal } = options;
   const { erasureId } = erasure;

@@ -21,9 +21,9 @@ const SERVED = "the processes on this database";
 const ADOPT = "stop every process and run `tandem keys adopt`, which makes";
 
 /**
- * Opens the journal and its key. The first process on a database makes them, and the database keeps
- * their fingerprints: every other process must be able to read the entries, also after a restore.
- * @throws Error naming the setting, the file and the remedy if they are not the shared ones.
+ * Opens the journal and its key. The database keeps the fingerprints of the first ones, so all
+ * processes must use the same.
+ * @throws Error naming the setting, the file and the remedy.
  */
 export async function openSharedJournal(db: Database, files: ErasureFiles): Promise<SharedJournal> {
   const known = await systemTransaction(db, readSharedFiles);

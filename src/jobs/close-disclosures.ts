@@ -9,16 +9,12 @@ export interface CloseDisclosuresOptions {
   readonly onError: (error: unknown) => void;
 }
 
-/** How many carriers are read at once, and how many blocks one transaction closes. */
+/** Carriers read at once, and blocks closed by one transaction. */
 const BATCH = 100;
-/** Longest that one statement may take, milliseconds. */
+/** Milliseconds. */
 const STATEMENT_TIMEOUT_MS = 60_000;
 
-/**
- * Closes the blocks of disclosed records whose stream went with its process, for as long as this
- * one lives. Several processes may do so at once: what one has closed, the others no longer see as
- * open. Resolves when the signal aborts.
- */
+/** Closes blocks of disclosed records that dead processes left open, until the signal aborts. */
 export function runCloseDisclosures(options: CloseDisclosuresOptions, signal: AbortSignal): Promise<void> {
   const { db, intervalMs = 600_000, onError } = options;
   return every({ intervalMs, signal, onError }, () => closeAll(db, signal));

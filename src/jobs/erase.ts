@@ -29,10 +29,7 @@ const MOST = 100;
 /** An idle process says this seldom that it lives; while erasures drain, with every turn. */
 const IDLE_BEAT_MS = 10_000;
 
-/**
- * Carries erasures out for as long as the process lives, and tells how far back what this process
- * may still deliver goes. It runs in every process; a lease keeps them out of each other's way.
- */
+/** Carries erasures out, and tells how far back this process may still deliver. */
 export class EraseJob implements AsyncDisposable {
   readonly #options: EraseJobOptions;
   readonly #stop = new AbortController();
@@ -45,15 +42,11 @@ export class EraseJob implements AsyncDisposable {
     this.#options = options;
   }
 
-  /**
-   * Says that this process serves from now on.
-   * @param mustFirst whether erasures wait that must be carried out before anything is read.
-   */
+  /** Says that this process serves. `mustFirst`: erasures must be done before anything is read. */
   async start(mustFirst: boolean): Promise<void> {
     await this.#beat(true);
-    // Every process that serves the restored database does so first, and those that find another at
-    // it wait for it. What others may still deliver need not be waited for: what this one reads
-    // from here on is erased.
+    // Every process of a restored database does so first, or waits. Others' deliveries need not be
+    // waited for: what this one reads from here on is erased.
     const { db, intervalMs = 1_000 } = this.#options;
     for (let isWaiting = mustFirst; isWaiting; ) {
       await this.#turn();
@@ -102,8 +95,7 @@ export class EraseJob implements AsyncDisposable {
     if (failed.length > 0) throw failed[0];
   }
 
-  // An erasure may take hours: who is silent meanwhile would be taken for dead, with what it may
-  // still deliver.
+  // An erasure may take hours, and the silent are taken for dead, with what they may still deliver.
   async #alive(running: Promise<void>): Promise<void> {
     const stop = new AbortController();
     const { beatMs: intervalMs = IDLE_BEAT_MS, onError } = this.#options;
@@ -119,8 +111,7 @@ export class EraseJob implements AsyncDisposable {
   async #beat(isAwaited: boolean): Promise<void> {
     const { db, deliveries, sharedAgeMs } = this.#options;
     if (!isAwaited && performance.now() < this.#beatAtMs) return;
-    // However busy the other jobs are: a process that is silent is taken for dead, and what it may
-    // still deliver is forgotten.
+    // However busy other jobs are: the deliveries of a silent process are forgotten.
     await asOwn("sign of life", () =>
       systemTransaction(db, (tx) => beat(tx, this.#holder, () => deliveries.oldestMs + sharedAgeMs)),
     );

@@ -8,20 +8,14 @@ export interface KeepZoneDaysOptions {
   readonly db: Database;
   /** Default: what comes with this version of Tandem. */
   readonly data?: ZoneData;
-  /**
-   * Between two turns, milliseconds. Default one hour: a process of an older version may have
-   * filled a year since.
-   */
+  /** Milliseconds. Default one hour: a process of an older version may have filled a year since. */
   readonly intervalMs?: number;
   readonly onError: (error: unknown) => void;
   /** Told of what newer data says otherwise of a zone. */
   readonly onChange: (change: ZoneChange & { dataVersion: string }) => void;
 }
 
-/**
- * Has days to come follow the newest zone data that any process has; several may do so at once.
- * Runs until the signal aborts.
- */
+/** Keeps coming days at the newest zone data of any process. Runs until the signal aborts. */
 export function runKeepZoneDays(options: KeepZoneDaysOptions, signal: AbortSignal): Promise<void> {
   const { db, data = PINNED_ZONES, intervalMs = 3_600_000, onError, onChange } = options;
   return every({ intervalMs, signal, onError }, async () => {

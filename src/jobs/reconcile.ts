@@ -31,18 +31,11 @@ const MOST_CARRIERS = 1_000;
 /** How far behind now may be what is said of carriers for which there is nothing to do, seconds. */
 const IDLE_S = 15;
 const TURN_LIMIT: WorkLimit = { steps: 20, ms: 2_000 };
-/**
- * A carrier that fails is left alone for so long, and twice as long each time that it fails again,
- * milliseconds.
- */
+/** Milliseconds; doubles each time that the carrier fails again. */
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 600_000;
 
-/**
- * Reconciles every carrier that has something to reconcile, in turns of limited work, until the
- * signal aborts: whatever one carrier sends, the others have their turns. May run in every process:
- * a lease for each carrier keeps them out of each other's way.
- */
+/** Reconciles carriers in short turns, each under its lease, until the signal aborts. */
 export function runReconcile(options: ReconcileJobOptions, signal: AbortSignal): Promise<void> {
   const { db, region, intervalMs, onSetAside, onError } = options;
   const holder = randomUUID();
@@ -88,7 +81,6 @@ async function workRound(
 class Pauses {
   readonly #paused = new Map<string, { pauseMs: number; untilMs: number }>();
 
-  /** Those that are left alone at the moment. */
   carriers(): string[] {
     const now = performance.now();
     return [...this.#paused].flatMap(([carrierId, { untilMs }]) => (untilMs > now ? [carrierId] : []));

@@ -13,11 +13,7 @@ export interface ReleaseJobOptions {
   onError: (error: unknown) => void;
 }
 
-/**
- * Looks for records in quarantine whose carrier's numbers have changed since they were judged, in
- * whatever process that was, and has them judged again. A change in this process does not wait for
- * it: `wake` does the same for one carrier at once.
- */
+/** Has quarantined records judged again when their carrier's numbers changed in any process. */
 export class ReleaseQuarantinedJob implements AsyncDisposable {
   readonly #options: ReleaseJobOptions;
   readonly #stop = new AbortController();
@@ -57,7 +53,7 @@ export class ReleaseQuarantinedJob implements AsyncDisposable {
     );
   }
 
-  // Those that were woken at once, and, however often that is, all others once an interval.
+  // Those that were woken, and all others once an interval.
   async #turn(signal: AbortSignal): Promise<void> {
     const woken = [...this.#woken];
     this.#woken.clear();

@@ -35,18 +35,13 @@ export interface RestateUsageOptions {
   ) => Uint8Array;
   /** Between two looks for what changed, milliseconds. Default 30,000. */
   readonly intervalMs?: number;
-  /**
-   * After how long a period is compared although nothing was seen to change in it, seconds. Default
-   * 86,400.
-   */
+  /** Seconds until an unchanged period is compared again. Default 86,400. */
   readonly recheckAgeS?: number;
   readonly onError: (error: unknown) => void;
 }
 
 const JOB = "restate-usage";
-/**
- * The job's work belongs to customers, who may have numbers at several carriers: one lease for all.
- */
+/** Customers may have numbers at several carriers: one lease for all. */
 const ACROSS_CARRIERS = "";
 const LEASE_S = 120;
 /** Longest that one statement may take, milliseconds; shorter than the lease. */
@@ -60,11 +55,7 @@ const MAX_LINES = 10_000;
 /** Most changed calls that causes and records are taken from. */
 const MAX_CALLS = 50_000;
 
-/**
- * Compares closed periods with the calls as they are judged and attributed now, where anything
- * changed and in whole once a day, and appends what differs as numbered restatements. Runs until
- * the signal aborts, in every process; a lease keeps them out of each other's way.
- */
+/** Compares closed periods with the calls as judged now, and restates them, until aborted. */
 export function runRestateUsage(options: RestateUsageOptions, signal: AbortSignal): Promise<void> {
   const { intervalMs = 30_000, onError } = options;
   const holder = randomUUID();
@@ -76,9 +67,8 @@ export function runRestateUsage(options: RestateUsageOptions, signal: AbortSigna
 
 /**
  * One turn.
- * @param since what was committed before this has been looked at; undefined: nothing is known, so
- *   everything since the oldest check.
- * @returns the same for the next turn.
+ * @param since what was committed before was looked at; undefined: since the oldest check.
+ * @returns `since` for the next turn.
  */
 export async function restateUsage(
   options: RestateUsageOptions,
@@ -104,10 +94,7 @@ export async function restateUsage(
   return seenNow ?? since;
 }
 
-/**
- * Periods and which of their numbers to compare; none named: all. Those of which something changed,
- * and then whole periods that are due.
- */
+/** Periods and their numbers (none: all) to compare: changed ones, then whole periods due. */
 async function* findWork(
   { db, region, recheckAgeS = 86_400 }: RestateUsageOptions,
   since: Micros | undefined,
@@ -178,8 +165,7 @@ async function explain(
   const comparedTime = restatedTime ?? period.closeTime;
   const calls = await readChangedCalls(tx, period, numbers, MAX_CALLS);
   const changedNumbers = await readChangedNumbers(tx, numbers, comparedTime);
-  // A call that was changed just before the last comparison was seen by it, or was committed a
-  // moment later: only when no other explains it.
+  // A call changed just before the last comparison is a cause only when no other is.
   const later = calls.filter(({ updateTime }) => updateTime > comparedTime);
   const changedRules = new Set(
     Object.entries(period.judged).flatMap(([carrierId, before]) =>

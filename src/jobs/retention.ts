@@ -1,8 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
-import type { Carrier } from "../domain/carriers/carrier.ts";
 import type { Micros } from "../domain/time/instant.ts";
-import { listCarriers } from "../store/carriers/carriers.ts";
+import { eachCarrier } from "../store/carriers/carriers.ts";
 import { type Database, systemTransaction } from "../store/database/database.ts";
 import { every } from "../store/database/every.ts";
 import { confirmLease, type JobLease, LeaseLost, withLease } from "../store/database/job-lease.ts";
@@ -18,19 +17,13 @@ export interface RetentionOptions {
   readonly intervalMs: number;
   /** Most rows that one transaction deletes. Default 1,000. */
   readonly batchSize?: number;
-  /**
-   * Rest after a transaction, in times of how long it took. Default 2: retention takes a third of
-   * one connection at most; 0: none.
-   */
+  /** Rest after a transaction, in times of its length. Default 2: a third of a connection. */
   readonly rest?: number;
-  /**
-   * The moment by which things are past their retention; default the database's clock. For tests.
-   */
+  /** Default: the database's clock. For tests. */
   readonly now?: Micros;
   readonly onError: (error: unknown) => void;
 }
 
-/** What one run did. */
 export interface RetentionOutcome {
   /** Carriers that this process went through; the others are another process's. */
   readonly carriers: number;
@@ -43,14 +36,9 @@ const ACROSS_CARRIERS = "";
 const LEASE_S = 300;
 /** Longest that one statement may take, milliseconds; shorter than the lease. */
 const STATEMENT_TIMEOUT_MS = 60_000;
-const CARRIER_PAGE = 100;
 const MIN_REST_MS = 5;
 
-/**
- * Deletes what is past its retention, for as long as the process lives; several processes share the
- * work by carriers. The first run begins a minute after the start, or after an interval if that is
- * less. Resolves when the signal aborts.
- */
+/** Deletes what is past its retention until the signal aborts; first after a minute. */
 export function runRetention(options: RetentionOptions, signal: AbortSignal): Promise<void> {
   const { intervalMs, onError } = options;
   const holder = randomUUID();
@@ -60,10 +48,8 @@ export function runRetention(options: RetentionOptions, signal: AbortSignal): Pr
 }
 
 /**
- * One run: carrier by carrier, what is held is copied, the feeds' floors are raised, and what lies
- * below them is deleted some rows at a time; then partitions that every carrier's retention has
- * passed are dropped, which alone gives space back to the disk. Safe to repeat and to stop at any
- * point.
+ * One run by carriers: copies what is held, raises floors, deletes rows below them; then drops
+ * partitions that all carriers are past, which alone frees disk. Safe to repeat and to stop.
  */
 export async function applyRetention(
   options: RetentionOptions,
@@ -72,35 +58,24 @@ export async function applyRetention(
 ): Promise<RetentionOutcome> {
   const now = options.now ?? (await systemTransaction(options.db, readClock));
   let carriers = 0;
-  const go = async (carrier: Carrier, stage: "floors" | "rows") => {
-    const done = await underLease(options, { carrierId: carrier.carrierId, holder, now, signal }, (work) =>
-      expireCarrier(work, carrier, stage),
-    );
-    if (done && stage === "rows") carriers++;
+  const go = async (stage: "floors" | "rows") => {
+    for await (const carrier of eachCarrier(options.db)) {
+      if (signal.aborted) return;
+      const at = { carrierId: carrier.carrierId, holder, now, signal };
+      const done = await underLease(options, at, (work) => expireCarrier(work, carrier, stage)).catch(options.onError);
+      if (done && stage === "rows") carriers++;
+    }
   };
   // All floors first: what is dropped with its partition need not be deleted row by row.
-  for await (const carrier of eachCarrier(options.db, signal)) await go(carrier, "floors").catch(options.onError);
+  await go("floors");
   const dropped: DroppedPartition[] = [];
   const platform = { carrierId: ACROSS_CARRIERS, holder, now, signal };
   await underLease(options, platform, async (work) => {
     dropped.push(...(await dropExpiredPartitions(work.db, signal, options.onError)));
     await expirePlatform(work);
   }).catch(options.onError);
-  for await (const carrier of eachCarrier(options.db, signal)) await go(carrier, "rows").catch(options.onError);
+  await go("rows");
   return { carriers, dropped };
-}
-
-async function* eachCarrier(db: Database, signal: AbortSignal): AsyncGenerator<Carrier> {
-  let afterCarrierId = "";
-  while (!signal.aborted) {
-    const page = await systemTransaction(db, (tx) => listCarriers(tx, {}, { afterCarrierId, limit: CARRIER_PAGE }));
-    for (const carrier of page) {
-      if (signal.aborted) return;
-      yield carrier;
-    }
-    if (page.length < CARRIER_PAGE) return;
-    afterCarrierId = page.at(-1)?.carrierId ?? "";
-  }
 }
 
 // False: another process has it.

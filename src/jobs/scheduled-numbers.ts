@@ -26,10 +26,8 @@ const MAX_ROUNDS = 1_000;
 const SWEEP_ANSWERS = 1_000;
 
 /**
- * Lets scheduled assignments, unassignments and ports take effect when their time has come,
- * finishes ports that a crash left between two carriers, and sweeps up claims that one left without
- * a number. Runs until the signal aborts, in every process; a lease for each carrier keeps them out
- * of each other's way.
+ * Applies scheduled changes and ports that are due, finishes ports that a crash left, and frees
+ * stray claims. Runs until the signal aborts; a lease for each carrier keeps processes apart.
  */
 export function runScheduledNumbers(options: ScheduledNumbersOptions, signal: AbortSignal): Promise<void> {
   const { intervalMs = 1_000, sweepIntervalMs = 600_000, onError } = options;

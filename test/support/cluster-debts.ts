@@ -10,7 +10,6 @@ export const CLUSTER_DEBTS: { readonly [Rule in ClusterRule]: Readonly<Record<st
   "level without the carrier": {
     "right: the platform asks about all carriers, so every server has to answer": [
       "audit-events.ts/listChains",
-      "carriers.ts/listCarrierIds",
       "carriers.ts/listCarriers",
       "carriers.ts/listLegalCountries",
       "cdr-lists.ts/findCarriersOfCdr",
@@ -19,7 +18,6 @@ export const CLUSTER_DEBTS: { readonly [Rule in ClusterRule]: Readonly<Record<st
       "holds.ts/listHolds",
       "number-feed.ts/scanNumbers",
       "retention-partitions.ts/readFloors",
-      "verify-feeds.ts/listCarrierIds",
     ],
     "right: a timer looks for the carriers that have something to do, once for all of them": [
       "age-uploads.ts/forgetVerdicts",

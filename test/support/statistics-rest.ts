@@ -3,7 +3,7 @@ import { FeedId } from "../../src/domain/feed-id.ts";
 import { CARRIER_SIDE, DURATION } from "../../src/domain/record-kind.ts";
 import { microsFromMs } from "../../src/domain/time/instant.ts";
 import { PINNED_ZONES, type ZoneData } from "../../src/domain/time/time-zone.ts";
-import { listCarrierIds, readCarrier, writeCredentials } from "../../src/store/carriers/carriers.ts";
+import { readCarrier, writeCredentials } from "../../src/store/carriers/carriers.ts";
 import { recountNumbers } from "../../src/store/carriers/tally-recount.ts";
 import type { Database } from "../../src/store/database/database.ts";
 import { deleteOldResponses } from "../../src/store/database/request-log.ts";
@@ -18,6 +18,7 @@ import * as numbers from "../../src/store/privacy/erase-numbers.ts";
 import * as results from "../../src/store/privacy/erase-results.ts";
 import { rewriteRestatement } from "../../src/store/privacy/erase-usage.ts";
 import {
+  appendErasure,
   areAnyUnwritten,
   countLate,
   listErasures,
@@ -45,7 +46,6 @@ import {
   writePeriodTotals,
 } from "../../src/store/usage/usage-restatements.ts";
 import { verifyAuditChains } from "../../src/store/verify/verify-audit.ts";
-import { listCarrierIds as listCarrierIdsAfter } from "../../src/store/verify/verify-feeds.ts";
 import { verifyClaims } from "../../src/store/verify/verify-numbers.ts";
 import { takeNewerZoneData } from "../../src/store/zone-days/newer-zone-data.ts";
 import type { Exchange } from "./exchange.ts";
@@ -70,8 +70,6 @@ export async function callTheRest(exchange: Exchange, carrier: WorldCarrier): Pr
   await verifyAuditChains(db, signal);
   await verifyClaims({ db, signal, turn: () => {} }, () => {});
   await undone(db, async (tx) => {
-    await listCarrierIds(tx);
-    await listCarrierIdsAfter(tx, "", 100);
     await deleteOldResponses(tx, 1_000);
     await readErasureEntries(tx, "", 100);
     const stored = await readCarrier(tx, carrierId);
@@ -189,14 +187,14 @@ async function ofErasures(db: Database, carrier: WorldCarrier): Promise<void> {
     await numbers.deleteNumberRow(tx, carrierId, number);
     await numbers.deletePorts(tx, carrierId, number, range);
     await numbers.cutHoldings(tx, carrierId, number, range);
-    await numbers.insertNumberErasure(tx, carrierId, lock, Buffer.alloc(0));
+    await appendErasure(tx, carrierId, FeedId.NUMBERS, lock, { erasureId: "none", payload: Buffer.alloc(0) });
   });
   const told = (await readAllResults(db, carrierId)).flatMap(({ discrepancyId }) => discrepancyId ?? []);
   await undone(db, async (tx) => {
     const lock = await lockFeed(tx, carrierId, FeedId.DISCREPANCIES);
     const entries = await results.readDiscrepancyEntries(tx, carrierId, told.slice(0, 20));
     await results.rewriteDiscrepancyEntries(tx, carrierId, entries);
-    await results.insertDiscrepancyErasure(tx, carrierId, lock, Buffer.alloc(0));
+    await appendErasure(tx, carrierId, FeedId.DISCREPANCIES, lock, { erasureId: "none", payload: Buffer.alloc(0) });
   });
 }
 

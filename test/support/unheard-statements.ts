@@ -33,7 +33,6 @@ export const SORTED: Readonly<Record<string, string>> = {
   "explain-targets.ts/findCarriersOfCall": "as many as there are carriers",
   "holds.ts/listHolds": "holds, which people make one by one",
   "reconcile-progress.ts/listCarriersToReconcile": "as many as there are carriers",
-  "verify-feeds.ts/listCarrierIds": "as many as there are carriers",
   "consumers.ts/selectConsumers": "a hundred at most",
   "usage-retention.ts/deleteOldPeriod": "closed periods that are past their retention",
   "number-history.ts/readNumberHistory": "one number's history",
@@ -49,8 +48,7 @@ export const SORTED: Readonly<Record<string, string>> = {
   "cdrs.ts/readCdrPage": "a run of sequences that is no longer than a page may be",
   "discrepancies.ts/readDiscrepancyPage": "a run of sequences that is no longer than a page may be",
   "disclosure-lists.ts/findDisclosures": "counted before: what is more than a few is read in order",
-  "erase-calls.ts/findRecordsOf": "the records of one day, of which a number was in few",
-  "erase-calls.ts/findTimelessRecordsOf": "VOIDs of what never came",
+  "erase-calls.ts/findRecordsOf": "the records of one day, of which a number was in few, and VOIDs of what never came",
   "erase-calls.ts/readRevisions": "the revisions of records of a page",
   "erase-copies.ts/findHeldOf": "copies under holds, of which a number was in few",
   "export-discrepancies.ts/findQuarantinedOfNumber":

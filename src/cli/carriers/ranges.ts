@@ -7,7 +7,6 @@ import { type ConnectionOptions, remoteCommand } from "../shared/connection.ts";
 import { printFields } from "../shared/output.ts";
 import { collect } from "../shared/values.ts";
 
-/** `tandem carriers ranges`: which numbers a carrier may claim. */
 export function rangesCommand(): Command {
   return new Command("ranges")
     .description("Show or set the ranges in which a carrier may claim numbers. Numbers that it holds already stay.")

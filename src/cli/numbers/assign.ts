@@ -15,7 +15,6 @@ interface AssignOptions extends ConnectionOptions {
   readonly since?: Timestamp;
 }
 
-/** `tandem numbers assign` */
 export function assignCommand(): Command {
   return remoteCommand("assign")
     .description("Assign numbers of a carrier to a customer. Calls that waited for this are attributed.")
@@ -46,7 +45,6 @@ interface EndOptions extends ConnectionOptions {
   readonly at?: Timestamp;
 }
 
-/** `tandem numbers unassign` */
 export function unassignCommand(): Command {
   return remoteCommand("unassign")
     .description("End the assignment of numbers.")
@@ -70,7 +68,6 @@ interface PortOptions extends ConnectionOptions {
   readonly at: Timestamp;
 }
 
-/** `tandem numbers port` */
 export function portCommand(): Command {
   return remoteCommand("port")
     .description("Move numbers to another carrier at a given time. Calls belong to the holder at their invite.")

@@ -17,7 +17,6 @@ import { printMessage } from "../shared/output.ts";
 import { enumListOption, parseWhole } from "../shared/values.ts";
 import { printNumber, printNumbers } from "./print-numbers.ts";
 
-/** How a list is narrowed, and how long it may be. */
 export interface NumberListOptions extends ConnectionOptions {
   readonly state?: number[];
   readonly customer?: string;
@@ -35,7 +34,6 @@ export function withNumberFilter(command: Command): Command {
     .option("--prefix <digits>", "only those that begin with this, such as +4532");
 }
 
-/** The filter that the options mean. */
 export function filterOf(options: Omit<NumberListOptions, "limit">): MessageInitShape<typeof NumberFilterSchema> {
   const { state, customer, country, prefix } = options;
   return {
@@ -51,7 +49,6 @@ export function hasNumberFilter({ state, customer, country, prefix }: Omit<Numbe
   return [state, customer, country, prefix].some((option) => option !== undefined);
 }
 
-/** `tandem numbers list` */
 export function listCommand(): Command {
   return withNumberFilter(remoteCommand("list"))
     .description("List numbers: the platform sees every carrier's, a carrier its own.")
@@ -67,7 +64,6 @@ export function listCommand(): Command {
     });
 }
 
-/** `tandem numbers get` */
 export function getCommand(): Command {
   return remoteCommand("get")
     .description("Show a number.")
@@ -84,7 +80,6 @@ export function getCommand(): Command {
     });
 }
 
-/** `tandem numbers history` */
 export function historyCommand(): Command {
   return remoteCommand("history")
     .description("Show who held a number when, and who had it assigned, with scheduled changes.")

@@ -11,7 +11,6 @@ import {
 import { printFields, printRows, type RowColumn, styled } from "../shared/output.ts";
 import { enumName, formatTime } from "../shared/values.ts";
 
-/** Prints numbers as a table. */
 export function printNumbers(numbers: readonly PhoneNumber[], empty = "No numbers."): void {
   printRows(COLUMNS, numbers, empty);
 }
@@ -25,7 +24,6 @@ const COLUMNS: readonly RowColumn<PhoneNumber>[] = [
   { title: "since", read: ({ effectiveStartTime }) => formatTime(effectiveStartTime) },
 ];
 
-/** Prints all that is known of a number. */
 export function printNumber(number: PhoneNumber): void {
   const failure = number.activationFailure;
   const endTime = formatTime(number.effectiveEndTime);

@@ -24,7 +24,6 @@ interface ProvisionOptions extends ConnectionOptions {
   readonly since?: Timestamp;
 }
 
-/** `tandem numbers provision` */
 export function provisionCommand(): Command {
   return remoteCommand("provision")
     .description("Offer numbers to the platform, or change their details.")
@@ -62,7 +61,6 @@ export function provisionCommand(): Command {
     });
 }
 
-/** `tandem numbers release` */
 export function releaseCommand(): Command {
   return remoteCommand("release")
     .description("Take numbers back from the platform. They are free afterwards.")

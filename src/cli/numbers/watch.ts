@@ -21,7 +21,6 @@ interface WatchOptions extends Omit<NumberListOptions, "limit"> {
   readonly cursorFile?: string;
 }
 
-/** `tandem numbers watch` */
 export function watchCommand(): Command {
   return withNumberFilter(remoteCommand("watch"))
     .description("Follow the carrier's numbers: first all current ones, then each change, until Ctrl-C.")

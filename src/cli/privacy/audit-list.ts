@@ -20,7 +20,6 @@ interface ListOptions extends ConnectionOptions {
   readonly csv?: true;
 }
 
-/** `tandem privacy audit list` */
 export function auditListCommand(): Command {
   return remoteCommand("list")
     .description("List changes to carriers, numbers, policies, holds, erasures and periods, and who made them.")

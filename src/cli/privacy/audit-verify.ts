@@ -27,7 +27,6 @@ interface VerifyOptions extends ConnectionOptions {
   readonly csv?: true;
 }
 
-/** A chain, and what verifying it came to. */
 interface Verified {
   /** Empty: the platform's. */
   readonly carrierId: string;
@@ -36,7 +35,6 @@ interface Verified {
 
 const MAX_SEQUENCE = 999_999_999_999_999;
 
-/** `tandem privacy audit verify` */
 export function auditVerifyCommand(): Command {
   return remoteCommand("verify")
     .description("Prove that the audit log is whole: compute the hashes of its chains again, and compare.")
@@ -86,9 +84,9 @@ async function verifyChains(connection: Connection, options: VerifyOptions): Pro
   const verify = (carrierId: string) =>
     client.verifyAuditLog({
       carrierId,
-      ...(first === undefined ? {} : { firstSequence: BigInt(first) }),
-      ...(last === undefined ? {} : { lastSequence: BigInt(last) }),
-      ...(expect === undefined ? {} : { expectedHash: expect }),
+      firstSequence: first === undefined ? undefined : BigInt(first),
+      lastSequence: last === undefined ? undefined : BigInt(last),
+      expectedHash: expect,
     });
   const only = platform ? "" : carrier;
   if (only !== undefined) return [{ carrierId: only, response: await verify(only) }];
@@ -104,10 +102,7 @@ async function verifyChains(connection: Connection, options: VerifyOptions): Pro
   return verified;
 }
 
-/**
- * Asks of each chain whether it still has the end that was kept. One that was kept and is not there
- * any more is broken: no chain ever ends.
- */
+/** Asks of each chain whether it has the kept end; one that is gone is broken: no chain ends. */
 async function compareWithKept(
   connection: Connection,
   found: readonly Verified[],
@@ -131,10 +126,7 @@ async function compareWithKept(
   return [...compared, ...missing.map((end) => withoutEnd({ carrierId: end.carrierId, response: none }, end))];
 }
 
-/**
- * A file with another name would have none either, and to hold a chain against nothing proves
- * nothing.
- */
+/** A file with another name would have none either. */
 function sayIfNew(verified: readonly Verified[], kept: ReadonlyMap<string, KeptEnd>, file: string): void {
   const fresh = verified.filter(({ carrierId }) => !kept.has(carrierId)).length;
   if (fresh > 0)
@@ -207,36 +199,20 @@ const COLUMNS: readonly RowColumn<Verified>[] = [
   { title: "events", align: "right", read: ({ response }) => formatCount(response.verifiedCount) },
   { title: "first", align: "right", read: ({ response }) => `${response.firstSequence}` },
   { title: "last", align: "right", read: ({ response }) => `${response.lastSequence}` },
-  {
-    title: "last hash, to keep elsewhere",
-    read: ({ response }) => Buffer.from(response.lastHash).toString("hex"),
-  },
+  { title: "last hash, to keep elsewhere", read: ({ response }) => Buffer.from(response.lastHash).toString("hex") },
 ];
 
-function formatBreak(found: AuditBreak): string {
-  return `BROKEN at ${found.sequence}: ${describeBreak(found)}`;
+function formatBreak({ kind, sequence }: AuditBreak): string {
+  return `BROKEN at ${sequence}: ${BREAKS[kind] ?? BREAKS[AuditBreakKind.UNSPECIFIED]}`;
 }
 
-function describeBreak({ kind }: AuditBreak): string {
-  switch (kind) {
-    case AuditBreakKind.CONTENT:
-      return "the event was changed";
-    case AuditBreakKind.LINK:
-      return "the event before it is another than it was";
-    case AuditBreakKind.GAP:
-      return "an event is missing";
-    case AuditBreakKind.EXPECTED_HASH:
-      return "its hash is not the one expected: the chain was rewritten or cut";
-    case AuditBreakKind.UNSPECIFIED:
-      return "for a reason that this version does not know";
-    default:
-      return kind satisfies never;
-  }
-}
-
-function breakOf({ firstBreak }: VerifyAuditLogResponse): string | undefined {
-  return firstBreak && enumName(AuditBreakKindSchema, firstBreak.kind);
-}
+const BREAKS: Readonly<Record<AuditBreakKind, string>> = {
+  [AuditBreakKind.CONTENT]: "the event was changed",
+  [AuditBreakKind.LINK]: "the event before it is another than it was",
+  [AuditBreakKind.GAP]: "an event is missing",
+  [AuditBreakKind.EXPECTED_HASH]: "its hash is not the one expected: the chain was rewritten or cut",
+  [AuditBreakKind.UNSPECIFIED]: "for a reason that this version does not know",
+};
 
 const CHAIN_CSV: readonly CsvColumn<Verified>[] = [
   { title: "carrier_id", read: ({ carrierId }) => carrierId },
@@ -245,7 +221,10 @@ const CHAIN_CSV: readonly CsvColumn<Verified>[] = [
   { title: "first_sequence", read: ({ response }) => response.firstSequence },
   { title: "last_sequence", read: ({ response }) => response.lastSequence },
   { title: "last_hash", read: ({ response }) => Buffer.from(response.lastHash).toString("hex") },
-  { title: "break_kind", read: ({ response }) => breakOf(response) },
+  {
+    title: "break_kind",
+    read: ({ response: { firstBreak } }) => enumName(AuditBreakKindSchema, firstBreak?.kind ?? 0),
+  },
   { title: "break_sequence", read: ({ response }) => response.firstBreak?.sequence },
 ];
 

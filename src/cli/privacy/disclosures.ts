@@ -42,7 +42,6 @@ interface DisclosuresOptions extends ConnectionOptions {
 
 type Subject = NonNullable<MessageInitShape<typeof ListDisclosuresRequestSchema>["subject"]>;
 
-/** `tandem privacy disclosures` */
 export function disclosuresCommand(): Command {
   return remoteCommand("disclosures")
     .description("List who may have received a record, a number's records or a period's, newest first (platform only).")

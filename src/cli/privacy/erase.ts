@@ -31,7 +31,6 @@ interface EraseOptions extends ConnectionOptions {
   readonly wait?: boolean;
 }
 
-/** `tandem privacy erase` */
 export function eraseCommand(): Command {
   return remoteCommand("erase")
     .description("Erase a person's number from every record of a period (platform only).")

@@ -26,7 +26,6 @@ interface ExportOptions extends ConnectionOptions {
   readonly csv?: true;
 }
 
-/** `tandem privacy export` */
 export function exportCommand(): Command {
   return remoteCommand("export")
     .description(

@@ -19,7 +19,6 @@ import { printMessage } from "../shared/output.ts";
 import { enumOption, parseTime } from "../shared/values.ts";
 import { HOLD_CSV, printHold, printHolds } from "./print-holds.ts";
 
-/** `tandem privacy hold` */
 export function holdCommand(): Command {
   return new Command("hold")
     .description("Keep disputed records beyond their retention.")

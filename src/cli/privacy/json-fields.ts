@@ -7,10 +7,7 @@ import { enumName } from "../shared/values.ts";
 /** Fields that are written as numbers of an enum. */
 const ENUMS: Readonly<Record<string, DescEnum>> = { role: SubjectRoleSchema, reason: HoldReasonSchema };
 
-/**
- * The fields of a JSON object as people read them: `case reference DSR-17; role any`. A hash, which
- * says nothing to them, is only named.
- */
+/** A JSON object's fields for people: `case reference DSR-17; role any`. Hashes are only named. */
 export function formatJsonFields(json: string): string {
   const fields = Object.entries(JSON.parse(json) as Record<string, unknown>);
   const told = fields.map(([name, value]) => `${name.replaceAll("_", " ")} ${formatValue(name, value)}`).join("; ");

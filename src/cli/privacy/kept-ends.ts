@@ -21,10 +21,7 @@ const KeptFile = z.object({
   ),
 });
 
-/**
- * Reads the ends that were kept, by chain; none when there is no file yet. Throws when it holds
- * something else.
- */
+/** The kept ends by chain; none without a file. Throws when it holds something else. */
 export async function readKeptEnds(file: string): Promise<Map<string, KeptEnd>> {
   const text = await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return '{"chains":[]}';

@@ -1,6 +1,5 @@
 import { text } from "node:stream/consumers";
 
-/** What the help says of a number that `readNumber` reads. */
 export const NUMBER_HELP =
   "in E.164 form: +4510000001; - reads it from standard input, which hides it from lists of processes";
 

@@ -24,7 +24,6 @@ const COLUMNS: readonly RowColumn<Disclosure>[] = [
   { title: "asked for", read: ({ filterJson }) => formatJsonFields(filterJson) },
 ];
 
-/** Prints disclosures as a table. */
 export function printDisclosures(disclosures: readonly Disclosure[], withCarrier: boolean): void {
   const carrier: RowColumn<Disclosure> = { title: "carrier id", read: ({ carrierId }) => carrierId };
   printRows(withCarrier ? [carrier, ...COLUMNS] : COLUMNS, disclosures, "Nobody: no disclosures.");
@@ -44,7 +43,6 @@ function formatParts({ recordParts }: Disclosure): string {
   return recordParts.map((part) => enumName(RecordPartSchema, part) ?? "").join(", ");
 }
 
-/** The columns of a CSV file of disclosures. */
 export const DISCLOSURE_CSV: readonly CsvColumn<Disclosure>[] = [
   ...fieldColumns(
     DisclosureSchema,

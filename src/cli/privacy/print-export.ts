@@ -17,51 +17,49 @@ import { countOf, formatCount, styled } from "../shared/output.ts";
 import { formatParty } from "../shared/print-party.ts";
 import { enumName, formatDuration, formatTime } from "../shared/values.ts";
 
-/** An item as a line. */
 interface ExportRow {
-  readonly kind: string;
-  readonly carrierId: string;
-  readonly time: string;
-  readonly way: string;
-  readonly calling: string;
-  readonly called: string;
-  readonly connectedMs: bigint | undefined;
-  readonly id: string;
-  readonly more: string;
+  readonly kind?: string;
+  readonly carrier_id: string;
+  readonly time?: string;
+  readonly direction?: string;
+  readonly calling?: string;
+  readonly called?: string;
+  readonly connected_ms?: bigint | undefined;
+  readonly id?: string;
+  readonly more?: string;
 }
 
-const COLUMNS: readonly CsvColumn<ExportRow>[] = [
-  { title: "kind", read: ({ kind }) => kind },
-  { title: "carrier_id", read: ({ carrierId }) => carrierId },
-  { title: "time", read: ({ time }) => time },
-  { title: "direction", read: ({ way }) => way },
-  { title: "calling", read: ({ calling }) => calling },
-  { title: "called", read: ({ called }) => called },
-  { title: "connected_ms", read: ({ connectedMs }) => connectedMs },
-  { title: "id", read: ({ id }) => id },
-  { title: "more", read: ({ more }) => more },
-];
+const COLUMNS: readonly CsvColumn<ExportRow>[] = (
+  ["kind", "carrier_id", "time", "direction", "calling", "called", "connected_ms", "id", "more"] as const
+).map((title) => ({ title, read: (row) => row[title] }));
 
-/** Items as CSV, with a header on request. */
 export function exportCsv(items: readonly PhoneNumberExportItem[], withHeader: boolean): string {
   return formatCsv(COLUMNS, items.map(rowOf), withHeader);
 }
 
 /** An item as one line of a stream, which cannot wait for the widest cell. */
 export function formatExportLine(item: PhoneNumberExportItem): string {
-  const { kind, carrierId, time, way, calling, called, connectedMs, id, more } = rowOf(item);
-  const parties = `${way.replace("bound", "").padEnd(3)}  ${calling.padEnd(15)}  ${called.padEnd(15)}`;
+  const row = rowOf(item);
+  const {
+    kind = "",
+    carrier_id: carrierId,
+    time = "",
+    direction = "",
+    calling = "",
+    called = "",
+    id = "",
+    more = "",
+  } = row;
+  const parties = `${direction.replace("bound", "").padEnd(3)}  ${calling.padEnd(15)}  ${called.padEnd(15)}`;
   const what = `${kind.padEnd(11)}  ${carrierId.padEnd(15)}  ${time.padEnd(20)}`;
-  return `${what}  ${parties}  ${formatDuration(connectedMs).padStart(9)}  ${id}${more === "" ? "" : `  ${more}`}`;
+  return `${what}  ${parties}  ${formatDuration(row.connected_ms).padStart(9)}  ${id}${more === "" ? "" : `  ${more}`}`;
 }
 
-/** What an export begins with, for people. */
 export function formatExportHeader({ exportId, snapshotTime, policies }: PhoneNumberExportHeader): string {
   const kept = policies.length === 0 ? "" : `, under ${policies.length} retention policies (--json shows them)`;
   return styled("dim", `Export ${exportId}, as of ${formatTime(snapshotTime)}${kept}`);
 }
 
-/** What it ends with. */
 export function formatExportTrailer({ itemCount, withheldCount }: PhoneNumberExportTrailer): string {
   const withheld =
     withheldCount === 0n
@@ -70,38 +68,26 @@ export function formatExportTrailer({ itemCount, withheldCount }: PhoneNumberExp
   return `Complete: ${countOf(itemCount, "item")}${withheld}.`;
 }
 
-function rowOf({ carrierId, item }: PhoneNumberExportItem): ExportRow {
+function rowOf({ carrierId: carrier_id, item }: PhoneNumberExportItem): ExportRow {
   switch (item.case) {
     case "phoneNumber":
-      return { ...EMPTY, ...numberRow(item.value), carrierId };
+      return { ...numberRow(item.value), carrier_id };
     case "callDetailRecord":
-      return { ...EMPTY, ...cdrRow(item.value), carrierId };
+      return { ...cdrRow(item.value), carrier_id };
     case "callDuration":
-      return { ...EMPTY, ...durationRow(item.value), carrierId };
+      return { ...durationRow(item.value), carrier_id };
     case "discrepancy":
-      return { ...EMPTY, ...discrepancyRow(item.value), carrierId };
+      return { ...discrepancyRow(item.value), carrier_id };
     case "approval":
-      return { ...EMPTY, kind: "approval", carrierId, id: item.value.phoneNumber, more: "the carrier may claim it" };
+      return { kind: "approval", carrier_id, id: item.value.phoneNumber, more: "the carrier may claim it" };
     case "disclosure":
-      return { ...EMPTY, ...disclosureRow(item.value), carrierId };
+      return { ...disclosureRow(item.value), carrier_id };
     case undefined:
-      return { ...EMPTY, carrierId };
+      return { carrier_id };
     default:
       return item satisfies never;
   }
 }
-
-const EMPTY: ExportRow = {
-  kind: "",
-  carrierId: "",
-  time: "",
-  way: "",
-  calling: "",
-  called: "",
-  connectedMs: undefined,
-  id: "",
-  more: "",
-};
 
 function numberRow({ state, customerId, effectiveStartTime, effectiveEndTime, phoneNumber }: PhoneNumber) {
   const until = effectiveEndTime === undefined ? "" : `until ${formatTime(effectiveEndTime)}`;
@@ -121,10 +107,10 @@ function cdrRow(record: CallDetailRecord) {
   return {
     kind: "cdr",
     time: formatTime(times?.inviteTime) || record.recordDate,
-    way: enumName(DirectionSchema, record.direction) ?? "",
+    direction: enumName(DirectionSchema, record.direction) ?? "",
     calling: formatParty(parties?.calling),
     called: formatParty(parties?.called),
-    connectedMs: lengths?.connectedDurationMs,
+    connected_ms: lengths?.connectedDurationMs,
     id: record.recordId,
     more: [isVoid && "taken back", outcome?.finalSipCode && `SIP ${outcome.finalSipCode}`].filter(Boolean).join(", "),
   };
@@ -136,10 +122,10 @@ function durationRow(record: CallDuration) {
   return {
     kind: "duration",
     time: formatTime(record.inviteTime ?? record.answerTime) || record.recordDate,
-    way: enumName(DirectionSchema, record.direction) ?? "",
+    direction: enumName(DirectionSchema, record.direction) ?? "",
     calling: formatParty(record.calling),
     called: formatParty(record.called),
-    connectedMs: record.connectedDurationMs,
+    connected_ms: record.connectedDurationMs,
     id: record.recordId,
     more: [isQuarantined && "in quarantine", isVoid && "taken back"].filter(Boolean).join(", "),
   };
@@ -151,10 +137,10 @@ function discrepancyRow(discrepancy: Discrepancy) {
   return {
     kind: "discrepancy",
     time: formatTime(measure?.inviteTime ?? measure?.answerTime) || discrepancy.callDate,
-    way: enumName(DirectionSchema, discrepancy.direction) ?? "",
+    direction: enumName(DirectionSchema, discrepancy.direction) ?? "",
     calling: formatParty(discrepancy.calling),
     called: formatParty(discrepancy.called),
-    connectedMs: measure?.connectedDurationMs,
+    connected_ms: measure?.connectedDurationMs,
     id: discrepancy.discrepancyId,
     more: formatStatus(discrepancy),
   };

@@ -11,7 +11,6 @@ import { type CsvColumn, fieldColumns } from "../shared/csv-output.ts";
 import { countOf, formatCount, printFields, printRows, type RowColumn } from "../shared/output.ts";
 import { enumName, formatTime } from "../shared/values.ts";
 
-/** Prints one hold. */
 export function printHold({ hold }: { hold?: Hold | undefined }): void {
   if (!hold) return;
   printFields([
@@ -29,7 +28,6 @@ export function printHold({ hold }: { hold?: Hold | undefined }): void {
   ]);
 }
 
-/** Prints holds as a table. */
 export function printHolds(holds: readonly Hold[]): void {
   printRows(COLUMNS, holds, "No holds: tandem privacy hold create --help");
 }
@@ -65,7 +63,6 @@ function describeTarget({ target }: Hold): string {
   return [`${startDate} to ${addDays(endDate, -1)}`, ...only].join(", ");
 }
 
-/** The columns of holds as CSV. */
 export const HOLD_CSV: readonly CsvColumn<Hold>[] = [
   ...fieldColumns(HoldSchema, "hold_id", "carrier_id", "state"),
   {

@@ -17,7 +17,6 @@ import { type CsvColumn, csvOption, fieldColumns, printCsv } from "../shared/csv
 import { printMessage, printRows, type RowColumn } from "../shared/output.ts";
 import { enumName, enumOption, formatTime, parseWhole } from "../shared/values.ts";
 
-/** `tandem privacy retention` */
 export function retentionCommand(): Command {
   return new Command("retention")
     .description("How long each part of the records is kept.")

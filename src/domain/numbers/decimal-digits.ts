@@ -1,7 +1,6 @@
 /**
- * What stands for one decimal digit, as a set of a regular expression with the flag `u`: the
- * decimals of every script; what Unicode holds compatible with a text that has one digit in it,
- * such as one in a circle, with a full stop, or an hour; and digits without such a form.
+ * A regular expression's set (flag `u`) for one decimal digit: in every script, in compatible
+ * characters such as circled digits, and digits without a compatible form.
  */
 export const DIGIT_SET =
   "\\p{Nd}\u00b2\u00b3\u00b9\u2070\u2074-\u2079\u2080-\u2089\u215f\u2460-\u2468\u2474-\u247c\u2488-\u2490\u24ea" +
@@ -42,8 +41,7 @@ const WITHOUT_FORM: readonly { first: number; last: number; digit: number }[] = 
   { first: 0x1f10c, last: 0x1f10c, digit: 0 },
 ];
 
-// Decimals of every script come in runs from zero to nine (Unicode, section 4.6); NFKC knows those
-// of some scripts only.
+// Decimals come in runs from zero to nine (Unicode 4.6); NFKC knows some scripts only.
 function decimalOf(code: number): number {
   let value = 0;
   while (value < 9 && DECIMAL.test(String.fromCodePoint(code - value - 1))) value++;

@@ -1,6 +1,6 @@
 import { NumberState } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import type { ErrorReason } from "../errors.ts";
-import type { Micros } from "../time/instant.ts";
+import { DAY, type Micros } from "../time/instant.ts";
 import {
   endTimeline,
   FOREVER,
@@ -90,10 +90,7 @@ export interface AssignmentRequest {
   readonly keepLocation: boolean;
   readonly activationState: number;
   readonly activationFailure?: NumberAssignment["activationFailure"];
-  /**
-   * Absent: now, or when the standing assignment began. If given, it also replaces scheduled
-   * changes.
-   */
+  /** Absent: now, or the standing assignment's start. If given, replaces scheduled changes too. */
   readonly effectiveTime?: Micros;
   readonly makeSipUri: () => string;
 }
@@ -146,10 +143,7 @@ export function periodsMoved(timeline: NumberTimeline, time: Micros): NumberTime
   return timelineFrom(timeline, time).map((period) => ({ ...period, holdingStart: time }));
 }
 
-/**
- * The gaining carrier's timeline after a port. The losing carrier's customer reference stays
- * behind, and SIP URIs made by Tandem are made again.
- */
+/** The gaining carrier's timeline, without customer reference and with new SIP URIs of ours. */
 export function arrive(timeline: NumberTimeline, moved: NumberTimeline, makeSipUri: () => string): NumberTimeline {
   const arrived = moved.map((period) => {
     const { customerReference: _, ...attributes } = period.attributes;
@@ -173,8 +167,6 @@ export function invalid(field: string, message: string): { problem: NumberProble
 export function conflict(field: string, message: string): { problem: NumberProblem } {
   return { problem: { reason: "NUMBER_STATE_CONFLICT", field, message, retryable: false } };
 }
-
-const DAY: Micros = 86_400_000_000n;
 
 // Changes scheduled after it stay.
 function endCurrent(

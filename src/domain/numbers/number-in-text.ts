@@ -3,16 +3,13 @@ import { digitOf } from "./decimal-digits.ts";
 
 // Finds numbers in texts, in any script and with anything between the digits.
 
-/** A character: its meaning and its stored form. */
 interface Character {
   readonly shown: string;
   readonly stored: string;
 }
 
 export interface ReadText {
-  /**
-   * ASCII digits, `*` if asked for, a space for what may stand within a number, `|` for the rest.
-   */
+  /** ASCII digits, `*` if asked for, a space for what a number may contain, `|` for the rest. */
   readonly spelled: string;
   /** Position of each character of `spelled` in the text. */
   readonly at: readonly number[];

@@ -71,7 +71,6 @@ export function findProvisionProblem(phoneNumber: string, attributes: NumberAttr
   );
 }
 
-/** A requested assignment, before its number is looked up. */
 export interface AssignmentItem {
   readonly customerId: string;
   readonly assigneeKind: number;

@@ -1,7 +1,7 @@
 import { nationalDigitsOf } from "./spelling.ts";
 
-// The pattern finds a number in stored data in every spelling. It may find too much, never too
-// little; hits are checked again.
+// Finds a number in stored data in every spelling; rather too much than too little: hits are
+// checked.
 
 /** A PostgreSQL regular expression for texts and for bytes in `escape` format. */
 export function searchPattern(phoneNumber: string): string {
@@ -23,10 +23,7 @@ export const SHOWN_AS_STARS = 3;
 const BETWEEN = "(?:[^0-9A-Za-z\\\\]|\\\\[0-7]{3})*";
 /** A continuation byte of a character. */
 const NEXT = "\\\\2[0-7]{2}";
-/**
- * Any character beyond ASCII, as bytes or text: a pattern for each digit of every script would be
- * long, and hits are checked again.
- */
+/** Any character beyond ASCII, as bytes or text; hits are checked again. */
 const OTHER_DIGIT = [
   "\\\\302\\\\2(?:6[23]|71)",
   "\\\\331\\\\2(?:4[0-7]|5[01])",
@@ -40,8 +37,7 @@ const OTHER_DIGIT = [
   "[^\\u0001-\\u007F]",
 ].join("|");
 
-// Such a character stands for one digit only within a number: bytes of times and lengths look
-// alike.
+// Only within a number: bytes of times and lengths look alike.
 function patternOf(phoneNumber: string, of: (digits: string) => string[]): string {
   const inAnyScript = (digit: string) => `(?:${digit}|${OTHER_DIGIT})`;
   const spelled = nationalDigitsOf(phoneNumber).map((digits) => of(digits).map(inAnyScript).join(BETWEEN));

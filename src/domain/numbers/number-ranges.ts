@@ -13,10 +13,7 @@ export function prefixesOf(text: string): string[] {
   return Array.from({ length: text.length - 1 }, (_, index) => text.slice(0, index + 2));
 }
 
-/**
- * The carrier with the longest matching prefix; undefined: nobody.
- * @param ranges carriers by prefix.
- */
+/** The carrier with the longest matching prefix. `ranges`: carriers by prefix. */
 export function whoseRange(phoneNumber: string, ranges: ReadonlyMap<string, string>): string | undefined {
   for (const prefix of prefixesOf(phoneNumber).reverse()) {
     const carrierId = ranges.get(prefix);

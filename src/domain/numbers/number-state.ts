@@ -3,9 +3,8 @@ import { NumberState } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import type { Micros } from "../time/instant.ts";
 import { formatTelUri } from "./phone-number.ts";
 
-// A timeline says what a carrier's holding of a number was, is and will be. Readers see it at a
-// moment, so past, present and future changes are one operation, and a scheduled change takes
-// effect by the clock. The operations are in number-changes.ts.
+// A timeline is what a carrier's holding of a number was, is and will be; readers see it at a
+// moment. So scheduled changes take effect by the clock. The operations are in number-changes.ts.
 
 /** No known end: the last microsecond of the year 9999. */
 export const FOREVER: Micros = 253_402_300_799_999_999n;
@@ -93,9 +92,7 @@ export function periodAt(timeline: NumberTimeline, time: Micros): NumberPeriod |
   return timeline.find((period) => period.start <= time && time < period.end);
 }
 
-/**
- * What readers see at a moment: the current period, else the last one; undefined before the first.
- */
+/** The current period, else the last one; undefined before the first. */
 export function rowAt(key: NumberKey, timeline: NumberTimeline, time: Micros): NumberRow | undefined {
   const period = timeline.findLast((candidate) => candidate.start <= time);
   return period && rowOfPeriod(key, period, time < period.end ? stateOf(period) : (period.endedAs ?? stateOf(period)));
@@ -150,10 +147,7 @@ export function endTimeline(timeline: NumberTimeline, time: Micros, endedAs: End
   return last?.end === time ? [...kept.slice(0, -1), { ...last, endedAs }] : kept;
 }
 
-/**
- * What readers see while a port is scheduled: the timeline ends with the port. Later changes stay
- * in the timeline and go with the number.
- */
+/** The timeline ends with the port; later changes go with the number. */
 export function timelineUnderPort(timeline: NumberTimeline, portTime: Micros | undefined): NumberTimeline {
   return portTime === undefined ? timeline : endTimeline(timeline, portTime, NumberState.PORTED_OUT);
 }
@@ -168,10 +162,7 @@ export interface NumberStamp {
   readonly recordedTime: Micros;
 }
 
-/**
- * Stamps new and changed periods and keeps the others as they are. Periods that have not begun have
- * no revision.
- */
+/** Stamps new and changed periods; those that have not begun have no revision. */
 export function stampTimeline(
   before: NumberTimeline,
   after: NumberTimeline,
@@ -194,9 +185,7 @@ export function findDuePeriods(timeline: NumberTimeline, now: Micros): NumberPer
   return timeline.filter((period) => period.revision === 0n && period.start <= now);
 }
 
-/**
- * The database's time, but never before the number's last change, in case the clock was set back.
- */
+/** The database's time, but not before the number's last change. */
 export function timeOfChange(timeline: NumberTimeline, clock: Micros): Micros {
   let time = clock;
   for (const period of timeline) {

@@ -11,9 +11,8 @@ export function isE164(text: string): boolean {
 }
 
 /**
- * Whether a number could be in use: E.164, an existing calling code, and a length of its plan.
- * "Possible" in libphonenumber, not "valid": its metadata lags new ranges and lacks test ranges. A
- * number with its national prefix (`+44 0 20...`) is refused as a second spelling.
+ * Whether a number could be in use, by calling code and length: libphonenumber's "possible", since
+ * its "valid" lags new ranges. `+44 0 20...` is refused as a second spelling.
  */
 export function isPossibleNumber(text: string): boolean {
   if (!isE164(text)) return false;
@@ -21,10 +20,7 @@ export function isPossibleNumber(text: string): boolean {
   return parsed !== undefined && parsed.number === text && parsed.isPossible();
 }
 
-/**
- * Whether a text is a whole number (or none) and no prefix of longer ones. In open plans short
- * numbers may begin longer ones; those count as prefixes.
- */
+/** Whether a text is a whole number and no prefix. In open plans short numbers are prefixes. */
 export function isWholeNumber(text: string): boolean {
   if (!goesOn(text, isPossibleNumber)) return true;
   return isValidNumber(text) && !goesOn(text, isValidNumber);
@@ -57,8 +53,7 @@ function isValidNumber(text: string): boolean {
   return parsed !== undefined && parsed.number === text && parsed.isValid();
 }
 
-// Plans distinguish numbers by their first digits and take any last digits, so one repeated digit
-// stands for all. A test shows it for every country.
+// Plans tell numbers apart by their first digits, so one repeated digit stands for all (tested).
 function goesOn(text: string, isNumber: (longer: string) => boolean): boolean {
   for (const digit of "0123456789")
     for (let longer = text + digit; longer.length <= MAX_LENGTH; longer += digit) if (isNumber(longer)) return true;
@@ -72,8 +67,7 @@ const E164 = /^\+[1-9][0-9]{1,14}$/;
 /** ITU-T E.164.1: global services, groups of countries, networks. */
 const GLOBAL_SERVICES: ReadonlySet<string> = new Set(["800", "808", "870", "878", "881", "882", "883", "888", "979"]);
 
-// RFC 3966: global-number = "+" digits and visual separators; par = ";" parameter; pct-encoded and
-// the characters of paramchar in values.
+// RFC 3966: visual separators; par = ";" parameter, with pct-encoded and paramchar in values.
 const PARAM = String.raw`;[A-Za-z0-9-]+(?:=(?:[A-Za-z0-9\-_.!~*'()[\]/:&+$]|%[0-9A-Fa-f]{2})+)?`;
 const TEL_URI = new RegExp(String.raw`^[Tt][Ee][Ll]:(\+[0-9().-]+)(?:${PARAM})*$`);
 

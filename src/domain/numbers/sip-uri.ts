@@ -1,8 +1,6 @@
 import { isIPv4, isIPv6 } from "node:net";
 
-/**
- * The parts of a SIP or SIPS URI (RFC 3261, section 19.1) as written; only the scheme is folded.
- */
+/** A SIP or SIPS URI (RFC 3261, 19.1) as written, with the scheme folded. */
 export interface SipUri {
   readonly scheme: "sip" | "sips";
   readonly user?: string;
@@ -56,8 +54,8 @@ export function sipUriOfNumber(e164: string, domain: string): string {
 }
 
 /**
- * What is wrong with an assignee's SIP URI; undefined: nothing. The user part must be the number,
- * since a user's name is personal data. Headers and a method are forbidden (RFC 3261, table 1).
+ * What is wrong with an assignee's SIP URI. The user must be the number, since names are personal
+ * data; headers and a method are forbidden (RFC 3261, table 1).
  */
 export function findSipUriProblem(text: string, e164: string): string | undefined {
   const uri = parseSipUri(text);

@@ -8,8 +8,7 @@ import {
 } from "libphonenumber-js/max";
 import { plainDigits } from "../privacy/masking.ts";
 
-// Decides what a spelling of a number means, for attribution, matching, copies, export, masking and
-// erasure alike.
+// What a spelling of a number means, for all who ask.
 
 /** A dialled or signalled text, read as a number. */
 export interface Spelling {
@@ -20,10 +19,9 @@ export interface Spelling {
 }
 
 /**
- * Reads E.164, national forms, 00, 011 or the country's own international prefix, bracketed trunk
- * zeros, separators, sip: and tel: URIs.
- * @param country of national numbers, ISO 3166-1 alpha-2. Unknown: national numbers have no
- * reading.
+ * Reads E.164, national forms, international prefixes, bracketed trunk zeros, separators, sip: and
+ * tel: URIs.
+ * @param country of national numbers. Unknown: these have no reading.
  */
 export function readSpelling(value: string, country: string | undefined): Spelling {
   const { user, context } = userOf(plainDigits(value));
@@ -37,11 +35,7 @@ export function readSpelling(value: string, country: string | undefined): Spelli
   return isPart ? { text, readings } : { text: short, readings: without };
 }
 
-/**
- * The one form of an E.164 number that is written in several: without the trunk prefix after the
- * calling code, Argentina's mobile 9 and Mexico's former 1; with the zero that belongs to an
- * Italian number.
- */
+/** A number's one form: no trunk prefix, Argentine 9 or Mexican 1, but the Italian zero. */
 export function canonicalNumber(e164: string): string {
   const code = callingCodeOf(e164);
   const national = e164.slice(1 + code.length);
@@ -68,10 +62,7 @@ export function e164Forms(e164: string): readonly string[] {
   return found;
 }
 
-/**
- * Digits by which a number is found in texts: as in its country, without a trunk prefix. None
- * contains another.
- */
+/** Digits that find a number in texts: without trunk prefix. None contains another. */
 export function nationalDigitsOf(e164: string): readonly string[] {
   const found = new Set<string>();
   for (const form of e164Forms(e164)) {

@@ -30,7 +30,6 @@ export class ChainCheck {
     this.#previousHash = range.first === 1n ? NO_HASH : range.previousHash;
   }
 
-  /** Number of checked events, a broken one included. */
   get count(): bigint {
     return this.#count;
   }

@@ -56,10 +56,7 @@ const MAX_RESOURCE = 256;
 const MAX_CHANGED_FIELDS = 100;
 const MAX_DETAILS = 4_096;
 
-/**
- * Adds an act to a chain. Masks numbers in what people wrote, since no erasure may change a chain.
- * Throws when the details are too long or not JSON.
- */
+/** Adds an act to a chain, with numbers masked. Throws when details are too long or not JSON. */
 export function chainAct(
   act: AuditAct,
   place: { sequence: bigint; eventTime: Micros; previousHash: Uint8Array },
@@ -81,10 +78,7 @@ export function chainAct(
   return { ...chained, entryHash: hashEvent(chained) };
 }
 
-/**
- * Details that are ours: ids, days, times, names of the contract. In these only what is marked as a
- * number is masked; all others may be a person's words.
- */
+/** Details that are ours: only marked numbers are masked. Others may be a person's words. */
 const OURS: ReadonlySet<string> = new Set([
   ...[
     "revision",
@@ -105,10 +99,7 @@ function maskDetails(value: unknown, name = ""): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, maskDetails(item, key)]));
 }
 
-/**
- * SHA-256 over the previous hash and the canonical ProtoJSON without entry_hash
- * (audit_event.proto).
- */
+/** SHA-256 over the previous hash and the canonical ProtoJSON without entry_hash. */
 export function hashEvent(event: ChainedAct): Uint8Array {
   return createHash("sha256")
     .update(event.previousHash)
@@ -123,10 +114,7 @@ export function canonicalJson(value: unknown): string {
   return json;
 }
 
-/**
- * ProtoJSON without entry_hash, by hand: the domain knows no messages. A test compares it with
- * theirs.
- */
+/** ProtoJSON without entry_hash, by hand: the domain knows no messages. Tested against theirs. */
 export function protoJsonOf(event: ChainedAct): Record<string, unknown> {
   return {
     carrierId: event.carrierId,

@@ -5,10 +5,7 @@ declare const audited: unique symbol;
 
 export type AuditedRequestId = string & { readonly [audited]: true };
 
-/**
- * The request_id that the audit log may keep for ever: the id itself, or a keyed hash of it if it
- * may contain a telephone number, since no erasure may change a chain.
- */
+/** What the audit log keeps of a request_id: a keyed hash if it may hold a telephone number. */
 export function auditedRequestId(secret: Buffer, requestId: string): AuditedRequestId {
   if (!mayHoldNumber(requestId)) return requestId as AuditedRequestId;
   const hash = createHmac("sha256", secret).update("tandem audited request\0").update(requestId).digest("hex");

@@ -8,16 +8,14 @@ const KEPT_VALUES = 10;
 /** Positions and request ids are not part of the filter. */
 const NO_FILTER = new Set(["page_size", "page_token", "request_id", "start", "end"]);
 const NUMBER_FIELDS = new Set(["phone_number", "phone_numbers"]);
-/**
- * Masked like texts: trunk groups and cases are often named after a number without its plus sign.
- */
+/** Trunk groups and cases are often named after a number without its plus sign. */
 const TEXT_FIELDS = new Set(["trunk_id", "trunk_ids", "case_reference", "verified_by"]);
 
 type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
 
 /**
- * A request as canonical JSON, with each number replaced by its hash and without paging. Lists that
- * are too long are cut and say how many values they had.
+ * A request as canonical JSON, without paging, with hashes for numbers. Long lists are cut and
+ * counted.
  * @param request JSON with the contract's field names.
  */
 export function disclosedFilter(request: Json, hash: (number: string) => string): DisclosedFilter {

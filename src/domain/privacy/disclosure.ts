@@ -9,10 +9,7 @@ export const NO_SIDE = 0 as const;
 export const MAX_NAMED_RECORDS = 1_000;
 /** Sequences of a block. */
 export const BLOCK_SEQUENCES = 10_000n;
-/**
- * Longest use of a block, milliseconds. One that stays open for much longer was left by a process
- * that is gone.
- */
+/** Longest use of a block, milliseconds. One open for much longer was left by a dead process. */
 export const BLOCK_MAX_AGE_MS = 3_600_000;
 
 /** Who read, how and why. */

@@ -6,23 +6,14 @@ import { digitsMaybeMasked, maskedSearchPattern, SHOWN_AS_STARS, searchPattern }
 import { canonicalNumber, e164Forms, nationalDigitsOf, prefixesBehindCallingCode } from "../numbers/spelling.ts";
 import { digitsOf } from "./masking.ts";
 
-/**
- * Shorter national numbers are parts of many others, so they are masked only where they stand
- * alone.
- */
+/** Shorter national numbers are masked only where they stand alone. */
 const MIN_FOUND_ANYWHERE = 6;
-/**
- * An erased number in any spelling: E.164, national, with prefixes and separators, in sip: and tel:
- * URIs.
- */
+/** An erased number in any spelling. */
 export class ErasedNumber {
   readonly phoneNumber: string;
   /** All its E.164 forms. */
   readonly forms: readonly string[];
-  /**
-   * A PostgreSQL regular expression that finds all texts and bytes that may hold it; hits are
-   * checked again.
-   */
+  /** A PostgreSQL regular expression for all that may hold it; hits are checked again. */
   readonly pattern: string;
   /** The same, where the last three digits may be masked. */
   readonly maskedPattern: string;

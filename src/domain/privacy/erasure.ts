@@ -20,9 +20,9 @@ export const PARTY_NAMES = ["calling", "asserted", "called", "dialed", "redirect
 export type PartyName = (typeof PARTY_NAMES)[number];
 
 /**
- * The parties that a role reaches. A subscriber is the caller when OUTBOUND and the called party
- * when INBOUND; another party the reverse. If an OUTBOUND call was forwarded, its first caller is
- * another party too. A call without direction is reached whole.
+ * The parties that a role reaches. A subscriber is the caller when OUTBOUND and the called when
+ * INBOUND; another party the reverse, and the first caller of a forwarded OUTBOUND call too.
+ * Without direction: all.
  */
 export function partiesInRole(role: number, direction: number, isForwarded: boolean): readonly PartyName[] {
   if (role === SubjectRole.ANY || direction === Direction.UNSPECIFIED) return PARTY_NAMES;

@@ -1,34 +1,24 @@
 import { DIGIT_SET, digitOf } from "../numbers/decimal-digits.ts";
 
-/**
- * Masks the last three digits of everything that could be a telephone number as `***`. Days
- * `YYYY-MM-DD` stay.
- */
+/** Masks the last three digits of what could be a telephone number. Days `YYYY-MM-DD` stay. */
 export function maskNumbers(text: string): string {
   return maskText(text, { shownAs: "TEXT" });
 }
 
-/**
- * Masks only numbers marked as such: by `+`, 00, 011, tel: or sip:. For ids of others, whose digits
- * must stay.
- */
+/** Masks only numbers marked by `+`, 00, 011, tel: or sip:. For others' ids. */
 export function maskInternational(text: string): string {
   return maskText(text, { shownAs: "ID" });
 }
 
 /**
- * Masks a text of our own, for logs and errors. UUIDs, hashes, days, times and round numbers stay.
- * @param known counts in the text, and beginnings of numbers with their `+`, that stay too.
+ * Masks our own text for logs. UUIDs, hashes, days, times and round numbers stay.
+ * @param known counts, and beginnings of numbers with their `+`, that stay too.
  */
 export function maskReport(text: string, known: readonly string[] = []): string {
   return maskText(text, { shownAs: "REPORT", known });
 }
 
-/**
- * Whether an id that anybody chose may contain a telephone number: seven digits with nothing but
- * non-letters between them. In a random UUID each group counts alone, since many have seven digits
- * across dashes. Other UUIDs, hashes and times may be made to hold one.
- */
+/** Whether an id may hold a number: seven digits without letters; a UUID's groups count alone. */
 export function mayHoldNumber(id: string): boolean {
   const told = RANDOM_UUID.test(id) ? id : plainDigits(id).replaceAll(/[^\p{L}\p{N}]/gu, "");
   return /[0-9]{7}/.test(told);

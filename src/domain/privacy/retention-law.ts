@@ -2,7 +2,6 @@ import { LegalBasis, ProcessingPurpose } from "../../gen/tandem/platform/v1/rete
 import { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
 import type { Stated } from "../enum-values.ts";
 
-/** One bound of a retention. */
 export interface Bound {
   readonly days: number;
   /** A law with its article, or a decision of this project. */
@@ -19,10 +18,7 @@ export interface RetentionRule {
   readonly initial: (Bound & { readonly legalBasis: Stated<LegalBasis> }) | undefined;
 }
 
-/**
- * What a country's law asks of a part that is kept for a purpose; for a country that is not in the
- * table, what is asked everywhere.
- */
+/** What a country's law asks of a part for a purpose; unknown countries have the general rule. */
 export function findRule(countryCode: string, part: Stated<RecordPart>, purpose: ProcessingPurpose): RetentionRule {
   const general = GENERAL[part];
   const own = COUNTRIES[countryCode]?.[part];
@@ -59,8 +55,7 @@ const BILLING = {
 } as const;
 const TEN_YEARS: Bound = { days: 3_653, source: STORAGE_LIMITATION };
 
-// Everywhere. The law that we know sets few numbers: what it leaves open is decided in
-// docs/decisions/0006-privacy.md, and says so.
+// Everywhere: laws set few numbers, and docs/decisions/0006-privacy.md decides the rest.
 const GENERAL: Readonly<Record<Stated<RecordPart>, PartRules>> = {
   [RecordPart.CALL]: { minimum: RECONCILED, maximum: TEN_YEARS, initial: { [USAGE_AND_BILLING]: BILLING } },
   [RecordPart.QUALITY]: {
@@ -109,8 +104,7 @@ const TOLL_RECORDS: CountryRules = {
   },
 };
 
-// Traffic data for billing may be kept while the bill may be challenged or payment pursued
-// (ePrivacy 6(2)): for as long as the claim lives.
+// Billing data may be kept while the claim lives (ePrivacy 6(2)).
 function billingUntil(years: number, source: string): CountryRules {
   return { maxima: { [USAGE_AND_BILLING]: { days: Math.ceil(years * 365.25), source } } };
 }

@@ -1,8 +1,7 @@
 import { expect, test } from "vitest";
 import { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
-import { keptHorizons, policiesInForce, retentionDays } from "./retention.ts";
+import { ALL_PARTS, ALL_PURPOSES, keptHorizons, policiesInForce, retentionDays } from "./retention.ts";
 import { findRule } from "./retention-law.ts";
-import { ALL_PARTS, ALL_PURPOSES } from "./retention-parts.ts";
 
 const COUNTRIES = ["US", "DK", "GB", "IE", "DE"];
 

@@ -1,23 +1,19 @@
 import { LegalBasis, ProcessingPurpose } from "../../gen/tandem/platform/v1/retention_policy_pb.js";
 import { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
 import type { Horizons } from "../calls/call-rules.ts";
-import type { Stated } from "../enum-values.ts";
+import { enumValues, type Stated } from "../enum-values.ts";
 import { findRule } from "./retention-law.ts";
-import { ALL_PARTS, ALL_PURPOSES } from "./retention-parts.ts";
 
 /** Version of the privacy statement under which data flows. */
 export const PRIVACY_STATEMENT_VERSION = "1";
 
-/**
- * Days that the keys of records are kept after their day, by which a record that is sent again is
- * known: longer than any horizon, so that nothing that is still taken could be taken twice.
- */
+/** Days that records' keys are kept: longer than any horizon, so that nothing is taken twice. */
 export const KEY_DAYS = 402;
-/**
- * Days after a closed period's end for which what its figures rest on stays: corrections arrive for
- * 400.
- */
+/** Days after a period's end for which the basis of its figures stays: corrections take 400. */
 export const CLOSED_PERIOD_DAYS = 402;
+
+export const ALL_PARTS = enumValues(RecordPart);
+export const ALL_PURPOSES = enumValues(ProcessingPurpose);
 
 /** What somebody has set, for a country or for one of its carriers. */
 export interface SetPolicy {
@@ -40,11 +36,7 @@ export interface PolicyInForce extends Omit<SetPolicy, "carrierId" | "revision">
   readonly revision: bigint;
 }
 
-/**
- * What holds for one carrier: for each part and purpose its own policy, else its country's, else
- * the initial one. By part and purpose.
- * @param set what was set for the carrier and for its country; others are passed over.
- */
+/** What holds by part and purpose: of the carrier, else the country, else the initial policy. */
 export function policiesInForce<Policy extends SetPolicy>(
   carrier: { countryCode: string; carrierId: string },
   set: readonly Policy[],
@@ -65,10 +57,7 @@ export function policiesInForce<Policy extends SetPolicy>(
   );
 }
 
-/**
- * What holds in a country where nobody has set anything; undefined: the part is not kept for this
- * purpose.
- */
+/** What holds where nobody has set anything; undefined: not kept for this purpose. */
 export function initialPolicy(
   countryCode: string,
   part: Stated<RecordPart>,
@@ -89,13 +78,9 @@ export function initialPolicy(
   };
 }
 
-/** How many days each part is kept. */
 export type RetentionDays = Readonly<Record<Stated<RecordPart>, number>>;
 
-/**
- * How long each part is kept: for the longest of its purposes. A call's quality and network
- * identifiers are nothing without the call, and end with it at the latest.
- */
+/** For the longest of a part's purposes. Quality and network ids end with the call. */
 export function retentionDays(policies: readonly Pick<SetPolicy, "part" | "retentionDays">[]): RetentionDays {
   const longest = (part: RecordPart) =>
     Math.max(0, ...policies.filter((policy) => policy.part === part).map((policy) => policy.retentionDays));
@@ -110,11 +95,7 @@ export function retentionDays(policies: readonly Pick<SetPolicy, "part" | "reten
   };
 }
 
-/**
- * How old a record may be on arrival: as agreed, and never older than what it would be compared
- * with is kept. Records of a day are kept from when they arrive, so that on the last of these days
- * those of the other side may be gone already.
- */
+/** How old a record may be on arrival: as agreed, but not older than its counterparts are kept. */
 export function keptHorizons(agreed: Horizons, days: RetentionDays): Horizons {
   const kept = Math.max(0, Math.min(days[RecordPart.CALL], days[RecordPart.DURATION]) - 1);
   return { firstDays: Math.min(agreed.firstDays, kept), laterDays: Math.min(agreed.laterDays, kept) };

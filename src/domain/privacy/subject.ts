@@ -7,10 +7,8 @@ import { isSameNumber, numberKeyOf } from "../matching/number-keys.ts";
 import { asksToBeHidden, nationalDigitsOf } from "../numbers/spelling.ts";
 import { digitsOf } from "./masking.ts";
 
-// Whether a call is about the person whom a request is about: by number, period and role, never by
-// the bare number.
+// Whether a call is about a person: by number, period and role, never by the bare number.
 
-/** Whether a number names a role. */
 export function isSubjectRole(role: number): role is Stated<SubjectRole> {
   return role >= SubjectRole.SUBSCRIBER && role <= SubjectRole.ANY;
 }
@@ -34,10 +32,7 @@ export interface Participation {
   readonly isCalled: boolean;
 }
 
-/**
- * Tells whether a party has a number, in whatever spelling; for one number, to be asked of many
- * parties.
- */
+/** Tells whether a party has a number, in whatever spelling. */
 export function partyMatcher(phoneNumber: string): (party: Party | undefined) => boolean {
   const number = numberKeyOf({ kind: PartyKind.E164, value: phoneNumber, presentation: 0 });
   return (party) => {
@@ -47,10 +42,9 @@ export function partyMatcher(phoneNumber: string): (party: Party | undefined) =>
 }
 
 /**
- * Where a number takes part in a call; undefined: nowhere. The subscriber is on the platform's
- * side, OUTBOUND the calling one and INBOUND the called one. The other party is on the other side;
- * in an OUTBOUND call that was forwarded, who first called is one too, for the platform's number is
- * the one that forwarded. Of a record that does not say its direction, it may be either.
+ * Undefined: nowhere. The subscriber calls when OUTBOUND and is called when INBOUND; the other
+ * party is the other side, and the first caller of a forwarded OUTBOUND call too. Without direction
+ * it may be either.
  */
 export function findParticipation(
   call: CallOfParties,
@@ -81,10 +75,7 @@ export function isInRole({ isSubscriber, isOtherParty }: Participation, role: St
   }
 }
 
-/**
- * Whether the caller asked not to be shown to the one who is called (RFC 3323, RFC 3325 privacy
- * "id").
- */
+/** Whether the caller asked not to be shown (RFC 3323, RFC 3325 privacy "id"). */
 export function isCallerRestricted({ calling, asserted }: Pick<CallOfParties, "calling" | "asserted">): boolean {
   return [calling, asserted].some(
     (party) =>

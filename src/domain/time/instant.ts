@@ -7,6 +7,17 @@ export const MINUTE_MS = 60_000;
 export const HOUR_MS = 60 * MINUTE_MS;
 export const DAY_MS = 24 * HOUR_MS;
 
+/** 24 hours. */
+export const DAY: Micros = 86_400_000_000n;
+
+export function earlier(one: Micros, other: Micros): Micros {
+  return one < other ? one : other;
+}
+
+export function later(one: Micros, other: Micros): Micros {
+  return one > other ? one : other;
+}
+
 /** Milliseconds since the epoch, as `Date.now()` gives them, as an instant. */
 export function microsFromMs(ms: number): Micros {
   return BigInt(Math.round(ms)) * 1000n;

@@ -3,7 +3,7 @@ import type { Stated } from "../../domain/enum-values.ts";
 import { FeedId } from "../../domain/feed-id.ts";
 import { KEY_DAYS, keptHorizons, type RetentionDays } from "../../domain/privacy/retention.ts";
 import { CARRIER_SIDE, PLATFORM_SIDE, RECORD_KINDS, type RecordKind } from "../../domain/record-kind.ts";
-import { addDays, type Micros, utcDay } from "../../domain/time/instant.ts";
+import { addDays, DAY, earlier, later, type Micros, utcDay } from "../../domain/time/instant.ts";
 import { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
 import type { Tx } from "../../store/database/run.ts";
 import {
@@ -36,17 +36,12 @@ import {
   raiseFloors,
   readRetentionState,
 } from "../../store/privacy/retention-state.ts";
-import { deleteLogs } from "./logs.ts";
-import { drain, type RetentionWork } from "./retention-work.ts";
+import { deleteLogs, drain, type RetentionWork } from "./retention-work.ts";
 
-const DAY_MICROS = 86_400_000_000n;
 /** How often held records are copied anew because a hold was made meanwhile. */
 const MAX_COPIES = 10;
 
-/**
- * One carrier's retention: what readers no longer see (`floors`), or what is deleted of it
- * (`rows`).
- */
+/** One carrier's retention: what readers no longer see (`floors`), or what is deleted (`rows`). */
 export async function expireCarrier(work: RetentionWork, carrier: Carrier, stage: "floors" | "rows"): Promise<void> {
   const { carrierId } = carrier;
   const days = await work.step((tx) => readRetentionDays(tx, carrier));
@@ -73,7 +68,7 @@ export async function expireCarrier(work: RetentionWork, carrier: Carrier, stage
 
 /** Before when what arrived goes. */
 export function cutoffsOf(days: RetentionDays, now: Micros): Cutoffs {
-  const before = (part: Stated<RecordPart>) => now - BigInt(days[part]) * DAY_MICROS;
+  const before = (part: Stated<RecordPart>) => now - BigInt(days[part]) * DAY;
   return {
     call: before(RecordPart.CALL),
     quality: before(RecordPart.QUALITY),
@@ -85,7 +80,7 @@ export function cutoffsOf(days: RetentionDays, now: Micros): Cutoffs {
   };
 }
 
-// Copies what is held, then raises the floors; anew when a hold was made between the two.
+// Copies what is held, then raises the floors; again when a hold was made in between.
 async function raise(work: RetentionWork, carrierId: string, cutoffs: Cutoffs): Promise<void> {
   const floors = await work.step((tx) => findFloors(tx, carrierId, cutoffs));
   for (let attempt = 0; attempt < MAX_COPIES && !work.signal.aborted; attempt++) {
@@ -103,9 +98,8 @@ async function raise(work: RetentionWork, carrierId: string, cutoffs: Cutoffs): 
   }
 }
 
-// Who may have received what goes now is told by its days from here on: they are read while the
-// records are still stored, before partitions go too. Nobody reads below the floors any more, so
-// that no block is opened there.
+// Disclosures of what goes now are found by their days from here on, so these are read while the
+// records are stored. Below the floors no block is opened.
 async function dateDisclosures(work: RetentionWork, carrierId: string): Promise<void> {
   await drain(work, (limit) => work.step((tx) => closeLeftBlocks(tx, carrierId, limit)));
   await work.step((tx) => dateOpenBlocks(tx, carrierId));
@@ -208,13 +202,4 @@ async function dropCopies(work: RetentionWork, carrierId: string, side: RecordKi
   await eachPage<bigint>(work, (tx, after) =>
     dropUnheld(tx, { carrierId, side, now: work.now }, { after: after ?? -1n, limit: work.batchSize }),
   );
-}
-
-function earlier(left: Micros, right: Micros): Micros {
-  if (left < right) return left;
-  return right;
-}
-
-function later(left: Micros, right: Micros): Micros {
-  return earlier(left, right) === left ? right : left;
 }

@@ -1,36 +1,29 @@
-import type { Micros } from "../../domain/time/instant.ts";
+import { DAY } from "../../domain/time/instant.ts";
 import { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
-import { listCarriers } from "../../store/carriers/carriers.ts";
-import type { Tx } from "../../store/database/run.ts";
+import { eachCarrier } from "../../store/carriers/carriers.ts";
+import { deleteSealKeys } from "../../store/database/seal-keys.ts";
 import { readRetentionDays } from "../../store/privacy/retention-policies.ts";
 import { deleteOldPeriod } from "../../store/privacy/usage-retention.ts";
-import { deleteLogs } from "./logs.ts";
-import type { RetentionWork } from "./retention-work.ts";
-import { forgetSealKeys } from "./seal-keys.ts";
+import { deleteLogs, type RetentionWork } from "./retention-work.ts";
 
-const DAY_MICROS = 86_400_000_000n;
-const CARRIER_PAGE = 100;
+/** What feeds are made of. */
+const FEED_PARTS = [RecordPart.CALL, RecordPart.DURATION, RecordPart.NUMBER_HISTORY] as const;
 
-/**
- * Retention of what belongs to no single carrier: closed periods, which are a customer's, the keys
- * of seals, and the platform's own chain of audit events.
- */
+/** Retention of closed periods, the keys of seals, and the platform's audit events. */
 export async function expirePlatform(work: RetentionWork): Promise<void> {
   while (!work.signal.aborted && (await work.step((tx) => deleteOldPeriod(tx, work.now))));
-  await forgetSealKeys(work);
-  const before = await work.step((tx) => findLogsCutoff(tx, work.now));
-  if (before !== undefined) await deleteLogs(work, undefined, before);
-}
-
-// The platform's acts concern every carrier: kept for as long as the logs of any.
-async function findLogsCutoff(tx: Tx, now: Micros): Promise<Micros | undefined> {
-  let longest = 0;
-  let afterCarrierId = "";
-  while (true) {
-    const page = await listCarriers(tx, {}, { afterCarrierId, limit: CARRIER_PAGE });
-    for (const carrier of page) longest = Math.max(longest, (await readRetentionDays(tx, carrier))[RecordPart.LOGS]);
-    if (page.length < CARRIER_PAGE) break;
-    afterCarrierId = page.at(-1)?.carrierId ?? "";
+  // For a day at least, where no feed keeps anything.
+  let feedDays = 1;
+  let logDays = 0;
+  for await (const carrier of eachCarrier(work.db)) {
+    if (work.signal.aborted) return;
+    const days = await work.step((tx) => readRetentionDays(tx, carrier));
+    feedDays = Math.max(feedDays, ...FEED_PARTS.map((part) => days[part]));
+    logDays = Math.max(logDays, days[RecordPart.LOGS]);
   }
-  return longest === 0 ? undefined : now - BigInt(longest) * DAY_MICROS;
+  const before = (days: number) => work.now - BigInt(days) * DAY;
+  // No feed has the entries behind the cursors that these keys sealed.
+  await deleteSealKeys(work.db, before(feedDays));
+  // The platform's acts concern every carrier: kept for as long as the logs of any.
+  if (logDays > 0) await deleteLogs(work, undefined, before(logDays));
 }

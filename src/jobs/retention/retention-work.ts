@@ -1,8 +1,9 @@
 import type { Micros } from "../../domain/time/instant.ts";
-import type { Database } from "../../store/database/database.ts";
+import { deleteAuditEvents } from "../../store/audit/audit-events.ts";
+import { type Database, ownerTransaction } from "../../store/database/database.ts";
 import type { Tx } from "../../store/database/run.ts";
+import { deleteDisclosures } from "../../store/privacy/disclosure-retention.ts";
 
-/** One carrier's, or the platform's, retention at work. */
 export interface RetentionWork {
   readonly db: Database;
   readonly now: Micros;
@@ -18,4 +19,17 @@ export interface RetentionWork {
 export async function drain(work: RetentionWork, some: (limit: number) => Promise<number>): Promise<void> {
   let isMore = true;
   while (isMore && !work.signal.aborted) isMore = (await some(work.batchSize)) >= work.batchSize;
+}
+
+/** Deletes a chain's and a carrier's logs before an instant, with the owner's rights. */
+export async function deleteLogs(work: RetentionWork, carrierId: string | undefined, before: Micros): Promise<void> {
+  const asOwner = async (run: (tx: Tx) => Promise<number>) => {
+    const started = performance.now();
+    const count = await ownerTransaction(work.db, run, { byIndexOnly: true, inOrder: true });
+    await work.pause(performance.now() - started);
+    return count;
+  };
+  await drain(work, (limit) => asOwner((tx) => deleteAuditEvents(tx, carrierId, before, limit)));
+  if (carrierId === undefined) return;
+  await drain(work, (limit) => asOwner((tx) => deleteDisclosures(tx, carrierId, before, limit)));
 }

@@ -11,7 +11,6 @@ import { requireCarrier, type Services } from "../shared/context.ts";
 import { limitsMessage } from "../shared/upload-frames.ts";
 import { agreedFields } from "./message.ts";
 
-/** What was agreed with the carrier. */
 export function agreementService(services: Services): ServiceImpl<typeof AgreementService> {
   return {
     async getAgreement(_, context) {

@@ -10,10 +10,7 @@ const OUTPUT_ONLY: ReadonlySet<string> = new Set(["carrier_id", "create_time", "
 /** How much of the details the identities of credentials may take, characters. */
 const MAX_IDENTITIES = 3_000;
 
-/**
- * What the audit log is told of a change to a carrier: the fields, and which credentials came and
- * went.
- */
+/** What the audit log is told of a change: the fields, and which credentials came and went. */
 export function auditCarrier(before: Carrier | undefined, after: Carrier) {
   const messageOf = (carrier: Carrier) => reflect(CarrierSchema, carrierMessage(carrier, undefined));
   const empty = reflect(CarrierSchema, create(CarrierSchema));

@@ -10,9 +10,9 @@ const OPEN_MESSAGES: ReadonlySet<string> = new Set(["tolerances", "thresholds", 
 const MAX_PATHS = 100;
 
 /**
- * Takes the fields that a mask names from one carrier into a copy of another (AIP-134); a named
- * field that is absent there is cleared.
- * @throws TandemError INVALID_ARGUMENT that names every path at fault.
+ * Takes the fields of a mask from one carrier into a copy of another (AIP-134); absent ones are
+ * cleared.
+ * @throws TandemError INVALID_ARGUMENT with every wrong path.
  */
 export function applyCarrierMask(current: Carrier, changes: Carrier, paths: readonly string[]): Carrier {
   const wrong: FieldViolation[] = [];

@@ -16,10 +16,7 @@ import {
 import { CarrierState, type ReportingScope as ReportingScopeMessage } from "../../gen/tandem/type/v1/agreement_pb.js";
 import { optionalInstant } from "../shared/lists.ts";
 
-/**
- * A carrier as the platform sees it. `sipDomain` is what holds where the carrier has none of its
- * own; undefined leaves it out.
- */
+/** A carrier for the platform. `sipDomain`: where it has none of its own; undefined: left out. */
 export function carrierMessage(carrier: Carrier, sipDomain: string | undefined): CarrierMessage {
   const domain = carrier.sipDomain ?? sipDomain;
   return create(CarrierSchema, {
@@ -58,10 +55,8 @@ export function agreedFields(carrier: Carrier) {
 }
 
 /**
- * A request's carrier, defaults filled in; whether its values are right is for
- * `findCarrierViolations`.
- * @throws TandemError INVALID_ARGUMENT for what has no meaning at all: a time out of range, a
- *   credential without an identity, an unknown state.
+ * A request's carrier, defaults filled in, not yet checked by `findCarrierViolations`.
+ * @throws TandemError INVALID_ARGUMENT for what has no meaning, such as an unknown state.
  */
 export function readCarrierMessage(
   message: CarrierMessage,

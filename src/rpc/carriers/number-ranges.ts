@@ -19,10 +19,7 @@ import { act } from "../shared/act.ts";
 import { requireCarrier, type Services } from "../shared/context.ts";
 import { repeatableCall } from "../shared/repeatable-call.ts";
 
-/**
- * Replaces the ranges in which a carrier may claim numbers. The answer, which is kept for repeats,
- * names no number.
- */
+/** Replaces a carrier's ranges. The answer, kept for repeats, names no number. */
 export async function setNumberRanges(services: Services, request: SetNumberRangesRequest, context: HandlerContext) {
   const call = repeatableCall(services, request, context);
   const problem = findRangeProblem(request.prefixes, request.approvedNumbers);
@@ -45,9 +42,7 @@ export async function setNumberRanges(services: Services, request: SetNumberRang
   });
 }
 
-/**
- * A carrier's ranges; the numbers that are approved one by one only for whoever may read numbers.
- */
+/** A carrier's ranges; approved numbers only for whoever may read numbers. */
 export async function getNumberRanges(
   services: Services,
   { carrierId: asked }: GetNumberRangesRequest,

@@ -39,7 +39,6 @@ import { getNumberRanges, setNumberRanges } from "./number-ranges.ts";
 /** How often an update that lost to another is tried again on what that left. */
 const MAX_ATTEMPTS = 5;
 
-/** The carriers, for the platform. */
 export function platformCarrierService(services: Services): ServiceImpl<typeof CarrierService> {
   return {
     createCarrier: (request, context) => createCarrier(services, request, context),
@@ -155,16 +154,14 @@ function changeCarrier(
   return next;
 }
 
-// Records that arrive later than what they would be compared with is kept are refused, so that no
-// more can be agreed.
+// No more can be agreed than records' counterparts are kept.
 async function assertHorizonsKept(tx: Tx, carrier: Carrier): Promise<void> {
   const kept = keptHorizons(carrier.horizons, await readRetentionDays(tx, carrier));
   if (kept.laterDays === carrier.horizons.laterDays && kept.firstDays === carrier.horizons.firstDays) return;
   throw invalidArgument("carrier.horizons", `expected at most ${kept.laterDays} days, as long as records are kept`);
 }
 
-// An issuer that is no longer trusted, and the name of a zone that was taken once, do not keep
-// other fields from being changed.
+// An issuer no longer trusted and a zone's old name do not keep other fields from being changed.
 function assertValid(services: Services, carrier: Carrier, paths?: readonly string[]): void {
   const isGiven = (field: string) => paths === undefined || paths.includes(field);
   const found = findCarrierViolations(carrier).filter(({ field }) => field !== "time_zone" || isGiven(field));
@@ -219,8 +216,7 @@ function carrierNotFound(carrierId: string): TandemError {
   return new TandemError("CARRIER_NOT_FOUND", "no carrier with this id", { carrier_id: carrierId });
 }
 
-// What this process believes of the carrier is out of date; other processes follow within two
-// seconds.
+// Other processes follow within two seconds.
 function forgetCarrier(services: Services, carrierId: string): void {
   services.carriers.forget(carrierId);
   services.access.forget();

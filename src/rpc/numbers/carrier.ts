@@ -38,7 +38,6 @@ import { answerBatch, fieldsSet, readNumberItems } from "./number-call.ts";
 import { ProbeLimit } from "./probe-limit.ts";
 import { watchNumbers } from "./watch.ts";
 
-/** The carrier's numbers. */
 export function carrierNumberService(services: Services): ServiceImpl<typeof NumberService> {
   const probes = new ProbeLimit(services.config.limits.maxUnavailablePerHour);
   return {
@@ -73,7 +72,6 @@ export function assertNumber(phoneNumber: string): void {
   throw new TandemError(problem.reason, problem.message, { field: "phone_number" }, { fieldViolations: [violation] });
 }
 
-/** The error of a number that the caller has none of. */
 export function numberNotFound(phoneNumber: string): TandemError {
   return new TandemError("NUMBER_NOT_FOUND", "the number is not held", { phone_number: phoneNumber });
 }
@@ -119,8 +117,7 @@ async function listNumbers(services: Services, request: ListNumbersRequest, cont
   };
 }
 
-// The head is read in a statement of its own before any row, so that every change that a row does
-// not show yet comes after it.
+// The head is read before any row, so that changes that a row does not show come after it.
 async function readListPosition(
   tx: Tx,
   carrierId: string,
@@ -183,7 +180,6 @@ async function release(services: Services, request: ReleaseNumbersRequest, conte
   return answerBatch(services, asked, (writer, once) => releaseNumbers(writer, carrierId, once, [...items.keys()]));
 }
 
-/** The items of a call that only names numbers. */
 export function readPlainNumbers(phoneNumbers: readonly string[]) {
   const read = (phoneNumber: string) => {
     const problem = findNumberProblem(phoneNumber);

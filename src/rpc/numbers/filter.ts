@@ -7,13 +7,10 @@ import {
   NumberFilterSchema,
 } from "../../gen/tandem/type/v1/phone_number_pb.js";
 
-/** A request's filter. */
 export interface ReadNumberFilter {
   /** Undefined when it leaves nothing out. */
   readonly filter: NumberFilter | undefined;
-  /**
-   * As cursors and page tokens know it; the same for the same conditions, however they are ordered.
-   */
+  /** Equal for equal conditions, in whatever order. */
   readonly hash: bigint;
 }
 

@@ -20,7 +20,6 @@ import { encodePhoneNumber, outcomeOfResult, redactLocation } from "../shared/me
 /** How much of a number an outcome repeats, characters. */
 const MAX_ECHO = 64;
 
-/** What changing numbers needs, from what services have. */
 export function numberWriter(
   services: Pick<Services, "db" | "hub" | "config" | "log" | "onNumbersChanged">,
 ): NumberWriter {
@@ -47,10 +46,7 @@ export interface NumberItems<Item> {
   readonly slots: readonly NumberSlot[];
 }
 
-/**
- * Sorts out the items of a call. Throws BATCH_TOO_LARGE.
- * @param repeats a failure for a repeated number, or the first's outcome.
- */
+/** Throws BATCH_TOO_LARGE. A repeated number fails, or follows: it gets the first's outcome. */
 export function readNumberItems<Request, Item extends object>(
   requests: readonly Request[],
   numberOf: (request: Request) => string,
@@ -83,17 +79,14 @@ export function readNumberItems<Request, Item extends object>(
   return { items, slots };
 }
 
-/** A call that changes a batch of numbers. */
 export interface ChangingCall<Desc extends DescMessage> {
   readonly context: HandlerContext;
   readonly call: RepeatableCall;
-  /** Whose numbers. */
   readonly carrierId: string;
   /** Of the answer, a list of outcomes in request order. */
   readonly schema: Desc;
   readonly slots: readonly NumberSlot[];
   readonly mayReadLocations: boolean;
-  /** For the audit log. */
   readonly changedFields?: readonly string[];
   readonly details?: Readonly<Record<string, unknown>>;
 }

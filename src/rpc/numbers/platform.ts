@@ -43,7 +43,6 @@ import { answerBatch, fieldsSet, readNumberItems } from "./number-call.ts";
 
 const ACTIVE = 2;
 
-/** Numbers across carriers, for the platform. */
 export function platformNumberService(services: Services): ServiceImpl<typeof NumberService> {
   return {
     getNumber: (request, context) => getNumber(services, request, context),
@@ -210,8 +209,7 @@ function readAssignment(
   return { ...read, keepLocation, makeSipUri } satisfies AssignmentRequest;
 }
 
-// A time that no calendar has is as wrong as one that is too far away: the item fails, not the
-// call.
+// A time that no calendar has fails the item, not the call.
 function readEffective({ effectiveTime }: NumberAssignment): Micros | undefined {
   if (!effectiveTime) return undefined;
   const { seconds, nanos } = effectiveTime;

@@ -3,10 +3,7 @@ import { Buckets } from "../../port/buckets.ts";
 
 const HOUR_S = 3_600;
 
-/**
- * So many NUMBER_UNAVAILABLE answers a call may give. Settle it when the call has ended, however it
- * ended.
- */
+/** So many NUMBER_UNAVAILABLE answers a call may give. Settle it however the call ended. */
 export interface ProbeReservation {
   readonly most: number;
   /** Gives back what was not spent. */
@@ -14,10 +11,9 @@ export interface ProbeReservation {
 }
 
 /**
- * Limits how often a carrier can learn that a number is another's, so that nobody can map the
- * others' inventory. A call reserves before it looks: as many answers as it has numbers, or all
- * that are left. Where others of the carrier have reserved, it waits for what they give back. Each
- * process counts for itself.
+ * Limits how often a carrier learns that a number is another's, so that nobody can map inventories.
+ * A call reserves as many answers as it has numbers, or all that are left, and waits for what
+ * others give back. Each process counts for itself.
  */
 export class ProbeLimit {
   readonly #perHour: number;
@@ -47,10 +43,7 @@ export class ProbeLimit {
     return { most, settle: (spent) => this.#settle(carrierId, carrier, most - spent) };
   }
 
-  /**
-   * The error of a call that would have told more than it reserved. It says when all that it asks
-   * for may be told.
-   */
+  /** The error of a call that would tell more than it reserved, with when all may be told. */
   refusal(carrierId: string, numbers: number): TandemError {
     const retryAfterMs = this.#buckets.waitMs(carrierId, Math.min(numbers, this.#perHour));
     const message = "too many numbers of late were another carrier's: call again later, or with fewer numbers";
@@ -72,9 +65,7 @@ export class ProbeLimit {
   }
 }
 
-/**
- * What one carrier's calls hold and wait for: as many as may live at once, so no limit of its own.
- */
+/** As many as may live at once, so no limit of its own. */
 interface Carrier {
   reserved: number;
   readonly waiting: Set<() => void>;

@@ -93,7 +93,7 @@ function watchFrame(
   }
 }
 
-// The current rows first, unless a cursor says that they have been sent, in part or in whole.
+// The current rows first, unless a cursor says that they have been sent.
 async function watchStart(place: FeedPlace, request: WatchNumbersRequest): Promise<FeedStart> {
   const { position } = request.start ?? {};
   if (request.initialState) {

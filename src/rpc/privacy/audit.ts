@@ -17,13 +17,11 @@ import { verifyAuditChain } from "../../store/verify/verify-audit.ts";
 import { requireCarrier, type Services } from "../shared/context.ts";
 import { ListPage } from "../shared/list-page.ts";
 import { optionalInstant } from "../shared/lists.ts";
-import { assertServedRegion } from "../shared/residency.ts";
 
 /** Longest actor and method that are looked for, characters. */
 const MAX_FILTER = 1_024;
 const HASH_BYTES = 32;
 
-/** The audit log: listed, and its chains verified. */
 export function auditMethods(services: Services): Partial<ServiceImpl<typeof PrivacyService>> {
   return {
     listAuditEvents: (request, context) => listEvents(services, request, context),
@@ -38,7 +36,7 @@ async function listEvents(services: Services, request: ListAuditEventsRequest, c
     JSON.stringify(conditions, (_, v) => (typeof v === "bigint" ? `${v}` : v)),
   ];
   const page = await ListPage.open(services, context, request, scope);
-  await requireChain(services, conditions.carrierId);
+  if (conditions.carrierId !== undefined) await requireCarrier(services, conditions.carrierId);
   const found = await systemTransaction(services.db, (tx) =>
     listAuditEvents(tx, conditions, { afterSequence: BigInt(page.after?.["after"] ?? 0), limit: page.limit }),
   );
@@ -50,17 +48,12 @@ async function verify(services: Services, request: VerifyAuditLogRequest, { sign
   const { firstSequence, lastSequence, expectedHash } = request;
   assertRange(request);
   const carrierId = readChain(request.carrierId);
-  await requireChain(services, carrierId);
+  if (carrierId !== undefined) await requireCarrier(services, carrierId);
   const asked = { carrierId, firstSequence, lastSequence, expectedHash };
   const verdict = await verifyAuditChain(services.db, asked, AbortSignal.any([signal, services.drain]));
   if (!verdict) throw new Error("a chain without a head");
-  const { firstBreak, lastHash, ...rest } = verdict;
-  return {
-    ...rest,
-    intact: firstBreak === undefined,
-    lastHash: lastHash ?? new Uint8Array(0),
-    ...(firstBreak ? { firstBreak } : {}),
-  };
+  const { firstBreak, lastHash = new Uint8Array(0) } = verdict;
+  return { ...verdict, lastHash, intact: firstBreak === undefined };
 }
 
 function assertRange({ firstSequence, lastSequence, expectedHash }: VerifyAuditLogRequest): void {
@@ -77,23 +70,16 @@ function readConditions(request: ListAuditEventsRequest): AuditConditions {
   const end = optionalInstant("end_time", request.endTime);
   if (start !== undefined && end !== undefined && end <= start)
     throw invalidArgument("end_time", "expected a time after start_time");
-  return {
-    carrierId: readChain(request.carrierId),
-    start,
-    end,
-    actor: actorAsKept(readFilter("actor", request.actor)),
-    method: readFilter("method", request.method),
-  };
+  const carrierId = readChain(request.carrierId);
+  // As the log keeps it.
+  const actor = maskInternational(readFilter("actor", request.actor)) || undefined;
+  return { carrierId, start, end, actor, method: readFilter("method", request.method) || undefined };
 }
 
-function actorAsKept(actor: string | undefined): string | undefined {
-  return actor === undefined ? undefined : maskInternational(actor);
-}
-
-function readFilter(field: string, text: string): string | undefined {
+function readFilter(field: string, text: string): string {
   if (text.length > MAX_FILTER || /[\p{Cc}\p{Cs}]/u.test(text))
     throw invalidArgument(field, `expected at most ${MAX_FILTER} characters without control characters`);
-  return text === "" ? undefined : text;
+  return text;
 }
 
 // Empty: the platform's.
@@ -104,19 +90,6 @@ function readChain(carrierId: string): string | undefined {
   return carrierId;
 }
 
-// Throws CARRIER_NOT_FOUND, REGION_MISMATCH.
-async function requireChain(services: Services, carrierId: string | undefined): Promise<void> {
-  if (carrierId !== undefined) assertServedRegion(services, await requireCarrier(services, carrierId));
-}
-
 function auditEventMessage(event: AuditEvent): MessageInitShape<typeof AuditEventSchema> {
-  const { carrierId, errorReason, requestId, eventTime, changedFields, ...rest } = event;
-  return {
-    ...rest,
-    changedFields: [...changedFields],
-    eventTime: timestampFromMicros(eventTime),
-    ...(carrierId === undefined ? {} : { carrierId }),
-    ...(errorReason === undefined ? {} : { errorReason }),
-    ...(requestId === undefined ? {} : { requestId }),
-  };
+  return { ...event, changedFields: [...event.changedFields], eventTime: timestampFromMicros(event.eventTime) };
 }

@@ -18,13 +18,11 @@ import { idText, optionalInstant, requiredInstant } from "../shared/lists.ts";
 /** Longest period of record dates, days. */
 const MAX_DAYS = 400;
 
-/** Whose records, checked. */
 export type AskedSubject =
   | { readonly of: "record"; readonly record: AskedRecord }
   | NumberSubject
   | { readonly of: "period"; readonly startDate: string; readonly endDate: string };
 
-/** A number's calls. */
 export interface NumberSubject {
   readonly of: "number";
   readonly phoneNumber: string;
@@ -33,7 +31,6 @@ export interface NumberSubject {
   readonly role: Stated<SubjectRole>;
 }
 
-/** Which disclosures, checked. */
 export interface AskedDisclosures {
   /** Empty: every carrier, of a number only. */
   readonly carrierId: string;
@@ -45,7 +42,6 @@ export interface AskedDisclosures {
   readonly scope: string;
 }
 
-/** Reads a request. Throws INVALID_ARGUMENT. */
 export function readDisclosuresRequest(request: ListDisclosuresRequest): AskedDisclosures {
   const { carrierId, recipientKind } = request;
   const subject = readSubject(request);

@@ -22,15 +22,10 @@ import type { PageTokenValue } from "../shared/page-token.ts";
 import { type AskedDisclosures, readDisclosuresRequest } from "./disclosures-request.ts";
 import { type ScanBudget, scanBudget, targetOfNumber } from "./records-of-number.ts";
 
-/** Longest that one statement may take, milliseconds. */
 const STATEMENT_TIMEOUT_MS = 30_000;
-/**
- * Most records that the disclosures of a page name together: some 1.5 MB. A page that would have
- * more is shorter than it might be.
- */
+/** Most records that a page names, some 1.5 MB; otherwise it is shorter. */
 const MAX_NAMED = 20_000;
 
-/** Who may have received which records. */
 export function disclosureMethods(services: Services): Partial<ServiceImpl<typeof PrivacyService>> {
   return { listDisclosures: (request, context) => listDisclosures(services, request, context) };
 }
@@ -48,7 +43,7 @@ async function listDisclosures(services: Services, request: ListDisclosuresReque
   }
   const most = shortened(found, page.size);
   const stored = await readAll(services, found.slice(0, most));
-  // One that retention took meanwhile shows as nothing, and still is a place to go on from.
+  // One that retention took meanwhile shows as nothing, and still marks a place.
   const show = ({ disclosureId }: Placed) => stored.get(disclosureId) ?? {};
   const { messages, last } = await page.cut(found, DisclosureSchema, show, most);
   return {
@@ -137,30 +132,8 @@ async function readAll(
   return byId;
 }
 
-/** A disclosure as the contract has it. */
 export function disclosureMessage(stored: StoredDisclosure): MessageInitShape<typeof DisclosureSchema> {
-  const { block, sessionId } = stored;
-  return {
-    disclosureId: stored.disclosureId,
-    carrierId: stored.carrierId,
-    recipientKind: stored.recipientKind,
-    credentialId: stored.credentialId,
-    method: stored.method,
-    kind: stored.kind,
-    ...(sessionId === undefined ? {} : { sessionId }),
-    filterJson: stored.filterJson,
-    recordParts: [...stored.recordParts],
-    masked: stored.masked,
-    ...(block ? { afterSequence: block.after, throughSequence: block.through, feedEpoch: block.epoch } : {}),
-    records: stored.records.map((record) => ({ ...record })),
-    recordCount: stored.recordCount,
-    firstRecordDate: stored.firstDate,
-    lastRecordDate: stored.lastDate,
-    purpose: stored.purpose,
-    legalBasis: stored.legalBasis,
-    privacyStatementVersion: stored.privacyStatementVersion,
-    commitTime: timestampFromMicros(stored.commitTime),
-  };
+  return { ...stored, commitTime: timestampFromMicros(stored.commitTime) };
 }
 
 function newestFirst(a: Placed, b: Placed): number {

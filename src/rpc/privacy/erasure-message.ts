@@ -27,24 +27,19 @@ const FEED_NAMES: Readonly<Record<number, string>> = {
   [FeedId.DISCREPANCIES]: "discrepancies",
 };
 
-/** An erasure as the contract shows it: the receipt only once nobody can deliver what it erased. */
+/** The receipt only once nobody can deliver what was erased. */
 export async function erasureMessage(db: Database, erasure: ErasureRow): Promise<Erasure> {
   return systemTransaction(db, async (tx) => {
     const carriers = await readErasureCarriers(tx, erasure.erasureId);
     const isComplete = erasure.state >= ErasureState.COMPLETED_WITH_EXCEPTIONS;
     return create(ErasureSchema, {
-      erasureId: erasure.erasureId,
-      state: erasure.state,
+      ...erasure,
       startTime: time(erasure.start),
       endTime: time(erasure.end),
-      role: erasure.role,
-      caseReference: erasure.caseReference,
-      verifiedBy: erasure.verifiedBy,
-      requestedBy: erasure.requestedBy,
       createTime: time(erasure.createTime),
-      ...(erasure.completeTime !== undefined && { completeTime: time(erasure.completeTime) }),
+      completeTime: time(erasure.completeTime),
       erasedRecordCount: carriers.reduce((sum, at) => sum + recordsOf(at), 0n),
-      ...(isComplete && { receipt: await receiptOf(tx, erasure, carriers) }),
+      receipt: isComplete ? await receiptOf(tx, erasure, carriers) : undefined,
     });
   });
 }
@@ -55,13 +50,11 @@ export function forecastMessage(
   requestedBy: string,
   carriers: readonly ErasureAtCarrier[],
 ): Erasure {
+  const { start, end, role, caseReference, verifiedBy } = asked;
   return create(ErasureSchema, {
-    startTime: time(BigInt(asked.start)),
-    endTime: time(BigInt(asked.end)),
-    role: asked.role,
-    caseReference: asked.caseReference,
-    verifiedBy: asked.verifiedBy,
-    requestedBy,
+    ...{ role, caseReference, verifiedBy, requestedBy },
+    startTime: time(BigInt(start)),
+    endTime: time(BigInt(end)),
     receipt: { counts: carriers.flatMap(countsOf), exceptions: carriers.flatMap(exceptionsOf).slice(0, MOST) },
   });
 }
@@ -79,7 +72,7 @@ async function receiptOf(tx: Tx, erasure: ErasureRow, carriers: readonly Erasure
     counts: carriers.flatMap(countsOf),
     exceptions: carriers.flatMap(exceptionsOf).slice(0, MOST),
     notices,
-    ...(receiptTime !== undefined && { receiptTime: time(receiptTime) }),
+    receiptTime: time(receiptTime),
   });
 }
 
@@ -107,15 +100,8 @@ function countsOf(at: ErasureAtCarrier): MessageInitShape<typeof ErasureCountSch
     const { records, copies, hashes } = at.counts[part] ?? { records: 0, copies: 0, hashes: 0 };
     const recordCount = BigInt(records) + (late[part] ?? 0n);
     if (recordCount === 0n && copies === 0 && hashes === 0) return [];
-    return [
-      {
-        carrierId: at.carrierId,
-        recordPart: part,
-        recordCount,
-        copyCount: BigInt(copies),
-        hashCount: BigInt(hashes),
-      },
-    ];
+    const { carrierId } = at;
+    return [{ carrierId, recordPart: part, recordCount, copyCount: BigInt(copies), hashCount: BigInt(hashes) }];
   });
 }
 
@@ -125,8 +111,8 @@ function exceptionsOf({ carrierId, exceptions }: ErasureAtCarrier): MessageInitS
     carrierId,
     recordPart: part,
     recordCount: BigInt(count),
-    ...(due !== undefined && { dueTime: time(BigInt(due)) }),
-    ...(source !== undefined && { source }),
+    dueTime: due === undefined ? undefined : time(BigInt(due)),
+    source,
   }));
 }
 
@@ -135,6 +121,6 @@ function recordsOf(at: ErasureAtCarrier): bigint {
   return rewritten + at.lateCdrs + at.lateDurations;
 }
 
-function time(instant: Micros) {
-  return create(TimestampSchema, timestampFromMicros(instant));
+function time(instant: Micros | undefined) {
+  return instant === undefined ? undefined : create(TimestampSchema, timestampFromMicros(instant));
 }

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { isE164 } from "../../domain/calls/party.ts";
 import { type FieldViolation, fieldViolations, invalidArgument, TandemError } from "../../domain/errors.ts";
@@ -9,7 +10,6 @@ import { type Micros, microsFromTimestamp } from "../../domain/time/instant.ts";
 import { wallMicros } from "../../domain/time/wall-clock.ts";
 import { forecastErasure } from "../../erasure/forecast.ts";
 import type { JournalEntry } from "../../erasure/journal.ts";
-import { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import {
   type ErasePhoneNumberRequest,
   ErasureState,
@@ -19,12 +19,12 @@ import {
 import { appendAuditEvent } from "../../store/audit/audit-log.ts";
 import { systemTransaction } from "../../store/database/database.ts";
 import { type ErasureRow, insertErasure, readErasure } from "../../store/privacy/erasures.ts";
-import { actorOf, methodOf } from "../shared/audit/audit.ts";
+import { actorOf, doneBy } from "../shared/audit/audit.ts";
 import type { Services } from "../shared/context.ts";
+import { isTimestamp } from "../shared/lists.ts";
 import { erasureMessage, forecastMessage } from "./erasure-message.ts";
 import { isPast, isText } from "./text.ts";
 
-/** Erasing a person's number, and following that. */
 export function erasureMethods(services: Services): Partial<ServiceImpl<typeof PrivacyService>> {
   return {
     erasePhoneNumber: (request, context) => erasePhoneNumber(services, request, context),
@@ -45,7 +45,7 @@ async function erasePhoneNumber(services: Services, request: ErasePhoneNumberReq
     requestedBy: actorOf(context),
     createTime: String(wallMicros()),
   };
-  const erasure = await accept(services, entry, methodOf(context));
+  const erasure = await accept(services, entry, context);
   services.erasures.wake();
   return { erasure: await erasureMessage(services.db, erasure) };
 }
@@ -59,12 +59,12 @@ async function getErasure(services: Services, { erasureId }: GetErasureRequest) 
 
 type Asked = Omit<JournalEntry, "erasureId" | "requestedBy" | "createTime">;
 
-// Journalled outside the database and in it, or not at all: the file's line is on the disk before
-// the row is committed, and a line whose row is not is taken up at the next start.
+// Journalled in the file and the database, or not at all: the line is on disk before the row is
+// committed, and one without a row is taken up at the next start.
 async function accept(
   { db, erasures, installation }: Services,
   entry: JournalEntry,
-  method: string,
+  context: HandlerContext,
 ): Promise<ErasureRow> {
   const { journal } = erasures;
   const sealed = journal.seal(entry);
@@ -77,22 +77,15 @@ async function accept(
       return known;
     }
     await journal.append(sealed);
-    await appendAuditEvent(tx, {
+    const act = {
       carrierId: undefined,
-      actor: entry.requestedBy,
-      method,
       resource: `erasure/${entry.erasureId}`,
-      outcome: AuditOutcome.DONE,
       requestId: auditedRequestId(installation.secret, entry.requestId),
       details: { case_reference: entry.caseReference, verified_by: entry.verifiedBy, role: entry.role },
-    });
-    return {
-      ...row,
-      state: ErasureState.ACCEPTED,
-      drainTime: undefined,
-      completeTime: undefined,
-      receiptTime: undefined,
     };
+    await appendAuditEvent(tx, doneBy(context, act));
+    const notYet = { drainTime: undefined, completeTime: undefined, receiptTime: undefined };
+    return { ...row, ...notYet, state: ErasureState.ACCEPTED };
   });
 }
 
@@ -140,10 +133,6 @@ function readRequest(request: ErasePhoneNumberRequest): Asked {
   return { requestId, phoneNumber, start: String(start), end: String(end), role, caseReference, verifiedBy };
 }
 
-const EARLIEST = -62_135_596_800n;
-const LATEST = 253_402_300_799n;
-
-function instantOf(time: { seconds: bigint; nanos: number }): Micros | undefined {
-  const isTime = time.seconds >= EARLIEST && time.seconds <= LATEST && time.nanos >= 0 && time.nanos < 1_000_000_000;
-  return isTime ? microsFromTimestamp(time) : undefined;
+function instantOf(time: Timestamp): Micros | undefined {
+  return isTimestamp(time) ? microsFromTimestamp(time) : undefined;
 }

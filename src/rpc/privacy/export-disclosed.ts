@@ -8,10 +8,7 @@ import {
 } from "../shared/disclosure/disclosed-records.ts";
 import type { ExportedItem } from "./export-records.ts";
 
-/**
- * The records that items of an export deliver, as the disclosure log names them. Disclosures
- * deliver none: they name records at most.
- */
+/** The records that items of an export deliver, as the disclosure log names them. */
 export function disclosedItems(items: readonly PhoneNumberExportItem[]): DisclosedRecords[] {
   const carrierId = items[0]?.carrierId ?? "";
   return [

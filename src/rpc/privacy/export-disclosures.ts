@@ -14,13 +14,9 @@ import { targetOfNumber } from "./records-of-number.ts";
 
 /** Disclosures that one read takes, each of which may name a thousand records. */
 const PAGE = 20;
-/** Longest that one statement may take, milliseconds. */
 const STATEMENT_TIMEOUT_MS = 30_000;
 
-/**
- * Reads who may have received the person's records of one carrier, newest first, as of a moment:
- * what the export itself writes down is not among them.
- */
+/** Reads who may have received the person's records of a carrier, newest first, as of a moment. */
 export async function* exportedDisclosures(
   db: Database,
   carrierId: string,
@@ -51,10 +47,7 @@ export async function* exportedDisclosures(
   } while (after);
 }
 
-/**
- * What is asked of the log: the person's records; or, when they are too many to be named,
- * everything of their days.
- */
+/** Asks for the person's records, or for their days if there are too many. */
 async function subjectOf(
   db: Database,
   carrierId: string,
@@ -70,8 +63,7 @@ async function subjectOf(
   }
 }
 
-// What was asked for then, and whose other records were delivered with the person's, is about
-// others.
+// What was asked, and others' records delivered with the person's, is about others.
 function ofPerson(carrierId: string, stored: StoredDisclosure, keys: ReadonlySet<bigint>): Disclosure {
   const message = create(DisclosureSchema, disclosureMessage(stored));
   message.filterJson = "{}";

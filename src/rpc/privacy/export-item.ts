@@ -19,7 +19,6 @@ import type { FoundCdr, FoundDuration } from "../../store/privacy/export-phone-n
 import { maskForReader } from "../shared/masking/reader-mask.ts";
 import { durationMessage } from "../shared/messages/duration.ts";
 
-/** The person whose records are exported. */
 export interface Subject {
   /** E.164. */
   readonly phoneNumber: string;
@@ -27,47 +26,46 @@ export interface Subject {
   readonly isParty: (party: CallOfParties["calling"]) => boolean;
 }
 
-/**
- * A call as it may be given; withheld, because a caller who asked not to be shown called the
- * person; undefined, because it is not the person's.
- */
+/** Withheld: a caller who asked not to be shown called the person. Undefined: not the person's. */
 export type Given<Item> = { readonly item: Item } | "withheld" | undefined;
 
-/** Who took part in a call by its record. */
 export function callOf({ parties, direction }: CallDetailRecord): CallOfParties {
   const { calling, asserted, called, dialed, redirecting } = parties ?? {};
   return { direction, calling, asserted, called, dialed, redirecting };
 }
 
-/** A call detail record for the person it is about. */
 export function givenCdr(found: FoundCdr, subject: Subject): Given<CallDetailRecord> {
   const reported = cdrMessage(found.reported);
   const call = callOf(reported);
   const others = found.counterparts.map((payload) => fromBinary(CallDurationSchema, payload));
-  const participation = mayBeGiven(call, others, subject);
-  if (typeof participation !== "object") return participation;
   const item = found.newest === found.reported ? reported : cdrMessage(found.newest);
-  maskCdr(item, subject, participation);
-  return { item };
+  return giveMasked(item, call, others, subject, maskCdr);
 }
 
-/** A duration for the person it is about. */
 export function givenDuration(found: FoundDuration, subject: Subject): Given<CallDuration> {
   const reported = durationMessage(found.reported);
   const others = found.counterparts.map((payload) => callOf(fromBinary(CallDetailRecordSchema, payload)));
-  const participation = mayBeGiven(reported, others, subject);
-  if (typeof participation !== "object") return participation;
   const item = found.newest === found.reported ? reported : durationMessage(found.newest);
-  maskDuration(item, subject, participation);
+  return giveMasked(item, reported, others, subject, maskDuration);
+}
+
+export function giveMasked<Item>(
+  item: Item,
+  call: CallOfParties,
+  others: readonly Callers[],
+  subject: Subject,
+  mask: (item: Item, subject: Subject, participation: Participation) => void,
+): Given<Item> {
+  const participation = mayBeGiven(call, others, subject);
+  if (typeof participation !== "object") return participation;
+  mask(item, subject, participation);
   return { item };
 }
 
 /**
  * A discrepancy for the person it is about.
- * @param ownNumber to which the call is attributed: it need not be among the two parties that a
- *   discrepancy shows.
- * @param records those that it is about, as far as they are there: by one of them the call may be
- *   the person's, where the discrepancy shows only two parties.
+ * @param ownNumber of the attribution, not always among the two parties shown.
+ * @param records it is about, as far as they are there: one may show the person.
  */
 export function givenDiscrepancy(
   item: Discrepancy,
@@ -115,12 +113,8 @@ function isOwnCustomer({ role }: Subject, { isSubscriber, isOtherParty }: Partic
 
 type Callers = Pick<CallOfParties, "calling" | "asserted">;
 
-/**
- * Whether a call is the person's, in the role that is asked for, and may be given. The caller's
- * wish not to be shown counts whichever side's record tells of it (GDPR 15(4)): the carrier may
- * know a number that the platform was not shown.
- */
-export function mayBeGiven(
+/** Whether a call is the person's in that role. Any record may tell a wish to hide (GDPR 15(4)). */
+function mayBeGiven(
   call: CallOfParties,
   others: readonly Callers[],
   { isParty, role }: Subject,

@@ -6,7 +6,7 @@ import { e164Forms } from "../../domain/numbers/spelling.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { NumberApprovalSchema, SubjectRole } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { PhoneNumberSchema } from "../../gen/tandem/type/v1/phone_number_pb.js";
-import { listCarriers } from "../../store/carriers/carriers.ts";
+import { eachCarrier } from "../../store/carriers/carriers.ts";
 import { carrierTransaction, type Database, systemTransaction } from "../../store/database/database.ts";
 import { type HistoryPeriod, readNumberHistory } from "../../store/numbers/number-history.ts";
 import { findApproved } from "../../store/numbers/number-ranges.ts";
@@ -19,10 +19,6 @@ import { exportedDisclosures } from "./export-disclosures.ts";
 import { type CarrierPage, type ExportedItem, exportedRecords, mayHaveRecords } from "./export-records.ts";
 import type { AskedExport } from "./export-request.ts";
 
-/** How many carriers are read at once. */
-const CARRIER_PAGE = 100;
-
-/** How an export is read. */
 export interface ExportSurroundings {
   readonly mayReadLocation: boolean;
   /** Disclosures of later are of the export itself, or of somebody else's business. */
@@ -32,10 +28,9 @@ export interface ExportSurroundings {
 }
 
 /**
- * Reads what every carrier has of the person: of each the states of the number, whether it is
- * approved, and then records; and last who may have received any of them.
- * @throws TandemError REGION_MISMATCH at the end, if a carrier of another region may have something
- *   too: this is not everything.
+ * Reads all that carriers have of the person: states of the number, approval, records; then who may
+ * have received them.
+ * @throws TandemError REGION_MISMATCH at the end, if another region may have something.
  */
 export async function* exportedPages(
   services: Services,
@@ -46,7 +41,7 @@ export async function* exportedPages(
   const states = await readStates(services, asked);
   const elsewhere = new Set<string>();
   const served = new Set<string>();
-  for await (const carrier of allCarriers(db)) {
+  for await (const carrier of eachCarrier(db)) {
     surroundings.checkpoint();
     const held = states.filter(({ carrierId }) => carrierId === carrier.carrierId);
     const { region } = carrier;
@@ -92,8 +87,7 @@ async function mayHave(
   return mayHaveRecords(db, searchAt(carrierId, asked));
 }
 
-// Nobody wrote down since when, so that no period leaves it out; and who may claim the number is no
-// other party's business.
+// Nobody knows since when, so no period leaves it out; it is no other party's business.
 async function readApproval(
   db: Database,
   carrierId: string,
@@ -106,18 +100,6 @@ async function readApproval(
 
 function searchAt(carrierId: string, { subject: { phoneNumber }, start, end }: AskedExport): PhoneNumberSearch {
   return { carrierId, start, end, forms: e164Forms(phoneNumber), pattern: searchPattern(phoneNumber) };
-}
-
-async function* allCarriers(db: Database): AsyncGenerator<Carrier> {
-  let afterCarrierId = "";
-  let isMore = true;
-  while (isMore) {
-    const page = { afterCarrierId, limit: CARRIER_PAGE };
-    const carriers = await systemTransaction(db, (tx) => listCarriers(tx, {}, page));
-    yield* carriers;
-    afterCarrierId = carriers.at(-1)?.carrierId ?? "";
-    isMore = carriers.length === CARRIER_PAGE;
-  }
 }
 
 // Who held the number is no other party's business.

@@ -4,7 +4,6 @@ import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { PRIVACY_STATEMENT_VERSION } from "../../domain/privacy/retention.ts";
 import { StallWatch } from "../../domain/stream-life.ts";
 import { isoFromMicros, type Micros, timestampFromMicros } from "../../domain/time/instant.ts";
-import { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import {
   type ExportPhoneNumberRequest,
   ExportPhoneNumberResponseSchema,
@@ -17,7 +16,7 @@ import { appendAuditEvent } from "../../store/audit/audit-log.ts";
 import { systemTransaction } from "../../store/database/database.ts";
 import { readClock } from "../../store/database/run.ts";
 import { hasScope } from "../shared/access/caller.ts";
-import { actorOf, methodOf } from "../shared/audit/audit.ts";
+import { doneBy } from "../shared/audit/audit.ts";
 import type { Services } from "../shared/context.ts";
 import { discloseRecords } from "../shared/disclosure/disclose.ts";
 import { maskForReader } from "../shared/masking/reader-mask.ts";
@@ -26,22 +25,14 @@ import { disclosedItems } from "./export-disclosed.ts";
 import { exportedPages } from "./export-pages.ts";
 import type { ExportedItem } from "./export-records.ts";
 import { type AskedExport, readExportRequest } from "./export-request.ts";
-import { policyMessage } from "./policy-message.ts";
-import { readPolicies } from "./retention-policies.ts";
+import { policyMessage, readPolicies } from "./retention-policies.ts";
 
-/**
- * Most items of a message, and most bytes of their encoding: one item has at most some tens of
- * kilobytes.
- */
+/** Most items of a message, and most bytes: an item has at most some tens of kilobytes. */
 const BATCH_ITEMS = 1_000;
 const BATCH_BYTES = 1_048_576;
-/**
- * Exports belong to no carrier: the limit of feed streams, 8, holds for all that a process serves
- * at once.
- */
+/** One limit of streams, 8, for all exports of a process. */
 const ACROSS_CARRIERS = "";
 
-/** Everything kept about a person's number, as a stream. */
 export function exportMethods(services: Services): Partial<ServiceImpl<typeof PrivacyService>> {
   return {
     exportPhoneNumber: (request, context) => exportPhoneNumber(services, request, context),
@@ -50,11 +41,7 @@ export function exportMethods(services: Services): Partial<ServiceImpl<typeof Pr
 
 type Frame = NonNullable<MessageInitShape<typeof ExportPhoneNumberResponseSchema>["frame"]>;
 
-/**
- * Answers ExportPhoneNumber: reads a page, writes down that it is disclosed, sends it at the
- * client's pace, and reads the next. What every carrier had at snapshot_time is in it; what came
- * later may be.
- */
+/** Reads a page, logs its disclosure, sends it at the client's pace, reads the next. */
 async function* exportPhoneNumber(services: Services, request: ExportPhoneNumberRequest, context: HandlerContext) {
   const asked = readExportRequest(request);
   using life = openStreamLife(context, services, ACROSS_CARRIERS, "feed");
@@ -107,20 +94,9 @@ function beginExport(
   return systemTransaction(db, async (tx) => {
     const snapshotTime = await readClock(tx);
     const policies = await readPolicies(tx, "", "");
-    await appendAuditEvent(tx, {
-      carrierId: undefined,
-      actor: actorOf(context),
-      method: methodOf(context),
-      resource: `export/${exportId}`,
-      outcome: AuditOutcome.DONE,
-      details: {
-        case_reference: caseReference,
-        verified_by: verifiedBy,
-        role: subject.role,
-        start_time: isoFromMicros(start),
-        end_time: isoFromMicros(end),
-      },
-    });
+    const window = { start_time: isoFromMicros(start), end_time: isoFromMicros(end) };
+    const details = { case_reference: caseReference, verified_by: verifiedBy, role: subject.role, ...window };
+    await appendAuditEvent(tx, doneBy(context, { carrierId: undefined, resource: `export/${exportId}`, details }));
     return { snapshotTime, policies };
   });
 }

@@ -1,6 +1,6 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import type { Carrier } from "../../domain/carriers/carrier.ts";
-import { DURATION } from "../../domain/record-kind.ts";
+import { CDR, DURATION, RECORD_KINDS } from "../../domain/record-kind.ts";
 import { discrepancyMessage } from "../../feed/discrepancy-codec.ts";
 import type { PhoneNumberExportItem } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
@@ -19,31 +19,28 @@ import {
   type FoundCdr,
   type FoundDuration,
   type PhoneNumberSearch,
-  type RecordHeads,
   readFoundCdrs,
   readFoundDurations,
   readRecordHeads,
   type ScanPlace,
-  scanCdrs,
-  scanDurations,
+  scanRecords,
 } from "../../store/privacy/export-phone-number.ts";
 import { durationMessage } from "../shared/messages/duration.ts";
 import {
   callOf,
   type Given,
+  giveMasked,
   givenCdr,
   givenDiscrepancy,
   givenDuration,
   maskCdr,
   maskDuration,
-  mayBeGiven,
   type Subject,
 } from "./export-item.ts";
 
 /** Longest that one statement may take, milliseconds: it looks through a few thousand records. */
 const STATEMENT_TIMEOUT_MS = 30_000;
 
-/** The item of an export, as its oneof has it. */
 export type ExportedItem = Exclude<PhoneNumberExportItem["item"], { case: undefined }>;
 
 /** What one read of a carrier's records gave. */
@@ -53,12 +50,10 @@ export interface ExportedPage {
   readonly withheld: number;
 }
 
-/** What one read gave, of one carrier. */
 export interface CarrierPage extends ExportedPage {
   readonly carrierId: string;
 }
 
-/** What is asked of a carrier. */
 export interface CarrierExport {
   readonly db: Database;
   readonly carrier: Pick<Carrier, "carrierId" | "networkIdentifiersAllowed">;
@@ -67,91 +62,58 @@ export interface CarrierExport {
 }
 
 /**
- * Reads everything that is kept of the person's calls at one carrier, a page a transaction, so that
- * none is open while the client reads: what is in quarantine, and then records as they stood when
- * that had been read, so that what was released meanwhile is not missed; discrepancies last.
+ * Reads what is kept of the person's calls at one carrier, each page in its own transaction.
+ * Quarantine first, so that what is released meanwhile is found as records; discrepancies last.
  */
-export async function* exportedRecords(asked: CarrierExport): AsyncGenerator<ExportedPage> {
-  const { carrierId } = asked.carrier;
-  yield* quarantinedPages(asked);
-  const heads = await readAt(asked.db, carrierId, (tx) => readRecordHeads(tx, carrierId));
-  yield* cdrPages(asked, heads);
-  yield* durationPages(asked, heads);
-  yield* heldPages(asked);
-  yield* discrepancyPages(asked);
-}
-
-async function* quarantinedPages({ db, carrier, search, subject }: CarrierExport): AsyncGenerator<ExportedPage> {
-  const found = pages((after: NamedPlace | undefined) =>
-    readAt(db, carrier.carrierId, (tx) => findQuarantinedOfNumber(tx, search, after)),
-  );
-  for await (const page of found) yield pageOf(page.found.map((each) => givenQuarantined(each, carrier, subject)));
-}
-
-async function* cdrPages(
-  { db, carrier: { carrierId, networkIdentifiersAllowed }, search, subject }: CarrierExport,
-  { cdrs: head }: RecordHeads,
-): AsyncGenerator<ExportedPage> {
-  const found = pages((after: ScanPlace | undefined) =>
-    readAt(db, carrierId, async (tx) => {
-      const { hits, next } = await scanCdrs(tx, search, head, after);
-      return { found: await readFoundCdrs(tx, carrierId, hits, head, networkIdentifiersAllowed), next };
-    }),
-  );
-  for await (const page of found) yield pageOf(page.found.map((each) => judgedCdr(each, subject)));
-}
-
-async function* durationPages(
-  { db, carrier: { carrierId }, search, subject }: CarrierExport,
-  { durations: head }: RecordHeads,
-): AsyncGenerator<ExportedPage> {
-  const found = pages((after: ScanPlace | undefined) =>
-    readAt(db, carrierId, async (tx) => {
-      const { hits, next } = await scanDurations(tx, search, head, after);
-      return { found: await readFoundDurations(tx, carrierId, hits, head), next };
-    }),
-  );
-  for await (const page of found) yield pageOf(page.found.map((each) => judgedDuration(each, subject)));
-}
-
-async function* heldPages({ db, carrier, search, subject }: CarrierExport): AsyncGenerator<ExportedPage> {
+export async function* exportedRecords({ db, carrier, search, subject }: CarrierExport): AsyncGenerator<ExportedPage> {
   const { carrierId, networkIdentifiersAllowed } = carrier;
-  const cdrs = pages((after: ScanPlace | undefined) =>
-    readAt(db, carrierId, (tx) => findHeldCdrs(tx, search, after, networkIdentifiersAllowed)),
+  const read = reader(db, carrierId);
+  const cdr = (found: FoundCdr) => judgedCdr(found, subject);
+  const duration = (found: FoundDuration) => judgedDuration(found, subject);
+  yield* judged(
+    read((tx, after: NamedPlace | undefined) => findQuarantinedOfNumber(tx, search, after)),
+    (found) => givenQuarantined(found, carrier, subject),
   );
-  for await (const page of cdrs) yield pageOf(page.found.map((each) => judgedCdr(each, subject)));
-  const durations = pages((after: ScanPlace | undefined) =>
-    readAt(db, carrierId, (tx) => findHeldDurations(tx, search, after)),
+  const headOf = await readAt(db, carrierId, (tx) => readRecordHeads(tx, carrierId));
+  yield* judged(
+    read(async (tx, after: ScanPlace | undefined) => {
+      const { hits, next } = await scanRecords(tx, search, CDR, headOf(CDR), after);
+      return { found: await readFoundCdrs(tx, carrierId, hits, headOf(CDR), networkIdentifiersAllowed), next };
+    }),
+    cdr,
   );
-  for await (const page of durations) yield pageOf(page.found.map((each) => judgedDuration(each, subject)));
+  yield* judged(
+    read(async (tx, after: ScanPlace | undefined) => {
+      const { hits, next } = await scanRecords(tx, search, DURATION, headOf(DURATION), after);
+      return { found: await readFoundDurations(tx, carrierId, hits, headOf(DURATION)), next };
+    }),
+    duration,
+  );
+  yield* judged(
+    read((tx, after: ScanPlace | undefined) => findHeldCdrs(tx, search, after, networkIdentifiersAllowed)),
+    cdr,
+  );
+  yield* judged(
+    read((tx, after: ScanPlace | undefined) => findHeldDurations(tx, search, after)),
+    duration,
+  );
+  yield* judged(
+    read((tx, after: NamedPlace | undefined) => findDiscrepanciesOfNumber(tx, search, after)),
+    (found) => judgedDiscrepancy(found, subject),
+  );
 }
 
-async function* discrepancyPages({ db, carrier, search, subject }: CarrierExport): AsyncGenerator<ExportedPage> {
-  const found = pages((after: NamedPlace | undefined) =>
-    readAt(db, carrier.carrierId, (tx) => findDiscrepanciesOfNumber(tx, search, after)),
-  );
-  for await (const page of found) yield pageOf(page.found.map((each) => judgedDiscrepancy(each, subject)));
-}
-
-/**
- * Whether a carrier may have anything of the number: by what its bytes hold, without reading any of
- * it.
- */
+/** Whether a carrier may have anything of the number, by what its bytes hold; reads none of it. */
 export async function mayHaveRecords(db: Database, search: PhoneNumberSearch): Promise<boolean> {
   const { carrierId } = search;
-  const read = <T>(run: (tx: Tx) => Promise<T>) => readAt(db, carrierId, run);
-  const heads = await read((tx) => readRecordHeads(tx, carrierId));
-  for await (const { hits } of pages((after: ScanPlace | undefined) =>
-    read((tx) => scanCdrs(tx, search, heads.cdrs, after)),
-  ))
-    if (hits.length > 0) return true;
-  for await (const { hits } of pages((after: ScanPlace | undefined) =>
-    read((tx) => scanDurations(tx, search, heads.durations, after)),
-  ))
-    if (hits.length > 0) return true;
-  for await (const { found } of pages((after: NamedPlace | undefined) =>
-    read((tx) => findQuarantinedOfNumber(tx, search, after)),
-  ))
+  const read = reader(db, carrierId);
+  const headOf = await readAt(db, carrierId, (tx) => readRecordHeads(tx, carrierId));
+  for (const kind of RECORD_KINDS)
+    for await (const { hits } of read((tx, after: ScanPlace | undefined) =>
+      scanRecords(tx, search, kind, headOf(kind), after),
+    ))
+      if (hits.length > 0) return true;
+  for await (const { found } of read((tx, after: NamedPlace | undefined) => findQuarantinedOfNumber(tx, search, after)))
     if (found.length > 0) return true;
   return false;
 }
@@ -160,15 +122,24 @@ function readAt<T>(db: Database, carrierId: string, run: (tx: Tx) => Promise<T>)
   return carrierTransaction(db, carrierId, run, { statementTimeoutMs: STATEMENT_TIMEOUT_MS, inOrder: true });
 }
 
-async function* pages<Page extends { readonly next: Place | undefined }, Place>(
-  read: (after: Place | undefined) => Promise<Page>,
-): AsyncGenerator<Page> {
-  let after: Place | undefined;
-  do {
-    const page = await read(after);
-    yield page;
-    after = page.next;
-  } while (after !== undefined);
+function reader(db: Database, carrierId: string) {
+  return async function* pages<Page extends { readonly next: Place | undefined }, Place>(
+    find: (tx: Tx, after: Place | undefined) => Promise<Page>,
+  ): AsyncGenerator<Page> {
+    let after: Place | undefined;
+    do {
+      const page = await readAt(db, carrierId, (tx) => find(tx, after));
+      yield page;
+      after = page.next;
+    } while (after !== undefined);
+  };
+}
+
+async function* judged<Found>(
+  pages: AsyncIterable<{ readonly found: readonly Found[] }>,
+  judge: (found: Found) => Judged,
+): AsyncGenerator<ExportedPage> {
+  for await (const { found } of pages) yield pageOf(found.map(judge));
 }
 
 interface Judged {
@@ -215,16 +186,10 @@ function givenQuarantined(
 ): Judged {
   if (found.kind === DURATION) {
     const item = durationMessage({ ...found, sequence: undefined, customerId: undefined, quarantined: true });
-    const participation = mayBeGiven(item, [], subject);
-    if (typeof participation !== "object") return { case: "callDuration", given: participation };
-    maskDuration(item, subject, participation);
-    return { case: "callDuration", given: { item } };
+    return { case: "callDuration", given: giveMasked(item, item, [], subject, maskDuration) };
   }
   const item = fromBinary(CallDetailRecordSchema, found.payload);
   item.carrierId = carrierId;
   if (!networkIdentifiersAllowed) delete item.networkIdentifiers;
-  const participation = mayBeGiven(callOf(item), [], subject);
-  if (typeof participation !== "object") return { case: "callDetailRecord", given: participation };
-  maskCdr(item, subject, participation);
-  return { case: "callDetailRecord", given: { item } };
+  return { case: "callDetailRecord", given: giveMasked(item, callOf(item), [], subject, maskCdr) };
 }

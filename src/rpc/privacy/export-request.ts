@@ -10,7 +10,6 @@ import { isPast } from "./text.ts";
 /** Longest case reference, and name of who verified, characters. */
 const MAX_CASE = 128;
 
-/** Whose records of which period, checked. */
 export interface AskedExport {
   readonly subject: Subject;
   readonly start: Micros;
@@ -19,10 +18,7 @@ export interface AskedExport {
   readonly verifiedBy: string;
 }
 
-/**
- * Reads a request. Throws INVALID_ARGUMENT with every field that is wrong; none of its numbers is
- * in the error.
- */
+/** Throws INVALID_ARGUMENT with every wrong field, without any number. */
 export function readExportRequest(request: ExportPhoneNumberRequest): AskedExport {
   const { phoneNumber, role, caseReference, verifiedBy } = request;
   const start = requiredInstant("start_time", request.startTime);

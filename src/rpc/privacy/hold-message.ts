@@ -3,14 +3,13 @@ import { isCarrierId } from "../../domain/carriers/carrier.ts";
 import { type FieldViolation, fieldViolations, invalidArgument } from "../../domain/errors.ts";
 import { isCustomerId } from "../../domain/numbers/number-item.ts";
 import { CARRIER_SIDE, PLATFORM_SIDE, type RecordKind } from "../../domain/record-kind.ts";
-import { addDays, isDay, type Micros, timestampFromMicros } from "../../domain/time/instant.ts";
+import { addDays, DAY, isDay, type Micros, timestampFromMicros } from "../../domain/time/instant.ts";
 import { wallMicros } from "../../domain/time/wall-clock.ts";
 import {
   type HeldPeriod as HeldPeriodMessage,
   type Hold,
   HoldReason,
   type HoldSchema,
-  HoldState,
 } from "../../gen/tandem/platform/v1/hold_pb.js";
 import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
 import type { HeldName, HeldPeriod, NewHold, StoredHold } from "../../store/privacy/holds.ts";
@@ -20,11 +19,9 @@ import { isText } from "./text.ts";
 const MAX_RECORDS = 1_000;
 const MAX_PERIOD_DAYS = 400;
 /** Five years, leap days included. */
-const MAX_HOLD_MICROS = 1_827n * 86_400_000_000n;
+const MAX_HOLD_MICROS = 1_827n * DAY;
 
-/**
- * What a hold keeps, and for how long, as asked. Throws INVALID_ARGUMENT with every field at fault.
- */
+/** What a hold keeps and for how long. Throws INVALID_ARGUMENT with every wrong field. */
 export function readHoldMessage(message: Hold | undefined): Omit<NewHold, "holdId" | "createdBy"> {
   if (!message) throw invalidArgument("hold", "is required");
   const endTime = requiredInstant("hold.end_time", message.endTime);
@@ -107,42 +104,18 @@ function readPeriod(period: HeldPeriodMessage, expect: Expect): HeldPeriod {
   return { startDate, endDate, customerId, trunkId, direction };
 }
 
-/** A hold as a message. */
 export function holdMessage(hold: StoredHold, heldRevisionCount: bigint): MessageInitShape<typeof HoldSchema> {
-  const { target } = hold;
+  const { target, endTime, createTime, releaseTime } = hold;
+  const named = "records" in target ? target.records : [];
   return {
-    holdId: hold.holdId,
-    carrierId: hold.carrierId,
+    ...hold,
     target:
-      "records" in target
-        ? {
-            case: "records",
-            value: {
-              records: target.records.map(({ side, recordId, recordDate }) => ({
-                side,
-                record: { recordId, recordDate },
-              })),
-            },
-          }
-        : { case: "period", value: withoutAbsent(target.period) },
-    reason: hold.reason,
-    caseReference: hold.caseReference,
-    owner: hold.owner,
-    endTime: timestampFromMicros(hold.endTime),
-    state: hold.state,
-    heldRevisionCount: hold.state === HoldState.ACTIVE ? heldRevisionCount : 0n,
-    createTime: timestampFromMicros(hold.createTime),
-    createdBy: hold.createdBy,
-    ...(hold.releaseTime === undefined ? {} : { releaseTime: timestampFromMicros(hold.releaseTime) }),
-    ...(hold.releasedBy === undefined ? {} : { releasedBy: hold.releasedBy }),
-    ...(hold.releaseNote === undefined ? {} : { releaseNote: hold.releaseNote }),
-  };
-}
-
-function withoutAbsent({ customerId, trunkId, ...period }: HeldPeriod) {
-  return {
-    ...period,
-    ...(customerId === undefined ? {} : { customerId }),
-    ...(trunkId === undefined ? {} : { trunkId }),
+      "period" in target
+        ? { case: "period", value: target.period }
+        : { case: "records", value: { records: named.map(({ side, ...record }) => ({ side, record })) } },
+    endTime: timestampFromMicros(endTime),
+    heldRevisionCount,
+    createTime: timestampFromMicros(createTime),
+    releaseTime: releaseTime === undefined ? undefined : timestampFromMicros(releaseTime),
   };
 }

@@ -36,7 +36,6 @@ import { isText } from "./text.ts";
 /** Counting what a hold keeps may read all calls of a year. */
 const COUNT_TIMEOUT_MS = 30_000;
 
-/** Holds: made, ended, listed. */
 export function holdMethods(services: Services): Partial<ServiceImpl<typeof PrivacyService>> {
   return {
     createHold: (request, context) => createHold(services, request, context),

@@ -3,7 +3,7 @@ import { invalidArgument } from "../../domain/errors.ts";
 import { searchPattern } from "../../domain/numbers/number-pattern.ts";
 import { e164Forms } from "../../domain/numbers/spelling.ts";
 import { type CallOfParties, findParticipation, isInRole, partyMatcher } from "../../domain/privacy/subject.ts";
-import { CARRIER_SIDE, CDR, DURATION, PLATFORM_SIDE, type RecordKind } from "../../domain/record-kind.ts";
+import { CDR, RECORD_KINDS, type RecordKind } from "../../domain/record-kind.ts";
 import { CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { type Database, systemTransaction } from "../../store/database/database.ts";
@@ -19,8 +19,7 @@ import {
   type PhoneNumberSearch,
   readRecordHeads,
   type ScanPlace,
-  scanCdrs,
-  scanDurations,
+  scanRecords,
 } from "../../store/privacy/export-phone-number.ts";
 import type { NumberSubject } from "./disclosures-request.ts";
 import { callOf } from "./export-item.ts";
@@ -37,15 +36,13 @@ export interface ScanBudget {
   scans: number;
 }
 
-/** The budget of one request. */
 export function scanBudget(): ScanBudget {
   return { scans: MAX_SCANS };
 }
 
 /**
- * What of the log may be about a number's calls at one carrier: the records of both sides in which
- * it takes part in the role. Bounded: a period with too much in it is refused.
- * @throws TandemError INVALID_ARGUMENT.
+ * The records of both sides in which a number takes part at one carrier.
+ * @throws TandemError INVALID_ARGUMENT if there are too many.
  */
 export async function targetOfNumber(
   db: Database,
@@ -55,19 +52,13 @@ export async function targetOfNumber(
 ): Promise<DisclosureTarget> {
   const { phoneNumber } = subject;
   const search = { ...subject, carrierId, forms: e164Forms(phoneNumber), pattern: searchPattern(phoneNumber) };
-  const platform = await findRecords(db, search, subject, CDR, budget);
-  const carrier = await findRecords(db, search, subject, DURATION, budget);
-  return systemTransaction(
-    db,
-    async (tx) => {
-      const targets = [
-        await readDisclosureTarget(tx, carrierId, PLATFORM_SIDE, platform),
-        await readDisclosureTarget(tx, carrierId, CARRIER_SIDE, carrier),
-      ];
-      return { entries: targets.flatMap(({ entries }) => entries), keys: targets.flatMap(({ keys }) => keys) };
-    },
-    { statementTimeoutMs: STATEMENT_TIMEOUT_MS },
-  );
+  const targets: DisclosureTarget[] = [];
+  for (const kind of RECORD_KINDS) {
+    const records = await findRecords(db, search, subject, kind, budget);
+    const read = (tx: Tx) => readDisclosureTarget(tx, carrierId, kind.side, records);
+    targets.push(await systemTransaction(db, read, { statementTimeoutMs: STATEMENT_TIMEOUT_MS }));
+  }
+  return { entries: targets.flatMap(({ entries }) => entries), keys: targets.flatMap(({ keys }) => keys) };
 }
 
 async function findRecords(
@@ -99,11 +90,8 @@ async function scanOnce(
   kind: RecordKind,
   after: ScanPlace | undefined,
 ): Promise<{ records: HitRecord[]; next: ScanPlace | undefined }> {
-  const heads = await readRecordHeads(tx, search.carrierId);
-  const { hits, next } =
-    kind === CDR
-      ? await scanCdrs(tx, search, heads.cdrs, after)
-      : await scanDurations(tx, search, heads.durations, after);
+  const headOf = await readRecordHeads(tx, search.carrierId);
+  const { hits, next } = await scanRecords(tx, search, kind, headOf(kind), after);
   return { records: await readHits(tx, search.carrierId, kind, hits), next };
 }
 

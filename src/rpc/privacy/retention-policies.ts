@@ -1,11 +1,12 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { isCarrierId } from "../../domain/carriers/carrier.ts";
 import { isCountry } from "../../domain/carriers/country.ts";
 import type { Stated } from "../../domain/enum-values.ts";
 import { type FieldViolation, fieldViolations, invalidArgument, TandemError } from "../../domain/errors.ts";
 import { type PolicyInForce, policiesInForce, type SetPolicy } from "../../domain/privacy/retention.ts";
-import { findRule } from "../../domain/privacy/retention-law.ts";
-import { ALL_PARTS, ALL_PURPOSES } from "../../domain/privacy/retention-parts.ts";
+import { type Bound, findRule } from "../../domain/privacy/retention-law.ts";
+import { timestampFromMicros } from "../../domain/time/instant.ts";
 import type {
   ListRetentionPoliciesRequest,
   PrivacyService,
@@ -14,11 +15,11 @@ import type {
 import { SetRetentionPolicyResponseSchema } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import {
   LegalBasis,
-  type ProcessingPurpose,
+  ProcessingPurpose,
   type RetentionPolicy,
   RetentionPolicySchema,
 } from "../../gen/tandem/platform/v1/retention_policy_pb.js";
-import type { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
+import { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
 import { listLegalCountries } from "../../store/carriers/carriers.ts";
 import { systemTransaction } from "../../store/database/database.ts";
 import type { Tx } from "../../store/database/run.ts";
@@ -28,10 +29,8 @@ import { actorOf } from "../shared/audit/audit.ts";
 import { requireCarrier, type Services } from "../shared/context.ts";
 import { ListPage } from "../shared/list-page.ts";
 import { repeatableCall } from "../shared/repeatable-call.ts";
-import { policyMessage } from "./policy-message.ts";
 import { isText } from "./text.ts";
 
-/** How long each part is kept. */
 export function retentionMethods(services: Services): Partial<ServiceImpl<typeof PrivacyService>> {
   return {
     listRetentionPolicies: (request, context) => listPolicies(services, request, context),
@@ -44,7 +43,8 @@ async function listPolicies(services: Services, request: ListRetentionPoliciesRe
   if (countryCode !== "" && !isCountry(countryCode))
     throw invalidArgument("country_code", "expected an ISO 3166-1 alpha-2 code");
   if (carrierId !== "" && !isCarrierId(carrierId)) throw invalidArgument("carrier_id", "expected a carrier's id");
-  if (recordPart !== 0 && !isPart(recordPart)) throw invalidArgument("record_part", "expected a part, or none");
+  if (recordPart !== 0 && !isStated(RecordPart, recordPart))
+    throw invalidArgument("record_part", "expected a part, or none");
   const scope = ["ListRetentionPolicies", countryCode, carrierId, String(recordPart)];
   const page = await ListPage.open(services, context, request, scope);
   const after = page.after?.["after"] ?? "";
@@ -59,10 +59,7 @@ async function listPolicies(services: Services, request: ListRetentionPoliciesRe
   return { policies: messages, nextPageToken: page.tokenAfter(last && { after: last.key }) };
 }
 
-/**
- * Reads the policies in force of every country that a carrier is of: what holds for it, and what
- * carriers have of their own.
- */
+/** The policies in force of all countries with carriers, and of carriers that have their own. */
 export async function readPolicies(
   tx: Tx,
   countryCode: string,
@@ -79,6 +76,24 @@ export async function readPolicies(
 
 function sortKey({ countryCode, carrierId, part, purpose }: PolicyInForce): string {
   return JSON.stringify([countryCode, carrierId ?? "", part, purpose]);
+}
+
+/** A policy in force as a message, with what its country's law asks. */
+export function policyMessage(policy: StoredPolicy | PolicyInForce): MessageInitShape<typeof RetentionPolicySchema> {
+  const { minimum, maximum, initial } = findRule(policy.countryCode, policy.part, policy.purpose);
+  return {
+    ...policy,
+    recordPart: policy.part,
+    minimum: boundMessage(minimum),
+    maximum: boundMessage(maximum),
+    initial: boundMessage(initial),
+    initialInForce: policy.revision === 0n,
+    updateTime: "updateTime" in policy ? timestampFromMicros(policy.updateTime) : undefined,
+  };
+}
+
+function boundMessage(bound: Bound | undefined) {
+  return bound && { dayCount: bound.days, source: bound.source };
 }
 
 async function setPolicy(services: Services, request: SetRetentionPolicyRequest, context: HandlerContext) {
@@ -157,9 +172,9 @@ function readPolicy(message: RetentionPolicy | undefined): Omit<SetPolicy, "revi
   const { countryCode, carrierId, recordPart, purpose, legalBasis, retentionDays, source } = message;
   expect(isCountry(countryCode), "country_code", "expected an ISO 3166-1 alpha-2 code");
   expect(carrierId === undefined || isCarrierId(carrierId), "carrier_id", "expected a carrier's id, or none");
-  expect(isPart(recordPart), "record_part", "is required: a part");
-  expect(isPurpose(purpose), "purpose", "is required: a purpose");
-  expect(legalBasis !== 0 && LegalBasis[legalBasis] !== undefined, "legal_basis", "is required: a legal basis");
+  expect(isStated(RecordPart, recordPart), "record_part", "is required: a part");
+  expect(isStated(ProcessingPurpose, purpose), "purpose", "is required: a purpose");
+  expect(isStated(LegalBasis, legalBasis), "legal_basis", "is required: a legal basis");
   expect(retentionDays >= 1 && retentionDays <= MAX_DAYS, "retention_days", `expected 1 to ${MAX_DAYS}`);
   expect(isText(source, 256), "source", "is required: 1 to 256 characters");
   expect(isText(message.privacyStatementVersion, 64), "privacy_statement_version", "is required: 1 to 64 characters");
@@ -176,10 +191,6 @@ function readPolicy(message: RetentionPolicy | undefined): Omit<SetPolicy, "revi
   };
 }
 
-function isPart(part: number): boolean {
-  return ALL_PARTS.some((each) => each === part);
-}
-
-function isPurpose(purpose: number): boolean {
-  return ALL_PURPOSES.some((each) => each === purpose);
+function isStated(of: Readonly<Record<number, string>>, value: number): boolean {
+  return value !== 0 && of[value] !== undefined;
 }

@@ -8,7 +8,6 @@ import { exportMethods } from "./export-phone-number.ts";
 import { holdMethods } from "./holds.ts";
 import { retentionMethods } from "./retention-policies.ts";
 
-/** Privacy, for the platform's privacy officer. */
 export function privacyService(services: Services): Partial<ServiceImpl<typeof PrivacyService>> {
   return {
     ...retentionMethods(services),

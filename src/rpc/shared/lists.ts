@@ -1,8 +1,7 @@
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { invalidArgument, TandemError } from "../../domain/errors.ts";
-import { type Micros, microsFromTimestamp } from "../../domain/time/instant.ts";
+import { DAY, type Micros, microsFromTimestamp } from "../../domain/time/instant.ts";
 
-const DAY_MICROS = 86_400_000_000n;
 /** Years 1 to 9999, as protobuf has them. */
 const MIN_SECONDS = -62_135_596_800n;
 const MAX_SECONDS = 253_402_300_799n;
@@ -17,11 +16,14 @@ export function requiredInstant(field: string, timestamp: Timestamp | undefined)
 /** An instant that a request may leave out. */
 export function optionalInstant(field: string, timestamp: Timestamp | undefined): Micros | undefined {
   if (!timestamp) return undefined;
-  const { seconds, nanos } = timestamp;
-  if (seconds < MIN_SECONDS || seconds > MAX_SECONDS || nanos < 0 || nanos > 999_999_999) {
+  if (!isTimestamp(timestamp))
     throw invalidArgument(field, "expected a time between 0001-01-01T00:00:00Z and 9999-12-31T23:59:59.999999999Z");
-  }
   return microsFromTimestamp(timestamp);
+}
+
+/** Whether it is a time of the years 1 to 9999. */
+export function isTimestamp({ seconds, nanos }: Timestamp): boolean {
+  return seconds >= MIN_SECONDS && seconds <= MAX_SECONDS && nanos >= 0 && nanos <= 999_999_999;
 }
 
 /**
@@ -35,9 +37,7 @@ export function requiredPeriod(
   const start = requiredInstant("start_time", request.startTime);
   const end = requiredInstant("end_time", request.endTime);
   if (end <= start) throw invalidArgument("end_time", "expected a time after start_time");
-  if (end - start > BigInt(maxDays) * DAY_MICROS) {
-    throw windowTooLarge("end_time", "start_time", maxDays);
-  }
+  if (end - start > BigInt(maxDays) * DAY) throw windowTooLarge("end_time", "start_time", maxDays);
   return { start, end };
 }
 

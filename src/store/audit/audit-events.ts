@@ -5,7 +5,6 @@ import type { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.j
 import { run, type Tx } from "../database/run.ts";
 import { PLATFORM_CHAIN } from "./audit-log.ts";
 
-/** Which events of a chain. */
 export interface AuditConditions {
   /** Undefined: the platform's chain. */
   readonly carrierId: string | undefined;
@@ -39,10 +38,7 @@ export async function listAuditEvents(
   }));
 }
 
-/**
- * Where a chain begins, and where it ends by its highest head; and the newest event that is there,
- * which may be another.
- */
+/** The ends of a chain: its oldest event, its highest head, and the newest event that is stored. */
 export interface ChainEnds {
   /** The oldest event that is kept. */
   readonly first: bigint;
@@ -52,10 +48,7 @@ export interface ChainEnds {
   readonly newest: bigint;
 }
 
-/**
- * Reads the ends of a chain in one statement; undefined when there is no such chain. In a system
- * transaction.
- */
+/** Reads the ends of a chain; undefined: no such chain. In a system transaction. */
 export async function readChainEnds(tx: Tx, carrierId: string | undefined): Promise<ChainEnds | undefined> {
   const chain = carrierId ?? PLATFORM_CHAIN;
   const { rows } = await run(tx)<{
@@ -74,9 +67,7 @@ export async function readChainEnds(tx: Tx, carrierId: string | undefined): Prom
   return { first: row.first, last: row.last ?? 0n, lastHash: row.lastHash ?? NO_HASH, newest: row.newest ?? 0n };
 }
 
-/**
- * Lists the chains by carrier, after one; the platform's, '', is first. In a system transaction.
- */
+/** Lists the chains by carrier, the platform's ('') first. In a system transaction. */
 export async function listChains(tx: Tx, after: string | undefined, limit: number): Promise<string[]> {
   let query = tx.selectFrom("audit_chain").select("carrier_id");
   if (after !== undefined) query = query.where(sql<string>`carrier_id COLLATE "C"`, ">", after);
@@ -85,9 +76,9 @@ export async function listChains(tx: Tx, after: string | undefined, limit: numbe
 }
 
 /**
- * Deletes the oldest events of a chain that lie before an instant, some at a time, and has the
- * chain begin after them. With the owner's rights: no role of the application may. Of the heads it
- * leaves the highest. It takes the chain, as an append does.
+ * Deletes the oldest events of a chain that lie before an instant. Needs the owner's rights: no
+ * role of the application may delete. It takes the chain as an append does and keeps the highest
+ * head.
  * @returns how many; fewer than the limit: none is left.
  */
 export async function deleteAuditEvents(
@@ -97,8 +88,7 @@ export async function deleteAuditEvents(
   limit: number,
 ): Promise<number> {
   const chain = carrierId ?? PLATFORM_CHAIN;
-  // The chain first: an event that is appended meanwhile must not be counted among those that are
-  // gone.
+  // The chain first: an event appended meanwhile must not count as deleted.
   const update = tx
     .updateTable("audit_chain")
     .set({ turns: sql<bigint>`turns + 1` })

@@ -4,7 +4,6 @@ import { type AuditAct, type AuditEvent, chainAct, NO_HASH } from "../../domain/
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { run, type Tx, together } from "../database/run.ts";
 
-/** carrier_id of the platform's chain. */
 export const PLATFORM_CHAIN = "";
 
 /** Makes the chain of a new carrier, without an event. In a system transaction. */
@@ -14,9 +13,9 @@ export async function createAuditChain(tx: Tx, carrierId: string): Promise<void>
 }
 
 /**
- * Appends an act to its chain, in the transaction of the act: either both are there or neither. It
- * takes the chain until the transaction ends, and must be the last lock that the transaction takes;
- * call it last. The event's time is by the database's clock and never goes back.
+ * Appends an act to its chain, in the transaction of the act. It locks the chain until the
+ * transaction ends, so call it last. The event's time comes from the database's clock and never
+ * goes back.
  */
 export async function appendAuditEvent(tx: Tx, act: AuditAct): Promise<AuditEvent> {
   const chain = act.carrierId ?? PLATFORM_CHAIN;
@@ -37,10 +36,7 @@ interface ChainHead {
   eventTime: Micros;
 }
 
-/**
- * Takes the chain, and then, in a statement of its own that sees what those before it have
- * committed, reads where it ends.
- */
+/** Takes the chain, then reads its end in a statement that sees what was committed before. */
 async function takePlace(tx: Tx, chain: string) {
   const take = tx.updateTable("audit_chain").set({ turns: sql<bigint>`turns + 1` }).where("carrier_id", "=", chain);
   const [taken, { rows }] = await together([

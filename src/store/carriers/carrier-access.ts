@@ -2,7 +2,6 @@ import { sql } from "kysely";
 import type { Micros } from "../../domain/time/instant.ts";
 import { run, type Tx } from "../database/run.ts";
 
-/** What decides whether a carrier is served here. */
 export interface CarrierAccessRow {
   readonly carrierId: string;
   readonly suspended: boolean;
@@ -17,7 +16,6 @@ export interface CredentialRow {
   readonly expireTime: Micros;
 }
 
-/** Reads what decides whether these carriers are served. In a system transaction. */
 export async function readCarrierAccess(tx: Tx, carrierIds: readonly string[]): Promise<CarrierAccessRow[]> {
   const query = tx
     .selectFrom("carrier")
@@ -27,10 +25,7 @@ export async function readCarrierAccess(tx: Tx, carrierIds: readonly string[]): 
   return rows;
 }
 
-/**
- * Finds whose these identities are, or whose they were before they were removed; one that never was
- * a carrier's is left out. In a system transaction.
- */
+/** Finds whose identities these are, or were before they were removed. In a system transaction. */
 export async function findCredentials(tx: Tx, identities: readonly string[]): Promise<CredentialRow[]> {
   const { rows } = await run(tx)<CredentialRow>`
     SELECT identity, carrier_id, expire_time FROM carrier_credential WHERE identity = ANY(${identities}::text[])

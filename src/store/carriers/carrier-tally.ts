@@ -1,15 +1,12 @@
 import { run, type Tx } from "../database/run.ts";
 
-/** What a carrier has a most of. */
 export const Tally = { NUMBERS: 1, OPEN_DURATION_UPLOADS: 2, OPEN_CDR_UPLOADS: 3, CONSUMERS: 4 } as const;
 export type Tally = (typeof Tally)[keyof typeof Tally];
 
 /**
- * Takes a place for something that the transaction is about to make. Nothing is told when one goes:
- * the tally is at least as high as what is there, and is counted anew when it says that there is no
- * place. Until the end of the transaction others of the carrier who want a place wait.
- * @param count how many there are. It runs under the lock.
- * @returns whether there is a place.
+ * Takes a place, or says that there is none. Others of the carrier wait for the transaction to end.
+ * @param count how many there really are: nothing is told when one goes, so a full tally is
+ *   recounted.
  */
 export async function takePlace(
   tx: Tx,
@@ -24,7 +21,6 @@ export async function takePlace(
   return held < most;
 }
 
-/** How many there are of what is counted up and down. */
 export async function readTally(tx: Tx, carrierId: string, what: Tally): Promise<bigint> {
   const {
     rows: [row],

@@ -1,18 +1,15 @@
 import { type RawBuilder, sql } from "kysely";
-import type { Carrier } from "../../domain/carriers/carrier.ts";
+import type { Carrier, ReportingScope } from "../../domain/carriers/carrier.ts";
 import { identityText, parseIdentityText } from "../../domain/carriers/principal.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { createAuditChain } from "../audit/audit-log.ts";
 import { Believed } from "../database/believed.ts";
-import { carrierTransaction, type Database } from "../database/database.ts";
+import { carrierTransaction, type Database, systemTransaction } from "../database/database.ts";
 import { run, type Tx } from "../database/run.ts";
 import { createFeeds } from "../feeds/feed-head.ts";
 import { keepIdentities } from "./carrier-identities.ts";
 
-/**
- * Creates a carrier with its feeds and its audit chain. In a system transaction. False, and nothing
- * is done, when the id is taken.
- */
+/** Creates a carrier with feeds and audit chain. In a system transaction. False: id taken. */
 export async function insertCarrier(tx: Tx, carrier: Carrier): Promise<boolean> {
   const insert = tx
     .insertInto("carrier")
@@ -28,10 +25,7 @@ export async function insertCarrier(tx: Tx, carrier: Carrier): Promise<boolean> 
   return true;
 }
 
-/**
- * Writes a carrier over the one of the revision before. In a system transaction. False when that is
- * no longer the newest.
- */
+/** Writes a carrier over its previous revision. In a system transaction. False: not the newest. */
 export async function updateCarrier(tx: Tx, carrier: Carrier): Promise<boolean> {
   const update = tx
     .updateTable("carrier")
@@ -42,7 +36,6 @@ export async function updateCarrier(tx: Tx, carrier: Carrier): Promise<boolean> 
   return count === 1;
 }
 
-/** Reads one carrier. */
 export async function readCarrier(tx: Tx, carrierId: string): Promise<Carrier | undefined> {
   const {
     rows: [row],
@@ -50,29 +43,18 @@ export async function readCarrier(tx: Tx, carrierId: string): Promise<Carrier | 
   return row && carrierOfRow(row);
 }
 
-/** The ids of all carriers. */
-export async function listCarrierIds(tx: Tx): Promise<string[]> {
-  const { rows } = await run(tx, tx.selectFrom("carrier").select("carrier_id").orderBy("carrier_id"));
-  return rows.map((row) => row.carrierId);
-}
-
-/**
- * The condition that a carrier is of a region; undefined: of any. For the work of a process that
- * serves one region.
- */
+/** The condition that a carrier is of a region; undefined: of any. */
 export function isOfRegion(carrierId: RawBuilder<unknown>, region: string | undefined): RawBuilder<boolean> {
   if (region === undefined) return sql<boolean>`true`;
   return sql<boolean>`EXISTS (SELECT FROM carrier of_region WHERE of_region.carrier_id = ${carrierId} AND of_region.region = ${region})`;
 }
 
-/** Which carriers to list. */
 export interface CarrierConditions {
-  suspended?: boolean;
-  legalCountry?: string;
-  region?: string;
+  suspended?: boolean | undefined;
+  legalCountry?: string | undefined;
+  region?: string | undefined;
 }
 
-/** Lists carriers by id, after one. In a system transaction. */
 export async function listCarriers(
   tx: Tx,
   conditions: CarrierConditions,
@@ -86,6 +68,19 @@ export async function listCarriers(
   return rows.map(carrierOfRow);
 }
 
+/** All such carriers by id, after one, some at a time. */
+export async function* eachCarrier(
+  db: Database,
+  conditions: CarrierConditions = {},
+  afterCarrierId = "",
+): AsyncGenerator<Carrier> {
+  const page = { afterCarrierId, limit: 100 };
+  const carriers = await systemTransaction(db, (tx) => listCarriers(tx, conditions, page));
+  yield* carriers;
+  const last = carriers.at(-1);
+  if (last && carriers.length === page.limit) yield* eachCarrier(db, conditions, last.carrierId);
+}
+
 /** The legal countries that carriers are of; empty conditions: all. In a system transaction. */
 export async function listLegalCountries(tx: Tx, of: { countryCode: string; carrierId: string }): Promise<string[]> {
   let query = tx.selectFrom("carrier").select("legal_country").distinct();
@@ -95,9 +90,8 @@ export async function listLegalCountries(tx: Tx, of: { countryCode: string; carr
 }
 
 /**
- * Makes a carrier's credential identities these. In a system transaction.
- * @returns an identity that belongs to another carrier, and whose it is; then nothing may be
- *   committed.
+ * Makes these a carrier's credential identities. In a system transaction.
+ * @returns an identity that belongs to another carrier, with its owner; do not commit then.
  */
 export async function writeCredentials(
   tx: Tx,
@@ -139,10 +133,7 @@ export async function writeCredentials(
   return taken;
 }
 
-/**
- * The carriers' settings as ingest and streams ask for them all the time: at most two seconds old,
- * read once for all who ask.
- */
+/** Carriers' settings for ingest and streams: at most two seconds old, read once for all. */
 export class CarrierDirectory {
   readonly #db: Database;
   readonly #known = new Believed<Carrier | undefined>();
@@ -151,7 +142,7 @@ export class CarrierDirectory {
     this.#db = db;
   }
 
-  /** A carrier's settings; undefined when there is no such carrier. */
+  /** Undefined: no such carrier. */
   get(carrierId: string): Promise<Carrier | undefined> {
     return this.#known.get(carrierId, () =>
       carrierTransaction(this.#db, carrierId, (tx) => readCarrier(tx, carrierId)),
@@ -166,42 +157,23 @@ export class CarrierDirectory {
 
 const NO_END: Micros = 253_402_300_799_999_999n;
 
-// What no query looks for, as JSON; bigints in decimal.
-interface StoredSettings {
-  reportingScopes: {
-    directions: number[];
-    unanswered: boolean;
-    emergency: boolean;
-    startTime?: string;
-    endTime?: string;
-  }[];
-  durationToleranceMs: string;
-  graceMs: string;
-  thresholds: Carrier["thresholds"];
-  horizons: Carrier["horizons"];
-  roundingRule?: NonNullable<Carrier["roundingRule"]>;
-  networkIdentifiersAllowed: boolean;
-  credentials: { identity: string; expireTime?: string }[];
-}
+// What no query looks for, as JSON; bigints in decimal, identities as texts.
+type Settings = Pick<
+  Carrier,
+  "durationToleranceMs" | "graceMs" | "thresholds" | "horizons" | "roundingRule" | "networkIdentifiersAllowed"
+> & { reportingScopes: readonly ReportingScope[]; credentials: { identity: string; expireTime?: Micros }[] };
+const BIGINTS: ReadonlySet<string> = new Set(["durationToleranceMs", "graceMs", "startTime", "endTime", "expireTime"]);
 
 function columnsOf(carrier: Carrier) {
-  const settings: StoredSettings = {
-    reportingScopes: carrier.reportingScopes.map(({ startTime, endTime, directions, ...scope }) => ({
-      ...scope,
-      directions: [...directions],
-      ...(startTime === undefined ? {} : { startTime: String(startTime) }),
-      ...(endTime === undefined ? {} : { endTime: String(endTime) }),
-    })),
-    durationToleranceMs: String(carrier.durationToleranceMs),
-    graceMs: String(carrier.graceMs),
+  const settings: Settings = {
+    reportingScopes: carrier.reportingScopes,
+    durationToleranceMs: carrier.durationToleranceMs,
+    graceMs: carrier.graceMs,
     thresholds: carrier.thresholds,
     horizons: carrier.horizons,
-    ...(carrier.roundingRule ? { roundingRule: carrier.roundingRule } : {}),
+    ...(carrier.roundingRule && { roundingRule: carrier.roundingRule }),
     networkIdentifiersAllowed: carrier.networkIdentifiersAllowed,
-    credentials: carrier.credentials.map(({ identity, expireTime }) => ({
-      identity: identityText(identity),
-      ...(expireTime === undefined ? {} : { expireTime: String(expireTime) }),
-    })),
+    credentials: carrier.credentials.map(({ identity, ...rest }) => ({ ...rest, identity: identityText(identity) })),
   };
   return {
     revision: carrier.revision,
@@ -211,53 +183,24 @@ function columnsOf(carrier: Carrier) {
     region: carrier.region,
     sip_domain: carrier.sipDomain ?? null,
     suspended: carrier.suspended,
-    settings: JSON.stringify(settings),
+    settings: JSON.stringify(settings, (_, value) => (typeof value === "bigint" ? String(value) : value)),
     update_time: isoFromMicros(carrier.updateTime),
   };
 }
 
-interface CarrierRow {
-  carrierId: string;
-  revision: bigint;
-  displayName: string;
-  legalCountry: string;
-  timeZone: string;
-  region: string;
-  sipDomain: string | undefined;
-  suspended: boolean;
-  settings: unknown;
-  createTime: Micros;
-  updateTime: Micros;
-}
+type CarrierRow = Omit<Carrier, keyof Settings | "sipDomain"> & { sipDomain: string | undefined; settings: unknown };
 
-function carrierOfRow(row: CarrierRow): Carrier {
-  const settings = row.settings as StoredSettings;
+function carrierOfRow({ settings, sipDomain, ...row }: CarrierRow): Carrier {
+  const { credentials, ...agreed }: Settings = JSON.parse(JSON.stringify(settings), (key, value) =>
+    BIGINTS.has(key) ? BigInt(value) : value,
+  );
   return {
-    carrierId: row.carrierId,
-    displayName: row.displayName,
-    legalCountry: row.legalCountry,
-    timeZone: row.timeZone,
-    region: row.region,
-    ...(row.sipDomain === undefined ? {} : { sipDomain: row.sipDomain }),
-    suspended: row.suspended,
-    reportingScopes: settings.reportingScopes.map(({ startTime, endTime, ...scope }) => ({
-      ...scope,
-      ...(startTime === undefined ? {} : { startTime: BigInt(startTime) }),
-      ...(endTime === undefined ? {} : { endTime: BigInt(endTime) }),
-    })),
-    durationToleranceMs: BigInt(settings.durationToleranceMs),
-    graceMs: BigInt(settings.graceMs),
-    thresholds: settings.thresholds,
-    horizons: settings.horizons,
-    ...(settings.roundingRule ? { roundingRule: settings.roundingRule } : {}),
-    networkIdentifiersAllowed: settings.networkIdentifiersAllowed,
-    credentials: settings.credentials.flatMap(({ identity: text, expireTime }) => {
+    ...row,
+    ...(sipDomain === undefined ? {} : { sipDomain }),
+    ...agreed,
+    credentials: credentials.flatMap(({ identity: text, ...rest }) => {
       const identity = parseIdentityText(text);
-      if (!identity) return [];
-      return [{ identity, ...(expireTime === undefined ? {} : { expireTime: BigInt(expireTime) }) }];
+      return identity ? [{ identity, ...rest }] : [];
     }),
-    createTime: row.createTime,
-    updateTime: row.updateTime,
-    revision: row.revision,
   };
 }

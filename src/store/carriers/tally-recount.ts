@@ -3,8 +3,8 @@ import { carrierTransaction, type Database } from "../database/database.ts";
 import { run, type Tx } from "../database/run.ts";
 import { readTally, Tally } from "./carrier-tally.ts";
 
-// The tally of numbers is kept by the one place that changes them, and is right as long as nothing
-// else writes to the database. Before it refuses anything it is held against what is there.
+// The tally of numbers is compared with the rows before it refuses anything, in case somebody else
+// wrote to the database.
 
 /** A carrier may hold ten million numbers: while it is full, they are not counted for each call. */
 const RECOUNT_EVERY_MS = 600_000;
@@ -23,9 +23,9 @@ interface Recount {
 const recounts = new WeakMap<Database, Map<string, Recount>>();
 
 /**
- * Counts a carrier's numbers anew, unless this process has done so a short time ago.
+ * Recounts a carrier's numbers, unless this process has just done so.
  * @param readAtMs when the caller began to read the tally.
- * @returns whether there was a count since then, so that the tally has to be read again.
+ * @returns whether to read the tally again.
  */
 export async function recountNumbers(db: Database, carrierId: string, readAtMs: number): Promise<boolean> {
   const known = recounts.get(db) ?? new Map<string, Recount>();
@@ -62,9 +62,8 @@ function remember(known: Map<string, Recount>, carrierId: string, recount: Recou
   if (known.size > MAX_REMEMBERED && oldest !== undefined) known.delete(oldest);
 }
 
-// No lock is held while it counts: in one snapshot numbers and tally belong together. The tally is
-// put right only if it still is what the snapshot saw, so that two processes do not do so twice.
-// Gives whether it is right.
+// Counts in one snapshot without a lock. The tally is corrected only if it still is what the
+// snapshot saw, so that two processes do not both do so. Returns whether it is right.
 async function correctTally(db: Database, carrierId: string): Promise<boolean> {
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     const { tally, held } = await carrierTransaction(db, carrierId, (tx) => readBoth(tx, carrierId), {

@@ -153,6 +153,11 @@ export function inRange(
   return sql<boolean>`${column} >= ${instant(start)} AND ${column} < ${instant(end)}`;
 }
 
+/** The day of an instant, in UTC. */
+export function dayOf(time: Micros): RawBuilder<string> {
+  return sql<string>`(${instant(time)} AT TIME ZONE 'UTC')::date`;
+}
+
 const ARRAYS = {
   bool: boolArray,
   bytea: byteaArray,
@@ -189,6 +194,6 @@ export function unnest<Row extends object>(
     const values = rows.map((row) => row[name as keyof Row]);
     return sql`${ARRAYS[type](values as never)}::${sql.raw(type)}[]`;
   });
-  const names = named.map(([name]) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`));
+  const names = named.map(([name]) => snakeCase(name));
   return sql`unnest(${sql.join(arrays)}) AS ${sql.raw(`${alias}(${names.join(", ")})`)}`;
 }

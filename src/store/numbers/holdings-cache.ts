@@ -2,34 +2,21 @@ import type { Micros } from "../../domain/time/instant.ts";
 import type { Tx } from "../database/run.ts";
 import { type Holding, readHoldings } from "./numbers.ts";
 
-/**
- * How many numbers are remembered over all carriers; beyond that everything is forgotten and read
- * again.
- */
+/** Over all carriers; beyond that everything is forgotten and read again. */
 const MAX_NUMBERS = 200_000;
 
-/**
- * Where a carrier's numbers feed stands; the epoch too, since a restore may bring the same sequence
- * with other numbers.
- */
+/** Where a numbers feed stands; with the epoch, since a restore may repeat sequences. */
 export interface NumbersHead {
   readonly epoch: bigint;
   readonly headSequence: bigint;
 }
 
-/**
- * Remembers which customers a carrier's numbers were assigned to, for as long as the carrier's
- * numbers feed stands where it stood: the feed moves with every change, so nothing remembered can
- * be out of date.
- */
+/** Remembers to whom numbers were assigned, until the numbers feed moves (with every change). */
 export class HoldingsCache {
   readonly #carriers = new Map<string, { version: string; holdings: Map<string, readonly Holding[]> }>();
   #count = 0;
 
-  /**
-   * The holdings of these numbers as of a state of the carrier's numbers. The numbers may be walked
-   * more than once.
-   */
+  /** The holdings of these numbers. The numbers may be iterated more than once. */
   async load(
     tx: Tx,
     carrierId: string,
@@ -62,10 +49,7 @@ export class HoldingsCache {
   }
 }
 
-/**
- * The first of the candidates, in their order, that the carrier held and had assigned to a customer
- * at an instant.
- */
+/** The first candidate that the carrier held and had assigned to a customer at an instant. */
 export function attribute(
   candidates: readonly { basis: number; number: string }[],
   instant: Micros | undefined,

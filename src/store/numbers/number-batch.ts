@@ -30,7 +30,6 @@ export interface StoredNumber {
   readonly port: StoredPort | undefined;
 }
 
-/** What is to become of a number: what is absent stays as it is. */
 export interface NumberDecision {
   readonly timeline?: NumberTimeline;
   /** Null: the scheduled port is dropped. */
@@ -39,20 +38,15 @@ export interface NumberDecision {
   readonly claimTime?: Micros | undefined;
 }
 
-/** Why nothing is to become of a number. */
 export interface NumberRefusal {
   readonly problem: NumberProblem;
-  /**
-   * As in a decision: a number that is held, and is not changed, may have been claimed anew all the
-   * same.
-   */
+  /** A held number that does not change may have been claimed anew. */
   readonly claimTime?: Micros | undefined;
 }
 
 /** What became of one number: its row, encoded as readers get it, or why nothing did. */
 export type NumberResult = { readonly payload: Uint8Array } | { readonly problem: NumberProblem };
 
-/** A change to numbers of one carrier. */
 export interface NumberBatch {
   readonly carrierId: string;
   /** Distinct, at most 1,000. */
@@ -66,7 +60,6 @@ export interface NumberBatch {
   readonly portsMayBeDue?: boolean;
 }
 
-/** What a batch did. */
 export interface NumberBatchOutcome {
   readonly results: ReadonlyMap<string, NumberResult>;
   /** The numbers that have new entries. */
@@ -74,9 +67,7 @@ export interface NumberBatchOutcome {
   readonly headSequence: bigint;
 }
 
-/**
- * A port of these numbers is due: it must be done first, which takes transactions of both carriers.
- */
+/** A port of these numbers is due: it comes first and takes transactions of both carriers. */
 export class PortDue extends Error {
   override readonly name = "PortDue";
   readonly ports: readonly StoredPort[];
@@ -88,11 +79,9 @@ export class PortDue extends Error {
 }
 
 /**
- * Changes numbers of one carrier under the lock of its numbers feed, 1,000 in a handful of
- * statements. What was scheduled and is due is entered first, each change with an entry of its own.
- * An entry is written whenever anything changes, for the future too, because who remembers holdings
- * goes by the feed's head.
- * @param lock of the carrier's numbers feed, taken by this transaction.
+ * Changes numbers of one carrier, 1,000 in a few statements. What was scheduled and is due comes
+ * first, with entries of its own. Every change has an entry, for caches go by the feed's head.
+ * @param lock of the numbers feed, taken by this transaction.
  * @throws PortDue before anything is written.
  */
 export async function changeNumbers(tx: Tx, lock: FeedLock, batch: NumberBatch): Promise<NumberBatchOutcome> {
@@ -154,7 +143,6 @@ export async function readStoredNumbers(
   }));
 }
 
-/** A number while a batch changes it. */
 class ChangingNumber {
   readonly #key: NumberKey;
   readonly #encode: NumberBatch["encode"];
@@ -172,10 +160,7 @@ class ChangingNumber {
     this.row = number.row;
   }
 
-  /**
-   * Enters what was scheduled and has begun, each at its time; what lies behind a port that is due
-   * goes with the number.
-   */
+  /** Enters what was scheduled and has begun, each at its time, up to a port that is due. */
   settle(now: Micros): void {
     const portTime = scheduledTime(this.port);
     for (const due of findDuePeriods(this.timeline, portTime !== undefined && portTime <= now ? portTime - 1n : now)) {
@@ -226,7 +211,7 @@ interface ChangedNumber {
   readonly result: NumberResult;
 }
 
-/** Counts what a batch makes of how many numbers the carrier holds. */
+/** Counts how many numbers the carrier holds. */
 class Room {
   readonly #heldBefore: bigint | undefined;
   added = 0n;

@@ -13,25 +13,19 @@ import type { NumberWriter } from "./number-writer.ts";
 
 // What the batch methods of numbers share: a call, its answer, and the transaction between.
 
-/**
- * A batch method's call: what makes it repeatable, and how its answer is encoded from what became
- * of each number.
- */
 export interface NumberCall extends RepeatableCall {
   readonly respond: (results: ReadonlyMap<string, NumberResult>) => Uint8Array;
   /** What the audit log is told of what the batch did. */
   readonly audit: (outcome: NumberBatchOutcome) => NumberAudit;
 }
 
-/** What the audit log is told of a batch. */
 export interface NumberAudit {
   /** What was done, in the transaction in which it was. */
   readonly act?: AuditAct;
-  /** That nothing was: for the caller to tell, within limits. */
+  /** That nothing was done: for the caller to log, within limits. */
   readonly refusal?: AuditAct;
 }
 
-/** A batch method's answer. */
 export interface NumberAnswer {
   readonly response: Uint8Array;
   /** How many numbers were found to be another carrier's; 0 for an answer that is repeated. */
@@ -42,10 +36,7 @@ export interface NumberAnswer {
 
 const NO_CLAIMS: ReadonlyMap<string, Micros> = new Map();
 
-/**
- * In one transaction: the answer given before, or the change and its answer. @param claims that the
- * call has made.
- */
+/** In one transaction: the earlier answer, or the change and its answer. `claims`: the call's. */
 export async function runOnce(
   writer: NumberWriter,
   carrierId: string,
@@ -57,8 +48,7 @@ export async function runOnce(
     const lock = await lockFeed(tx, carrierId, FeedId.NUMBERS);
     const given = await findResponse(tx, carrierId, call);
     if (given) {
-      // A repeat at the same moment was faster; what this one has claimed is then held by that
-      // one's rows.
+      // A repeat was faster; its rows now hold this call's claims.
       await raiseClaimTimes(tx, carrierId, claims);
       return { response: given };
     }

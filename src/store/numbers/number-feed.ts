@@ -15,7 +15,6 @@ import {
 } from "../feeds/feed-page.ts";
 import { NumberEntryKind } from "./number-rows.ts";
 
-/** An entry of the numbers feed. */
 export interface NumberEntry {
   readonly sequence: bigint;
   readonly ingestTime: Micros;
@@ -28,9 +27,8 @@ export interface NumberEntry {
 }
 
 /**
- * Reads a page of the numbers feed. A change matches the filter if the row does before or after it;
- * an erasure matches every filter. One statement reads the page and the feed's ends, so that a
- * reader below the floor is told, and not given less.
+ * Reads a page of the numbers feed. A change matches the filter if the row did before or after it;
+ * an erasure always does. The feed's ends come with it, so that a reader below the floor is told.
  */
 export async function readNumberPage(
   tx: Tx,
@@ -49,10 +47,11 @@ export async function readNumberPage(
   const end = until !== undefined && until < scanEnd ? until : scanEnd;
   const now = filter ? matches(filter, COLUMNS) : sql`true`;
   const before = filter ? sql`(e.previous_state IS NOT NULL AND ${matches(filter, PREVIOUS_COLUMNS)})` : sql`true`;
-  const { rows } = await run(tx)<HeadColumns & EntryColumns>`
+  const { rows } = await run(tx)<HeadColumns & Omit<NumberEntry, "sequence"> & { sequence: bigint | undefined }>`
     SELECT ${headColumns(carrierId, FeedId.NUMBERS, request.after)}, p.*
     FROM feed_head h LEFT JOIN LATERAL (
-      SELECT e.sequence, e.ingest_time, e.entry_kind, e.payload, NOT (${now}) AS left_filter
+      SELECT e.sequence, e.ingest_time, e.entry_kind AS kind, e.payload,
+        e.entry_kind = ${NumberEntryKind.CHANGE} AND NOT (${now}) AS left_filter
       FROM number_entry e
       WHERE e.carrier_id = ${carrierId} AND e.sequence > ${after} AND e.sequence <= ${end}
         AND (e.entry_kind = ${NumberEntryKind.ERASURE} OR ${now} OR ${before})
@@ -61,12 +60,14 @@ export async function readNumberPage(
     ORDER BY p.sequence`;
   const first = rows[0];
   if (!first) throw new Error(`carrier ${carrierId} has no feed of numbers`);
+  const entries = rows.flatMap(({ sequence, ingestTime, kind, payload, leftFilter }) =>
+    sequence === undefined ? [] : [{ sequence, ingestTime, kind, payload, leftFilter }],
+  );
   const bytesOf = ({ payload }: NumberEntry) => payload.length;
   const read = { carrierId, feed: FeedId.NUMBERS, after, end, limit };
-  return makePage(tx, read, { entries: rows.flatMap(entriesOf), first, bytesOf });
+  return makePage(tx, read, { entries, first, bytesOf });
 }
 
-/** A number's current row, encoded. */
 export interface NumberSnapshotRow {
   readonly phoneNumber: string;
   readonly carrierId: string;
@@ -77,10 +78,7 @@ export interface NumberSnapshotRow {
 /** Where a page of current rows ended. */
 export type NumberPlace = Pick<NumberSnapshotRow, "phoneNumber" | "carrierId">;
 
-/**
- * Reads the current rows of a carrier's numbers that match, ascending by number compared as text.
- * In a transaction as `LIST_PAGE`.
- */
+/** Reads current rows that match, ascending by number as text. In a transaction as `LIST_PAGE`. */
 export async function readNumberSnapshotPage(
   tx: Tx,
   request: {
@@ -101,10 +99,7 @@ export async function readNumberSnapshotPage(
   return scanNumbers(tx, numbers, { ...request, order: sql`e.phone_number`, where: conditions(others, COLUMNS) });
 }
 
-/**
- * Reads the current rows of all carriers' numbers that match, by number, then by carrier. In a
- * system transaction as `LIST_PAGE`.
- */
+/** Reads matching rows of all carriers, by number and carrier. In a system `LIST_PAGE`. */
 export async function listNumbersOfAll(
   tx: Tx,
   request: {
@@ -156,8 +151,7 @@ const PREVIOUS_COLUMNS: Columns = {
   countryCode: sql`e.previous_country_code`,
 };
 
-// A column without a value matches no condition on it: never null, so that the whole can be
-// negated.
+// Never null, so that the condition can be negated.
 function matches(filter: NumberFilter, columns: Columns): RawBuilder<boolean> {
   return sql<boolean>`COALESCE(${conditions(filter, columns)}, false)`;
 }
@@ -177,18 +171,4 @@ function conditions(
     all.push(sql`e.phone_number >= ${numberPrefix} AND e.phone_number < ${`${numberPrefix}:`}`);
   if (all.length === 0) return sql<boolean>`true`;
   return sql<boolean>`${sql.join(all, sql` AND `)}`;
-}
-
-interface EntryColumns {
-  sequence: bigint | undefined;
-  ingestTime: Micros;
-  entryKind: number;
-  payload: Buffer;
-  leftFilter: boolean;
-}
-
-function entriesOf(row: EntryColumns): NumberEntry[] {
-  if (row.sequence === undefined) return [];
-  const { sequence, ingestTime, entryKind: kind, payload } = row;
-  return [{ sequence, ingestTime, kind, payload, leftFilter: kind === NumberEntryKind.CHANGE && row.leftFilter }];
 }

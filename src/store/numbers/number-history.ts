@@ -17,8 +17,8 @@ export interface HistoryPeriod {
 const MAX_PERIODS = 10_000;
 
 /**
- * Reads who held a number over time, ascending by start, as it is now known: corrections applied,
- * and scheduled changes and ports as they will be. In a system transaction.
+ * Reads who held a number over time, ascending, with corrections and scheduled changes. In a system
+ * transaction.
  * @param sipDomain of carriers that have no domain of their own.
  */
 export async function readNumberHistory(tx: Tx, phoneNumber: string, sipDomain: string): Promise<HistoryPeriod[]> {
@@ -43,8 +43,7 @@ export async function readNumberHistory(tx: Tx, phoneNumber: string, sipDomain: 
     .sort((a, b) => (a.period.start < b.period.start ? -1 : 1));
 }
 
-// Between two steps of a port, what has left is not at the gaining carrier yet; or it is, and the
-// losing one does not know.
+// Between two steps of a port the number may be at neither carrier, or at both.
 function splitByPort(timelines: ReadonlyMap<string, NumberTimeline>, port: StoredPort, sipDomain: string) {
   const losing = timelines.get(port.carrierId) ?? [];
   const gaining = timelines.get(port.toCarrierId) ?? [];
@@ -67,10 +66,7 @@ async function readSipDomains(tx: Tx, carrierIds: readonly string[]): Promise<Ma
   return new Map(rows.flatMap((row) => (row.sipDomain === undefined ? [] : [[row.carrierId, row.sipDomain] as const])));
 }
 
-/**
- * Reads the row of a number at the carrier that holds it; undefined when none does. In a system
- * transaction.
- */
+/** Reads a number's row at the carrier that holds it. In a system transaction. */
 export async function readHolderRow(
   tx: Tx,
   phoneNumber: string,

@@ -7,10 +7,7 @@ import { PortStage, type StoredPort } from "./number-port-rows.ts";
 import { afterDuePorts, decidePort, settlePorts } from "./number-ports.ts";
 import type { NumberWriter } from "./number-writer.ts";
 
-/**
- * Releases numbers of a carrier. The rows are committed first, then the claims are freed; the
- * sweeper frees those that a crash left.
- */
+/** Releases numbers: rows first, then claims. The sweeper frees claims that a crash left. */
 export async function releaseNumbers(
   writer: NumberWriter,
   carrierId: string,
@@ -46,7 +43,7 @@ export async function assignNumbers(
   });
 }
 
-/** Ends the assignment of numbers of a carrier at a time; absent: now. */
+/** Ends the assignment of numbers at a time; absent: now. */
 export async function unassignNumbers(
   writer: NumberWriter,
   carrierId: string,
@@ -59,10 +56,7 @@ export async function unassignNumbers(
   });
 }
 
-/**
- * Ports numbers of a carrier to another at a time; when that has come, they are there before this
- * returns, unless the other's store fails.
- */
+/** Ports numbers at a time; if it has come, they usually have arrived when this returns. */
 export async function portNumbers(
   writer: NumberWriter,
   carrierId: string,

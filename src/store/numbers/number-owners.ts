@@ -1,23 +1,19 @@
 import { sql } from "kysely";
 import type { Micros } from "../../domain/time/instant.ts";
-import { textArray, timestamptzArray } from "../database/binary-array.ts";
+import { textArray } from "../database/binary-array.ts";
 import { clockFrom } from "../database/clock-from.ts";
-import { readInOrder, run, type Tx } from "../database/run.ts";
+import { readInOrder, run, type Tx, unnest } from "../database/run.ts";
 
-// number_owner decides between carriers, keyed by the number alone. A claim is committed before the
-// carrier's rows, and freed after them, so a crash leaves at worst a claim without a row, which the
-// sweeper frees. Every claim has a time that only rises, also when it is claimed again by the same
-// carrier. The row keeps the time of the last claim that it was held by, and a release frees none
-// that is later: it may be what a call that came after the release goes by. All in system
-// transactions.
+// number_owner decides between carriers, by number. A claim is committed before the carrier's rows
+// and freed after them, so a crash at worst leaves a claim without a row, for the sweeper. A
+// claim's time only rises. A row keeps the time of its last claim, and a release frees no later
+// one: a newer call may rely on that. All in system transactions.
 
-/** A claim on a number, by its time. */
 export interface NumberClaim {
   readonly phoneNumber: string;
   readonly claimTime: Micros;
 }
 
-/** A claim as it stands. */
 export interface StandingClaim extends NumberClaim {
   readonly carrierId: string;
   /** Whether the number is on its way to this carrier by a port. */
@@ -35,29 +31,17 @@ export interface WantedNumber {
 
 /** What came of claiming numbers. */
 export interface ClaimedNumbers {
-  /**
-   * The claims that are now the carrier's; the other numbers are another's, or on their way to
-   * another.
-   */
+  /** The claims that now are the carrier's. */
   readonly claims: ReadonlyMap<string, Micros>;
-  /**
-   * Those of the claims that were not there before: no other call of the carrier goes by them
-   * unless it renews them.
-   */
+  /** The new ones among them: no other call relies on them unless it renews them. */
   readonly made: readonly NumberClaim[];
-  /**
-   * Free numbers that another carrier held since the time that the carrier names; they are not
-   * claimed.
-   */
+  /** Free numbers that another carrier held since the given time; not claimed. */
   readonly overlaps: ReadonlySet<string>;
-  /** What is behind the last place: it is not claimed, and nothing is said of it. */
+  /** Numbers beyond the last place; not claimed. */
   readonly beyond: ReadonlySet<string>;
 }
 
-/**
- * Claims numbers for a carrier.
- * @param most places: those that are claimed take them, in the order of `wanted`.
- */
+/** Claims numbers, at most `most`, in the order of `wanted`. */
 export async function claimNumbers(
   tx: Tx,
   carrierId: string,
@@ -69,11 +53,11 @@ export async function claimNumbers(
   // Sorted, so that two carriers that claim the same numbers wait for each other in one order.
   const sorted = wanted.toSorted((a, b) => (a.phoneNumber < b.phoneNumber ? -1 : 1));
   const numbers = textArray(sorted.map((number) => number.phoneNumber));
+  const places = sorted.map(({ phoneNumber, earlierClaimTime: earlier = 0n }) => ({ phoneNumber, earlier }));
   const { rows: inserted } = await run(tx)<{ phoneNumber: string }>`
     INSERT INTO number_owner (phone_number, carrier_id, claim_time, in_transit)
     SELECT n.phone_number, ${carrierId}, GREATEST(clock_timestamp(), n.earlier + interval '1 microsecond'), false
-    FROM unnest(${numbers}::text[], ${timestamptzArray(sorted.map((number) => number.earlierClaimTime ?? 0n))}::timestamptz[])
-      AS n(phone_number, earlier)
+    FROM ${unnest("n", places, { phoneNumber: "text", earlier: "timestamptz" })}
     ON CONFLICT DO NOTHING RETURNING phone_number`;
   const { rows } = await run(tx)<OwnerRow>`
     UPDATE number_owner SET claim_time = GREATEST(${clockFrom("claim_time")}, claim_time + interval '1 microsecond')
@@ -87,8 +71,7 @@ export async function claimNumbers(
   );
   for (const phoneNumber of overlaps) claimable.delete(phoneNumber);
   const { claims, beyond } = takePlaces(wanted, claimable, most);
-  // Nobody has seen these claims yet; one that was there before may be what another call of the
-  // carrier goes by.
+  // Nobody has seen these claims yet; on older ones other calls may rely.
   const made: NumberClaim[] = [];
   const unmade: string[] = [];
   for (const { phoneNumber } of inserted) {
@@ -133,9 +116,8 @@ export async function readClaims(tx: Tx, numbers: readonly string[]): Promise<Ma
 }
 
 /**
- * Moves claims to the carrier that gains numbers by a port, if they are still as they were read; a
- * claim that is gone is made. Until `endTransit` neither carrier can claim the numbers. Gives the
- * claims that were moved.
+ * Moves claims to the gaining carrier of a port if they are as they were read; makes missing ones.
+ * Neither carrier can claim the numbers until `endTransit`. Returns the moved claims.
  */
 export async function moveClaims(
   tx: Tx,
@@ -164,7 +146,6 @@ export async function endTransit(tx: Tx, toCarrierId: string, claims: readonly N
     WHERE o.phone_number = c.phone_number AND o.carrier_id = ${toCarrierId} AND o.claim_time = c.claim_time AND o.in_transit`;
 }
 
-/** What one step of the sweep found. */
 export interface ClaimSweep {
   readonly freed: number;
   /** Where the next step goes on; undefined after the last. */
@@ -174,12 +155,7 @@ export interface ClaimSweep {
 /** How many claims one step looks at. */
 const SWEEP_CLAIMS = 5_000;
 
-/**
- * Frees claims whose carrier has no such number, among the next ones by number: a crash came
- * between claim and rows, or between the rows of a release and the end of its claim. Young claims
- * are left alone, for their rows may still be on their way, and so are numbers that are being
- * ported.
- */
+/** Frees claims without a number, which crashes leave; not young ones and those being ported. */
 export async function sweepClaims(tx: Tx, after: string, minimumAgeS: number): Promise<ClaimSweep> {
   await readInOrder(tx);
   const { rows } = await run(tx)<{ last: string | undefined; looked: bigint; freed: bigint }>`
@@ -212,19 +188,16 @@ function claimTimes(rows: readonly OwnerRow[]): Map<string, Micros> {
 }
 
 function claimList(claims: readonly NumberClaim[]) {
-  return sql`unnest(${textArray(claims.map((claim) => claim.phoneNumber))}::text[],
-    ${timestamptzArray(claims.map((claim) => claim.claimTime))}::timestamptz[]) AS c(phone_number, claim_time)`;
+  return unnest("c", claims, { phoneNumber: "text", claimTime: "timestamptz" });
 }
 
-// Under the claim no other holding can begin, and those that ended did so before the number was
-// free: what is read here stays.
+// Under the claim no other holding can begin, so what is read here stays.
 async function findOverlaps(tx: Tx, carrierId: string, wanted: readonly WantedNumber[]): Promise<Set<string>> {
   const dated = wanted.flatMap(({ phoneNumber, since }) => (since === undefined ? [] : [{ phoneNumber, since }]));
   if (dated.length === 0) return new Set();
   const { rows } = await run(tx)<{ phoneNumber: string }>`
     SELECT DISTINCT w.phone_number
-    FROM unnest(${textArray(dated.map((number) => number.phoneNumber))}::text[],
-                ${timestamptzArray(dated.map((number) => number.since))}::timestamptz[]) AS w(phone_number, since)
+    FROM ${unnest("w", dated, { phoneNumber: "text", since: "timestamptz" })}
     JOIN number_holding h ON h.phone_number = w.phone_number AND h.carrier_id <> ${carrierId} AND h.end_time > w.since`;
   return new Set(rows.map((row) => row.phoneNumber));
 }

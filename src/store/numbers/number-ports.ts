@@ -25,19 +25,18 @@ import {
 } from "./number-port-rows.ts";
 import { type NumberWriter, writeInCarrier } from "./number-writer.ts";
 
-// A port touches two carriers, and every transaction touches one. So it goes in steps, each of
-// which can be repeated: the losing carrier's row says PORTED_OUT and keeps what moves (stage
-// LEFT); the claim moves, marked as in transit so that neither carrier can provision the number
-// meanwhile; the gaining carrier's rows arrive, with a mark that they have; the transit ends and
-// the port is DONE. Whoever finds a port between two steps, after a crash, goes on from there.
+// A transaction touches one carrier and a port two, so a port goes in repeatable steps: the losing
+// row says PORTED_OUT and keeps what moves (LEFT); the claim moves, in transit, so that nobody can
+// provision the number; the gaining rows arrive and are marked; the transit ends and the port is
+// DONE. After a crash, whoever finds it goes on.
 
-/** Carries out the ports of these numbers that are due, whichever carriers they are between. */
+/** Carries out the due ports of these numbers. */
 export async function settlePorts(writer: NumberWriter, numbers: readonly string[]): Promise<void> {
   const due = await systemTransaction(writer.db, (tx) => findDuePorts(tx, { numbers }, 1_000));
   await carryOutPorts(writer, due);
 }
 
-/** Runs a change of numbers, and again after the ports that it found due have been carried out. */
+/** Runs a change of numbers, and again after the due ports that it found. */
 export async function afterDuePorts<T>(writer: NumberWriter, run: () => Promise<T>): Promise<T> {
   for (let attempt = 0; ; attempt++) {
     try {
@@ -49,10 +48,7 @@ export async function afterDuePorts<T>(writer: NumberWriter, run: () => Promise<
   }
 }
 
-/**
- * What a port makes of a number at the carrier that loses it: scheduled, or, for a time that has
- * come, on its way.
- */
+/** What a port makes of a number at the losing carrier: scheduled, or under way if it is due. */
 export function decidePort(
   { key, timeline, port }: StoredNumber,
   request: { toCarrierId: string; effectiveTime: Micros; orderedBy: string },
@@ -73,7 +69,7 @@ export function decidePort(
   return effectiveTime > now ? { port: scheduled } : leave(timeline, scheduled);
 }
 
-/** Carries out ports that are due, from whatever step they are at. */
+/** Carries out ports from whatever step they are at. */
 export async function carryOutPorts(
   writer: NumberWriter,
   ports: readonly StoredPort[],
@@ -101,8 +97,8 @@ async function carryOutGroup(
   await writeInCarrier(writer, carrierId, fence, (tx) => finishPorts(tx, carrierId, done));
 }
 
-// Gives the claims that are in transit, of ports that are still on their way. One that another
-// process is moving at this moment is tried again.
+// Returns the claims in transit of ports under way. Claims that another process is moving are tried
+// again.
 async function takeClaims(
   writer: NumberWriter,
   carrierId: string,
@@ -117,9 +113,9 @@ async function takeClaims(
   return taken;
 }
 
-// The claims are read, then the ports are found still on their way, and only then are the claims
-// moved, if they are as they were read: a process that was held up here until the port was done,
-// and its number perhaps back, moves nothing. Gives the ports that have to be tried again.
+// The claims are read, then the ports checked, and only then unchanged claims are moved: a process
+// held up until the port was done, and its number perhaps back, moves nothing. Returns the ports to
+// try again.
 async function tryClaims(
   writer: NumberWriter,
   carrierId: string,
@@ -145,8 +141,7 @@ async function tryClaims(
   return still.filter(({ phoneNumber }) => tried.has(phoneNumber) && !taken.has(phoneNumber));
 }
 
-// Gives the ports that are then on their way: some may have been replaced, or carried out by
-// another process, since they were found.
+// Returns the ports then under way: some may have been replaced or carried out by others.
 async function loseNumbers(
   writer: NumberWriter,
   carrierId: string,
@@ -210,8 +205,7 @@ async function gainNumbers(
   return arrived;
 }
 
-// The order is in the chain of the carrier that loses the numbers; the other's says how it came by
-// them.
+// The order is in the losing carrier's chain; this one says how the numbers came.
 async function auditArrivals(tx: Tx, toCarrierId: string, ports: readonly StoredPort[]): Promise<void> {
   for (const [actor = "", group] of Map.groupBy(ports, (port) => port.orderedBy)) {
     await appendAuditEvent(tx, {

@@ -4,10 +4,9 @@ import { textArray } from "../database/binary-array.ts";
 import { insertAll, run, type Tx } from "../database/run.ts";
 import { findPortedIn } from "./number-port-rows.ts";
 
-// number_range decides between carriers, keyed by the prefix: to ask whose range a number lies in
-// is to look up its prefixes, fifteen at most. Written in system transactions only.
+// number_range decides between carriers, by prefix: a number's at most fifteen prefixes are looked
+// up. Written in system transactions only.
 
-/** Which numbers a carrier may claim. */
 export interface StoredRanges {
   /** Ascending, of E.164 numbers. None: no range is the carrier's. */
   readonly prefixes: readonly string[];
@@ -15,7 +14,6 @@ export interface StoredRanges {
   readonly approvedNumbers: readonly string[];
 }
 
-/** Reads a carrier's ranges. */
 export async function readRanges(tx: Tx, carrierId: string): Promise<StoredRanges> {
   const { rows: approved } = await run(
     tx,
@@ -27,7 +25,6 @@ export async function readRanges(tx: Tx, carrierId: string): Promise<StoredRange
   };
 }
 
-/** Reads the prefixes of a carrier's ranges, ascending. */
 export async function readPrefixes(tx: Tx, carrierId: string): Promise<string[]> {
   const { rows } = await run(
     tx,
@@ -45,8 +42,7 @@ export interface TakenRange {
 }
 
 /**
- * Keeps other carriers' ranges as they are until the end of the transaction, and finds one that
- * these prefixes are in the way of.
+ * Locks other carriers' ranges until the end of the transaction, and finds one that overlaps.
  * @param onlyEqual whether ranges within ranges are allowed.
  */
 export async function findTakenRange(
@@ -65,7 +61,6 @@ export async function findTakenRange(
   return rows[0];
 }
 
-/** Replaces a carrier's ranges. */
 export async function writeRanges(tx: Tx, carrierId: string, ranges: StoredRanges): Promise<void> {
   await run(tx, tx.deleteFrom("number_range").where("carrier_id", "=", carrierId));
   await run(tx, tx.deleteFrom("number_approval").where("carrier_id", "=", carrierId));
@@ -88,9 +83,8 @@ export async function deleteApproval(tx: Tx, carrierId: string, phoneNumber: str
 }
 
 /**
- * Which of these numbers the carrier may not claim: they lie in no range of its own, or, if it has
- * none, in another's; and neither an approval nor the last port of the number to or from the
- * carrier names it as the one who gets it.
+ * Which numbers the carrier may not claim: outside its ranges, or in another's if it has none, and
+ * neither approved nor given by their last port.
  */
 export async function findOutOfRange(tx: Tx, carrierId: string, numbers: readonly string[]): Promise<Set<string>> {
   if (numbers.length === 0) return new Set();

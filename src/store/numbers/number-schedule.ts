@@ -12,10 +12,7 @@ import { type NumberWriter, writeInCarrier } from "./number-writer.ts";
 /** Most due numbers of one carrier that are worked on in one go. */
 const BATCH = 1_000;
 
-/**
- * Which carriers, of one region or of all, have numbers for which something scheduled is due, and
- * when the next comes. In a system transaction.
- */
+/** Which carriers of a region have something due, and when more comes. In a system transaction. */
 export async function readSchedule(
   tx: Tx,
   region?: string,
@@ -36,10 +33,9 @@ export async function readSchedule(
 }
 
 /**
- * Lets what is scheduled for numbers of one carrier and due take effect: ports first, for they take
- * later assignments along.
- * @param fence confirms the job's lease at the start of each transaction of the carrier.
- * @returns how many numbers were worked on; fewer than a thousand: it is done.
+ * Applies what is due at one carrier: ports first, for they take later assignments along.
+ * @param fence confirms the job's lease at the start of each transaction.
+ * @returns how many numbers; fewer than a thousand: done.
  */
 export async function takeEffect(
   writer: NumberWriter,

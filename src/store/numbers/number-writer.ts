@@ -16,10 +16,7 @@ export interface NumberWriter {
   readonly onError: (error: unknown) => void;
 }
 
-/**
- * A transaction of one carrier: as the carrier itself; or, for a job, as the system, with its lease
- * confirmed before anything else.
- */
+/** A transaction as the carrier, or for a job as the system, with its lease confirmed first. */
 export function writeInCarrier<T>(
   writer: NumberWriter,
   carrierId: string,

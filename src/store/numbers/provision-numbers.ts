@@ -23,14 +23,12 @@ import { afterDuePorts } from "./number-ports.ts";
 import { findOutOfRange } from "./number-ranges.ts";
 import type { NumberWriter } from "./number-writer.ts";
 
-/** A number that a carrier offers. */
 export interface NumberOffer {
   readonly attributes: NumberAttributes;
   /** Since when the carrier has held it; absent: now. */
   readonly effectiveTime?: Micros;
 }
 
-/** What a carrier offers in one call. */
 export interface NumberOffers {
   readonly items: ReadonlyMap<string, NumberOffer>;
   /** How many of them may turn out to be another carrier's. */
@@ -39,19 +37,14 @@ export interface NumberOffers {
   readonly mostHeld: number;
 }
 
-/**
- * More numbers of a call are another carrier's than it may learn. Nothing was claimed, and nothing
- * changed.
- */
+/** More numbers are another carrier's than this one may learn. Nothing was claimed or changed. */
 export class TooManyUnavailable extends Error {
   override readonly name = "TooManyUnavailable";
 }
 
 /**
- * Provisions numbers for a carrier. Claim first: the claims are committed, then the carrier's rows.
- * A retry after a crash in between finds itself the owner and goes on; if none comes, the sweeper
- * frees the claims. Whoever may no longer be served by the time that the rows could be written is
- * refused, and the claims that the call made are freed.
+ * Provisions numbers: claims first, then rows. A retry after a crash goes on from the claims;
+ * without one, the sweeper frees them. A call that is refused in between frees the claims it made.
  * @throws TooManyUnavailable; TandemError as the judgement of the call
  */
 export async function provisionNumbers(
@@ -64,8 +57,7 @@ export async function provisionNumbers(
   try {
     return await claimAndProvision(writer, carrierId, call, offers, made);
   } catch (error) {
-    // Calls are judged before they get a connection, so this attempt wrote nothing; and no retry is
-    // to be expected.
+    // Calls are judged before they get a connection, so nothing was written; no retry will come.
     if (isNoLongerServed(error)) await freeClaims(writer, carrierId, made);
     throw error;
   }
@@ -132,8 +124,7 @@ async function surveyOnce(writer: NumberWriter, carrierId: string, call: Repeata
   return isFull && (await recountNumbers(writer.db, carrierId, readAtMs)) ? run() : survey;
 }
 
-// A number that is on its way out of the carrier is not claimed: the claim is still the carrier's
-// for a moment. Nor is one whose offer will be refused by the carrier's own history.
+// A number on its way out is not claimed, nor one that the carrier's own history will refuse.
 async function surveyNumbers(
   tx: Tx,
   carrierId: string,
@@ -212,9 +203,8 @@ function decideProvision(
   return { ...change, claimTime: claimed.everClaimed.get(phoneNumber) };
 }
 
-// A claim stands for a number that is as it was before the claim. One that another call has
-// provisioned since, and that has been released or ported again, may have taken the claim along;
-// and one that is old may have been swept up.
+// A claim counts if its number is as it was before. If the number was provisioned and left again
+// since, its claim went along; an old claim may have been swept up.
 function isClaimed(phoneNumber: string, revision: bigint, { survey, claims, atMs }: Claimed): boolean {
   if (survey.unheld.get(phoneNumber) !== revision) throw new ClaimMissing();
   if (!claims.has(phoneNumber)) return false;

@@ -1,13 +1,13 @@
 import { type RawBuilder, sql } from "kysely";
 import { FeedId } from "../../domain/feed-id.ts";
 import { BLOCK_SEQUENCES } from "../../domain/privacy/disclosure.ts";
-import { addDays, isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { int8Array, timestamptzArray } from "../database/binary-array.ts";
-import { run, type Tx } from "../database/run.ts";
+import { addDays, type Micros } from "../../domain/time/instant.ts";
+import { int8Array } from "../database/binary-array.ts";
+import { instant, run, type Tx, unnest } from "../database/run.ts";
 
-// Reading the disclosure log, by a carrier and newest first. Every question goes through an index:
-// a block is found by the sequence that it covers, a row that names records by their keys, and a
-// period by the days that a row covers. In a system transaction.
+// The disclosure log of a carrier, newest first, in system transactions. An index answers every
+// question: a block is found by its sequences, a row by the keys of its records, a period by its
+// days.
 
 /** An entry of a feed, as blocks cover it. */
 export interface FeedEntry {
@@ -16,19 +16,17 @@ export interface FeedEntry {
   readonly ingestTime: Micros;
 }
 
-/** What disclosures must be about. */
 export type DisclosureSubject =
   | {
       readonly of: "records";
       readonly entries: readonly FeedEntry[];
       readonly keys: readonly bigint[];
-      /** Of the record of one key, only this revision; absent: any. */
+      /** Only this revision of the record with this key; absent: any. */
       readonly only?: { readonly key: bigint; readonly revision: number } | undefined;
     }
   /** Days [startDate, endDate). */
   | { readonly of: "period"; readonly startDate: string; readonly endDate: string };
 
-/** Which of them, and where a page goes on. */
 export interface DisclosureSelection {
   readonly recipientKind: number | undefined;
   readonly start: Micros | undefined;
@@ -43,26 +41,18 @@ export interface DisclosurePlace {
   readonly disclosureId: string;
 }
 
-/** A disclosure by its place. */
 export interface FoundDisclosure extends DisclosurePlace {
-  /** How many records it names: a page has so many at most. */
+  /** How many records it names. */
   readonly namedCount: number;
 }
 
-/**
- * A block delivers no entry that came so long after the block was reserved. Twice as long as a
- * stream sends under one.
- */
+/** A block delivers no entry later than this after its reservation: twice a stream's time. */
 const BLOCK_REACH = sql.raw("interval '2 hours'");
-/**
- * Up to so many candidates of a period are sorted; of more, so many are of the period that the log
- * is walked from its newest row.
- */
+/** More candidates of a period than this are not sorted: the log is walked from its newest row. */
 const MAX_SORTED = 20_000;
 /** The widths of span_class, days; the last has none. */
 const CLASS_DAYS = [8, 64, 512] as const;
 
-/** Finds disclosures, newest first. */
 export async function findDisclosures(
   tx: Tx,
   carrierId: string,
@@ -77,7 +67,7 @@ export async function findDisclosures(
   return (await run(tx, disclosuresOfPeriod(carrierId, subject, selection, isMuch ? "walked" : "sorted"))).rows;
 }
 
-/** The query for disclosures of records; a test looks at its plan. */
+/** A test looks at its plan. */
 export function disclosuresOfRecords(
   carrierId: string,
   { entries, keys, only }: Extract<DisclosureSubject, { of: "records" }>,
@@ -85,10 +75,8 @@ export function disclosuresOfRecords(
 ): RawBuilder<FoundDisclosure> {
   const covering = [FeedId.CDRS, FeedId.DISCREPANCIES].map((feed) => {
     const its = entries.filter((entry) => entry.feed === feed);
-    const sequences = int8Array(its.map(({ sequence }) => sequence));
-    const times = timestamptzArray(its.map(({ ingestTime }) => ingestTime));
     return sql`
-      SELECT ${SELECTED} FROM unnest(${sequences}::int8[], ${times}::timestamptz[]) AS e(sequence, ingest_time)
+      SELECT ${SELECTED} FROM ${unnest("e", its, { sequence: "int8", ingestTime: "timestamptz" })}
       JOIN disclosure d ON d.carrier_id = ${carrierId} AND d.feed = ${sql.lit(feed)}
         AND d.after_sequence < e.sequence AND d.after_sequence >= e.sequence - ${sql.lit(Number(BLOCK_SEQUENCES))}
         AND COALESCE(d.through_sequence, d.reserved_through) >= e.sequence
@@ -106,7 +94,7 @@ export function disclosuresOfRecords(
     WHERE ${selected(selection)} ${NEWEST_FIRST} LIMIT ${selection.limit}`;
 }
 
-/** The query for disclosures of a period; a test looks at its plan. */
+/** A test looks at its plan. */
 export function disclosuresOfPeriod(
   carrierId: string,
   period: { startDate: string; endDate: string },
@@ -122,7 +110,7 @@ export function disclosuresOfPeriod(
     ${NEWEST_FIRST} LIMIT ${selection.limit}`;
 }
 
-// A block that is open may cover days that it does not say yet: all such are looked at.
+// An open block may cover days that it does not name yet.
 function periodByDates(carrierId: string, { startDate, endDate }: { startDate: string; endDate: string }) {
   const classes = [...CLASS_DAYS, undefined].map((days, index) => {
     const from = days === undefined ? sql`` : sql`AND d.first_record_date >= ${addDays(startDate, 1 - days)}::date`;
@@ -140,12 +128,12 @@ function isOpenWithin(carrierId: string, { startDate, endDate }: { startDate: st
     AND GREATEST(d.last_record_date, (${lastDayOfBlock(carrierId)})) >= ${startDate}::date)`;
 }
 
-/** The first day of what is stored of a block `d`. */
+/** The first stored day of a block `d`. */
 export function firstDayOfBlock(carrierId: string): RawBuilder<string | null> {
   return sql`SELECT min(b.day) FROM (${daysOfBlock(carrierId)}) b`;
 }
 
-/** The last day of what is stored of a block `d`. */
+/** The last stored day of a block `d`. */
 export function lastDayOfBlock(carrierId: string): RawBuilder<string | null> {
   return sql`SELECT max(b.day) FROM (${daysOfBlock(carrierId)}) b`;
 }
@@ -164,22 +152,20 @@ function daysOfBlock(carrierId: string): RawBuilder<{ day: string }> {
       SELECT c.call_date FROM call_result c WHERE c.carrier_id = ${carrierId} AND c.discrepancy_id = e.discrepancy_id OFFSET 0) c`;
 }
 
-// A block under which nothing was sent in the end disclosed nothing.
+// A block under which nothing was sent disclosed nothing.
 function selected({ recipientKind, start, end, after }: DisclosureSelection): RawBuilder<boolean> {
   const wheres: RawBuilder<unknown>[] = [sql`d.record_count > 0`];
   if (recipientKind !== undefined) wheres.push(sql`d.recipient_kind = ${recipientKind}`);
-  if (start !== undefined) wheres.push(sql`d.commit_time >= ${isoFromMicros(start)}::timestamptz`);
-  if (end !== undefined) wheres.push(sql`d.commit_time < ${isoFromMicros(end)}::timestamptz`);
+  if (start !== undefined) wheres.push(sql`d.commit_time >= ${instant(start)}`);
+  if (end !== undefined) wheres.push(sql`d.commit_time < ${instant(end)}`);
   if (after)
-    wheres.push(
-      sql`(d.commit_time, d.disclosure_id) < (${isoFromMicros(after.commitTime)}::timestamptz, ${after.disclosureId}::uuid)`,
-    );
+    wheres.push(sql`(d.commit_time, d.disclosure_id) < (${instant(after.commitTime)}, ${after.disclosureId}::uuid)`);
   return sql<boolean>`${sql.join(wheres, sql` AND `)}`;
 }
 
 const FOUND = sql.raw(
   "d.disclosure_id, d.commit_time, CASE WHEN d.feed IS NULL THEN d.record_count ELSE 0 END AS named_count",
 );
-// All that is asked of one: to come back for it would be a join, and perhaps a scan.
+// All columns that are needed: coming back for one would be a join, perhaps a scan.
 const SELECTED = sql.raw("d.disclosure_id, d.commit_time, d.recipient_kind, d.feed, d.record_count");
 const NEWEST_FIRST = sql.raw("ORDER BY d.commit_time DESC, d.disclosure_id DESC");

@@ -1,10 +1,7 @@
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { run, type Tx } from "../database/run.ts";
 
-/**
- * Deletes a carrier's disclosures before an instant, some at a time, and says how many. With the
- * owner's rights: no role of the application may.
- */
+/** Deletes disclosures before an instant. Needs the owner's rights. Returns how many went. */
 export async function deleteDisclosures(tx: Tx, carrierId: string, before: Micros, limit: number): Promise<number> {
   const { count } = await run(tx)`
     DELETE FROM disclosure WHERE carrier_id = ${carrierId} AND disclosure_id IN (

@@ -1,11 +1,10 @@
-import { type RawBuilder, sql } from "kysely";
 import type { RecordName } from "../../domain/privacy/disclosure.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { textArray } from "../database/binary-array.ts";
 import { run, type Tx } from "../database/run.ts";
 import { firstDayOfBlock, lastDayOfBlock } from "./disclosure-lists.ts";
 
-/** A disclosure as it is stored; of a block that is open, as far as it may reach by now. */
+/** A disclosure as it is stored. An open block reaches as far as it may have been sent by now. */
 export interface StoredDisclosure {
   readonly disclosureId: string;
   readonly carrierId: string;
@@ -16,82 +15,57 @@ export interface StoredDisclosure {
   readonly kind: number;
   readonly sessionId: string | undefined;
   readonly filterJson: string;
-  readonly recordParts: readonly number[];
+  readonly recordParts: number[];
   readonly masked: boolean;
-  /** Of a feed. */
-  readonly block: { readonly epoch: bigint; readonly after: bigint; readonly through: bigint } | undefined;
-  /** Of what is no feed. */
-  readonly records: readonly RecordName[];
+  /** These three of a feed. */
+  readonly feedEpoch: bigint | undefined;
+  readonly afterSequence: bigint | undefined;
+  readonly throughSequence: bigint | undefined;
+  /** None of a feed. */
+  readonly records: RecordName[];
   readonly recordCount: number;
-  readonly firstDate: string;
-  readonly lastDate: string;
+  readonly firstRecordDate: string;
+  readonly lastRecordDate: string;
   readonly purpose: number;
   readonly legalBasis: number;
   readonly privacyStatementVersion: string;
 }
 
-/**
- * Reads disclosures of a carrier by their ids, in the order of the ids. In a system transaction.
- */
+/** Reads disclosures of a carrier by their ids, in that order. In a system transaction. */
 export async function readDisclosures(
   tx: Tx,
   carrierId: string,
   disclosureIds: readonly string[],
 ): Promise<StoredDisclosure[]> {
   if (disclosureIds.length === 0) return [];
+  // Nobody knows yet how far an open block was sent: perhaps as far as there are entries.
   const { rows } = await run(tx)<Row>`
-    SELECT d.*, b.through, b.first_date, b.last_date, b.through - d.after_sequence AS open_count
+    SELECT d.*, COALESCE(d.through_sequence, b.through) AS through_sequence,
+      COALESCE(b.through - d.after_sequence, d.record_count)::int4 AS record_count,
+      COALESCE(b.first_date, d.first_record_date) AS first_record_date, COALESCE(b.last_date, d.last_record_date) AS last_record_date
     FROM disclosure d
     LEFT JOIN feed_head h ON h.carrier_id = ${carrierId} AND h.feed = d.feed
-    LEFT JOIN LATERAL (${openBlock(carrierId)}) b ON d.feed IS NOT NULL AND d.through_sequence IS NULL
+    LEFT JOIN LATERAL (
+      SELECT GREATEST(LEAST(d.reserved_through, h.next_sequence - 1), d.after_sequence + 1) AS through,
+        LEAST(d.first_record_date, (${firstDayOfBlock(carrierId)})) AS first_date,
+        GREATEST(d.last_record_date, (${lastDayOfBlock(carrierId)})) AS last_date
+    ) b ON d.feed IS NOT NULL AND d.through_sequence IS NULL
     WHERE d.carrier_id = ${carrierId} AND d.disclosure_id = ANY (${textArray(disclosureIds)}::text[]::uuid[])`;
   const byId = new Map(rows.map((row) => [row.disclosureId, row]));
   return disclosureIds.flatMap((id) => {
     const row = byId.get(id);
-    return row ? [storedDisclosure(row)] : [];
+    return row ? [{ ...row, records: recordsOf(row) }] : [];
   });
 }
 
-// Of an open block nobody knows yet how far it was sent: it may be as far as there are entries.
-function openBlock(carrierId: string): RawBuilder<unknown> {
-  return sql`SELECT GREATEST(LEAST(d.reserved_through, h.next_sequence - 1), d.after_sequence + 1) AS through,
-    LEAST(d.first_record_date, (${firstDayOfBlock(carrierId)})) AS first_date,
-    GREATEST(d.last_record_date, (${lastDayOfBlock(carrierId)})) AS last_date`;
-}
-
-interface Row extends Omit<StoredDisclosure, "block" | "records" | "firstDate" | "lastDate"> {
-  feedEpoch: bigint | undefined;
-  afterSequence: bigint | undefined;
-  throughSequence: bigint | undefined;
+interface Row extends Omit<StoredDisclosure, "records"> {
   recordIds: string[] | undefined;
   recordDates: string[] | undefined;
   revisions: number[] | undefined;
-  firstRecordDate: string;
-  lastRecordDate: string;
-  through: bigint | undefined;
-  firstDate: string | undefined;
-  lastDate: string | undefined;
-  openCount: bigint | undefined;
 }
 
-function storedDisclosure(row: Row): StoredDisclosure {
-  return {
-    ...row,
-    block: blockOf(row),
-    records: recordsOf(row),
-    recordCount: row.openCount === undefined ? row.recordCount : Number(row.openCount),
-    firstDate: row.firstDate ?? row.firstRecordDate,
-    lastDate: row.lastDate ?? row.lastRecordDate,
-  };
-}
-
-function blockOf({ feedEpoch: epoch, afterSequence: after, throughSequence: closed, through }: Row) {
-  if (epoch === undefined || after === undefined) return undefined;
-  return { epoch, after, through: closed ?? through ?? after };
-}
-
-function recordsOf({ recordIds: ids, recordDates: dates, revisions }: Row): RecordName[] {
-  return (ids ?? []).map((recordId, index) => ({
+function recordsOf({ recordIds = [], recordDates: dates, revisions }: Row): RecordName[] {
+  return recordIds.map((recordId, index) => ({
     recordId,
     recordDate: dates?.[index] ?? "",
     revision: revisions?.[index] ?? 1,

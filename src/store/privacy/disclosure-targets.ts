@@ -3,14 +3,13 @@ import { FeedId } from "../../domain/feed-id.ts";
 import { recordKey, usageName } from "../../domain/privacy/disclosure.ts";
 import { CARRIER_SIDE, kindOfSide, PLATFORM_SIDE, type RecordKind } from "../../domain/record-kind.ts";
 import { addDays, type Micros } from "../../domain/time/instant.ts";
-import { dateArray, int8Array, textArray, timestamptzArray } from "../database/binary-array.ts";
-import { run, type Tx } from "../database/run.ts";
+import { run, type Tx, unnest } from "../database/run.ts";
 import { recordAt } from "../records/record-at.ts";
 import type { FeedEntry } from "./disclosure-lists.ts";
+import type { Hit } from "./export-phone-number.ts";
 
-// What must be looked for in the disclosure log when somebody asks for records: where their
-// revisions lie in the feeds, which entries of the discrepancy feed told of them, and under which
-// names an answer had them. In a system transaction.
+// What to look for in the disclosure log for given records: their places in the feeds, the entries
+// of the discrepancy feed about them, and their names in answers. In system transactions.
 
 /** A record, of all its revisions or of one. */
 export interface AskedRecord {
@@ -20,19 +19,15 @@ export interface AskedRecord {
   readonly revision?: number | undefined;
 }
 
-/** What of the log may be about records. */
 export interface DisclosureTarget {
   readonly entries: readonly FeedEntry[];
   readonly keys: readonly bigint[];
 }
 
-/** Days about the record's own that a customer's day, in the customer's time zone, may have. */
+/** A customer's day, in its own time zone, may differ by this many days from the record's. */
 const AROUND = [-1, 0, 1];
 
-/**
- * Whether a record is stored, in its feed, in quarantine or under a hold; or was, as long as its
- * key is.
- */
+/** Whether a record is or was stored: in its feed, in quarantine, under a hold, or as a key. */
 export async function isRecordKnown(tx: Tx, carrierId: string, record: AskedRecord): Promise<boolean> {
   const { side, recordId, recordDate, revision } = record;
   const kind = kindOfSide(side);
@@ -89,8 +84,7 @@ async function readRevisions(tx: Tx, carrierId: string, records: readonly AskedR
     .map((row) => ({ ...row, feed: FeedId.CDRS }));
 }
 
-// A carrier's record is in the call that is named by it, or by the platform's record that it is
-// paired with: found by the number that both have.
+// A carrier's record is in the result that names it or its platform record, found by the number.
 async function readDiscrepancyEntries(
   tx: Tx,
   carrierId: string,
@@ -116,9 +110,7 @@ async function readDiscrepancyEntries(
 }
 
 function askedRecords(records: readonly AskedRecord[]) {
-  const ids = textArray(records.map(({ recordId }) => recordId));
-  const dates = dateArray(records.map(({ recordDate }) => recordDate));
-  return sql`unnest(${ids}::text[], ${dates}::date[]) AS a(record_id, record_date)`;
+  return unnest("a", records, { recordId: "text", recordDate: "date" });
 }
 
 /** A record that a search has found, encoded. */
@@ -128,18 +120,15 @@ export interface HitRecord {
   readonly payload: Buffer;
 }
 
-/** Reads records by where they lie. */
 export async function readHits(
   tx: Tx,
   carrierId: string,
   kind: RecordKind,
-  hits: readonly { readonly sequence: bigint; readonly ingestTime: Micros }[],
+  hits: readonly Hit[],
 ): Promise<HitRecord[]> {
   if (hits.length === 0) return [];
-  const sequences = int8Array(hits.map(({ sequence }) => sequence));
-  const times = timestamptzArray(hits.map(({ ingestTime }) => ingestTime));
   const { rows } = await run(tx)<HitRecord>`
-    SELECT r.record_id, r.record_date, r.payload FROM unnest(${sequences}::int8[], ${times}::timestamptz[]) AS h(sequence, ingest_time)
+    SELECT r.record_id, r.record_date, r.payload FROM ${unnest("h", hits, { sequence: "int8", ingestTime: "timestamptz" })}
     CROSS JOIN LATERAL (${recordAt(sql.table(kind.records), carrierId, "h")}) r`;
   return rows;
 }

@@ -15,10 +15,10 @@ import type { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
 import { dateArray, int2Array, int4Array, int8Array, textArray } from "../database/binary-array.ts";
 import { run, type Tx, together } from "../database/run.ts";
 
-// Writing the disclosure log: rows are added, and a block of a feed is closed; nothing else is ever
-// changed. In a transaction of the carrier whose records they are.
+// The disclosure log: rows are added and blocks of feeds closed, and nothing else ever changes. In
+// transactions of the records' carrier.
 
-/** Adds what a get, list or export is about to deliver: a row for each thousand records. */
+/** Logs what a get, list or export is about to deliver: a row for each thousand records. */
 export async function insertNamedRecords(
   tx: Tx,
   carrierId: string,
@@ -51,7 +51,7 @@ function namedRow(
       ${int4Array(records.map(({ revision }) => revision))}::int4[], ${int8Array(keys)}::int8[])`;
 }
 
-/** A run of a feed that a stream may be sent, before it is. */
+/** A run of a feed that a stream may send. */
 export interface ReservedBlock {
   readonly disclosureId: string;
   readonly feed: FeedId;
@@ -60,7 +60,7 @@ export interface ReservedBlock {
   /** At most BLOCK_SEQUENCES after. */
   readonly reservedThrough: bigint;
   readonly recordParts: readonly RecordPart[];
-  /** As far as they are known: those of the entries that are there and about to be sent. */
+  /** Days of the entries that are about to be sent, as far as they are known. */
   readonly firstDate: string;
   readonly lastDate: string;
 }
@@ -74,7 +74,7 @@ export interface SentBlock {
   readonly lastDate: string;
 }
 
-/** Adds blocks, open, and closes others, in one go. */
+/** Opens blocks and closes others. */
 export async function writeBlocks(
   tx: Tx,
   carrierId: string,
@@ -98,8 +98,7 @@ function reserveBlock(carrierId: string, terms: DisclosureTerms, block: Reserved
       ${feed}, ${epoch}, ${afterSequence}, ${reservedThrough})`;
 }
 
-// One that somebody else has closed meanwhile, as left open, is no longer there to be seen: closing
-// it again does nothing.
+// Does nothing if somebody has closed it meanwhile because it was left open.
 function closeBlock(carrierId: string, block: SentBlock) {
   const { disclosureId, throughSequence, recordCount, firstDate, lastDate } = block;
   return sql`

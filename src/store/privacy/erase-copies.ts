@@ -1,15 +1,13 @@
 import { sql } from "kysely";
 import { ERASED_HASH } from "../../domain/privacy/erasure.ts";
 import { CARRIER_SIDE, kindOfUpload, PLATFORM_SIDE, type RecordKind } from "../../domain/record-kind.ts";
-import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import type { Micros } from "../../domain/time/instant.ts";
 import { textArray } from "../database/binary-array.ts";
-import { readInOrder, run, type Tx } from "../database/run.ts";
+import { inRange, readInOrder, run, type Tx } from "../database/run.ts";
 import { type HoldColumns, type HoldOn, holdOn, type RecordSearch, withHold } from "./erase-calls.ts";
 
-// What is kept of records besides the records: in quarantine, as rejects, and under holds. In
-// system transactions.
+// Copies of records: in quarantine, as rejects, and under holds. In system transactions.
 
-/** A record in quarantine. */
 export interface QuarantinedRecord {
   kind: RecordKind;
   recordId: string;
@@ -23,15 +21,12 @@ export interface QuarantinedRecord {
   numbers: readonly string[];
 }
 
-/** Where a page of the quarantine ended. */
-export type QuarantinePlace = Pick<QuarantinedRecord, "kind" | "recordId" | "recordDate" | "revision">;
-
-/** Records in quarantine in which a number may be, of any time; by identity, at most `limit`. */
+/** Quarantined records of any time in which a number may be. */
 export async function findQuarantinedOf(
   tx: Tx,
   carrierId: string,
   { forms, pattern }: RecordSearch,
-  page: { after: QuarantinePlace | undefined; limit: number },
+  page: { after: QuarantinedRecord | undefined; limit: number },
 ): Promise<QuarantinedRecord[]> {
   await readInOrder(tx);
   const after = page.after ?? { kind: undefined, recordId: "", recordDate: "0001-01-01", revision: 0 };
@@ -53,7 +48,7 @@ export async function rewriteQuarantined(tx: Tx, carrierId: string, record: Quar
   await eraseUploadHash(tx, carrierId, record);
 }
 
-/** What is kept of a record that was refused or quarantined. */
+/** What is kept of a refused or quarantined record. */
 export interface StoredReject {
   kind: RecordKind;
   uploadId: string;
@@ -63,15 +58,12 @@ export interface StoredReject {
   createTime: Micros;
 }
 
-/** Where a page of rejects ended. */
-export type RejectPlace = Pick<StoredReject, "kind" | "uploadId" | "recordOffset">;
-
-/** Rejects in which a number may be, masked or not; by upload and offset, at most `limit`. */
+/** Rejects in which a number may be, masked or not. */
 export async function findRejectsOf(
   tx: Tx,
   carrierId: string,
   maskedPattern: string,
-  page: { after: RejectPlace | undefined; limit: number },
+  page: { after: StoredReject | undefined; limit: number },
 ): Promise<StoredReject[]> {
   await readInOrder(tx);
   const after = page.after ?? { kind: undefined, uploadId: "", recordOffset: -1n };
@@ -83,7 +75,6 @@ export async function findRejectsOf(
   return rows.map((row) => ({ ...row, kind: kindOfUpload(row.kind) }));
 }
 
-/** Writes a reject without the number. */
 export async function rewriteReject(tx: Tx, carrierId: string, reject: StoredReject): Promise<void> {
   await run(tx)`
     UPDATE upload_reject SET message = ${reject.message}, record_json = ${reject.recordJson}
@@ -91,8 +82,9 @@ export async function rewriteReject(tx: Tx, carrierId: string, reject: StoredRej
   await eraseUploadHash(tx, carrierId, reject);
 }
 
-async function eraseUploadHash(tx: Tx, carrierId: string, place: RejectPlace): Promise<void> {
-  const { kind, uploadId, recordOffset } = place;
+type Place = Pick<StoredReject, "kind" | "uploadId" | "recordOffset">;
+
+async function eraseUploadHash(tx: Tx, carrierId: string, { kind, uploadId, recordOffset }: Place): Promise<void> {
   const at = sql`(${recordOffset}::int8 - first_offset)::int4 * 8`;
   await run(tx)`
     UPDATE upload_batch SET hashes = overlay(hashes PLACING '\\x0000000000000000'::bytea FROM ${at} + 1 FOR 8)
@@ -117,15 +109,12 @@ export interface HeldCopy {
   hold: HoldOn | undefined;
 }
 
-/**
- * Copies under holds that begin in a range and in which a number may be; by side and sequence, at
- * most `limit`.
- */
+/** Copies under holds that begin in a range and may have a number. */
 export async function findHeldOf(
   tx: Tx,
   carrierId: string,
   { forms, pattern, start, end }: RecordSearch,
-  page: { after: Pick<HeldCopy, "side" | "sequence"> | undefined; limit: number; now: Micros },
+  page: { after: HeldCopy | undefined; limit: number; now: Micros },
 ): Promise<HeldCopy[]> {
   await readInOrder(tx);
   const after = page.after ?? { side: 0, sequence: 0n };
@@ -135,7 +124,7 @@ export async function findHeldOf(
   const ofSide = (side: RecordKind["side"]) => sql`
     SELECT ${columns} FROM held_record r ${holdOn(carrierId, side, "start_time", page.now)}
     WHERE r.carrier_id = ${carrierId} AND r.side = ${side} AND (r.side, r.sequence) > (${after.side}::int2, ${after.sequence}::int8)
-      AND r.start_time >= ${isoFromMicros(start)}::timestamptz AND r.start_time < ${isoFromMicros(end)}::timestamptz
+      AND ${inRange(sql.ref("r.start_time"), { start, end })}
       AND (r.phone_number = ANY(${textArray(forms)}::text[]) OR encode(r.payload, 'escape') ~ ${pattern} OR encode(r.network, 'escape') ~ ${pattern}
         OR concat_ws(' ', r.call_id, r.dialog_call_id, r.correlation_id) ~ ${pattern})`;
   const { rows } = await run(tx)<Omit<HeldCopy, "hold"> & HoldColumns>`
@@ -143,7 +132,6 @@ export async function findHeldOf(
   return rows.map(withHold);
 }
 
-/** Writes a copy under a hold without the number. */
 export async function rewriteHeld(
   tx: Tx,
   carrierId: string,
@@ -157,7 +145,7 @@ export async function rewriteHeld(
     WHERE carrier_id = ${carrierId} AND side = ${copy.side} AND sequence = ${copy.sequence}`;
 }
 
-/** Answers of an interval, to calls that may be repeated for a day, in which a number is. */
+/** Stored answers to repeatable calls of an interval in which a number is. */
 export async function findAnswersOf(
   tx: Tx,
   carrierId: string,
@@ -166,12 +154,11 @@ export async function findAnswersOf(
   const { rows } = await run(tx)<{ method: string; requestId: string; response: Buffer }>`
     SELECT method, request_id, response FROM request_log
     WHERE carrier_id = ${carrierId} AND encode(response, 'escape') ~ ${pattern}
-      AND create_time >= ${isoFromMicros(start)}::timestamptz AND create_time < ${isoFromMicros(end)}::timestamptz
+      AND ${inRange(sql.ref("create_time"), { start, end })}
     LIMIT 10000`;
   return rows;
 }
 
-/** Writes an answer without the number. */
 export async function rewriteAnswer(
   tx: Tx,
   carrierId: string,

@@ -1,18 +1,15 @@
 import { sql } from "kysely";
-import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { run, type Tx } from "../database/run.ts";
-import { inRange } from "./erase-calls.ts";
+import type { Micros } from "../../domain/time/instant.ts";
+import { inRange, instant, run, type Tx } from "../database/run.ts";
 
-// What a number's history at a carrier is, as an erasure finds and rewrites it.
+// A number's history at a carrier, as an erasure finds and rewrites it.
 
-/** An entry of the numbers feed about a number. */
 export interface NumberEntry {
   sequence: bigint;
   ingestTime: Micros;
   payload: Buffer;
 }
 
-/** The entries about a number in its carrier's feed, by sequence. */
 export async function readNumberEntries(tx: Tx, carrierId: string, phoneNumber: string): Promise<NumberEntry[]> {
   const { rows } = await run(tx)<NumberEntry>`
     SELECT sequence, ingest_time, payload FROM number_entry
@@ -38,7 +35,7 @@ export async function readNumberRow(
   return rows[0] && { isHeld: rows[0].state <= 2, revision: rows[0].revision };
 }
 
-/** When a carrier held a number, holding by holding, of those that overlap an interval. */
+/** The holdings of a number that overlap an interval. */
 export async function readHoldingsIn(
   tx: Tx,
   carrierId: string,
@@ -49,21 +46,18 @@ export async function readHoldingsIn(
     SELECT max(end_time) <= clock_timestamp() AS is_over FROM number_holding
     WHERE carrier_id = ${carrierId} AND phone_number = ${phoneNumber}
     GROUP BY holding_start_time
-    HAVING bool_or(${overlaps(range)})`;
+    HAVING bool_or(start_time < ${instant(range.end)} AND end_time > ${instant(range.start)})`;
   return rows;
 }
 
-/**
- * Takes an interval out of a number's history at a carrier: what was before and after it stays.
- * Only of holdings that are over.
- */
+/** Cuts an interval out of a number's ended holdings. Returns how many rows changed. */
 export async function cutHoldings(
   tx: Tx,
   carrierId: string,
   phoneNumber: string,
   range: { start: Micros; end: Micros },
 ): Promise<number> {
-  const [start, end] = [sql`${isoFromMicros(range.start)}::timestamptz`, sql`${isoFromMicros(range.end)}::timestamptz`];
+  const [start, end] = [instant(range.start), instant(range.end)];
   const isOver = sql`NOT EXISTS (SELECT FROM number_holding o WHERE o.carrier_id = ${carrierId} AND o.phone_number = h.phone_number
     AND o.holding_start_time = h.holding_start_time AND o.end_time > clock_timestamp())`;
   const { rows: after } = await run(tx)`
@@ -83,15 +77,13 @@ export async function cutHoldings(
   return after.length + before + whole;
 }
 
-/**
- * Deletes a number's row, once its holding is over, and the ports that are done, of an interval.
- */
+/** Deletes a number's row once its holding is over. */
 export async function deleteNumberRow(tx: Tx, carrierId: string, phoneNumber: string): Promise<void> {
   await run(tx)`
     DELETE FROM phone_number WHERE carrier_id = ${carrierId} AND phone_number = ${phoneNumber} AND state > 2`;
 }
 
-/** Deletes the ports of a number that are done and lie in an interval. */
+/** Deletes the finished ports of a number in an interval. */
 export async function deletePorts(
   tx: Tx,
   carrierId: string,
@@ -101,20 +93,4 @@ export async function deletePorts(
   await run(tx)`
     DELETE FROM number_port WHERE carrier_id = ${carrierId} AND phone_number = ${phoneNumber} AND stage = 3
       AND ${inRange(sql.ref("effective_time"), { start: range.start, end: range.end + 1n })}`;
-}
-
-/** Appends an ERASURE entry to the numbers feed, under its lock. */
-export async function insertNumberErasure(
-  tx: Tx,
-  carrierId: string,
-  lock: { nextSequence: bigint; ingestTime: Micros },
-  payload: Buffer,
-): Promise<void> {
-  await run(tx)`
-    INSERT INTO number_entry (carrier_id, sequence, ingest_time, entry_kind, payload)
-    VALUES (${carrierId}, ${lock.nextSequence}, ${isoFromMicros(lock.ingestTime)}::timestamptz, 2, ${payload})`;
-}
-
-function overlaps({ start, end }: { start: Micros; end: Micros }) {
-  return sql`start_time < ${isoFromMicros(end)}::timestamptz AND end_time > ${isoFromMicros(start)}::timestamptz`;
 }

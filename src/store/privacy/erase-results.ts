@@ -1,11 +1,11 @@
 import { sql } from "kysely";
 import { CARRIER_SIDE, PLATFORM_SIDE } from "../../domain/record-kind.ts";
-import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { boolArray, byteaArray, dateArray, int2Array, int8Array, textArray } from "../database/binary-array.ts";
-import { run, type Tx } from "../database/run.ts";
-import { inRange, type RecordName, type RecordSearch } from "./erase-calls.ts";
+import type { Micros } from "../../domain/time/instant.ts";
+import { int8Array, textArray } from "../database/binary-array.ts";
+import { inRange, instant, run, type Tx, unnest } from "../database/run.ts";
+import type { RecordName, RecordSearch } from "./erase-calls.ts";
 
-// What reconciliation made of calls, as an erasure finds and rewrites it. In system transactions.
+// Results of reconciliation, as an erasure finds and rewrites them. In system transactions.
 
 /** A call as reconciliation judged it. */
 export interface StoredResult extends RecordName {
@@ -26,10 +26,7 @@ const COLUMNS =
   sql.raw(`r.side, r.record_id, r.record_date, r.carrier_record_ids, r.carrier_record_dates, r.status, r.due_time, r.start_time,
   r.call_date, r.phone_number, r.other_number, r.call_id, r.discrepancy_id, r.payload`);
 
-/**
- * The results that rest on records of either side; by the carrier's those that begin in a range,
- * which is read whole.
- */
+/** The results of these records. By carriers' records only those that begin in a range. */
 export async function readResultsOf(
   tx: Tx,
   carrierId: string,
@@ -46,28 +43,21 @@ export async function readResultsOf(
     SELECT ${COLUMNS} FROM call_result r
     WHERE r.carrier_id = ${carrierId} AND ${inRange(sql.ref("r.start_time"), range)} AND r.carrier_record_ids && ${ids}::text[]`;
   const { rows } = await run(tx)<ResultColumns>`
-    SELECT ${COLUMNS} FROM unnest(${int2Array(names.map((n) => n.side))}::int2[], ${textArray(names.map((n) => n.recordId))}::text[],
-      ${dateArray(names.map((n) => n.recordDate))}::date[]) AS n(side, record_id, record_date)
+    SELECT ${COLUMNS} FROM ${unnest("n", names, { side: "int2", recordId: "text", recordDate: "date" })}
     JOIN call_result r ON r.carrier_id = ${carrierId} AND r.record_date = n.record_date AND r.record_id = n.record_id AND r.side = n.side
     ${records.carrier.length === 0 ? sql`` : byCarrierRecord}`;
   return rows.map(storedResult);
 }
 
-/** Where a page of results ended. */
-export type ResultPlace = Pick<StoredResult, "startTime" | "recordId">;
-
-/**
- * Results that begin in a range and show a number, of calls whose records may be gone; by start and
- * id, after one of them; at most `limit`.
- */
+/** Results of a range that show a number, even if their records are gone; by start and id. */
 export async function findResultsOf(
   tx: Tx,
   carrierId: string,
   search: RecordSearch,
-  page: { after: ResultPlace | undefined; limit: number },
+  page: { after: StoredResult | undefined; limit: number },
 ): Promise<StoredResult[]> {
   const after = page.after
-    ? sql`AND (r.start_time, r.record_id) > (${isoFromMicros(page.after.startTime)}::timestamptz, ${page.after.recordId}::text)`
+    ? sql`AND (r.start_time, r.record_id) > (${instant(page.after.startTime)}, ${page.after.recordId}::text)`
     : sql``;
   const { rows } = await run(tx)<ResultColumns>`
     SELECT ${COLUMNS} FROM call_result r
@@ -80,18 +70,17 @@ export async function findResultsOf(
 
 /** A result as it is to be stored. */
 export interface RewrittenResult extends StoredResult {
-  /** The number that it was attributed to was erased: it counts for the customer that held it. */
-  heldNumber: string | undefined;
+  /** Its own number was erased: it counts for the customer that held the number then. */
+  isHeld: boolean;
   /** All its records are stored. */
   isWhole: boolean;
 }
 
 /**
- * Writes results without the number: what was hashed of it goes too, and their records stay
- * together from here on. When they were judged stays, for nothing was judged anew.
- * @param idKeys hashes of ids that were masked, each with that of what stands in its place. Of a
- *   result of which records are gone all go: nobody can tell which of them the number was in, and
- *   no record is looked for by them.
+ * Writes results without the number and its hashes. Their records stay together from here on, and
+ * the time of judgement stays.
+ * @param idKeys hashes of masked ids, each with that of its replacement. A result that lacks
+ *   records loses all its hashes: nobody can tell which ids had the number.
  */
 export async function rewriteResults(
   tx: Tx,
@@ -101,7 +90,11 @@ export async function rewriteResults(
 ): Promise<void> {
   if (results.length === 0) return;
   const [masked, instead] = [int8Array([...idKeys.keys()]), int8Array([...idKeys.values()])];
-  const nothing = Buffer.alloc(0);
+  const rows = results.map(({ payload = Buffer.alloc(0), ...result }) => ({ ...result, payload }));
+  const written = unnest("w", rows, {
+    ...({ side: "int2", recordId: "text", recordDate: "date", phoneNumber: "text", otherNumber: "text" } as const),
+    ...({ callId: "text", payload: "bytea", isHeld: "bool", isWhole: "bool" } as const),
+  });
   await run(tx)`
     UPDATE call_result r SET phone_number = w.phone_number, other_number = w.other_number, call_id = w.call_id, payload = NULLIF(w.payload, ''::bytea),
       pair_key = NULL, result_hash = 0, is_erased = true,
@@ -111,16 +104,10 @@ export async function rewriteResults(
       usage_customer_id = COALESCE(r.usage_customer_id, (SELECT h.customer_id FROM number_holding h
         WHERE w.is_held AND h.phone_number = r.phone_number AND h.start_time <= r.start_time AND h.end_time > r.start_time AND h.customer_id IS NOT NULL
         LIMIT 1), CASE WHEN w.is_held THEN r.customer_id END)
-    FROM unnest(${int2Array(results.map((r) => r.side))}::int2[], ${textArray(results.map((r) => r.recordId))}::text[],
-      ${dateArray(results.map((r) => r.recordDate))}::date[], ${textArray(results.map((r) => r.phoneNumber))}::text[],
-      ${textArray(results.map((r) => r.otherNumber))}::text[], ${textArray(results.map((r) => r.callId))}::text[],
-      ${byteaArray(results.map((r) => r.payload ?? nothing))}::bytea[], ${boolArray(results.map((r) => r.heldNumber !== undefined))}::bool[],
-      ${boolArray(results.map((r) => r.isWhole))}::bool[])
-      AS w(side, record_id, record_date, phone_number, other_number, call_id, payload, is_held, is_whole)
+    FROM ${written}
     WHERE r.carrier_id = ${carrierId} AND r.record_date = w.record_date AND r.record_id = w.record_id AND r.side = w.side`;
 }
 
-/** The feed's entries of discrepancies, encoded. */
 export async function readDiscrepancyEntries(
   tx: Tx,
   carrierId: string,
@@ -133,7 +120,6 @@ export async function readDiscrepancyEntries(
   return rows;
 }
 
-/** Writes entries of the discrepancy feed without the number. */
 export async function rewriteDiscrepancyEntries(
   tx: Tx,
   carrierId: string,
@@ -142,26 +128,11 @@ export async function rewriteDiscrepancyEntries(
   if (entries.length === 0) return;
   await run(tx)`
     UPDATE discrepancy_entry e SET payload = w.payload
-    FROM unnest(${int8Array(entries.map((e) => e.sequence))}::int8[], ${byteaArray(entries.map((e) => e.payload))}::bytea[]) AS w(sequence, payload)
+    FROM ${unnest("w", entries, { sequence: "int8", payload: "bytea" })}
     WHERE e.carrier_id = ${carrierId} AND e.sequence = w.sequence`;
 }
 
-/** Appends an ERASURE entry to the discrepancy feed, under its lock. */
-export async function insertDiscrepancyErasure(
-  tx: Tx,
-  carrierId: string,
-  lock: { nextSequence: bigint; ingestTime: Micros },
-  payload: Buffer,
-): Promise<void> {
-  await run(tx)`
-    INSERT INTO discrepancy_entry (carrier_id, sequence, ingest_time, entry_kind, payload)
-    VALUES (${carrierId}, ${lock.nextSequence}, ${isoFromMicros(lock.ingestTime)}::timestamptz, 2, ${payload})`;
-}
-
-/**
- * Pairs of which a number was erased, and that begin in a range: what joined them, and whether they
- * had no rival.
- */
+/** Pairs of a range of which a number was erased: what joined them, and whether they had rivals. */
 export async function readErasedPairs(
   tx: Tx,
   carrierId: string,
@@ -180,7 +151,7 @@ export async function readErasedPairs(
   }));
 }
 
-/** Up to which sequences reconciliation has judged both sides' records. */
+/** The sequences up to which reconciliation has judged both sides. */
 export async function readJudgedThrough(tx: Tx, carrierId: string): Promise<{ cdrs: bigint; durations: bigint }> {
   const { rows } = await run(tx)<{ cdrSequence: bigint; durationSequence: bigint }>`
     SELECT cdr_sequence, duration_sequence FROM reconcile_position WHERE carrier_id = ${carrierId}`;

@@ -2,23 +2,23 @@ import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { run, type Tx } from "../database/run.ts";
 
-// Figures of closed periods, as an erasure finds and rewrites them: lines of an erased number
-// become lines of no number. In system transactions.
+// Figures of closed periods: an erasure turns a number's lines into lines of no number. In system
+// transactions.
 
-/** The days of a period that the erasure reaches, in the period's time zone; both inclusive. */
+/** The days of a period that an erasure reaches, both inclusive, in the period's time zone. */
 export interface ReachedDays {
   periodId: string;
   first: string;
   last: string;
 }
 
-/** Closed periods with lines of a number, of days that an interval touches. */
+/** Closed periods that have lines of a number, with the days that an interval reaches. */
 export async function findPeriodsOf(
   tx: Tx,
   phoneNumber: string,
   { start, end }: { start: Micros; end: Micros },
 ): Promise<ReachedDays[]> {
-  // As they were cut when the period was closed: its own days only, of which every one is kept.
+  // The days as they were cut when the period was closed.
   const lastBegun = (instant: Micros) => sql`(SELECT max(z.day) FROM zone_day z
       WHERE z.time_zone = p.time_zone AND z.day >= p.start_date AND z.day < p.end_date AND z.start_time <= ${isoFromMicros(instant)}::timestamptz)`;
   const { rows } = await run(tx)<ReachedDays>`
@@ -40,11 +40,7 @@ interface Line {
   parts: Parts;
 }
 
-/**
- * Joins a number's lines to those of no number: at every restatement in which either changed, the
- * sum of both as they were then, so that what was told of a period at any time adds up to the same.
- * Takes the period's row. Returns how many lines there were.
- */
+/** Moves a number's lines to no number in all restatements. Locks the period. Returns how many. */
 export async function eraseLines(
   tx: Tx,
   carrierId: string,
@@ -94,7 +90,7 @@ function sumParts(a: Parts, b: Parts): Parts {
   const sums: Parts = { ...a };
   for (const [part, theirs] of Object.entries(b)) {
     const mine = a[part] ?? [];
-    // A last sum that is 0 is not kept.
+    // A trailing sum of 0 is not kept.
     const longer = mine.length > theirs.length ? mine : theirs;
     sums[part] = longer.map((_, index) => (mine[index] ?? 0) + (theirs[index] ?? 0));
   }
@@ -113,7 +109,6 @@ export async function findRestatementsOf(
   return rows.map((row) => ({ number: row.restatementNumber, payload: row.payload }));
 }
 
-/** Writes a restatement without the number. */
 export async function rewriteRestatement(tx: Tx, periodId: string, number: number, payload: Buffer): Promise<void> {
   await run(tx)`
     UPDATE usage_restatement SET payload = ${payload} WHERE period_id = ${periodId} AND restatement_number = ${number}`;

@@ -3,18 +3,14 @@ import { FeedId } from "../../domain/feed-id.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { run, type Tx } from "../database/run.ts";
 
-/**
- * How many readers of a feed may have received what was erased, and of them how many have received
- * the entries that say so.
- */
+/** How many readers of a feed may have received what was erased, and have or have not been told. */
 export async function countRecipients(
   tx: Tx,
   carrierId: string,
   feed: FeedId,
   entries: { first: bigint; last: bigint },
 ): Promise<{ informed: number; uninformed: number }> {
-  // By credential, as disclosures were written down; and those who commit their position, which is
-  // what they have stored.
+  // Readers are credentials in the disclosure log, and consumers, who commit what they have stored.
   const consumers =
     feed === FeedId.CDRS
       ? sql`UNION ALL SELECT 'consumer ' || consumer, committed_sequence, 0 FROM cdr_consumer WHERE carrier_id = ${carrierId}`
@@ -28,10 +24,7 @@ export async function countRecipients(
   return { informed: Number(rows[0]?.informed ?? 0n), uninformed: Number(rows[0]?.uninformed ?? 0n) };
 }
 
-/**
- * Takes a number's hash out of what was asked for in disclosures since an instant. With the owner's
- * rights: no role may change the log.
- */
+/** Removes a number's hash from the requests in the disclosure log. Needs the owner's rights. */
 export async function eraseDisclosedNumber(tx: Tx, carrierId: string, hash: string, since: Micros): Promise<number> {
   const { count } = await run(tx)`
     UPDATE disclosure SET filter_json = replace(filter_json, ${hash}, 'erased')

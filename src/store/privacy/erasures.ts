@@ -1,10 +1,12 @@
 import { sql } from "kysely";
-import { ALL_FEEDS } from "../../domain/feed-id.ts";
-import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import { ALL_FEEDS, FeedId } from "../../domain/feed-id.ts";
+import type { Micros } from "../../domain/time/instant.ts";
 import { clockFrom } from "../database/clock-from.ts";
-import { readClock, run, type Tx } from "../database/run.ts";
+import { dayOf, instant, readClock, run, type Tx } from "../database/run.ts";
+import { advanceFeed, type FeedLock } from "../feeds/feed-head.ts";
+import { ENTRY_TABLES } from "../feeds/feed-position.ts";
+import { EntryKind } from "../records/record-rows.ts";
 
-/** An erasure as it stands. */
 export interface ErasureRow {
   erasureId: string;
   requestId: string;
@@ -29,12 +31,11 @@ export interface ErasedCounts {
   hashes: number;
 }
 
-/** What was not erased, and why. */
 export interface ErasureHeldBack {
   reason: number;
   part: number;
   count: number;
-  /** Microseconds since 1970, as text; absent for what has no date. */
+  /** Microseconds since 1970, as text; absent: no date. */
   due?: string;
   source?: string;
 }
@@ -54,43 +55,37 @@ export interface ErasureAtCarrier {
   lateTime: Micros | undefined;
 }
 
-/**
- * Keeps an erasure that was just journalled; false when one with its id or its request's is there
- * already.
- */
+/** Keeps a journalled erasure. False: one with its id or request id exists. */
 export async function insertErasure(
   tx: Tx,
   erasure: Omit<ErasureRow, "state" | "drainTime" | "completeTime" | "receiptTime">,
 ): Promise<boolean> {
   const { count } = await run(tx)`
     INSERT INTO erasure (erasure_id, request_id, state, start_time, end_time, role, case_reference, verified_by, requested_by, journal, create_time)
-    VALUES (${erasure.erasureId}, ${erasure.requestId}, 1, ${isoFromMicros(erasure.start)}::timestamptz, ${isoFromMicros(erasure.end)}::timestamptz,
-      ${erasure.role}, ${erasure.caseReference}, ${erasure.verifiedBy}, ${erasure.requestedBy}, ${erasure.journal},
-      ${isoFromMicros(erasure.createTime)}::timestamptz)
+    VALUES (${erasure.erasureId}, ${erasure.requestId}, 1, ${instant(erasure.start)}, ${instant(erasure.end)}, ${erasure.role},
+      ${erasure.caseReference}, ${erasure.verifiedBy}, ${erasure.requestedBy}, ${erasure.journal}, ${instant(erasure.createTime)})
     ON CONFLICT DO NOTHING`;
   return count === 1;
 }
 
-const ERASURE = sql.raw(`e.*, e.start_time AS start, e.end_time AS "end"`);
+const COLUMNS = sql.raw(`e.*, e.start_time AS start, e.end_time AS "end"`);
 
-/** Reads an erasure by its id, or by its request's. */
 export async function readErasure(
   tx: Tx,
   name: { erasureId: string } | { requestId: string },
 ): Promise<ErasureRow | undefined> {
   const named = "erasureId" in name ? sql`erasure_id = ${name.erasureId}` : sql`request_id = ${name.requestId}`;
-  const { rows } = await run(tx)<ErasureRow>`SELECT ${ERASURE} FROM erasure e WHERE ${named}`;
+  const { rows } = await run(tx)<ErasureRow>`SELECT ${COLUMNS} FROM erasure e WHERE ${named}`;
   return rows[0];
 }
 
-/** The ids of all erasures and of their requests, and where they stand. */
 export async function listErasures(tx: Tx): Promise<{ erasureId: string; requestId: string; state: number }[]> {
   const { rows } = await run(tx)<{ erasureId: string; requestId: string; state: number }>`
     SELECT erasure_id, request_id, state FROM erasure ORDER BY create_time`;
   return rows;
 }
 
-/** Entries of the journal as the database has them, by their ids, from one on; at most `limit`. */
+/** Entries of the journal that the database has, by id. */
 export async function readErasureEntries(
   tx: Tx,
   after: string,
@@ -101,13 +96,10 @@ export async function readErasureEntries(
   return rows.map((row) => ({ erasureId: row.erasureId, sealed: row.journal }));
 }
 
-/**
- * Erasures with something to do: not finished, with an exception to be looked at again, or at a
- * carrier that was not there yet; at most `limit`.
- */
+/** Erasures that are unfinished, have an exception to recheck, or miss a carrier. */
 export async function findErasuresToRun(tx: Tx, limit: number): Promise<ErasureRow[]> {
   const { rows } = await run(tx)<ErasureRow>`
-    SELECT ${ERASURE} FROM erasure e
+    SELECT ${COLUMNS} FROM erasure e
     WHERE e.state < 4
       OR EXISTS (SELECT FROM erasure_carrier c WHERE c.erasure_id = e.erasure_id AND (NOT c.done OR c.look_time <= clock_timestamp()))
       OR EXISTS (SELECT FROM carrier k WHERE NOT EXISTS (
@@ -116,10 +108,7 @@ export async function findErasuresToRun(tx: Tx, limit: number): Promise<ErasureR
   return rows;
 }
 
-/**
- * Whether anything of accepted erasures is still to be rewritten now, where an exception is due
- * too; what only drains is not.
- */
+/** Whether any rewriting is due now, rechecks included. Draining does not count. */
 export async function areAnyUnwritten(tx: Tx): Promise<boolean> {
   const { rows } = await run(tx)<{ unwritten: boolean }>`
     SELECT EXISTS (SELECT FROM erasure WHERE state < 3)
@@ -127,15 +116,15 @@ export async function areAnyUnwritten(tx: Tx): Promise<boolean> {
   return rows[0]?.unwritten === true;
 }
 
-/** Moves an erasure on, under the lease of its job. */
+/** Moves an erasure on, under its job's lease. */
 export async function writeErasureState(
   tx: Tx,
   erasureId: string,
   state: number,
   times: { drains?: boolean; completes?: boolean } = {},
 ): Promise<void> {
-  // Read apart: on a cluster each server has this table, and all must write the same time.
-  const now = sql`${isoFromMicros(await readClock(tx))}::timestamptz`;
+  // Read apart: on a cluster every server has this table, and all must write the same time.
+  const now = instant(await readClock(tx));
   const drains = times.drains ? sql`, drain_time = ${now}` : sql``;
   const completes = times.completes
     ? sql`, complete_time = COALESCE(complete_time, ${now}), receipt_time = ${now}`
@@ -143,7 +132,6 @@ export async function writeErasureState(
   await run(tx)`UPDATE erasure SET state = ${state}${drains}${completes} WHERE erasure_id = ${erasureId}`;
 }
 
-/** The carriers at which an erasure is not in force yet. */
 export async function findCarriersWithout(tx: Tx, erasureId: string): Promise<string[]> {
   const { rows } = await run(tx)<{ carrierId: string }>`
     SELECT k.carrier_id FROM carrier k
@@ -152,11 +140,7 @@ export async function findCarriersWithout(tx: Tx, erasureId: string): Promise<st
   return rows.map((row) => row.carrierId);
 }
 
-/**
- * Puts an erasure in force at a carrier: raises the payload generation of its feeds, under whose
- * locks writers see that they must load what is in force before they write. A carrier that has
- * nothing yet is done with it: what comes is erased as it arrives.
- */
+/** Puts an erasure in force at a carrier: its feeds' generations rise, so that writers load it. */
 export async function putInForce(tx: Tx, carrierId: string, erasure: { erasureId: string; journal: Buffer }) {
   for (const feed of ALL_FEEDS) await raiseGeneration(tx, carrierId, feed);
   await run(tx)`
@@ -170,14 +154,35 @@ export async function putInForce(tx: Tx, carrierId: string, erasure: { erasureId
     ON CONFLICT DO NOTHING`;
 }
 
-/**
- * Lets every page of a feed that is kept in memory be read again. Takes the feed's lock, if the
- * transaction has it not.
- */
+/** Has a feed's pages in memory read again. Locks the feed. */
 export async function raiseGeneration(tx: Tx, carrierId: string, feed: number): Promise<void> {
   await run(tx)`
     UPDATE feed_head SET payload_generation = payload_generation + 1
     WHERE carrier_id = ${carrierId} AND feed = ${feed}`;
+}
+
+/** Of the feeds of numbers and discrepancies. */
+const ERASURE = 2;
+
+/** Appends an ERASURE entry to a feed under its lock, and has readers reread the feed's pages. */
+export async function appendErasure(
+  tx: Tx,
+  carrierId: string,
+  feed: Exclude<FeedId, typeof FeedId.DURATIONS>,
+  lock: Pick<FeedLock, "nextSequence" | "ingestTime">,
+  entry: { erasureId: string; payload: Buffer },
+): Promise<void> {
+  const [sequence, time] = [lock.nextSequence, instant(lock.ingestTime)];
+  if (feed === FeedId.CDRS)
+    await run(tx)`
+      INSERT INTO cdr_record (carrier_id, sequence, ingest_time, record_id, record_date, revision, entry_kind, partial, direction, quality_verdict, payload)
+      VALUES (${carrierId}, ${sequence}, ${time}, ${entry.erasureId}, ${dayOf(lock.ingestTime)}, 0, ${EntryKind.ERASURE}, false, 0, 0, ${entry.payload})`;
+  else
+    await run(tx)`
+      INSERT INTO ${sql.table(ENTRY_TABLES[feed])} (carrier_id, sequence, ingest_time, entry_kind, payload)
+      VALUES (${carrierId}, ${sequence}, ${time}, ${ERASURE}, ${entry.payload})`;
+  await advanceFeed(tx, carrierId, feed, sequence + 1n);
+  await raiseGeneration(tx, carrierId, feed);
 }
 
 /** What is to be erased as it arrives at a carrier, encrypted. Also in a carrier's transaction. */
@@ -200,7 +205,6 @@ export async function countLate(
     WHERE carrier_id = ${carrierId} AND erasure_id = ${erasureId}`;
 }
 
-/** The carriers of an erasure, all or those with something to do. */
 export async function readErasureCarriers(
   tx: Tx,
   erasureId: string,
@@ -212,7 +216,6 @@ export async function readErasureCarriers(
   return rows;
 }
 
-/** One carrier of an erasure. */
 export async function readErasureCarrier(tx: Tx, erasureId: string, carrierId: string): Promise<ErasureAtCarrier> {
   const { rows } = await run(tx)<ErasureAtCarrier>`
     SELECT *, done AS is_done FROM erasure_carrier WHERE erasure_id = ${erasureId} AND carrier_id = ${carrierId}`;
@@ -220,11 +223,10 @@ export async function readErasureCarrier(tx: Tx, erasureId: string, carrierId: s
   return rows[0];
 }
 
-/** Writes what an erasure came to at a carrier; the late ones are counted apart. */
+/** Writes what an erasure came to at a carrier, except late records, which are counted apart. */
 export async function writeErasureCarrier(tx: Tx, erasureId: string, at: ErasureAtCarrier): Promise<void> {
-  const look = at.lookTime === undefined ? null : isoFromMicros(at.lookTime);
   await run(tx)`
-    UPDATE erasure_carrier SET done = ${at.isDone}, look_time = ${look}::timestamptz, counts = ${JSON.stringify(at.counts)}::jsonb,
+    UPDATE erasure_carrier SET done = ${at.isDone}, look_time = ${instant(at.lookTime)}, counts = ${JSON.stringify(at.counts)}::jsonb,
       exceptions = ${JSON.stringify(at.exceptions)}::jsonb, notices = ${JSON.stringify(at.notices)}::jsonb
     WHERE erasure_id = ${erasureId} AND carrier_id = ${at.carrierId}`;
 }

@@ -1,16 +1,12 @@
 import { type RawBuilder, sql } from "kysely";
 import { CDR, DURATION, kindOfUpload, PLATFORM_SIDE, type RecordKind } from "../../domain/record-kind.ts";
-import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import type { Micros } from "../../domain/time/instant.ts";
 import { textArray } from "../database/binary-array.ts";
-import { run, type Tx } from "../database/run.ts";
+import { instant, run, type Tx } from "../database/run.ts";
 import { DiscrepancyEntryKind, type StoredDiscrepancy } from "../reconciliation/discrepancies.ts";
-import { mayHold, type PhoneNumberSearch, payloadsOf } from "./export-phone-number.ts";
+import { mayHold, type PhoneNumberSearch, payloadsOf, SCANNED } from "./export-phone-number.ts";
 
-// What is kept of a number beside the records themselves, found in the same way: see
-// export-phone-number.ts.
-
-/** How many rows one statement looks through. */
-const SCANNED = 5_000;
+// Searches results and the quarantine for a number, as export-phone-number.ts does records.
 
 /** Where a scan of results or of the quarantine stopped. */
 export interface NamedPlace {
@@ -22,16 +18,15 @@ export interface NamedPlace {
   readonly revision: number;
 }
 
-/** A discrepancy that may be of the number, with the encoded records that it is about. */
+/** A discrepancy that may be of the number, with its records, encoded. */
 export interface FoundDiscrepancy {
   readonly stored: StoredDiscrepancy;
-  /** The number that the call is attributed to, which the discrepancy itself need not show. */
+  /** The number that the call is attributed to. The discrepancy need not show it. */
   readonly ownNumber: string | undefined;
   readonly cdrs: readonly Buffer[];
   readonly durations: readonly Buffer[];
 }
 
-/** A record in quarantine that may be of the number. */
 export interface FoundQuarantined {
   readonly kind: RecordKind;
   readonly recordId: string;
@@ -40,7 +35,6 @@ export interface FoundQuarantined {
   readonly payload: Buffer;
 }
 
-/** Looks through discrepancies, by the call's start. Each is as it is when it is read. */
 export async function findDiscrepanciesOfNumber(
   tx: Tx,
   search: PhoneNumberSearch,
@@ -76,10 +70,7 @@ export async function findDiscrepanciesOfNumber(
   return { found, next: placeOf(rows.at(-1)) };
 }
 
-/**
- * Looks through the records in quarantine, of both kinds, by start; of each the highest revision
- * that is there.
- */
+/** Looks through quarantined records by start; of each record only its highest revision. */
 export async function findQuarantinedOfNumber(
   tx: Tx,
   search: PhoneNumberSearch,
@@ -142,8 +133,4 @@ function placeOf(row: PlaceRow | undefined): NamedPlace | undefined {
   if (row?.position !== BigInt(SCANNED)) return undefined;
   const { time, recordDate, recordId, side, revision } = row;
   return { time, recordDate, recordId, side, revision };
-}
-
-function instant(micros: Micros): RawBuilder<unknown> {
-  return sql`${isoFromMicros(micros)}::timestamptz`;
 }

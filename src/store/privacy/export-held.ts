@@ -1,6 +1,6 @@
 import { type RawBuilder, sql } from "kysely";
-import { CARRIER_SIDE, CDR, DURATION, PLATFORM_SIDE, type RecordKind } from "../../domain/record-kind.ts";
-import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import { CDR, DURATION, type RecordKind } from "../../domain/record-kind.ts";
+import type { Micros } from "../../domain/time/instant.ts";
 import { int8Array } from "../database/binary-array.ts";
 import { run, type Tx } from "../database/run.ts";
 import {
@@ -10,18 +10,16 @@ import {
   durationOfRow,
   type FoundCdr,
   type FoundDuration,
-  mayHold,
+  type Hit,
   type PhoneNumberSearch,
+  type Scan,
   type ScanPlace,
+  scan,
 } from "./export-phone-number.ts";
 
-// Records that are held beyond their retention, found as those that are not: see
-// export-phone-number.ts.
+// Searches copies under holds for a number, as export-phone-number.ts does records.
 
-/** How many records one statement looks through. */
-const SCANNED = 5_000;
-
-/** Looks through the platform's held records. One that is still where it was is not among them. */
+/** Looks through the platform's held records, without those that are still in the feed. */
 export async function findHeldCdrs(
   tx: Tx,
   search: PhoneNumberSearch,
@@ -29,13 +27,13 @@ export async function findHeldCdrs(
   withNetwork: boolean,
 ): Promise<{ found: FoundCdr[]; next: ScanPlace | undefined }> {
   const { carrierId } = search;
-  const { hits, next } = await scanHeld(tx, search, PLATFORM_SIDE, after);
+  const { hits, next } = await scanHeld(tx, search, CDR, after);
   const rows = await readHeld(tx, carrierId, { kind: CDR, hits, counterparts: counterpartsOfCdr(carrierId) });
   const found = rows.map((row) => {
     const network = withNetwork ? row.network : undefined;
     const reported = cdrOfRow(carrierId, { ...row, inviteTime: row.startTime, network });
     const counterparts = row.counterparts ?? [];
-    return { reported, newest: reported, ownNumber: row.phoneNumber, counterparts };
+    return { reported, newest: reported, counterparts };
   });
   return { found, next };
 }
@@ -47,7 +45,7 @@ export async function findHeldDurations(
   after: ScanPlace | undefined,
 ): Promise<{ found: FoundDuration[]; next: ScanPlace | undefined }> {
   const { carrierId } = search;
-  const { hits, next } = await scanHeld(tx, search, CARRIER_SIDE, after);
+  const { hits, next } = await scanHeld(tx, search, DURATION, after);
   const rows = await readHeld(tx, carrierId, { kind: DURATION, hits, counterparts: counterpartsOfDuration(carrierId) });
   const found = rows.map((row) => {
     const reported = durationOfRow(row);
@@ -56,42 +54,26 @@ export async function findHeldDurations(
   return { found, next };
 }
 
-async function scanHeld(
+function scanHeld(
   tx: Tx,
   search: PhoneNumberSearch,
-  side: number,
+  { side }: RecordKind,
   after: ScanPlace | undefined,
-): Promise<{ hits: bigint[]; next: ScanPlace | undefined }> {
-  const { carrierId, start, end } = search;
-  const from = after ?? { time: start, sequence: -1n };
-  const { rows } = await run(tx)<{ sequence: bigint; time: Micros; isHit: boolean; position: bigint }>`
-    SELECT s.* FROM (
-      SELECT r.sequence, r.start_time AS time, ${mayHold(sql`r.payload`, search)} AS is_hit,
-        row_number() OVER (ORDER BY r.start_time, r.sequence) AS position
-      FROM held_record r
-      WHERE r.carrier_id = ${carrierId} AND r.side = ${side} AND r.start_time < ${instant(end)}
-        AND (r.start_time, r.sequence) > (${instant(from.time)}, ${from.sequence}::int8)
-      ORDER BY r.start_time, r.sequence LIMIT ${SCANNED}) s
-    WHERE s.is_hit OR s.position = ${SCANNED} ORDER BY s.position`;
-  const last = rows.at(-1);
-  return {
-    hits: rows.filter((row) => row.isHit).map((row) => row.sequence),
-    next: last?.position === BigInt(SCANNED) ? { time: last.time, sequence: last.sequence } : undefined,
-  };
+): Promise<Scan> {
+  return scan(tx, search, { table: "held_record", time: sql.ref("r.start_time"), where: sql`r.side = ${side}` }, after);
 }
 
-// Of each record the newest revision that reports the call, unless a newer one, or this one itself,
-// is not only held.
+// Of each record the newest revision that reports the call, unless the feed has it or a newer one.
 async function readHeld(
   tx: Tx,
   carrierId: string,
-  { kind, hits, counterparts }: { kind: RecordKind; hits: readonly bigint[]; counterparts: RawBuilder<unknown> },
+  { kind, hits, counterparts }: { kind: RecordKind; hits: readonly Hit[]; counterparts: RawBuilder<unknown> },
 ): Promise<HeldRow[]> {
   if (hits.length === 0) return [];
   const { rows } = await run(tx)<HeldRow>`
     SELECT r.*, ${counterparts} AS counterparts
     FROM held_record r
-    WHERE r.carrier_id = ${carrierId} AND r.side = ${kind.side} AND r.sequence = ANY(${int8Array(hits)}::int8[])
+    WHERE r.carrier_id = ${carrierId} AND r.side = ${kind.side} AND r.sequence = ANY(${int8Array(hits.map((hit) => hit.sequence))}::int8[])
       AND NOT EXISTS (
         SELECT FROM held_record o
         WHERE o.carrier_id = ${carrierId} AND o.side = ${kind.side} AND o.record_id = r.record_id AND o.record_date = r.record_date
@@ -117,8 +99,4 @@ interface HeldRow {
   quality: Buffer | undefined;
   network: Buffer | undefined;
   counterparts: Buffer[] | undefined;
-}
-
-function instant(micros: Micros): RawBuilder<unknown> {
-  return sql`${isoFromMicros(micros)}::timestamptz`;
 }

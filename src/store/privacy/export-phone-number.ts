@@ -1,27 +1,20 @@
 import { type RawBuilder, sql } from "kysely";
-import { FeedId } from "../../domain/feed-id.ts";
 import { CDR, DURATION, PLATFORM_SIDE, type RecordKind } from "../../domain/record-kind.ts";
-import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { int8Array, timestamptzArray } from "../database/binary-array.ts";
-import { run, type Tx } from "../database/run.ts";
+import type { Micros } from "../../domain/time/instant.ts";
+import { instant, run, type Tx, unnest } from "../database/run.ts";
 import type { StoredCdr } from "../records/cdrs.ts";
 import type { StoredDuration } from "../records/durations.ts";
 import { recordAt } from "../records/record-at.ts";
 import { EntryKind } from "../records/record-rows.ts";
 
-// No index has the numbers of every party, and their spellings differ: records of the period are
-// looked through where they lie, so many at a time, and those whose bytes may hold the number are
-// read.
+// No index has every party's number in every spelling. So records of the period are scanned, and
+// those whose bytes may hold the number are read.
 
-/** How many records one statement looks through. */
-const SCANNED = 5_000;
-/**
- * How far apart the two sides' clocks may say that a call began: 14 h, as clock offsets go, and a
- * little.
- */
+/** How many rows one statement looks through. */
+export const SCANNED = 5_000;
+/** How far apart clocks may put a call's two starts: 14 h, as clock offsets go, and more. */
 const PAIRING_HOURS = 15;
 
-/** What is looked for at a carrier. */
 export interface PhoneNumberSearch {
   readonly carrierId: string;
   /** Calls that began in [start, end). */
@@ -29,17 +22,16 @@ export interface PhoneNumberSearch {
   readonly end: Micros;
   /** Every E.164 form of it. */
   readonly forms: readonly string[];
-  /** Finds the bytes of each record of the number, as PostgreSQL's `escape` has them. */
+  /** Finds the bytes of the number in PostgreSQL's `escape` format. */
   readonly pattern: string;
 }
 
-/** Where a scan stopped. */
 export interface ScanPlace {
   readonly time: Micros;
   readonly sequence: bigint;
 }
 
-/** What a scan found, and where the next one begins; undefined: everything was looked through. */
+/** What a scan found, and where the next begins; undefined: nothing is left. */
 export interface Scan {
   readonly hits: readonly Hit[];
   readonly next: ScanPlace | undefined;
@@ -51,71 +43,53 @@ export interface Hit {
   readonly ingestTime: Micros;
 }
 
-/** A record of the number, perhaps, with what decides whether it may be given. */
+/** A record that may be of the number, with what decides whether it may be given. */
 export interface FoundCdr {
   /** The newest revision that reports the call, by which it is judged. */
   readonly reported: StoredCdr;
   /** The highest revision: the same, or a VOID. */
   readonly newest: StoredCdr;
-  /** To which the platform attributed the call. */
-  readonly ownNumber: string | undefined;
-  /** The carrier's records of the same call, as reconciliation pairs them. */
+  /** The carrier's records of the call, by reconciliation. */
   readonly counterparts: readonly Buffer[];
 }
 
-/** A carrier's record of the number, perhaps, likewise. */
+/** A carrier's record that may be of the number, likewise. */
 export interface FoundDuration {
   readonly reported: StoredDuration;
   readonly newest: StoredDuration;
-  /** The platform's record of the same call. */
+  /** The platform's record of the call. */
   readonly counterparts: readonly Buffer[];
 }
 
-/**
- * The newest sequences of a carrier's feeds of records. What is committed later is of a later
- * moment.
- */
-export interface RecordHeads {
-  readonly cdrs: bigint;
-  readonly durations: bigint;
-}
-
-/** Reads the newest sequences: who sees one sees all before it. */
-export async function readRecordHeads(tx: Tx, carrierId: string): Promise<RecordHeads> {
+/** The newest sequences of a carrier's feeds of records: who sees one sees all before it. */
+export async function readRecordHeads(tx: Tx, carrierId: string): Promise<(kind: RecordKind) => bigint> {
   const query = tx
     .selectFrom("feed_head")
     .select(["feed", sql<bigint>`next_sequence - 1`.as("head")])
     .where("carrier_id", "=", carrierId)
-    .where("feed", "in", [FeedId.CDRS, FeedId.DURATIONS]);
+    .where("feed", "in", [CDR.feed, DURATION.feed]);
   const { rows } = await run(tx, query);
-  const headOf = (feed: number) => rows.find((row) => row.feed === feed)?.head ?? 0n;
-  return { cdrs: headOf(FeedId.CDRS), durations: headOf(FeedId.DURATIONS) };
+  return ({ feed }) => rows.find((row) => row.feed === feed)?.head ?? 0n;
 }
 
-/** Looks through call detail records, by invite. */
-export function scanCdrs(tx: Tx, search: PhoneNumberSearch, head: bigint, after: ScanPlace | undefined): Promise<Scan> {
-  return scan(tx, search, { table: sql`cdr_record`, time: sql`r.invite_time`, head, after });
-}
-
-/** Looks through applied durations, by start. */
-export function scanDurations(
+/** Looks through the records of one kind up to a sequence, by start. */
+export function scanRecords(
   tx: Tx,
   search: PhoneNumberSearch,
+  kind: RecordKind,
   head: bigint,
   after: ScanPlace | undefined,
 ): Promise<Scan> {
-  return scan(tx, search, { table: sql`duration_record`, time: sql`r.start_time`, head, after });
+  const where = sql`r.sequence <= ${head}::int8 AND r.entry_kind <> ${EntryKind.ERASURE}`;
+  return scan(tx, search, { table: kind.records, time: sql.ref(`r.${kind.start}`), where }, after);
 }
 
-async function scan(
+/** Looks through rows of a table that begin in the period, by start. */
+export async function scan(
   tx: Tx,
   search: PhoneNumberSearch,
-  {
-    table,
-    time,
-    head,
-    after,
-  }: { table: RawBuilder<unknown>; time: RawBuilder<unknown>; head: bigint; after: ScanPlace | undefined },
+  { table, time, where }: { table: string; time: RawBuilder<unknown>; where: RawBuilder<unknown> },
+  after: ScanPlace | undefined,
 ): Promise<Scan> {
   const { carrierId, start, end } = search;
   const from = after ?? { time: start, sequence: -1n };
@@ -123,10 +97,9 @@ async function scan(
     SELECT s.* FROM (
       SELECT r.sequence, r.ingest_time, ${time} AS time, ${mayHold(sql`r.payload`, search)} AS is_hit,
         row_number() OVER (ORDER BY ${time}, r.sequence) AS position
-      FROM ${table} r
+      FROM ${sql.table(table)} r
       WHERE r.carrier_id = ${carrierId} AND ${time} >= ${instant(from.time)} AND ${time} < ${instant(end)}
-        AND (${time}, r.sequence) > (${instant(from.time)}, ${from.sequence}::int8)
-        AND r.sequence <= ${head}::int8 AND r.entry_kind <> ${EntryKind.ERASURE}
+        AND (${time}, r.sequence) > (${instant(from.time)}, ${from.sequence}::int8) AND ${where}
       ORDER BY ${time}, r.sequence LIMIT ${SCANNED}) s
     WHERE s.is_hit OR s.position = ${SCANNED} ORDER BY s.position`;
   const last = rows.at(-1);
@@ -136,7 +109,7 @@ async function scan(
   };
 }
 
-/** Reads call detail records that a scan found, each call's record once. */
+/** Reads the call detail records of hits, each record once. */
 export async function readFoundCdrs(
   tx: Tx,
   carrierId: string,
@@ -162,13 +135,12 @@ export async function readFoundCdrs(
     return {
       reported,
       newest: isVoided ? voidOfRow(reported, row) : reported,
-      ownNumber: row.phoneNumber,
       counterparts: row.counterparts ?? [],
     };
   });
 }
 
-/** Reads durations that a scan found, each record once. */
+/** Reads the durations of hits, each record once. */
 export async function readFoundDurations(
   tx: Tx,
   carrierId: string,
@@ -190,22 +162,20 @@ export async function readFoundDurations(
   });
 }
 
-/** The condition that bytes may hold what a search is for. */
+/** The condition that bytes may hold the number. */
 export function mayHold(payload: RawBuilder<unknown>, { pattern }: PhoneNumberSearch): RawBuilder<boolean> {
   return sql<boolean>`(encode(${payload}, 'escape') ~ ${pattern})`;
 }
 
-// Of each record the newest revision that reports the call (or, when none does, the newest): an
-// older one may name whom a correction took out. With it the highest of all, which may be a VOID.
+// Of each record the newest revision that reports the call (else the newest), because an older one
+// may name a party that a correction removed; and the highest revision, perhaps a VOID.
 function found(kind: RecordKind, carrierId: string, hits: readonly Hit[], head: bigint): RawBuilder<unknown> {
   const [record, key] = [sql.table(kind.records), sql.table(kind.keys)];
-  // OFFSET 0: each step looks up by key what the step before found, whatever the planner believes
-  // of the carrier's rows.
+  // OFFSET 0: each step looks up by key what the step before found, whatever the planner believes.
   const revisions = sql`(SELECT * FROM ${key} k
         WHERE k.carrier_id = ${carrierId} AND k.record_id = r.record_id AND k.record_date = r.record_date AND k.sequence <= ${head}::int8 OFFSET 0) k
       CROSS JOIN LATERAL (${recordAt(record, carrierId, "k")}) v`;
-  return sql`unnest(${int8Array(hits.map((hit) => hit.sequence))}::int8[], ${timestamptzArray(hits.map((hit) => hit.ingestTime))}::timestamptz[])
-      AS hit(sequence, ingest_time)
+  return sql`${unnest("hit", hits, { sequence: "int8", ingestTime: "timestamptz" })}
     JOIN LATERAL (${recordAt(record, carrierId, "hit")}) r ON NOT EXISTS (SELECT FROM ${revisions}
         WHERE v.entry_kind < r.entry_kind OR (v.entry_kind = r.entry_kind AND k.revision > r.revision) OFFSET 0)
     LEFT JOIN LATERAL (SELECT v.sequence, v.ingest_time, v.payload FROM ${revisions} ORDER BY k.revision DESC LIMIT 1) newest ON true`;
@@ -223,9 +193,8 @@ export function counterpartsOfCdr(carrierId: string): RawBuilder<unknown> {
 /** The platform's record of the call of a carrier's record `r`. */
 export function counterpartsOfDuration(carrierId: string): RawBuilder<unknown> {
   const hours = sql`make_interval(hours => ${sql.lit(PAIRING_HOURS)})`;
-  // By the number, and not by the carrier's calls of that time, which the planner takes for as few,
-  // or by both indexes, of which the carrier's is read whole: what is said of both columns once
-  // more costs least where an index has them so, and leaves nothing to be gained by another.
+  // By the number, not by the carrier's calls of that time, which the planner takes for few. Naming
+  // both columns once more makes the right index the cheapest.
   return sql`(
     SELECT array_agg(p.payload) FROM (
       SELECT * FROM call_result c
@@ -237,7 +206,7 @@ export function counterpartsOfDuration(carrierId: string): RawBuilder<unknown> {
     WHERE c.side = ${sql.lit(PLATFORM_SIDE)} AND (r.record_id, r.record_date) IN (SELECT * FROM unnest(c.carrier_record_ids, c.carrier_record_dates)))`;
 }
 
-/** The bytes of one revision of a record, as it is or as it is held. */
+/** The bytes of one revision of a record, from the feed or a hold. */
 export function payloadsOf(kind: RecordKind, carrierId: string, name: RawBuilder<unknown>): RawBuilder<unknown> {
   return sql`
     SELECT v.payload FROM (SELECT * FROM ${sql.table(kind.keys)} k
@@ -247,10 +216,6 @@ export function payloadsOf(kind: RecordKind, carrierId: string, name: RawBuilder
     UNION ALL
     SELECT h.payload FROM held_record h WHERE h.carrier_id = ${carrierId} AND h.side = ${sql.lit(kind.side)}
       AND h.record_id = ${name}.record_id AND h.record_date = ${name}.record_date AND h.revision = ${name}.revision`;
-}
-
-function instant(micros: Micros): RawBuilder<unknown> {
-  return sql`${isoFromMicros(micros)}::timestamptz`;
 }
 
 interface FoundColumns {
@@ -266,7 +231,6 @@ interface FoundColumns {
 type CdrRow = FoundColumns & Omit<StoredCdr, "carrierId"> & { phoneNumber: string | undefined };
 type DurationRow = FoundColumns & Omit<StoredDuration, "quarantined" | "sequence">;
 
-/** The record of a row that has more. */
 export function cdrOfRow(carrierId: string, row: Omit<StoredCdr, "carrierId">): StoredCdr {
   const { sequence, ingestTime, entryKind, inviteTime, payload, quality, network } = row;
   return { carrierId, sequence, ingestTime, entryKind, inviteTime, payload, quality, network };
@@ -284,7 +248,6 @@ function voidOfRow(reported: StoredCdr, row: CdrRow): StoredCdr {
   };
 }
 
-/** The record of a row that has more. */
 export function durationOfRow(row: Omit<StoredDuration, "quarantined">): StoredDuration {
   const { recordId, startTime, payload, sequence, ingestTime, customerId } = row;
   return { recordId, startTime, payload, sequence, ingestTime, customerId, quarantined: false };

@@ -10,29 +10,25 @@ import { covers, isHeld, isInForce } from "./holds.ts";
 export interface Leaving {
   readonly carrierId: string;
   readonly side: RecordKind["side"];
-  /** Some part of what arrived before this goes. */
+  /** Some part of what arrived before this is about to go. */
   readonly before: Micros;
   /** Holds that end later are in force. */
   readonly now: Micros;
 }
 
-/** Where a page of copies ended. */
 export interface CopyPlace {
   readonly startTime: Micros;
   readonly sequence: bigint;
 }
 
-/** The ids of a carrier's holds on periods that are in force. */
+/** The ids of a carrier's holds on periods. */
 export async function listPeriodHolds(tx: Tx, carrierId: string, now: Micros): Promise<string[]> {
   const { rows } = await run(tx)<{ holdId: string }>`
     SELECT o.hold_id FROM hold o WHERE o.carrier_id = ${carrierId} AND ${isInForce(now)} AND o.start_time IS NOT NULL ORDER BY 1`;
   return rows.map((row) => row.holdId);
 }
 
-/**
- * Copies a page of what a hold on a period keeps, in the order of calls' starts. @returns where it
- * ended; undefined: it is done.
- */
+/** Copies a page of what a hold on a period keeps, by start. Returns its end; undefined: done. */
 export async function copyHeldPeriod(
   tx: Tx,
   leaving: Leaving,
@@ -67,10 +63,7 @@ export async function copyHeldItems(tx: Tx, leaving: Leaving): Promise<void> {
   await run(tx, copyFrom(leaving, names));
 }
 
-/**
- * Deletes copies that no hold is on any more, some at a time. @returns the last sequence that was
- * looked at; undefined: all were.
- */
+/** Deletes a page of copies without a hold. Returns the last sequence seen; undefined: done. */
 export async function dropUnheld(
   tx: Tx,
   of: { carrierId: string; side: RecordKind["side"]; now: Micros },
@@ -89,7 +82,7 @@ export async function dropUnheld(
   return last && last.position >= BigInt(page.limit) ? last.sequence : undefined;
 }
 
-// What is below the floor already is gone, also where it has not been deleted yet.
+// What lies below the floor is gone, even if it has not been deleted yet.
 function isLeaving({ carrierId, side, before }: Leaving): RawBuilder<boolean> {
   return sql<boolean>`r.ingest_time < ${isoFromMicros(before)}::timestamptz
     AND r.sequence >= (SELECT earliest_sequence FROM feed_head WHERE carrier_id = ${carrierId} AND feed = ${kindOfSide(side).feed})

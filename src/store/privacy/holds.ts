@@ -1,23 +1,22 @@
 import { type RawBuilder, sql } from "kysely";
-import { FeedId } from "../../domain/feed-id.ts";
 import { CARRIER_SIDE, CDR, DURATION, PLATFORM_SIDE, type RecordKind } from "../../domain/record-kind.ts";
-import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import type { Micros } from "../../domain/time/instant.ts";
 import { HoldState } from "../../gen/tandem/platform/v1/hold_pb.js";
-import { dateArray, int2Array, textArray } from "../database/binary-array.ts";
+import { textArray } from "../database/binary-array.ts";
 import { clockFrom } from "../database/clock-from.ts";
-import { run, type Tx } from "../database/run.ts";
+import { instant, run, type Tx, unnest } from "../database/run.ts";
 import { readStartOfDay } from "../zone-days/zone-days.ts";
 
-// A hold is on single records or on a period. All of this file is for system transactions.
+// Holds are on single records or on a period. In system transactions.
 
-/** One held record; every revision of it. */
+/** A held record, in every revision. */
 export interface HeldName {
   readonly side: RecordKind["side"];
   readonly recordId: string;
   readonly recordDate: string;
 }
 
-/** The records of a period, of both sides. */
+/** The records of both sides in a period. */
 export interface HeldPeriod {
   readonly startDate: string;
   readonly endDate: string;
@@ -27,7 +26,6 @@ export interface HeldPeriod {
   readonly direction: number;
 }
 
-/** What a hold is made of. */
 export interface NewHold {
   readonly carrierId: string;
   readonly holdId: string;
@@ -39,7 +37,6 @@ export interface NewHold {
   readonly createdBy: string;
 }
 
-/** A hold. */
 export interface StoredHold extends NewHold {
   readonly state: HoldState;
   readonly createTime: Micros;
@@ -50,9 +47,8 @@ export interface StoredHold extends NewHold {
 }
 
 /**
- * Tells retention that the carrier's holds change, until the transaction ends: it then neither
- * raises a floor nor lets a part go that it has not looked at again. Take it before looking whether
- * records are there.
+ * Tells retention that the carrier's holds change: until this transaction ends it neither raises a
+ * floor nor deletes a part without looking again. Call it before looking for records.
  */
 export async function lockHolds(tx: Tx, carrierId: string): Promise<void> {
   await run(tx)`
@@ -60,43 +56,35 @@ export async function lockHolds(tx: Tx, carrierId: string): Promise<void> {
     ON CONFLICT (carrier_id) DO UPDATE SET hold_generation = s.hold_generation + 1`;
 }
 
-/**
- * Of these records, the first that is not there: never stored, or past its retention and not held.
- */
+/** The first of these records that is not there: never stored, or past retention and not held. */
 export async function findMissing(
   tx: Tx,
   carrierId: string,
   names: readonly HeldName[],
 ): Promise<HeldName | undefined> {
-  const { rows } = await run(tx)<HeldName>`
-    SELECT n.side, n.record_id, n.record_date FROM ${unnested(names)}
-    WHERE NOT EXISTS (
-        SELECT FROM cdr_key k JOIN feed_head h ON h.carrier_id = ${carrierId} AND h.feed = ${FeedId.CDRS}
-        WHERE n.side = ${PLATFORM_SIDE} AND k.carrier_id = ${carrierId} AND k.record_id = n.record_id AND k.record_date = n.record_date
-          AND k.sequence >= h.earliest_sequence)
-      AND NOT EXISTS (
-        SELECT FROM duration_key k JOIN feed_head h ON h.carrier_id = ${carrierId} AND h.feed = ${FeedId.DURATIONS}
-        WHERE n.side = ${CARRIER_SIDE} AND k.carrier_id = ${carrierId} AND k.record_id = n.record_id AND k.record_date = n.record_date
-          AND k.sequence >= h.earliest_sequence)
-      AND NOT EXISTS (
+  const isStored = ({ side, feed, keys }: RecordKind) => sql`EXISTS (
+        SELECT FROM ${sql.table(keys)} k JOIN feed_head h ON h.carrier_id = ${carrierId} AND h.feed = ${feed}
+        WHERE n.side = ${side} AND k.carrier_id = ${carrierId} AND k.record_id = n.record_id AND k.record_date = n.record_date
+          AND k.sequence >= h.earliest_sequence)`;
+  const { rows } = await run(tx)<{ position: number }>`
+    SELECT n.position FROM ${unnested(names)}
+    WHERE NOT ${isStored(CDR)} AND NOT ${isStored(DURATION)} AND NOT EXISTS (
         SELECT FROM held_record r WHERE r.carrier_id = ${carrierId} AND r.side = n.side AND r.record_id = n.record_id
-          AND r.record_date = n.record_date)
-    ORDER BY n.position LIMIT 1`;
-  return rows[0];
+          AND r.record_date = n.record_date)`;
+  return names[Math.min(...rows.map(({ position }) => position))];
 }
 
-/** Makes a hold. The transaction has taken `lockHolds`. */
+/** Makes a hold, after `lockHolds`. */
 export async function insertHold(tx: Tx, hold: NewHold, timeZone: string): Promise<void> {
   const period = "period" in hold.target ? hold.target.period : undefined;
   const start = period && (await readStartOfDay(tx, timeZone, period.startDate));
   const end = period && (await readStartOfDay(tx, timeZone, period.endDate));
-  const instant = (time: Micros | undefined) => sql`${time === undefined ? null : isoFromMicros(time)}::timestamptz`;
   await run(tx)`
     INSERT INTO hold (carrier_id, hold_id, start_date, end_date, start_time, before_time, customer_id, trunk_id, direction, reason,
       case_reference, owner, end_time, create_time, created_by)
     VALUES (${hold.carrierId}, ${hold.holdId}, ${period?.startDate ?? null}::date, ${period?.endDate ?? null}::date,
       ${instant(start)}, ${instant(end)}, ${period?.customerId ?? null}, ${period?.trunkId ?? null},
-      ${period?.direction ?? 0}::int2, ${hold.reason}::int2, ${hold.caseReference}, ${hold.owner}, ${isoFromMicros(hold.endTime)}::timestamptz,
+      ${period?.direction ?? 0}::int2, ${hold.reason}::int2, ${hold.caseReference}, ${hold.owner}, ${instant(hold.endTime)},
       clock_timestamp(), ${hold.createdBy})`;
   if (!("records" in hold.target)) return;
   await run(tx)`
@@ -105,7 +93,7 @@ export async function insertHold(tx: Tx, hold: NewHold, timeZone: string): Promi
     WHERE c.carrier_id = ${hold.carrierId}`;
 }
 
-/** Ends a hold that is active. */
+/** Ends an active hold. */
 export async function endHold(
   tx: Tx,
   { carrierId, holdId }: HoldName,
@@ -116,7 +104,6 @@ export async function endHold(
     WHERE carrier_id = ${carrierId} AND hold_id = ${holdId} AND release_time IS NULL AND end_time > ${clockFrom("end_time")}`;
 }
 
-/** A hold, and whose it is. */
 export type HoldName = Pick<StoredHold, "carrierId" | "holdId">;
 
 /** Whose a hold is; undefined: there is none with this id. */
@@ -125,14 +112,13 @@ export async function findCarrierOfHold(tx: Tx, holdId: string): Promise<string 
   return rows[0]?.carrierId;
 }
 
-/** One hold. */
 export async function readHold(tx: Tx, { carrierId, holdId }: HoldName): Promise<StoredHold | undefined> {
   const { rows } = await run(tx)<HoldRow>`
     SELECT o.*, ${STATE} AS state FROM hold o WHERE o.carrier_id = ${carrierId} AND o.hold_id = ${holdId}`;
   return (await withItems(tx, rows))[0];
 }
 
-/** Lists holds, the newest first, before one. */
+/** Lists holds, newest first. */
 export async function listHolds(
   tx: Tx,
   of: {
@@ -149,19 +135,14 @@ export async function listHolds(
     wheres.push(sql`EXISTS (SELECT FROM carrier c WHERE c.carrier_id = o.carrier_id AND c.region = ${of.region})`);
   if (of.state !== undefined) wheres.push(sql`${STATE} = ${of.state}`);
   if (page.before)
-    wheres.push(
-      sql`(o.create_time, o.hold_id) < (${isoFromMicros(page.before.createTime)}::timestamptz, ${page.before.holdId})`,
-    );
+    wheres.push(sql`(o.create_time, o.hold_id) < (${instant(page.before.createTime)}, ${page.before.holdId})`);
   const { rows } = await run(tx)<HoldRow>`
     SELECT o.*, ${STATE} AS state FROM hold o WHERE ${sql.join(wheres, sql` AND `)}
     ORDER BY o.create_time DESC, o.hold_id DESC LIMIT ${page.limit}`;
   return withItems(tx, rows);
 }
 
-/**
- * How many record revisions a hold keeps now: stored ones, and copies of those that are past their
- * retention.
- */
+/** How many revisions a hold keeps now, stored or copied. */
 export async function countHeld(tx: Tx, { carrierId, holdId }: HoldName): Promise<bigint> {
   const isOf = (side: RecordKind["side"], start: string) => sql`EXISTS (
     SELECT FROM hold o WHERE o.hold_id = ${holdId} AND o.carrier_id = ${carrierId} AND ${covers(carrierId, side, start)})`;
@@ -176,8 +157,8 @@ export async function countHeld(tx: Tx, { carrierId, holdId }: HoldName): Promis
 }
 
 /**
- * The condition that a hold is on a record `r`: of cdr_record (its start is `invite_time`),
- * duration_record or held_record (`start_time`).
+ * The condition that a hold is on a record `r`.
+ * @param start the column of its start in cdr_record, duration_record or held_record.
  * @param now holds that end later are in force.
  */
 export function isHeld(
@@ -192,7 +173,7 @@ export function isHeld(
 
 /** The condition that a hold `o` is in force. */
 export function isInForce(now: Micros): RawBuilder<boolean> {
-  return sql<boolean>`o.release_time IS NULL AND o.end_time > ${isoFromMicros(now)}::timestamptz`;
+  return sql<boolean>`o.release_time IS NULL AND o.end_time > ${instant(now)}`;
 }
 
 /** The condition that a hold `o` of a carrier is on a record `r` of it. */
@@ -205,8 +186,7 @@ export function covers(carrierId: string, side: RecordKind["side"], start: strin
       AND (o.trunk_id IS NULL OR o.trunk_id = r.trunk_id) AND o.direction IN (0, r.direction) END`;
 }
 
-// What of a table a hold can be on, so that it is found by an index: the period's calls, or the
-// records that are named.
+// What a hold can be on, found by an index: the period's calls, or the named records.
 function within(kind: RecordKind, carrierId: string, holdId: string): RawBuilder<boolean> {
   const start = sql.ref(`r.${kind.start}`);
   const hold = (column: string) =>
@@ -222,8 +202,8 @@ function within(kind: RecordKind, carrierId: string, holdId: string): RawBuilder
 const STATE = sql<HoldState>`(CASE WHEN o.release_time IS NOT NULL THEN 2 WHEN o.end_time <= clock_timestamp() THEN 3 ELSE 1 END)`;
 
 function unnested(names: readonly HeldName[]) {
-  return sql`unnest(${int2Array(names.map(({ side }) => side))}::int2[], ${textArray(names.map(({ recordId }) => recordId))}::text[],
-    ${dateArray(names.map(({ recordDate }) => recordDate))}::date[]) WITH ORDINALITY AS n(side, record_id, record_date, position)`;
+  const rows = names.map((name, position) => ({ ...name, position }));
+  return unnest("n", rows, { side: "int2", recordId: "text", recordDate: "date", position: "int4" });
 }
 
 interface HoldRow extends Omit<StoredHold, "target"> {

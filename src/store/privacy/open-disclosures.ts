@@ -4,13 +4,13 @@ import { textArray } from "../database/binary-array.ts";
 import { run, type Tx } from "../database/run.ts";
 import { firstDayOfBlock, lastDayOfBlock } from "./disclosure-lists.ts";
 
-// Blocks of feeds that nobody has closed: those of live streams, and those that a crash has left.
-// In a system transaction.
+// Blocks that are open: those of live streams, and those that a crash has left. In system
+// transactions.
 
-/** A block that is open for longer was left: a stream sends under one for an hour at most. */
+/** A block open for longer was left: a stream sends under one for an hour at most. */
 const LEFT_AFTER = sql.raw("interval '2 hours'");
 
-/** Finds carriers that have blocks which were left open, by id; at most `limit`. */
+/** Carriers with blocks that were left open, by id. */
 export async function findCarriersOfLeftBlocks(tx: Tx, after: string, limit: number): Promise<string[]> {
   const { rows } = await run(tx)<{ carrierId: string }>`
     SELECT DISTINCT d.carrier_id FROM disclosure d
@@ -19,10 +19,7 @@ export async function findCarriersOfLeftBlocks(tx: Tx, after: string, limit: num
   return rows.map((row) => row.carrierId);
 }
 
-/**
- * Closes blocks of a carrier that were left open, at most `limit`: at the newest entry that its
- * stream may have sent, with the days of what is stored. Returns how many there were.
- */
+/** Closes left blocks at the newest entry that their stream may have sent. Returns how many. */
 export async function closeLeftBlocks(tx: Tx, carrierId: string, limit: number): Promise<number> {
   const { rows: left } = await run(tx)<{ disclosureId: string }>`
     SELECT d.disclosure_id FROM disclosure d
@@ -43,10 +40,7 @@ export async function closeLeftBlocks(tx: Tx, carrierId: string, limit: number):
   return left.length;
 }
 
-/**
- * Widens the days of a carrier's open blocks to those of what is stored. To be called before
- * records are deleted, so that a block which a crash has left still answers for their days.
- */
+/** Widens open blocks to the days of stored entries, before those are deleted. */
 export async function dateOpenBlocks(tx: Tx, carrierId: string): Promise<void> {
   await run(tx)`
     UPDATE disclosure d SET first_record_date = LEAST(d.first_record_date, (${firstDayOfBlock(carrierId)})),

@@ -5,16 +5,15 @@ import { addDays, isoFromMicros, type Micros } from "../../domain/time/instant.t
 import { run, type Tx } from "../database/run.ts";
 import type { RetentionState } from "./retention-state.ts";
 
-// What a carrier's retention has passed is deleted some rows at a time. Each function does one
-// batch; called again, it goes on. In system transactions.
+// Deletes what a carrier's retention has passed, one batch a call. In system transactions.
 
-/** A run of sequences: first, and one past the last. */
+/** A run of sequences; `past` is one past the last. */
 export interface SequenceRun {
   readonly first: bigint;
   readonly past: bigint;
 }
 
-/** Tables of which entries go by their sequence. */
+/** Tables whose rows go by sequence. */
 export type SequencedTable =
   | "cdr_record"
   | "cdr_quality"
@@ -23,7 +22,7 @@ export type SequencedTable =
   | "number_entry"
   | "discrepancy_entry";
 
-/** The next rows of a carrier below a sequence, at most `limit`; undefined when there are none. */
+/** The next rows of a carrier in a range of sequences; undefined: there are none. */
 export async function findRun(
   tx: Tx,
   table: SequencedTable,
@@ -39,7 +38,6 @@ export async function findRun(
   return first === undefined || last === undefined ? undefined : { first, past: last + 1n };
 }
 
-/** Deletes a run of entries. */
 export async function deleteRun(
   tx: Tx,
   table: SequencedTable,
@@ -51,7 +49,7 @@ export async function deleteRun(
     WHERE carrier_id = ${carrierId} AND sequence >= ${sequences.first}::int8 AND sequence < ${sequences.past}::int8`;
 }
 
-/** Takes the verdict on quality, which filters ask for, from records whose quality is gone. */
+/** Clears the verdict on quality of records whose quality is gone. */
 export async function clearVerdicts(tx: Tx, carrierId: string, sequences: SequenceRun): Promise<void> {
   await run(tx)`
     UPDATE cdr_record SET quality_verdict = 0
@@ -60,15 +58,11 @@ export async function clearVerdicts(tx: Tx, carrierId: string, sequences: Sequen
     UPDATE retention_state SET verdict_sequence = GREATEST(verdict_sequence, ${sequences.past}::int8) WHERE carrier_id = ${carrierId}`;
 }
 
-/** Where a page of keys or results ended, as text; undefined at the beginning. */
+/** Where a page of keys or results ended; undefined: at the beginning. */
 export type PagePlace = readonly [day: string, recordId: string, last: string];
 const FIRST_PLACE: PagePlace = ["0001-01-01", "", "0"];
 
-/**
- * Deletes keys whose records are gone and whose day is past every horizon, of a page by day, id and
- * revision.
- * @returns where the page ended; undefined: it was the last.
- */
+/** Deletes a page of a day's keys without records. Returns its end; undefined: the last. */
 export async function deleteKeys(
   tx: Tx,
   table: "cdr_key" | "duration_key",
@@ -91,7 +85,7 @@ export async function deleteKeys(
   return last && last.position >= BigInt(page.limit) ? [of.day, last.recordId, String(last.revision)] : undefined;
 }
 
-/** The first day of which a carrier has keys, before a day. */
+/** The first day of a range with keys of a carrier. */
 export async function findKeyDay(
   tx: Tx,
   table: "cdr_key" | "duration_key",
@@ -105,9 +99,9 @@ export async function findKeyDay(
 }
 
 /**
- * Deletes results of calls of which no record is kept any more, of a page by day, id and side;
- * those that a closed period rests on stay until it can change no more. @returns where the page
- * ended; undefined: it was the last.
+ * Deletes a page of results without records. Results under a closed period stay while it may
+ * change.
+ * @returns where the page ended; undefined: it was the last.
  */
 export async function deleteResults(
   tx: Tx,
@@ -117,8 +111,7 @@ export async function deleteResults(
 ): Promise<PagePlace | undefined> {
   const [day, recordId, side] = page.after ?? FIRST_PLACE;
   const before = isoFromMicros(of.arrivedBefore);
-  // As usage counts them: by the number's history, wherever the number went; without a number,
-  // which was erased, by the customer that held it.
+  // As usage counts them: by the number's history; without a number, by the customer that held it.
   const rests = sql`${isOpen(of.now)} AND r.start_time >= u.start_time AND r.start_time < u.end_time`;
   const { rows } = await run(tx)<{ recordDate: string; recordId: string; side: number; position: bigint }>`
     WITH page AS MATERIALIZED (
@@ -142,10 +135,7 @@ export async function deleteResults(
   return last && last.position >= BigInt(page.limit) ? [last.recordDate, last.recordId, String(last.side)] : undefined;
 }
 
-/**
- * What has no sequence and no key, by its own statement: each takes at most so many rows, and says
- * how many it took.
- */
+/** Deletes for all tables without sequences and keys. Each returns how many rows it took. */
 export function otherDeletes(
   carrierId: string,
   of: { state: RetentionState; numberHistory: Micros; now: Micros; laterDays: number },
@@ -190,12 +180,10 @@ export function otherDeletes(
   ];
 }
 
-// Periods that can still change.
 function isOpen(now: Micros) {
   return sql`u.end_date > (${isoFromMicros(now)}::timestamptz AT TIME ZONE 'UTC')::date - ${sql.lit(CLOSED_PERIOD_DAYS)}`;
 }
 
-// Some rows `r` of a carrier.
 function deleteSome(carrierId: string, table: string, where: ReturnType<typeof sql>) {
   return (tx: Tx, limit: number) => deleteRows(tx, { carrierId, table, where }, limit);
 }

@@ -11,11 +11,10 @@ import {
 import { AGING_TABLES, isWantedPartition } from "../database/partitions.ts";
 import { readClock, run } from "../database/run.ts";
 
-/** Longest that detaching waits for any one transaction that still reads, milliseconds. */
+/** Longest that detaching waits for a transaction that reads, milliseconds. */
 const LOCK_TIMEOUT_MS = 2_000;
 const MAX_TRIES = 5;
 
-/** A partition that is gone, with what it took. */
 export interface DroppedPartition {
   readonly name: string;
   readonly bytes: bigint;
@@ -26,16 +25,14 @@ interface AgingPartition {
   parent: string;
   /** Monday. */
   week: string;
-  /** undefined: it is detached, and only has to be dropped. */
+  /** Detached partitions only have to be dropped. */
   attached: "attached" | "pending" | "detached";
   bytes: bigint;
 }
 
 /**
- * Drops the partitions that every carrier's retention has passed, without making a reader or writer
- * wait: it is detached concurrently, which waits for those who read it, and then dropped. What
- * another process, or one that stopped in the middle, left half done is finished. One process at a
- * time.
+ * Drops the partitions that every carrier's retention has passed, without making readers or writers
+ * wait. Finishes what another process left half done. One process at a time.
  * @param onLeft told of a partition that somebody reads for too long; the next run tries again.
  */
 export async function dropExpiredPartitions(
@@ -58,7 +55,7 @@ export async function dropExpiredPartitions(
   return dropped;
 }
 
-// In the order of the weeks. What is still made anew is never dropped.
+// By week. Partitions that would be made anew are not dropped.
 async function findExpired(db: Database): Promise<AgingPartition[]> {
   const { partitions, floors, today } = await systemTransaction(db, async (tx) => ({
     today: utcDay(await readClock(tx)),
@@ -76,8 +73,8 @@ async function findExpired(db: Database): Promise<AgingPartition[]> {
   return expired;
 }
 
-// The day before which every carrier's rows of a table are gone; undefined when that cannot be
-// said. Carriers that retention has not come to keep everything.
+// The day before which every carrier's rows of a table are gone. A carrier that retention has not
+// reached keeps everything.
 async function readFloors(tx: Parameters<Parameters<typeof systemTransaction>[1]>[0]) {
   const { rows } = await run(tx)<Record<"call" | "quality" | "network" | "duration" | "keys", string | undefined>>`
     SELECT (min(COALESCE(call_before, 'epoch')) AT TIME ZONE 'UTC')::date AS call,
@@ -98,7 +95,7 @@ async function readFloors(tx: Parameters<Parameters<typeof systemTransaction>[1]
   return floors;
 }
 
-// With those that are detached already: they bear the name of a partition and are none.
+// Including detached ones, which are ordinary tables with a partition's name.
 async function listAging(tx: Parameters<Parameters<typeof systemTransaction>[1]>[0]): Promise<AgingPartition[]> {
   const { rows } = await run(tx)<AgingPartition>`
     SELECT c.relname AS name, left(c.relname, -9) AS parent, to_date(right(c.relname, 8), 'YYYYMMDD')::text AS week,
@@ -128,8 +125,8 @@ async function detach(db: Database, partition: AgingPartition, signal: AbortSign
       await runOutsideTransaction(db, `ALTER TABLE ${partition.parent} DETACH PARTITION ${partition.name} ${how}`);
       return;
     } catch (error) {
-      // 55P03 somebody reads it for longer than we wait; 55000 it, or another of its table, is
-      // pending from a detach that did not come to its end.
+      // 55P03: somebody reads it for longer than we wait. 55000: a detach of it or of a sibling is
+      // pending.
       if (attempt === MAX_TRIES || signal.aborted || !isSqlState(error, "55P03", "55000", "57014", "40P01"))
         throw error;
     }
@@ -143,8 +140,7 @@ async function detach(db: Database, partition: AgingPartition, signal: AbortSign
   }
 }
 
-// DETACH CONCURRENTLY is two transactions of its own, so its time limit cannot be LOCAL: it is set
-// for the session, and taken back.
+// DETACH CONCURRENTLY is two transactions, so its time limit is set for the session and reset.
 async function runOutsideTransaction(db: Database, statement: string): Promise<void> {
   await withConnection(db, async (client) => {
     await client.query(`SET lock_timeout = ${LOCK_TIMEOUT_MS}`);

@@ -7,7 +7,7 @@ import { Believed } from "../database/believed.ts";
 import { type Database, systemTransaction } from "../database/database.ts";
 import { run, type Tx } from "../database/run.ts";
 
-/** A policy that somebody has set, as it is stored. All of this file is for system transactions. */
+/** A policy that somebody has set. This file is for system transactions. */
 export interface StoredPolicy extends SetPolicy {
   readonly updateTime: Micros;
   readonly updatedBy: string;
@@ -31,7 +31,7 @@ export async function readSetPolicies(
   }));
 }
 
-/** What is in force for a carrier. */
+/** The policies in force for a carrier. */
 export async function readCarrierPolicies(tx: Tx, carrier: { carrierId: string; legalCountry: string }) {
   const set = await readSetPolicies(tx, { countryCode: carrier.legalCountry, carrierId: carrier.carrierId });
   return policiesInForce({ countryCode: carrier.legalCountry, carrierId: carrier.carrierId }, set);
@@ -45,11 +45,7 @@ export async function readRetentionDays(
   return retentionDays(await readCarrierPolicies(tx, carrier));
 }
 
-/**
- * Sets a policy as the next revision of what is set.
- * @param revision the revision that it follows; 0: it is the first.
- * @returns undefined when another is the newest by now, and nothing was written.
- */
+/** Sets a policy over `revision` (0: none yet). Undefined: that is not the newest. */
 export async function writePolicy(
   tx: Tx,
   policy: Omit<SetPolicy, "revision">,
@@ -71,10 +67,7 @@ export async function writePolicy(
   return row && { ...policy, revision: revision + 1n, updateTime: row.updateTime, updatedBy };
 }
 
-/**
- * How long each carrier's parts are kept, as ingest and streams ask for it all the time: at most
- * two seconds old.
- */
+/** How long each carrier's parts are kept, at most two seconds old. */
 export class RetentionDirectory {
   readonly #db: Database;
   readonly #known = new Believed<RetentionDays>();
@@ -89,7 +82,6 @@ export class RetentionDirectory {
     );
   }
 
-  /** Forgets everything, after a change in this process. */
   forget(): void {
     this.#known.forget();
   }

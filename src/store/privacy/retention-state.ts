@@ -6,19 +6,19 @@ import { ENTRY_TABLES } from "../feeds/feed-position.ts";
 
 // How far retention has come with a carrier. In system transactions.
 
-/** Before which arrival each part of a carrier's records goes, and before which day their keys. */
+/** The arrival before which each part goes, and the day before which keys go. */
 export interface Cutoffs {
   readonly call: Micros;
   readonly quality: Micros;
   readonly network: Micros;
   readonly duration: Micros;
-  /** What changed numbers before this. */
+  /** Changes of numbers before this. */
   readonly numberHistory: Micros;
   readonly logs: Micros;
   readonly keysFrom: string;
 }
 
-/** How far retention has come: what is gone or going, whatever policies say now. */
+/** What is gone or going, whatever policies say now. */
 export interface RetentionState extends Omit<Cutoffs, "numberHistory" | "logs"> {
   readonly holdGeneration: bigint;
   readonly verdictSequence: bigint;
@@ -43,9 +43,8 @@ export async function readRetentionState(tx: Tx, carrierId: string): Promise<Ret
 }
 
 /**
- * The first sequence of a feed that arrived at or after an instant, not below the floor. Ingest
- * times never fall along a feed, so it is found by halving: durations have no index by time, which
- * every upload would have to pay for.
+ * The first sequence of a feed that arrived at or after an instant, not below the floor. Found by
+ * halving, since ingest times never fall along a feed and durations have no index by time.
  */
 export async function findSequenceAt(tx: Tx, carrierId: string, feed: FeedId, instant: Micros): Promise<bigint> {
   const query = tx
@@ -64,28 +63,24 @@ export async function findSequenceAt(tx: Tx, carrierId: string, feed: FeedId, in
     const { rows } = await run(tx)<{ ingestTime: Micros }>`
       SELECT ingest_time FROM ${sql.table(ENTRY_TABLES[feed])} WHERE carrier_id = ${carrierId} AND sequence = ${middle} LIMIT 1`;
     const found = rows[0];
-    // An entry that is not there is one that a restore lost: it keeps nothing.
+    // A missing entry was lost by a restore: it keeps nothing.
     if (found && found.ingestTime >= instant) high = middle;
     else low = middle + 1n;
   }
   return low;
 }
 
-/**
- * A hold was made since its records were last copied: what it keeps has to be copied before
- * anything goes.
- */
+/** A hold was made since records were last copied: what it keeps must be copied first. */
 export class HoldsChanged extends Error {
   override readonly name = "HoldsChanged";
 }
 
-/** Each feed's new floor. */
 export type Floors = Readonly<Record<FeedId, bigint>>;
 
 /**
- * Raises a carrier's floors and writes down before when its parts go: from then on they are gone
- * for every reader. Nothing goes back.
- * @throws HoldsChanged, and nothing may be committed, when a hold was made meanwhile.
+ * Raises a carrier's floors and notes which parts go: from then on no reader sees them. Nothing
+ * goes back.
+ * @throws HoldsChanged when a hold was made meanwhile; then nothing may be committed.
  */
 export async function raiseFloors(
   tx: Tx,

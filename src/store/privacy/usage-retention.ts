@@ -4,8 +4,8 @@ import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { run, type Tx } from "../database/run.ts";
 
 /**
- * Deletes a closed period with its figures and restatements: one whose end every carrier in it has
- * passed by its retention, and that can change no more. In a system transaction.
+ * Deletes one closed period that can change no more and that every carrier's retention has passed.
+ * In a system transaction.
  * @returns whether there was one.
  */
 export async function deleteOldPeriod(tx: Tx, now: Micros): Promise<boolean> {
@@ -19,8 +19,8 @@ export async function deleteOldPeriod(tx: Tx, now: Micros): Promise<boolean> {
     ORDER BY u.end_date LIMIT 1`;
   const period = rows[0];
   if (!period) return false;
-  // In one transaction, so that nobody reads half a period, and in statements that end in time
-  // however many lines it has.
+  // In one transaction, so that nobody reads half a period; in many statements, so that each ends
+  // in time.
   for (const table of ["usage_restatement", "usage_line"] as const)
     while ((await deleteSome(tx, table, period.periodId)) >= MOST_ROWS);
   await run(tx, tx.deleteFrom("usage_period").where("period_id", "=", period.periodId));

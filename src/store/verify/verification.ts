@@ -1,11 +1,7 @@
 import { carrierTransaction, type Database, isSqlState, LIST_PAGE, systemTransaction } from "../database/database.ts";
 
-/** What was held against what. */
 export type FindingCheck =
-  /**
-   * A feed's entries are not those from its floor to its head, each once, in the order of their
-   * ingest times.
-   */
+  /** A feed's entries are not those from floor to head, each once, in order of ingest times. */
   | "FEED_NOT_DENSE"
   /** A record is in the feed and no key holds its identity, so that it could be taken again. */
   | "ROW_WITHOUT_KEY"
@@ -29,15 +25,11 @@ export type FindingCheck =
   | "NUMBER_WITHOUT_CLAIM"
   /** A number is claimed by a carrier that does not hold it. */
   | "CLAIM_WITHOUT_NUMBER"
-  /**
-   * The tally of a carrier's numbers is not how many it holds, or that of its open uploads or
-   * consumers is lower.
-   */
+  /** A tally of numbers is wrong, or one of open uploads or consumers too low. */
   | "TALLY_WRONG"
   /** A chain of the audit log does not give the hashes that it holds, or lacks an event. */
   | "AUDIT_CHAIN_BROKEN";
 
-/** Something that does not add up. */
 export interface Finding {
   /** Empty: the platform's own. */
   readonly carrierId: string;
@@ -46,7 +38,7 @@ export interface Finding {
   readonly detail: string;
 }
 
-/** One carrier's verification, as its parts share it. */
+/** What the parts of one carrier's verification share. */
 export interface Verification {
   readonly db: Database;
   readonly carrierId: string;
@@ -56,13 +48,9 @@ export interface Verification {
   readonly turn: () => void;
 }
 
-/**
- * Told before each page where a verification is. The carrier is empty for what is the platform's
- * own or everybody's.
- */
+/** Told before each page where a verification is; the carrier is empty for what is everybody's. */
 export type VerificationWatch = (place: VerificationPlace) => void;
 
-/** Where a verification is. */
 export interface VerificationPlace {
   readonly carrierId: string;
   /** What is being checked, in a few words. */
@@ -71,7 +59,7 @@ export interface VerificationPlace {
   readonly pages: number;
 }
 
-/** A check could not be carried out; it says nothing of what is stored. */
+/** A check could not be carried out. */
 export class CheckFailed extends Error {
   override readonly name = "CheckFailed";
 }
@@ -83,10 +71,7 @@ function describeFailure({ carrierId, check, pages }: VerificationPlace, error: 
   return `the check of ${check}${carrierId ? ` of carrier ${carrierId}` : ""} ${why} (page ${pages})`;
 }
 
-/**
- * Runs one check, and names it when it fails. What ends with the signal fails with the signal's
- * reason.
- */
+/** Runs one check and names it when it fails. */
 export async function runCheck(
   of: { carrierId: string; check: string; signal: AbortSignal; watch: VerificationWatch | undefined },
   run: (turn: () => void) => Promise<void>,
@@ -105,19 +90,12 @@ export async function runCheck(
   }
 }
 
-/**
- * How many findings of one check on one carrier are told; damage that goes further needs no longer
- * list.
- */
+/** Most findings told of one check on one carrier. */
 const MAX_FINDINGS = 100;
-/**
- * Longest that one page may take, milliseconds: pages are small, and a machine that is restoring
- * is busy.
- */
+/** Long, since pages are small and a restoring machine is busy; milliseconds. */
 const PAGE_TIMEOUT_MS = 300_000;
 const PAGE = { ...LIST_PAGE, statementTimeoutMs: PAGE_TIMEOUT_MS };
 
-/** Runs one page of a verification. */
 export function readPage<T>(
   { db, carrierId, turn }: Pick<Verification, "db" | "carrierId" | "turn">,
   read: Parameters<typeof carrierTransaction<T>>[2],
@@ -126,9 +104,7 @@ export function readPage<T>(
   return carrierTransaction(db, carrierId, read, PAGE);
 }
 
-/**
- * As `readPage`, for what only the platform's work reaches: the carrier must be in every condition.
- */
+/** For what only the platform's work reaches: the carrier must be in every condition. */
 export function readSystemPage<T>(
   { db, turn }: Pick<Verification, "db" | "turn">,
   read: Parameters<typeof systemTransaction<T>>[1],
@@ -137,7 +113,6 @@ export function readSystemPage<T>(
   return systemTransaction(db, read, PAGE);
 }
 
-/** The findings on one carrier, as far as they are told. */
 export class Findings {
   readonly list: Finding[] = [];
   readonly #carrierId: string;

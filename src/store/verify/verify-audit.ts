@@ -1,18 +1,16 @@
 import type { Stated } from "../../domain/enum-values.ts";
 import { type AuditBreak, ChainCheck } from "../../domain/privacy/audit-chain.ts";
+import { later } from "../../domain/time/instant.ts";
 import { AuditBreakKind } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { type ChainEnds, listAuditEvents, listChains, readChainEnds } from "../audit/audit-events.ts";
 import { PLATFORM_CHAIN } from "../audit/audit-log.ts";
 import { type Database, systemTransaction } from "../database/database.ts";
 import type { Finding } from "./verification.ts";
 
-/** How many events are read at once. */
 const PAGE = 1_000;
 const MAX_ATTEMPTS = 3;
-/** How many chains are listed at once. */
 const CHAIN_PAGE = 1_000;
 
-/** Which part of which chain to verify. */
 export interface AuditVerification {
   /** Undefined: the platform's. */
   readonly carrierId: string | undefined;
@@ -24,7 +22,6 @@ export interface AuditVerification {
   readonly expectedHash?: Uint8Array | undefined;
 }
 
-/** What verifying came to. */
 export interface AuditVerdict {
   readonly verifiedCount: bigint;
   /** 0: no event was looked at. */
@@ -36,10 +33,9 @@ export interface AuditVerdict {
 }
 
 /**
- * Computes the hashes of a chain again and compares, page by page, each in a transaction of its
- * own, so that it holds nobody up. What is appended meanwhile is not looked at.
- * @returns undefined when there is no such chain.
- * @throws the signal's reason when it is aborted.
+ * Recomputes the hashes of a chain page by page, each in its own transaction, up to its present
+ * end.
+ * @returns undefined: no such chain.
  */
 export async function verifyAuditChain(
   db: Database,
@@ -55,7 +51,7 @@ export async function verifyAuditChain(
   }
 }
 
-/** Verifies every chain, one after the other. An empty list: all are whole. */
+/** Verifies every chain. Empty: all are whole. */
 export async function verifyAuditChains(db: Database, signal: AbortSignal): Promise<Finding[]> {
   const findings: Finding[] = [];
   for (let after: string | undefined, count = CHAIN_PAGE; count === CHAIN_PAGE; ) {
@@ -87,7 +83,7 @@ async function verifyBetween(
   ends: ChainEnds,
   signal: AbortSignal,
 ): Promise<AuditVerdict> {
-  const first = max(asked.firstSequence ?? ends.first, ends.first);
+  const first = later(asked.firstSequence ?? ends.first, ends.first);
   const last = asked.lastSequence ?? ends.last;
   // Of a chain whose events retention has deleted, the head still tells the last.
   const headHash = ends.last === first - 1n ? ends.lastHash : undefined;
@@ -155,8 +151,4 @@ async function readHash(
     listAuditEvents(tx, { carrierId }, { afterSequence: sequence - 1n, limit: 1 }),
   );
   return event?.sequence === sequence ? event.entryHash : undefined;
-}
-
-function max(one: bigint, other: bigint): bigint {
-  return one > other ? one : other;
 }

@@ -6,13 +6,10 @@ import { run, type Tx } from "../database/run.ts";
 import { EntryKind } from "../records/record-rows.ts";
 import { readPage, readSystemPage, type Verification } from "./verification.ts";
 
-// The entries are walked by sequence and the keys by identity, each in pages of a bounded number of
-// rows; one side's page looks the other side up by its key, so that no page costs more than its own
-// rows.
+// Entries by sequence and keys by identity, in bounded pages that look the other side up by key.
 
 const PAGE = 5_000n;
 const MAX_SEQUENCE = 2n ** 63n - 1n;
-/** How many examples of one page are told. */
 const EXAMPLES = 10;
 
 const ENTRY_TABLES = [
@@ -22,19 +19,7 @@ const ENTRY_TABLES = [
   { feed: FeedId.DURATIONS, name: "durations", table: "duration_record", keys: "duration_key" },
 ] as const;
 
-/** The ids of carriers, after one. */
-export async function listCarrierIds(tx: Tx, after: string, limit: number): Promise<string[]> {
-  const { rows } = await run(
-    tx,
-    tx.selectFrom("carrier").select("carrier_id").where("carrier_id", ">", after).orderBy("carrier_id").limit(limit),
-  );
-  return rows.map((row) => row.carrierId);
-}
-
-/**
- * Each feed's entries: one for each sequence from floor to head and none beyond, ingest times in
- * order, records with their keys.
- */
+/** One entry for each sequence from floor to head, ingest times in order, records with keys. */
 export async function verifyEntries(verification: Verification): Promise<void> {
   for (const entries of ENTRY_TABLES) {
     let page = await verifyEntryPage(verification, entries, 0n, MAX_SEQUENCE);
@@ -70,8 +55,7 @@ interface EntryPage {
   beyondHead: boolean;
 }
 
-// Floor, head and entries in one statement: retention raises the floor before it takes entries
-// away.
+// One statement: retention raises the floor before it deletes entries.
 async function readEntryPage(
   tx: Tx,
   carrierId: string,
@@ -133,10 +117,7 @@ async function verifyPageKeys(
   for (const { sequence } of strays) report("ROW_WITHOUT_KEY", `${name}: sequence ${sequence}`);
 }
 
-/**
- * Each record's key: its entry is in the feed, unless it lies below the floor, and no copy is in
- * quarantine.
- */
+/** Each key has its entry, unless below the floor, and no copy in quarantine. */
 export async function verifyKeys(verification: Verification): Promise<void> {
   for (const entries of RECORD_KINDS) {
     for (const days of await listKeyDays(verification, entries.keys)) {
@@ -169,7 +150,7 @@ async function verifyKeyPage(
   return last && last.position >= PAGE ? last : undefined;
 }
 
-// What is told of a page: what is wrong in it, and its last row, from which the next page goes on.
+// What is wrong in a page, and its last row.
 async function readKeyPage(
   tx: Tx,
   carrierId: string,
@@ -201,15 +182,12 @@ async function readKeyPage(
   return rows;
 }
 
-/** The days of each partition that keys are kept in, the oldest first. */
+/** The days of each partition of keys, oldest first. */
 export function listKeyDays(verification: Verification, keys: string): Promise<Days[]> {
   return readPage(verification, (tx) => listPartitions(tx, [keys]));
 }
 
-/**
- * The first day of which a carrier's keys are certain to be kept: by partitions, and by how far its
- * retention has come.
- */
+/** The first day whose keys are certainly kept: by partitions and by retention. */
 export async function findOldestKeyDay(verification: Verification, keys: string): Promise<string | undefined> {
   const week = (await listKeyDays(verification, keys))[0]?.start;
   const { rows } = await readSystemPage(verification, (tx) =>

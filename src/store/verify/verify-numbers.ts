@@ -5,18 +5,12 @@ import { run, type Tx } from "../database/run.ts";
 import { type FindingCheck, readPage, readSystemPage, type Verification } from "./verification.ts";
 
 const PAGE = 5_000;
-/**
- * A younger claim without a number may be one whose rows are on their way, or that the sweeper has
- * not come to yet, seconds.
- */
+/** Seconds; the rows of a younger claim may be on their way. */
 const CLAIM_AGE_S = 3_600;
 /** The states in which a carrier holds a number: PROVISIONED and ASSIGNED. */
 const HELD = sql`(1, 2)`;
 
-/**
- * Every number of a carrier: as the feed's last entry of it says, and claimed by the carrier while
- * it holds it.
- */
+/** Every number is as the feed's last entry says, and claimed by the carrier if it holds it. */
 export async function verifyNumbers(verification: Verification): Promise<void> {
   const { carrierId, report } = verification;
   let after = "";
@@ -66,8 +60,7 @@ async function readNumberPage(tx: Tx, carrierId: string, after: string) {
   return { rows: rows.filter((row) => row.wrong), last: rows.find((row) => row.isLast)?.phoneNumber };
 }
 
-// A port moves the claim between the carriers' transactions: while it is unfinished, the claim says
-// nothing.
+// While a port is unfinished, the claim says nothing.
 async function readUnclaimed(tx: Tx, carrierId: string, after: string, last: string | undefined): Promise<string[]> {
   const { rows } = await run(tx)<{ phoneNumber: string }>`
     SELECT p.phone_number FROM phone_number p

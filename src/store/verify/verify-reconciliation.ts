@@ -9,23 +9,13 @@ import { readPage, readSystemPage, type Verification } from "./verification.ts";
 import { findOldestKeyDay, listKeyDays } from "./verify-feeds.ts";
 
 const PAGE = 5_000n;
-/** How many examples of one day are told. */
 const EXAMPLES = 100;
-/**
- * Furthest that the days of a call's records lie apart: its starts are at most 24 hours apart, and
- * a zone shift 14 more.
- */
+/** A call's records start at most 24 hours apart, and a zone shift is at most 14. */
 const DAYS_APART = 3;
-/**
- * Furthest that a mark lies from the start of a record that it is for, hours: a zone shift, and the
- * minutes around.
- */
+/** Hours from a record's start to its mark: a zone shift and the minutes around. */
 const MARK_HOURS = 16;
 
-/**
- * Each result: what was told of it is in the discrepancy feed, and the records that it names are
- * there.
- */
+/** Each result's entry is in the discrepancy feed and its records are there. */
 export async function verifyResults(verification: Verification): Promise<void> {
   const oldestCdrDay = await findOldestKeyDay(verification, "cdr_key");
   const oldestDurationDay = await findOldestKeyDay(verification, "duration_key");
@@ -63,7 +53,7 @@ interface ResultRow extends ResultPosition {
   groundless: boolean;
 }
 
-// What is told of a page: what is wrong in it, and its last row, from which the next page goes on.
+// What is wrong in a page, and its last row.
 async function readResultPage(
   tx: Tx,
   carrierId: string,
@@ -96,10 +86,7 @@ async function readResultPage(
   return rows;
 }
 
-/**
- * Each record that was judged: its newest revision is in exactly one result, unless its minutes are
- * marked to be judged again.
- */
+/** Each judged record's newest revision is in exactly one result, unless to be judged again. */
 export async function verifyJudged(verification: Verification): Promise<void> {
   const { carrierId } = verification;
   const isReconciled = await readPage(verification, (tx) => readReconcilePosition(tx, carrierId));
@@ -127,9 +114,8 @@ async function verifyJudgedDay(verification: Verification, kind: RecordKind, day
     report("RECORD_NOT_IN_ONE_RESULT", `${kind.name} ${day}/${recordId}: in ${results}`);
 }
 
-// Keys and names are counted together, and not joined: a join of what the planner takes for few
-// rows compares each with each. A day at a time: a part of a split call is found among the results
-// of the days around, which no index has by the carrier's records.
+// Counted, since a join would compare each with each; by days, since a part of a split call is only
+// found among the results around.
 async function readMisplaced(
   tx: Tx,
   carrierId: string,

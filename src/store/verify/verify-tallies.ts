@@ -4,7 +4,7 @@ import { Tally } from "../carriers/carrier-tally.ts";
 import { run, type Tx } from "../database/run.ts";
 import { readPage, type Verification } from "./verification.ts";
 
-/** What a carrier has a most of: as many numbers as its tally says, and of all else no more. */
+/** As many numbers as the tally says, and of all else no more. */
 export async function verifyTallies(verification: Verification): Promise<void> {
   for (const { what, counted, tally } of await readPage(verification, (tx) =>
     readTallies(tx, verification.carrierId),

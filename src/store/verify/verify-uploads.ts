@@ -1,3 +1,4 @@
+import { sql } from "kysely";
 import { addCounts, countVerdicts, type VerdictCounts } from "../../domain/calls/verdict.ts";
 import { kindOfUpload, type RecordKind } from "../../domain/record-kind.ts";
 import { run, type Tx } from "../database/run.ts";
@@ -21,7 +22,7 @@ interface VerifiedUpload extends VerdictCounts {
 
 type UploadPlace = { readonly kind: RecordKind | undefined; readonly uploadId: string };
 
-/** Every upload's totals and offsets, held against its stored verdicts and rejects. */
+/** Every upload's totals and offsets match its stored verdicts and rejects. */
 export async function verifyUploads(verification: Verification): Promise<void> {
   let after: UploadPlace = { kind: undefined, uploadId: "" };
   while (true) {
@@ -34,39 +35,16 @@ export async function verifyUploads(verification: Verification): Promise<void> {
 }
 
 async function readUploads(tx: Tx, carrierId: string, after: UploadPlace): Promise<VerifiedUpload[]> {
-  const { rows } = await run(tx)<{
-    kind: number;
-    uploadId: string;
-    nextOffset: bigint;
-    accepted: bigint;
-    duplicate: bigint;
-    conflict: bigint;
-    superseded: bigint;
-    rejected: bigint;
-    quarantined: bigint;
-    storedRejects: bigint;
-    rejectRows: bigint;
-    forgotten: boolean;
-  }>`
-    SELECT u.kind, u.upload_id, u.next_offset, u.accepted, u.duplicate, u.conflict, u.superseded, u.rejected, u.quarantined, u.stored_rejects,
+  const counts = [...Object.keys(countVerdicts([])), "stored_rejects"].map(
+    (name) => sql`${sql.ref(`u.${name}`)}::float8`,
+  );
+  const { rows } = await run(tx)<Omit<VerifiedUpload, "kind"> & { kind: number }>`
+    SELECT u.kind, u.upload_id, u.next_offset, ${sql.join(counts)},
       u.sealed AND u.seal_time < clock_timestamp() - make_interval(days => ${KEPT_DAYS}) AS forgotten,
-      (SELECT count(*) FROM upload_reject r WHERE r.carrier_id = ${carrierId} AND r.kind = u.kind AND r.upload_id = u.upload_id) AS reject_rows
+      (SELECT count(*)::float8 FROM upload_reject r WHERE r.carrier_id = ${carrierId} AND r.kind = u.kind AND r.upload_id = u.upload_id) AS reject_rows
     FROM upload u WHERE u.carrier_id = ${carrierId} AND (u.kind, u.upload_id) > (${after.kind?.upload ?? 0}::int2, ${after.uploadId})
     ORDER BY u.kind, u.upload_id LIMIT ${UPLOAD_PAGE}`;
-  return rows.map((row) => ({
-    kind: kindOfUpload(row.kind),
-    uploadId: row.uploadId,
-    nextOffset: row.nextOffset,
-    accepted: Number(row.accepted),
-    duplicate: Number(row.duplicate),
-    conflict: Number(row.conflict),
-    superseded: Number(row.superseded),
-    rejected: Number(row.rejected),
-    quarantined: Number(row.quarantined),
-    storedRejects: Number(row.storedRejects),
-    rejectRows: Number(row.rejectRows),
-    forgotten: row.forgotten,
-  }));
+  return rows.map((row) => ({ ...row, kind: kindOfUpload(row.kind) }));
 }
 
 async function verifyUpload(verification: Verification, upload: VerifiedUpload): Promise<void> {
@@ -79,8 +57,7 @@ async function verifyUpload(verification: Verification, upload: VerifiedUpload):
     if (counts[verdict] !== upload[verdict])
       report("UPLOAD_TOTALS", `${name}: counts ${upload[verdict]} ${verdict}, stores ${counts[verdict]}`);
   }
-  // At least: duplicates, conflicts and warnings are kept too, but not of uploads of before they
-  // were. Half of the room is never theirs.
+  // At least: old uploads have no kept duplicates and warnings. Half of the room is never theirs.
   const owed = Math.min(counts.rejected + counts.quarantined, MAX_STORED_REJECTS / 2);
   const isWithin = owed <= upload.storedRejects && upload.storedRejects <= MAX_STORED_REJECTS;
   if (upload.rejectRows !== upload.storedRejects || !isWithin)
@@ -90,8 +67,7 @@ async function verifyUpload(verification: Verification, upload: VerifiedUpload):
     );
 }
 
-// From where the page before ended, by key: a look-up of what overlaps an offset would begin with
-// the upload each time.
+// By key from the last page's end: a search by offset would begin with the upload each time.
 async function readBatchesFrom(tx: Tx, { carrierId, kind, uploadId }: UploadKey, from: bigint, end: bigint) {
   const query = tx
     .selectFrom("upload_batch")
@@ -107,8 +83,7 @@ async function readBatchesFrom(tx: Tx, { carrierId, kind, uploadId }: UploadKey,
   return rows;
 }
 
-// The batches below the committed offset never change, so what is read page by page belongs to the
-// counts that were read before.
+// Batches below the committed offset never change.
 async function countBatches(verification: Verification, upload: VerifiedUpload, name: string) {
   const { carrierId, report } = verification;
   let counts = countVerdicts([]);
