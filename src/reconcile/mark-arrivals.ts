@@ -2,7 +2,7 @@ import { FeedId } from "../domain/feed-id.ts";
 import { EVIDENCE_DAYS_MS } from "../domain/matching/clocks/clock-offset.ts";
 import { RULE_VERSION } from "../domain/matching/result.ts";
 import { CDR, DURATION } from "../domain/record-kind.ts";
-import { HOUR_MS, microsFromMs, msFromMicros } from "../domain/time/instant.ts";
+import { earlier, HOUR_MS, later, microsFromMs, msFromMicros } from "../domain/time/instant.ts";
 import type { Tx } from "../store/database/run.ts";
 import { readFeedHead } from "../store/feeds/feed-head.ts";
 import { readClockVotes } from "../store/reconciliation/clock-offsets.ts";
@@ -56,8 +56,8 @@ export async function markArrivals(tx: Tx, carrier: Reconciled, mostRounds: numb
   const isAhead =
     position.markedCdrSequence > cdrs.headSequence || position.markedDurationSequence > durations.headSequence;
   if (isAhead) position = START;
-  const cdrThrough = least(cdrs.headSequence, position.markedCdrSequence + PAGE);
-  const durationThrough = least(durations.headSequence, position.markedDurationSequence + PAGE);
+  const cdrThrough = earlier(cdrs.headSequence, position.markedCdrSequence + PAGE);
+  const durationThrough = earlier(durations.headSequence, position.markedDurationSequence + PAGE);
   const ofCdrs = { carrierId, after: position.markedCdrSequence, through: cdrThrough };
   const platform = await readArrivals(tx, CDR, { ...ofCdrs, withPayload: false });
   const ofCarrier = await carrierMinutes(tx, carrierId, position.markedDurationSequence, durationThrough);
@@ -82,7 +82,7 @@ async function carrierMinutes(tx: Tx, carrierId: string, after: bigint, through:
   const arrivals = await readArrivals(tx, DURATION, { ...request, withPayload: false });
   if (arrivals.length === 0) return [];
   const starts = arrivals.map(({ startTime }) => startTime);
-  const range = { start: starts.reduce(least) - EVIDENCE_MICROS, end: starts.reduce(most) + EVIDENCE_MICROS };
+  const range = { start: starts.reduce(earlier) - EVIDENCE_MICROS, end: starts.reduce(later) + EVIDENCE_MICROS };
   const votes = new CarrierVotes(await readClockVotes(tx, carrierId, range), []);
   if (votes.offsetsInUse().length === 0) return minutesOf(arrivals);
   const encoded = await readArrivals(tx, DURATION, { ...request, withPayload: true });
@@ -95,12 +95,4 @@ async function carrierMinutes(tx: Tx, carrierId: string, after: bigint, through:
 
 function minutesOf(arrivals: readonly Arrival[]): bigint[] {
   return arrivals.map(({ startTime }) => minuteOf(msFromMicros(startTime)));
-}
-
-function least(left: bigint, right: bigint): bigint {
-  return left < right ? left : right;
-}
-
-function most(left: bigint, right: bigint): bigint {
-  return left > right ? left : right;
 }

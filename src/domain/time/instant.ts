@@ -4,6 +4,7 @@ export type Micros = bigint;
 export const MINUTE_MS = 60_000;
 export const HOUR_MS = 60 * MINUTE_MS;
 export const DAY_MS = 24 * HOUR_MS;
+
 /** 24 hours. */
 export const DAY: Micros = 86_400_000_000n;
 

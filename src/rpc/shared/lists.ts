@@ -37,9 +37,7 @@ export function requiredPeriod(
   const start = requiredInstant("start_time", request.startTime);
   const end = requiredInstant("end_time", request.endTime);
   if (end <= start) throw invalidArgument("end_time", "expected a time after start_time");
-  if (end - start > BigInt(maxDays) * DAY) {
-    throw windowTooLarge("end_time", "start_time", maxDays);
-  }
+  if (end - start > BigInt(maxDays) * DAY) throw windowTooLarge("end_time", "start_time", maxDays);
   return { start, end };
 }
 

@@ -187,6 +187,6 @@ export function unnest<Row extends object>(
     const values = rows.map((row) => row[name as keyof Row]);
     return sql`${ARRAYS[type](values as never)}::${sql.raw(type)}[]`;
   });
-  const names = named.map(([name]) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`));
+  const names = named.map(([name]) => snakeCase(name));
   return sql`unnest(${sql.join(arrays)}) AS ${sql.raw(`${alias}(${names.join(", ")})`)}`;
 }
