@@ -95,7 +95,7 @@ test.each(["--http1.1", "--http2", "--http2-prior-knowledge"])(
     const envelope = Buffer.concat([Buffer.from([0, 0, 0, 0, 2]), Buffer.from("{}")]);
     const streamType = ["-H", "content-type: application/connect+json"];
     const stream = await curl(
-      [version, ...streamType, "--max-time", "1", "--data-binary", "@-", `${app.url}/grpc.health.v1.Health/Watch`],
+      [version, ...streamType, "--max-time", "5", "--data-binary", "@-", `${app.url}/grpc.health.v1.Health/Watch`],
       envelope,
     );
     expect(stream.subarray(5).toString()).toBe('{"status":"SERVING"}');

@@ -75,8 +75,12 @@ export function readEnvelopes<T extends DescMessage>(schema: T, body: Buffer) {
 }
 
 /** Runs a command of a shell. */
-export function runShell(script: string, env: Record<string, string>): Promise<{ exitCode: number; stdout: Buffer }> {
-  return run("bash", ["-c", script], undefined, { ...process.env, ...env });
+export function runShell(
+  script: string,
+  env: Record<string, string>,
+  isEnough?: (stdout: Buffer) => boolean,
+): Promise<{ exitCode: number; stdout: Buffer }> {
+  return run("bash", ["-c", script], undefined, { ...process.env, ...env }, isEnough);
 }
 
 async function runCurl(args: readonly string[], input?: Buffer): Promise<CurlAnswer> {
@@ -85,12 +89,23 @@ async function runCurl(args: readonly string[], input?: Buffer): Promise<CurlAns
   return { exitCode, status: Number(stderr), body: stdout };
 }
 
-function run(command: string, args: readonly string[], input: Buffer | undefined, env: NodeJS.ProcessEnv) {
+function run(
+  command: string,
+  args: readonly string[],
+  input: Buffer | undefined,
+  env: NodeJS.ProcessEnv,
+  isEnough: (stdout: Buffer) => boolean = () => false,
+) {
   return new Promise<{ exitCode: number; stdout: Buffer; stderr: string }>((resolve, reject) => {
-    const child = spawn(command, args, { env });
+    // A group of its own: what it started is interrupted with it.
+    const child = spawn(command, args, { env, detached: true });
     const stdout: Buffer[] = [];
     let stderr = "";
-    child.stdout.on("data", (chunk: Buffer) => stdout.push(chunk));
+    child.stdout.on("data", (chunk: Buffer) => {
+      stdout.push(chunk);
+      if (child.exitCode === null && child.pid !== undefined && isEnough(Buffer.concat(stdout)))
+        process.kill(-child.pid, "SIGINT");
+    });
     child.stderr.on("data", (chunk: Buffer) => {
       stderr += chunk;
     });
