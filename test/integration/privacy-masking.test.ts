@@ -8,8 +8,8 @@ import { NumberService as CarrierNumberService } from "../../src/gen/tandem/carr
 import { PrivacyService } from "../../src/gen/tandem/platform/v1/privacy_service_pb.js";
 import { CallDetailRecordSchema } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import { CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
-import { accessRuleOf } from "../../src/rpc/shared/method-rules.ts";
 import { textClassOf } from "../../src/rpc/shared/masking/string-fields.ts";
+import { accessRuleOf } from "../../src/rpc/shared/method-rules.ts";
 import { type AnyRequest, callAny } from "../support/any-call.ts";
 import { listMethods, methodName } from "../support/contract.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
