@@ -19,7 +19,10 @@ beforeAll(async () => {
 });
 afterAll(() => exchange?.[Symbol.asyncDispose]());
 
-/** Runs a command of the README as it stands, with its address and token; a live one until it is enough. */
+/**
+ * Runs a command of the README as it stands, with its address and token; a live one until what it
+ * has written is enough.
+ */
 async function runCommand(containing: string, isEnough?: (stdout: Buffer) => boolean) {
   const command = commands.find((text) => text.includes(containing));
   if (!command) throw new Error(`the README has no command with ${containing}`);
