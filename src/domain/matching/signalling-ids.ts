@@ -25,9 +25,21 @@ export function icidTexts({ icid }: CorrelationIds): string[] {
  * The known ends of a Session-ID. Each end writes its own UUID first (`uuid;remote=uuid`), and nil
  * for an unknown one (RFC 7989 sections 5 and 6).
  */
-export function sessionTexts({ sessionId }: CorrelationIds): string[] {
-  if (sessionId === undefined) return [];
-  if (!sessionId.includes(";") && !sessionId.includes('"')) return isNil(sessionId) ? [] : [sessionId.toLowerCase()];
+export function sessionTexts(ids: CorrelationIds): readonly string[] {
+  if (ids.sessionId === undefined) return NONE;
+  const known = sessions.get(ids);
+  if (known !== undefined) return known;
+  const texts = readSession(ids.sessionId);
+  sessions.set(ids, texts);
+  return texts;
+}
+
+const NONE: readonly string[] = [];
+/** A record is held against many others, and its ids are read once. */
+const sessions = new WeakMap<CorrelationIds, readonly string[]>();
+
+function readSession(sessionId: string): readonly string[] {
+  if (!sessionId.includes(";") && !sessionId.includes('"')) return isNil(sessionId) ? NONE : [sessionId.toLowerCase()];
   const ends = plain(sessionId)
     .split(";")
     .map((end) => end.trim().replace(REMOTE, "").toLowerCase())
