@@ -42,17 +42,17 @@ export function rejectsCommand(): Command {
     .action(async (uploadId: string, options: ConnectionOptions & { limit: number }) => {
       using connection = await connect(options, "carrier");
       const client = connection.client(DurationService);
-      let totalCount = 0n;
+      let [totalCount, nextPageToken] = [0n, ""];
       const { items: rejects } = await readPages(
         (page) => client.listRejects({ uploadId, ...page }),
         (page) => {
-          totalCount = page.totalCount;
+          ({ totalCount, nextPageToken } = page);
           return page.rejects;
         },
         options.limit,
       );
       if (options.json) {
-        printMessage(ListRejectsResponseSchema, { rejects, totalCount });
+        printMessage(ListRejectsResponseSchema, { rejects, totalCount, nextPageToken });
         return;
       }
       const outcomes = rejects.map(({ outcome }) => outcome).filter((outcome) => outcome !== undefined);
