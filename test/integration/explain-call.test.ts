@@ -195,6 +195,30 @@ test("a carrier's explanation is in the log of disclosures as the carrier's, for
   );
 });
 
+test("every record that a sentence names is in the log of disclosures", async () => {
+  const client = await exchange.platformClient(ReconciliationService);
+  const named = new Set<string>();
+  for (const status of SETTLED) {
+    const row = rows.find((each) => each.status === status);
+    if (!row) continue;
+    const target =
+      row.side === PLATFORM_SIDE
+        ? { case: "platformRecordId" as const, value: row.recordId }
+        : { case: "carrierRecordId" as const, value: row.recordId };
+    const { explanations } = await client.explainCall({ carrierId: CARRIER, target, recordDate: row.recordDate });
+    const sentences = explanations.flatMap(({ steps }) => steps.map(({ explanation }) => explanation));
+    for (const [, id = ""] of sentences.join(" ").matchAll(/(\S+) of \d{4}-\d\d-\d\d/g)) named.add(id);
+  }
+  const told = await runSql(
+    exchange,
+    sql<{ record_ids: string[] }>`SELECT record_ids FROM disclosure
+      WHERE carrier_id = ${CARRIER} AND method LIKE '%platform.v1.ReconciliationService/ExplainCall'`,
+  );
+  const logged = new Set(told.flatMap(({ record_ids }) => record_ids));
+  expect(named.size).toBeGreaterThan(10);
+  expect([...named].filter((id) => !logged.has(id))).toEqual([]);
+});
+
 test("a carrier's request explains 20 calls at most, and says that there are more", async () => {
   const carrier = await exchange.carrierClient(OwnReconciliationService, CARRIER);
   const explain = () => carrier.explainCall({ target: { case: "callId", value: "many-legs" } });

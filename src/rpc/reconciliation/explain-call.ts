@@ -41,7 +41,7 @@ import { readDaysOf } from "../../store/zone-days/zone-days.ts";
 import { carrierOf } from "../shared/access/caller.ts";
 import { requireCarrier, type Services } from "../shared/context.ts";
 import { discloseRecords } from "../shared/disclosure/disclose.ts";
-import { disclosedExplanations } from "../shared/disclosure/disclosed-records.ts";
+import { disclosedExplanations, type Explained } from "../shared/disclosure/disclosed-records.ts";
 import { seesMaskedParties } from "../shared/masking/mask-interceptor.ts";
 import { attributeForReader } from "../shared/masking/reader-mask.ts";
 import { durationMessage } from "../shared/messages/duration.ts";
@@ -62,7 +62,7 @@ const MAX_OWN_EXPLANATIONS = 20;
  */
 export async function explainCalls(services: Services, request: ExplainCallRequest, context: HandlerContext) {
   const name = recordName(request);
-  const explanations: CallExplanation[] = [];
+  const explanations: Explained[] = [];
   let found = 0;
   for (const carrierId of await carriersOf(services, request, name)) {
     const settings = await requireCarrier(services, carrierId);
@@ -76,7 +76,7 @@ export async function explainCalls(services: Services, request: ExplainCallReque
   if (explanations.length === 0) throw notFound(request);
   const disclosed = disclosedExplanations(explanations);
   await discloseRecords(services, context, { request, masked: seesMaskedParties(context), disclosed });
-  return { explanations, truncated: found > MAX_EXPLANATIONS };
+  return { explanations: explanations.map(({ message }) => message), truncated: found > MAX_EXPLANATIONS };
 }
 
 /**
@@ -95,7 +95,7 @@ export async function explainOwnCalls(services: Services, request: OwnRequest, c
   const disclosed = disclosedExplanations(explanations);
   await discloseRecords(services, context, { request, masked: false, disclosed });
   // The messages are those of the platform, without the carrier's id.
-  return { explanations: explanations.map(ownExplanation), truncated: found > most };
+  return { explanations: explanations.map(({ message }) => ownExplanation(message)), truncated: found > most };
 }
 
 function ownExplanation({ $typeName: _, $unknown: __, carrierId: ___, ...own }: CallExplanation) {
@@ -119,19 +119,22 @@ async function explainNamed(
 }
 
 /** An explanation whose call has no day yet, if it is not reconciled; and when the call began. */
-interface Undated {
-  readonly message: CallExplanation;
+interface Undated extends Explained {
   readonly start: Micros;
 }
 
 // Days are not a carrier's to read, and a snapshot cannot write those that nobody has asked for.
-async function dated(services: Services, { timeZone }: Carrier, found: readonly Undated[]): Promise<CallExplanation[]> {
+async function dated(
+  services: Services,
+  { timeZone }: Carrier,
+  found: readonly Undated[],
+): Promise<readonly Explained[]> {
   for (const { message, start } of found) {
     if (message.result?.callDate !== "") continue;
     const days = await systemTransaction(services.db, (tx) => readDaysOf(tx, timeZone, [start]));
     message.result.callDate = days.dayOf(start);
   }
-  return found.map(({ message }) => message);
+  return found;
 }
 
 /** What both sides' requests have in common. */
@@ -185,7 +188,8 @@ async function explainEach(tx: Tx, carrier: Reconciled, records: readonly Explai
     if (!explained) continue;
     const message = await explanation(tx, carrier.carrierId, explained);
     attributeForReader(message, explained.stored?.phoneNumber);
-    explanations.push({ message, start: microsFromMs(explained.evidence.result.startMs) });
+    const { result, named } = explained.evidence;
+    explanations.push({ message, named, start: microsFromMs(result.startMs) });
   }
   return explanations;
 }

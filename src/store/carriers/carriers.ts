@@ -74,11 +74,13 @@ export async function* eachCarrier(
   conditions: CarrierConditions = {},
   afterCarrierId = "",
 ): AsyncGenerator<Carrier> {
-  const page = { afterCarrierId, limit: 100 };
-  const carriers = await systemTransaction(db, (tx) => listCarriers(tx, conditions, page));
-  yield* carriers;
-  const last = carriers.at(-1);
-  if (last && carriers.length === page.limit) yield* eachCarrier(db, conditions, last.carrierId);
+  for (const page = { afterCarrierId, limit: 100 }; ; ) {
+    const carriers = await systemTransaction(db, (tx) => listCarriers(tx, conditions, page));
+    yield* carriers;
+    const last = carriers.at(-1);
+    if (!last || carriers.length < page.limit) return;
+    page.afterCarrierId = last.carrierId;
+  }
 }
 
 /** The legal countries that carriers are of; empty conditions: all. In a system transaction. */

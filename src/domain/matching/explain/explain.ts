@@ -6,7 +6,7 @@ import { pairCalls } from "../match-calls.ts";
 import type { Pairing } from "../pairing/pairing.ts";
 import { platformOf } from "../pairing/platform-parts.ts";
 import type { CallResult } from "../result.ts";
-import type { EvidenceStep, ExplainedCall, FoundCall, RefusedCandidate } from "./evidence.ts";
+import { type EvidenceStep, type ExplainedCall, type FoundCall, type RefusedCandidate, tellName } from "./evidence.ts";
 import { explainAnswer, explainCause, explainDuration, explainGrace } from "./explain-judgement.ts";
 import {
   explainClock,
@@ -36,6 +36,14 @@ export interface CallEvidence {
    * most 20.
    */
   readonly refused: readonly RefusedCandidate[];
+  /** Records of both sides that a sentence names. */
+  readonly named: readonly NamedRecord[];
+}
+
+/** A record, and whose it is. */
+export interface NamedRecord {
+  readonly side: RecordKind["side"];
+  readonly record: RecordRef;
 }
 
 /**
@@ -53,7 +61,23 @@ export function explainCall(
   if (found === undefined) return undefined;
   const call = { ...found, refused: [...findRefused(found, PLATFORM_SIDE), ...findRefused(found, CARRIER_SIDE)] };
   const steps = STEPS.flatMap((explain) => explain(call) ?? []);
-  return { result: call.result, steps, refused: call.refused.filter(({ side }) => side !== target.side) };
+  const refused = call.refused.filter(({ side }) => side !== target.side);
+  return { result: call.result, steps, refused, named: findNamed(input, steps, refused) };
+}
+
+function findNamed(
+  { platform, carrier }: MatchingInput,
+  steps: readonly EvidenceStep[],
+  refused: readonly RefusedCandidate[],
+): NamedRecord[] {
+  const sentences = steps.map(({ explanation }) => explanation);
+  const mates = refused.flatMap(({ pairedWith }) => (pairedWith ? [tellName(pairedWith)] : []));
+  const told = [...sentences, ...mates].join(" ");
+  const named = (side: RecordKind["side"], records: readonly RecordRef[]) =>
+    records
+      .filter((record) => told.includes(tellName(record)))
+      .map(({ recordId, recordDate, revision }) => ({ side, record: { recordId, recordDate, revision } }));
+  return [...named(PLATFORM_SIDE, platform), ...named(CARRIER_SIDE, carrier)];
 }
 
 interface Matched {

@@ -1,4 +1,5 @@
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import type { NamedRecord } from "../../../domain/matching/explain/explain.ts";
 import { NO_SIDE } from "../../../domain/privacy/disclosure.ts";
 import { CARRIER_SIDE, CDR, DURATION, PLATFORM_SIDE, type RecordKind } from "../../../domain/record-kind.ts";
 import { isDay, type Micros, microsFromTimestamp, utcDay } from "../../../domain/time/instant.ts";
@@ -94,16 +95,25 @@ export function disclosedDiscrepancies(discrepancies: readonly Discrepancy[]): D
   ]);
 }
 
+/** An explained call of an answer, and the records that its sentences name. */
+export interface Explained {
+  readonly message: CallExplanation;
+  readonly named: readonly NamedRecord[];
+}
+
 /**
  * Explained calls of an answer: both sides' records as far as they are shown, and those that are
  * named beside them.
  */
-export function disclosedExplanations(explanations: readonly CallExplanation[]): DisclosedRecords[] {
+export function disclosedExplanations(explanations: readonly Explained[]): DisclosedRecords[] {
   return explanations.flatMap(
-    ({ carrierId, result, platformRecord, carrierRecords, refusedCandidates, nearRecords }) => {
+    ({
+      message: { carrierId, result, platformRecord, carrierRecords, refusedCandidates, nearRecords },
+      named: inSentences,
+    }) => {
       const [shown] = disclosedDiscrepancies(result ? [result] : []);
       const beside = new Map(
-        [...refusedCandidates, ...nearRecords].flatMap(({ side, record }) =>
+        [...inSentences, ...refusedCandidates, ...nearRecords].flatMap(({ side, record }) =>
           record ? [[`${side}/${record.recordDate}/${record.recordId}`, { side, record }]] : [],
         ),
       );
