@@ -161,6 +161,8 @@ export function findNumber(haystack: string, national: string): string[] {
     .map((digit) => `[${digit}${fullWidth(digit)}]`)
     .join("(?:%20|[ ().\\-/\u00a0\u2013]){0,3}");
   const hex = [...national].map((digit) => `(?:3${digit}|efbc9${digit})`).join("(?:2[0-9def]|c2a0|e28093)*");
-  const pattern = new RegExp(`${plain}|${hex}`);
-  return haystack.split("\n").filter((line) => pattern.test(line));
+  const [asText, asBytes] = [new RegExp(plain), new RegExp(hex)];
+  // Digits of bytes in hex are no text: those of a cipher may be any.
+  const withoutBytes = (line: string) => line.replaceAll(/\\\\x[0-9a-f]+/g, "");
+  return haystack.split("\n").filter((line) => asText.test(withoutBytes(line)) || asBytes.test(line));
 }
