@@ -50,10 +50,7 @@ test("explains a call of every status as it was judged, with both records and a 
   for (const status of SETTLED) {
     const row = rows.find((each) => each.status === status);
     if (!row) continue;
-    const target =
-      row.side === PLATFORM_SIDE
-        ? { case: "platformRecordId" as const, value: row.recordId }
-        : { case: "carrierRecordId" as const, value: row.recordId };
+    const target = targetOf(row);
     const { explanations } = await client.explainCall({ carrierId: CARRIER, target, recordDate: row.recordDate });
     const [explained] = explanations;
     expect(explained?.result).toMatchObject({ status, discrepancyId: row.discrepancyId ?? "" });
@@ -201,10 +198,7 @@ test("every record that a sentence names is in the log of disclosures", async ()
   for (const status of SETTLED) {
     const row = rows.find((each) => each.status === status);
     if (!row) continue;
-    const target =
-      row.side === PLATFORM_SIDE
-        ? { case: "platformRecordId" as const, value: row.recordId }
-        : { case: "carrierRecordId" as const, value: row.recordId };
+    const target = targetOf(row);
     const { explanations } = await client.explainCall({ carrierId: CARRIER, target, recordDate: row.recordDate });
     const sentences = explanations.flatMap(({ steps }) => steps.map(({ explanation }) => explanation));
     for (const [, id = ""] of sentences.join(" ").matchAll(/(\S+) of \d{4}-\d\d-\d\d/g)) named.add(id);
@@ -328,3 +322,8 @@ test("a call that waits to be judged again is explained as it stands, and the fi
   expect(after?.result).toMatchObject({ status: 4, carrierRecords: [{ recordId: "c", revision: 2 }] });
   expect(after?.steps[0]?.explanation).toMatch(/^Tandem compared/);
 });
+
+/** A stored result by its own record. */
+function targetOf({ side, recordId }: CallResultRow) {
+  return { case: side === PLATFORM_SIDE ? "platformRecordId" : "carrierRecordId", value: recordId } as const;
+}
