@@ -322,8 +322,3 @@ test("a call that waits to be judged again is explained as it stands, and the fi
   expect(after?.result).toMatchObject({ status: 4, carrierRecords: [{ recordId: "c", revision: 2 }] });
   expect(after?.steps[0]?.explanation).toMatch(/^Tandem compared/);
 });
-
-/** A stored result by its own record. */
-function targetOf({ side, recordId }: CallResultRow) {
-  return { case: side === PLATFORM_SIDE ? "platformRecordId" : "carrierRecordId", value: recordId } as const;
-}
