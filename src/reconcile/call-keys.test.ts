@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { carrierCall, dialled, e164, RESTRICTED } from "../../test/support/matching-calls.ts";
+import { COUNTRIES, numbersIn, spellingsOf } from "../../test/support/number-spellings.ts";
 import type { Party } from "../domain/calls/party.ts";
-import { COUNTRIES, numbersIn, spellingsOf } from "../simulator/number-spellings.ts";
 import { pairKeyOf } from "./call-keys.ts";
 
 const keyOf = (called: Party) => pairKeyOf(carrierCall("c", {}, { called, phoneNumber: "+4532000001" }));

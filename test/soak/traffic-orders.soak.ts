@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { scoreTraffic } from "../../src/simulator/traffic/traffic-score.ts";
 import { openTestStore } from "../support/database.ts";
 import { foundResult } from "../support/reconciliation-world.ts";
 import { outcomeOf, playTraffic, recentTraffic, type TrafficOrder } from "../support/traffic-store.ts";
+import { scoreTraffic } from "../traffic/traffic-score.ts";
 
 /**
  * Which worlds, what they are drawn from, and how many calls each has. With `--long`, all of them

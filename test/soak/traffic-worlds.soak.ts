@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { findTrafficShortfalls, formatTraffic, scoreTraffic } from "../../src/simulator/traffic/traffic-score.ts";
-import { TRAFFIC_WORLDS } from "../../src/simulator/traffic/worlds.ts";
 import { reconcileTraffic, trafficWorld } from "../support/traffic-worlds.ts";
+import { findTrafficShortfalls, formatTraffic, scoreTraffic } from "../traffic/traffic-score.ts";
+import { TRAFFIC_WORLDS } from "../traffic/worlds.ts";
 
 /**
  * With fewer the trunks whose clock or lengths are off have too few calls to be seen as what they

@@ -1,10 +1,10 @@
 import { addDays } from "../../src/domain/time/instant.ts";
 import { reconcileCarrier } from "../../src/reconcile/reconcile-carrier.ts";
 import { createRandom } from "../../src/simulator/random.ts";
-import type { TrafficWorld } from "../../src/simulator/traffic/traffic-world.ts";
 import type { Database } from "../../src/store/database/database.ts";
 import type { CallResultRow } from "../../src/store/reconciliation/call-result-columns.ts";
 import { verifyCarrier } from "../../src/store/verify/verify.ts";
+import type { TrafficWorld } from "../traffic/traffic-world.ts";
 import { addCarrier, assignNumbers } from "./carriers.ts";
 import { readAllResults, reconcileFully } from "./reconcile.ts";
 import { type Delivery, deliveriesOf } from "./reconciliation-world.ts";

@@ -1,10 +1,10 @@
 import type { CallResult } from "../../src/domain/matching/result.ts";
 import { dateIn } from "../../src/domain/time/time-zone.ts";
 import { DiscrepancyStatus } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
-import type { FoundTraffic } from "../../src/simulator/traffic/traffic-score.ts";
-import { createTrafficWorld, type TrafficWorld } from "../../src/simulator/traffic/traffic-world.ts";
-import { worldPlan } from "../../src/simulator/traffic/worlds.ts";
 import { createWorld } from "../../src/simulator/world.ts";
+import type { FoundTraffic } from "../traffic/traffic-score.ts";
+import { createTrafficWorld, type TrafficWorld } from "../traffic/traffic-world.ts";
+import { worldPlan } from "../traffic/worlds.ts";
 import { foundResult, reconcileInMemory } from "./in-memory-reconciler.ts";
 
 /** A world by its name, of the simulated carrier of Denmark. */

@@ -8,8 +8,8 @@ import {
   platformCall,
   TEN,
 } from "../../../test/support/matching-calls.ts";
+import { COUNTRIES, numbersIn, spellingsOf, type WrittenNumber } from "../../../test/support/number-spellings.ts";
 import { DiscrepancyStatus } from "../../gen/tandem/type/v1/discrepancy_pb.js";
-import { COUNTRIES, numbersIn, spellingsOf, type WrittenNumber } from "../../simulator/number-spellings.ts";
 import { matchCalls } from "./match-calls.ts";
 
 const OWN = e164("+4532000001");

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { dialled, e164 } from "../../../test/support/matching-calls.ts";
-import { COUNTRIES, numbersIn, spellingsOf, type WrittenNumber } from "../../simulator/number-spellings.ts";
+import { COUNTRIES, numbersIn, spellingsOf, type WrittenNumber } from "../../../test/support/number-spellings.ts";
 import { isSameNumber, type NumberKey, numberKeyOf, numbersOfParty } from "../matching/number-keys.ts";
 import { ErasedNumber } from "../privacy/erased-number.ts";
 import { partyMatcher } from "../privacy/subject.ts";

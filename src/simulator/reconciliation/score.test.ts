@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { formatScore } from "./format-score.ts";
+import { formatScore } from "../../../test/support/format-score.ts";
 import { findShortfalls, scoreResults } from "./score.ts";
 import type { CallTruth } from "./truth.ts";
 

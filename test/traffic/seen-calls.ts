@@ -1,7 +1,7 @@
 import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
-import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
-import type { CallDuration } from "../../gen/tandem/type/v1/call_duration_pb.js";
-import type { Correlation } from "../../gen/tandem/type/v1/call_pb.js";
+import type { CallDetailRecord } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
+import type { CallDuration } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
+import type { Correlation } from "../../src/gen/tandem/type/v1/call_pb.js";
 import { newestReport } from "./newest-report.ts";
 import type { SeenCall, SeenRecord } from "./readings.ts";
 import type { TrafficCall } from "./site.ts";

@@ -1,6 +1,6 @@
-import { playLengthMismatch } from "../../reconciliation/length-faults.ts";
-import { type MadeCall, type PlayedCall, playPair } from "../../reconciliation/played-call.ts";
-import type { TruthStatus } from "../../reconciliation/truth.ts";
+import { playLengthMismatch } from "../../../src/simulator/reconciliation/length-faults.ts";
+import { type MadeCall, type PlayedCall, playPair } from "../../../src/simulator/reconciliation/played-call.ts";
+import type { TruthStatus } from "../../../src/simulator/reconciliation/truth.ts";
 import type { TrafficSite } from "../site.ts";
 import type { TrafficShape } from "../traffic-world.ts";
 

@@ -1,5 +1,5 @@
-import { RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
-import type { Arriving } from "../reconciliation/played-call.ts";
+import { RecordKind } from "../../src/gen/tandem/type/v1/call_pb.js";
+import type { Arriving } from "../../src/simulator/reconciliation/played-call.ts";
 
 interface Revision {
   readonly recordId: string;

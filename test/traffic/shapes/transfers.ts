@@ -5,12 +5,17 @@ import {
   CallDetailRecordSchema,
   CallLengthsSchema,
   CallTimesSchema,
-} from "../../../gen/tandem/type/v1/call_detail_record_pb.js";
-import { InterconnectDialogSchema } from "../../../gen/tandem/type/v1/call_pb.js";
-import { dayOf } from "../../cdr.ts";
-import type { Random } from "../../random.ts";
-import { clockOf, endingAt } from "../../reconciliation/platform-record.ts";
-import { type MadeCall, type PlayedCall, playPair, sentByPlatform } from "../../reconciliation/played-call.ts";
+} from "../../../src/gen/tandem/type/v1/call_detail_record_pb.js";
+import { InterconnectDialogSchema } from "../../../src/gen/tandem/type/v1/call_pb.js";
+import { dayOf } from "../../../src/simulator/cdr.ts";
+import type { Random } from "../../../src/simulator/random.ts";
+import { clockOf, endingAt } from "../../../src/simulator/reconciliation/platform-record.ts";
+import {
+  type MadeCall,
+  type PlayedCall,
+  playPair,
+  sentByPlatform,
+} from "../../../src/simulator/reconciliation/played-call.ts";
 import { happensInRow } from "../in-the-row.ts";
 import type { TrafficSite } from "../site.ts";
 import type { TrafficShape } from "../traffic-world.ts";

@@ -1,15 +1,15 @@
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
-import type { Contact } from "../call-parties.ts";
-import { pstnNumber } from "../fictitious-numbers.ts";
-import type { Random } from "../random.ts";
-import { hourlyDraw, type TrunkCondition } from "../reconciliation/calendar.ts";
-import type { TimeBounds } from "../reconciliation/faults.ts";
-import type { CallEnds, CallKind } from "../reconciliation/parties.ts";
-import type { PlannedCall, Signalling } from "../reconciliation/planned-call.ts";
-import { type CallClock, clockOf, platformRecord } from "../reconciliation/platform-record.ts";
-import { type MadeCall, type PlayedCall, playPair } from "../reconciliation/played-call.ts";
-import { type AssignedNumber, assignedNumbers, type SimulatedCarrier } from "../world.ts";
+import type { CallDetailRecord } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
+import type { Contact } from "../../src/simulator/call-parties.ts";
+import { pstnNumber } from "../../src/simulator/fictitious-numbers.ts";
+import type { Random } from "../../src/simulator/random.ts";
+import { hourlyDraw, type TrunkCondition } from "../../src/simulator/reconciliation/calendar.ts";
+import type { TimeBounds } from "../../src/simulator/reconciliation/faults.ts";
+import type { CallEnds, CallKind } from "../../src/simulator/reconciliation/parties.ts";
+import type { PlannedCall, Signalling } from "../../src/simulator/reconciliation/planned-call.ts";
+import { type CallClock, clockOf, platformRecord } from "../../src/simulator/reconciliation/platform-record.ts";
+import { type MadeCall, type PlayedCall, playPair } from "../../src/simulator/reconciliation/played-call.ts";
+import { type AssignedNumber, assignedNumbers, type SimulatedCarrier } from "../../src/simulator/world.ts";
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;

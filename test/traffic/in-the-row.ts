@@ -1,5 +1,5 @@
-import { faultSpec, type PlantedFault } from "../reconciliation/faults.ts";
-import type { MadeCall, PlayedCall } from "../reconciliation/played-call.ts";
+import { faultSpec, type PlantedFault } from "../../src/simulator/reconciliation/faults.ts";
+import type { MadeCall, PlayedCall } from "../../src/simulator/reconciliation/played-call.ts";
 import type { RealCall, TrafficCall, TrafficSite } from "./site.ts";
 
 /** What can go wrong with an answered call among others of its kind, relative to each other. */

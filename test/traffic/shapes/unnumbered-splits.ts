@@ -1,7 +1,17 @@
-import type { CallDuration } from "../../../gen/tandem/type/v1/call_duration_pb.js";
-import { carrierRecord, type SwitchView, switchHand, switchView } from "../../reconciliation/carrier-record.ts";
-import { type MadeCall, type PlayedCall, sentByCarrier, sentByPlatform } from "../../reconciliation/played-call.ts";
-import { truthOfPair } from "../../reconciliation/truth.ts";
+import type { CallDuration } from "../../../src/gen/tandem/type/v1/call_duration_pb.js";
+import {
+  carrierRecord,
+  type SwitchView,
+  switchHand,
+  switchView,
+} from "../../../src/simulator/reconciliation/carrier-record.ts";
+import {
+  type MadeCall,
+  type PlayedCall,
+  sentByCarrier,
+  sentByPlatform,
+} from "../../../src/simulator/reconciliation/played-call.ts";
+import { truthOfPair } from "../../../src/simulator/reconciliation/truth.ts";
 import type { TrafficSite } from "../site.ts";
 import type { TrafficShape } from "../traffic-world.ts";
 

@@ -1,9 +1,9 @@
-import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
-import type { CallDuration } from "../../gen/tandem/type/v1/call_duration_pb.js";
-import { createRandom } from "../random.ts";
-import type { Arriving } from "../reconciliation/played-call.ts";
-import type { CallTruth } from "../reconciliation/truth.ts";
-import type { SimulatedCarrier } from "../world.ts";
+import type { CallDetailRecord } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
+import type { CallDuration } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
+import { createRandom } from "../../src/simulator/random.ts";
+import type { Arriving } from "../../src/simulator/reconciliation/played-call.ts";
+import type { CallTruth } from "../../src/simulator/reconciliation/truth.ts";
+import type { SimulatedCarrier } from "../../src/simulator/world.ts";
 import { TrafficSite } from "./site.ts";
 import { findUndecidable } from "./undecidable.ts";
 import { usageOfCalls } from "./usage-truth.ts";

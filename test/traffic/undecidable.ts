@@ -1,4 +1,4 @@
-import { areOfSameParties, calledKey } from "../reconciliation/ambiguity.ts";
+import { areOfSameParties, calledKey } from "../../src/simulator/reconciliation/ambiguity.ts";
 import { bestOtherReading, misfitOfTruth, type SeenCall } from "./readings.ts";
 import { seenCallsOf } from "./seen-calls.ts";
 import type { TrafficCall } from "./site.ts";

@@ -1,10 +1,10 @@
 import { create } from "@bufbuild/protobuf";
 import { type PhoneNumber, parsePhoneNumberFromString } from "libphonenumber-js/max";
-import type { CallDuration } from "../../../gen/tandem/type/v1/call_duration_pb.js";
-import { type Party, PartyKind, PartySchema } from "../../../gen/tandem/type/v1/party_pb.js";
-import type { Contact } from "../../call-parties.ts";
-import { COUNTRIES, numbersIn, spellingsOf, type WrittenNumber } from "../../number-spellings.ts";
-import { type MadeCall, type PlayedCall, playPair } from "../../reconciliation/played-call.ts";
+import type { CallDuration } from "../../../src/gen/tandem/type/v1/call_duration_pb.js";
+import { type Party, PartyKind, PartySchema } from "../../../src/gen/tandem/type/v1/party_pb.js";
+import type { Contact } from "../../../src/simulator/call-parties.ts";
+import { type MadeCall, type PlayedCall, playPair } from "../../../src/simulator/reconciliation/played-call.ts";
+import { COUNTRIES, numbersIn, spellingsOf, type WrittenNumber } from "../../support/number-spellings.ts";
 import { type LostAt, losing } from "../lost-records.ts";
 import type { TrafficSite } from "../site.ts";
 import type { TrafficShape } from "../traffic-world.ts";

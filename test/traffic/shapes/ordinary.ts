@@ -1,5 +1,5 @@
-import type { TrunkCondition } from "../../reconciliation/calendar.ts";
-import { FAULTS, faultSpec, type PlantedFault } from "../../reconciliation/faults.ts";
+import type { TrunkCondition } from "../../../src/simulator/reconciliation/calendar.ts";
+import { FAULTS, faultSpec, type PlantedFault } from "../../../src/simulator/reconciliation/faults.ts";
 import type { TrafficSite } from "../site.ts";
 import type { TrafficShape } from "../traffic-world.ts";
 

@@ -1,4 +1,4 @@
-import type { PlayedCall } from "../reconciliation/played-call.ts";
+import type { PlayedCall } from "../../src/simulator/reconciliation/played-call.ts";
 
 /** At which side a call's record is lacking. */
 export type LostAt = "nowhere" | "atCarrier" | "atPlatform";

@@ -1,4 +1,4 @@
-import { createRandom } from "../random.ts";
+import { createRandom } from "../../src/simulator/random.ts";
 import { bills } from "./shapes/bills.ts";
 import { callCentre } from "./shapes/call-centre.ts";
 import { clocksSet } from "./shapes/clocks-set.ts";

@@ -1,6 +1,6 @@
-import { dateIn } from "../../domain/time/time-zone.ts";
-import type { Truth } from "../reconciliation/played-call.ts";
-import type { TruthStatus } from "../reconciliation/truth.ts";
+import { dateIn } from "../../src/domain/time/time-zone.ts";
+import type { Truth } from "../../src/simulator/reconciliation/played-call.ts";
+import type { TruthStatus } from "../../src/simulator/reconciliation/truth.ts";
 import { newestReport } from "./newest-report.ts";
 import type { TrafficCall } from "./site.ts";
 

@@ -1,6 +1,6 @@
-import { switchView } from "../../reconciliation/carrier-record.ts";
-import { playRingTime } from "../../reconciliation/length-faults.ts";
-import { type MadeCall, type PlayedCall, playPair } from "../../reconciliation/played-call.ts";
+import { switchView } from "../../../src/simulator/reconciliation/carrier-record.ts";
+import { playRingTime } from "../../../src/simulator/reconciliation/length-faults.ts";
+import { type MadeCall, type PlayedCall, playPair } from "../../../src/simulator/reconciliation/played-call.ts";
 import { happensInRow } from "../in-the-row.ts";
 import type { TrafficSite } from "../site.ts";
 import type { TrafficShape } from "../traffic-world.ts";

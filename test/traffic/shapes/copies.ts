@@ -1,10 +1,15 @@
 import { clone } from "@bufbuild/protobuf";
-import { type CallDuration, CallDurationSchema } from "../../../gen/tandem/type/v1/call_duration_pb.js";
-import { PartyKind } from "../../../gen/tandem/type/v1/party_pb.js";
-import { nationalForm } from "../../fictitious-numbers.ts";
-import type { Random } from "../../random.ts";
-import { writtenTwice } from "../../reconciliation/carrier-record.ts";
-import { type MadeCall, type PlayedCall, playPair, type Truth } from "../../reconciliation/played-call.ts";
+import { type CallDuration, CallDurationSchema } from "../../../src/gen/tandem/type/v1/call_duration_pb.js";
+import { PartyKind } from "../../../src/gen/tandem/type/v1/party_pb.js";
+import { nationalForm } from "../../../src/simulator/fictitious-numbers.ts";
+import type { Random } from "../../../src/simulator/random.ts";
+import { writtenTwice } from "../../../src/simulator/reconciliation/carrier-record.ts";
+import {
+  type MadeCall,
+  type PlayedCall,
+  playPair,
+  type Truth,
+} from "../../../src/simulator/reconciliation/played-call.ts";
 import { happensInRow } from "../in-the-row.ts";
 import type { TrafficSite } from "../site.ts";
 import type { TrafficShape } from "../traffic-world.ts";

@@ -1,6 +1,6 @@
-import { switchHand } from "../../reconciliation/carrier-record.ts";
-import { faultSpec } from "../../reconciliation/faults.ts";
-import { type MadeCall, type PlayedCall, playPair } from "../../reconciliation/played-call.ts";
+import { switchHand } from "../../../src/simulator/reconciliation/carrier-record.ts";
+import { faultSpec } from "../../../src/simulator/reconciliation/faults.ts";
+import { type MadeCall, type PlayedCall, playPair } from "../../../src/simulator/reconciliation/played-call.ts";
 import { ofOneDialog } from "../in-the-row.ts";
 import type { TrafficSite } from "../site.ts";
 import type { TrafficShape } from "../traffic-world.ts";

@@ -1,4 +1,10 @@
-import { type Accuracy, type FoundResult, NOTHING, type Score, scoreResults } from "../reconciliation/score.ts";
+import {
+  type Accuracy,
+  type FoundResult,
+  NOTHING,
+  type Score,
+  scoreResults,
+} from "../../src/simulator/reconciliation/score.ts";
 import type { TrafficWorld } from "./traffic-world.ts";
 
 /** How a world came out. Shares are 0..1 of the decidable calls; `undecidable` is of all. */

@@ -1,4 +1,4 @@
-import type { CallEnds } from "../reconciliation/parties.ts";
+import type { CallEnds } from "../../src/simulator/reconciliation/parties.ts";
 
 /** What a side's record, or its parts together, shows: milliseconds, by the platform's clock. */
 export interface SeenRecord {
