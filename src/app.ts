@@ -26,6 +26,7 @@ import type { Services } from "./rpc/shared/context.ts";
 import { createMetrics } from "./rpc/shared/metrics.ts";
 import { warnOfClock } from "./start/clock.ts";
 import { findExposures } from "./start/exposures.ts";
+import { openHints } from "./start/hints.ts";
 import { startJobs } from "./start/jobs.ts";
 import { checkPlatform } from "./start/platform.ts";
 import { openRotation, type Rotation } from "./start/rotation.ts";
@@ -170,6 +171,8 @@ interface Foundations {
 async function openServices(parts: Foundations, opening: AsyncDisposableStack): Promise<Services> {
   const { config, log, db, installation, timeline, metrics, drain, onError } = parts;
   const hub = opening.use(new FeedHub({ poll: (carrierIds) => timeline.pollHeads(carrierIds), onError }));
+  const hints = opening.use(openHints(config, hub, log));
+  hub.onMoved = (carrierId, feed, headSequence) => hints?.tell({ carrierId, feed, headSequence });
   const access = opening.use(
     new CarrierAccess({ db, region: config.region, cacheMs: config.limits.accessCacheMs, onError }),
   );

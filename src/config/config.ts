@@ -58,6 +58,13 @@ const PLAIN = {
     .regex(/^postgres(ql)?:\/\/./, "expected postgresql://user:password@host:port/database")
     .optional()
     .describe("Your own PostgreSQL, 15 or later. Default: one that Tandem runs in the data folder"),
+  hintsUrl: z
+    .string()
+    .regex(/^(off$|postgres(ql)?:\/\/.)/, "expected postgresql://user:password@host:port/database, or off")
+    .optional()
+    .describe(
+      "Where processes tell each other of new records at once: your PostgreSQL past its pooler, or off. Default: TANDEM_DATABASE_URL",
+    ),
   databasePool: integer(2, 500).default(10).describe("Most database connections that this process opens, 2 to 500"),
   synchronousCommit: choice(["on", "off", "remote_apply"])
     .default("on")

@@ -20,12 +20,14 @@ export const POLL_BELIEVED_MS = 1_000;
 
 /**
  * Wakes the live feed streams of this process. The truth is a poll of feed_head, one query for all
- * carriers that have a stream; `notify` after a commit of this process (and a LISTEN hint from
- * another) only makes it sooner. Losing every hint costs at most one interval.
+ * carriers that have a stream. `notify` after a commit of this process, and `hear` after one of
+ * another, only make it sooner. Losing every hint costs at most one interval.
  */
 export class FeedHub implements AsyncDisposable {
   /** What the process's streams have read and not yet sent. */
   readonly deliveries = new DeliveryWatch();
+  /** Told of every head that a commit of this process moved, for the other processes. */
+  onMoved: ((carrierId: string, feed: FeedId, headSequence: bigint) => void) | undefined;
   readonly #options: FeedHubOptions;
   readonly #feeds = new Map<string, LiveFeed>();
   readonly #stop = new AbortController();
@@ -44,6 +46,12 @@ export class FeedHub implements AsyncDisposable {
 
   /** Says that a commit has moved a feed's head, so that its streams read at once. */
   notify(carrierId: string, feed: FeedId, headSequence: bigint): void {
+    this.hear(carrierId, feed, headSequence);
+    this.onMoved?.(carrierId, feed, headSequence);
+  }
+
+  /** Takes a hint of another process: its commit has moved a feed's head. */
+  hear(carrierId: string, feed: FeedId, headSequence: bigint): void {
     this.#feeds.get(feedKey(carrierId, feed))?.raise(headSequence);
   }
 
@@ -138,24 +146,26 @@ class LiveFeed {
   head = 0n;
   polled: FeedHead | undefined;
   polledAt = Number.NEGATIVE_INFINITY;
+  #raisedAt = Number.NEGATIVE_INFINITY;
 
   constructor(carrierId: string) {
     this.carrierId = carrierId;
   }
 
-  // A head that has fallen is believed only with another epoch: a poll may be answered after a
-  // commit that it did not see.
+  // A poll may be answered without a commit that came while it was asked. One that was asked after
+  // the head was raised and says less is right: the commit is lost, or the hint was none.
   observe(head: FeedHead, askedAt: number): void {
-    const rewritten = this.polled !== undefined && this.polled.epoch !== head.epoch;
+    const isRewritten = this.polled !== undefined && this.polled.epoch !== head.epoch;
     this.polled = head;
     this.polledAt = askedAt;
-    if (rewritten) this.head = 0n;
+    if (isRewritten || (head.headSequence < this.head && askedAt > this.#raisedAt)) this.head = 0n;
     this.raise(head.headSequence);
   }
 
   raise(headSequence: bigint): void {
     if (headSequence <= this.head) return;
     this.head = headSequence;
+    this.#raisedAt = performance.now();
     for (const wake of [...this.waiting]) wake();
   }
 }

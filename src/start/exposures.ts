@@ -58,7 +58,7 @@ async function openAmong(files: readonly (string | undefined)[], to: "read" | "w
   return found;
 }
 
-function findOpenAddresses({ host, tls, metrics, databaseUrl }: Config): Exposure[] {
+function findOpenAddresses({ host, tls, metrics, databaseUrl, hintsUrl }: Config): Exposure[] {
   const found: Exposure[] = [];
   const say = (address: string, problem: string) => found.push({ where: { address }, problem });
   if (metrics && isEveryAddress(metrics.host))
@@ -72,12 +72,14 @@ function findOpenAddresses({ host, tls, metrics, databaseUrl }: Config): Exposur
       host,
       "calls and tokens arrive without TLS (TANDEM_ALLOW_CLEARTEXT): let only the proxy that has TLS reach this address",
     );
-  const database = databaseUrl === undefined ? undefined : URL.parse(databaseUrl);
-  if (database && isCleartext(database))
-    say(
-      database.hostname,
-      "the connection to the database is not encrypted, but carries numbers and keys: add sslmode=verify-full to TANDEM_DATABASE_URL",
-    );
+  for (const [setting, url] of Object.entries({ TANDEM_DATABASE_URL: databaseUrl, TANDEM_HINTS_URL: hintsUrl })) {
+    const database = url === undefined ? undefined : URL.parse(url);
+    if (database && isCleartext(database))
+      say(
+        database.hostname,
+        `the connection to the database is not encrypted, but carries numbers and keys: add sslmode=verify-full to ${setting}`,
+      );
+  }
   return found;
 }
 

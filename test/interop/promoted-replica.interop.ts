@@ -107,3 +107,19 @@ test.skipIf("missing" in servers)(
   },
   300_000,
 );
+
+test.skipIf("missing" in servers)(
+  `a process behind PgBouncer, which passes no hint between processes, finds that and says so once${why}`,
+  async () => {
+    if ("missing" in servers) return;
+    await using postgres = await servers.tools.open();
+    const logged: string[] = [];
+    await using exchange = await startExchange(
+      { databaseUrl: postgres.url, hintsUrl: postgres.url },
+      openLog("warn", (line) => logged.push(line)),
+    );
+    await vi.waitFor(() => expect(logged.filter((line) => line.includes("TANDEM_HINTS_URL"))).toHaveLength(1), WAIT);
+    await exchange.addCarrier("acme");
+    expect(logged.filter((line) => /hints/i.test(line))).toHaveLength(1);
+  },
+);

@@ -70,6 +70,7 @@ export async function startExchange(
   opening.defer(() => rm(dataDir, { recursive: true, force: true }));
   const common = {
     databaseUrl,
+    hintsUrl: "off",
     dataDir,
     port: 0,
     issueTokens: true,
