@@ -7,16 +7,23 @@ import { createTandemTransport } from "../src/client/transport.ts";
 import { CdrService, type StreamCdrsResponse } from "../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { COMPRESS_MIN_BYTES, fastGzip } from "../src/port/compression.ts";
 import { addCarrier, assignNumbers } from "../test/support/carriers.ts";
+import { ownCpuMicros, treeCpuMicros } from "./cpu-time.ts";
 import type { FeedClientArgument, FeedClientResult } from "./feed-client.ts";
 import { startHelper } from "./helper-process.ts";
 import { ingestCdrs } from "./ingest.ts";
 import { benchNumbers } from "./records.ts";
 import { type BenchWorld, openBenchWorld } from "./world.ts";
 
-/** What one round measured, records a second. */
+/** What one round measured. */
 export interface BackfillRound {
-  backfillPerSecond: number;
-  memoryPerSecond: number;
+  backfill: Reading;
+  memory: Reading;
+}
+
+interface Reading {
+  recordsPerSecond: number;
+  /** Of the server and PostgreSQL, for a record. */
+  cpuMicros: number;
 }
 
 const CARRIER = "bench-0";
@@ -39,20 +46,22 @@ export async function measureBackfill(rounds: number, records: number): Promise<
   const measured: BackfillRound[] = [];
   // The first pair warms both up.
   for (let round = 0; round <= rounds; round++) {
-    const backfillPerSecond = await runClient({ url: world.app.url, token, from: "earliest" }, records);
-    const memoryPerSecond = await runClient({ url: memory.url, token, from: "earliest" }, records);
-    if (round > 0) measured.push({ backfillPerSecond, memoryPerSecond });
+    const backfill = await runClient({ url: world.app.url, token }, records, world.postgresPid);
+    const memoryRead = await runClient({ url: memory.url, token }, records, world.postgresPid);
+    if (round > 0) measured.push({ backfill, memory: memoryRead });
   }
   return measured;
 }
 
-async function runClient(argument: FeedClientArgument, expected: number): Promise<number> {
+async function runClient(argument: FeedClientArgument, expected: number, postgresPid: number): Promise<Reading> {
   const client = startHelper<FeedClientResult>("feed-client.ts", argument);
   await client.ready;
+  const cpu = () => ownCpuMicros() + treeCpuMicros(postgresPid);
+  const before = cpu();
   client.go();
   const { records, seconds } = await client.result;
   if (records !== expected) throw new Error(`${records} of ${expected} records came`);
-  return records / seconds;
+  return { recordsPerSecond: records / seconds, cpuMicros: (cpu() - before) / records };
 }
 
 async function collect(world: BenchWorld, token: string): Promise<StreamCdrsResponse[]> {

@@ -6,9 +6,9 @@ import { fileURLToPath } from "node:url";
  * A process of the benchmark's own, so that what a client costs is not taken for what the server
  * costs.
  */
-export interface HelperProcess<Result> {
-  /** Resolves when it has said that it is ready. */
-  readonly ready: Promise<void>;
+export interface HelperProcess<Result, Ready = void> {
+  /** Resolves when it has said that it is ready, with what it said. */
+  readonly ready: Promise<Ready>;
   /** What it says at its end. Rejects if it ends without. */
   readonly result: Promise<Result>;
   /** Tells it to go on. */
@@ -16,18 +16,23 @@ export interface HelperProcess<Result> {
 }
 
 /**
- * Starts a file of this folder with one argument, as JSON. It talks back with `sayReady` and
- * `sayResult`.
+ * Starts a file of this folder with one argument, as JSON, and flags of Node's. It talks back with
+ * `sayReady` and `sayResult`.
  */
-export function startHelper<Result>(file: string, argument: object): HelperProcess<Result> {
-  const child = fork(fileURLToPath(new URL(`./${file}`, import.meta.url)), [JSON.stringify(argument)]);
-  const ready = Promise.withResolvers<void>();
+export function startHelper<Result, Ready = void>(
+  file: string,
+  argument: object,
+  flags: readonly string[] = [],
+): HelperProcess<Result, Ready> {
+  const path = fileURLToPath(new URL(`./${file}`, import.meta.url));
+  const child = fork(path, [JSON.stringify(argument)], { execArgv: [...flags] });
+  const ready = Promise.withResolvers<Ready>();
   const result = Promise.withResolvers<Result>();
   // Whoever waits for one of them hears of it.
   ready.promise.catch(() => {});
   result.promise.catch(() => {});
-  child.on("message", (message: { ready: true } | { result: Result }) => {
-    if ("ready" in message) ready.resolve();
+  child.on("message", (message: { ready: Ready } | { result: Result }) => {
+    if ("ready" in message) ready.resolve(message.ready);
     else result.resolve(message.result);
   });
   child.once("exit", (code) => {
@@ -44,9 +49,9 @@ export function helperArgument<Argument>(): Argument {
 }
 
 /** In the helper: says that it is ready, and waits until it is told to go on. */
-export async function sayReady(): Promise<void> {
+export async function sayReady(ready: object = {}): Promise<void> {
   const told = once(process, "message");
-  process.send?.({ ready: true });
+  process.send?.({ ready });
   await told;
 }
 

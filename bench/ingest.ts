@@ -14,8 +14,11 @@ export async function ingestCdrs(app: App, carrierId: string, count: number): Pr
     await upload.append(Math.min(BATCH_RECORDS, count - first));
 }
 
-/** An upload of call detail records in this process: the engine's own path, without a client. */
-export function cdrUpload(app: App, carrierId: string, uploadId: string) {
+/**
+ * An upload of call detail records in this process: the engine's own path, without a client.
+ * @param calling the number of every call. Default: those of a benchmark's carrier in turn.
+ */
+export function cdrUpload(app: App, carrierId: string, uploadId: string, calling?: string) {
   const target = { carrierId, codec: cdrCodec, horizons: HORIZONS, validateOnly: false };
   const nowMs = Date.now();
   let offset = 0;
@@ -23,7 +26,7 @@ export function cdrUpload(app: App, carrierId: string, uploadId: string) {
     /** Appends so many more records, in one commit. */
     async append(count: number): Promise<void> {
       const messages = Array.from({ length: count }, (_, index) =>
-        create(CallDetailRecordSchema, benchCdr(uploadId, offset + index, nowMs)),
+        create(CallDetailRecordSchema, benchCdr(uploadId, offset + index, nowMs, calling)),
       );
       const records = { firstOffset: BigInt(offset), messages };
       const { counts } = await app.services.uploads.append(

@@ -1,71 +1,91 @@
-import { setTimeout as sleep } from "node:timers/promises";
-import { FeedId } from "../src/domain/feed-id.ts";
 import { addCarrier, assignNumbers } from "../test/support/carriers.ts";
-import type { FeedClientResult } from "./feed-client.ts";
-import { startHelper } from "./helper-process.ts";
-import { cdrUpload } from "./ingest.ts";
-import { benchNumbers } from "./records.ts";
+import { treeCpuMicros } from "./cpu-time.ts";
+import { type HelperProcess, startHelper } from "./helper-process.ts";
+import type { LiveClientArgument, LiveClientResult } from "./live-client.ts";
+import type { LiveServerArgument, LiveServerReady, LiveServerResult } from "./live-server.ts";
 import { quantile } from "./statistics.ts";
-import { openBenchWorld } from "./world.ts";
+import { type BenchWorld, openBenchWorld } from "./world.ts";
 
 /** From a COMMIT to the client, milliseconds. */
 export interface LiveLatency {
-  p50Ms: number;
-  p99Ms: number;
+  /** Streams of the process that commits. */
+  same: { p50Ms: number; p99Ms: number };
+  /** Streams of another process on the same database. */
+  other: { p50Ms: number; p99Ms: number };
   /** What was reached of the 1,000 records a second that were meant. */
   recordsPerSecond: number;
+  /** For a record that goes to both clients. */
+  serversCpuMicros: number;
+  postgresCpuMicros: number;
 }
 
-const CARRIER = "bench-0";
-const INTERVAL_MS = 20;
-const RECORDS_PER_BATCH = 20;
+const CARRIERS = 100;
 
 /**
- * Records at 1,000 a second, in commits of 20, followed live by a client in another process: for
- * each record the time from when COMMIT returned in the process to when the client had it decoded.
- * Both clocks are the machine's monotonic one.
+ * Records at 1,000 a second over 100 carriers, in commits of ten to one carrier after the other. Each
+ * carrier's feed is followed live twice: at the process that commits, and at a second one on the
+ * same database. For each commit the time from when COMMIT returned to when a client had it
+ * decoded; all clocks are the machine's monotonic one.
  */
 export async function measureLive(seconds: number): Promise<LiveLatency> {
   await using world = await openBenchWorld();
-  const { services } = world.app;
-  await addCarrier(services.db, CARRIER);
-  await assignNumbers(services.db, CARRIER, benchNumbers(), "customer-1");
-  const commits: { head: number; at: bigint }[] = [];
-  const { hub } = services;
-  const notify = hub.notify.bind(hub);
-  hub.notify = (carrierId, feed, headSequence) => {
-    if (feed === FeedId.CDRS) commits.push({ head: Number(headSequence), at: process.hrtime.bigint() });
-    notify(carrierId, feed, headSequence);
-  };
-  const upload = cdrUpload(world.app, CARRIER, "live");
-  const warmUp = 50;
-  const batches = Math.round((seconds * 1_000) / INTERVAL_MS);
-  const records = (warmUp + batches) * RECORDS_PER_BATCH;
-  const token = await world.carrierToken(CARRIER);
-  const client = startHelper<FeedClientResult>("feed-client.ts", {
-    url: world.app.url,
-    token,
-    from: "latest",
-    records,
-  });
-  await client.ready;
-  const started = performance.now();
-  for (let batch = 0; batch < warmUp + batches; batch++) {
-    await sleep(Math.max(0, started + batch * INTERVAL_MS - performance.now()));
-    await upload.append(RECORDS_PER_BATCH);
+  const carriers = Array.from({ length: CARRIERS }, (_, index) => `bench-${index}`);
+  const numbers = carriers.map((_, index) => `+441632961${String(index).padStart(3, "0")}`);
+  for (const [index, carrierId] of carriers.entries()) {
+    await addCarrier(world.app.services.db, carrierId);
+    await assignNumbers(world.app.services.db, carrierId, numbers.slice(index, index + 1), "customer-1");
   }
-  const took = (performance.now() - started) / 1_000;
-  const delays = delaysOf(commits.slice(warmUp), (await client.result).batches);
-  return { p50Ms: quantile(delays, 0.5), p99Ms: quantile(delays, 0.99), recordsPerSecond: records / took };
+  const servers = [startServer(world, { carriers, numbers, seconds }), startServer(world, undefined)] as const;
+  const [writer] = servers;
+  const pids: number[] = [];
+  const clients: HelperProcess<LiveClientResult, unknown>[] = [];
+  const tokens = await Promise.all(carriers.map((carrierId) => world.carrierToken(carrierId)));
+  for (const server of servers) {
+    const { url, pid } = await server.ready;
+    pids.push(pid);
+    const argument: LiveClientArgument = { url, tokens };
+    const client = startHelper<LiveClientResult>("live-client.ts", argument);
+    await client.ready;
+    clients.push(client);
+  }
+  const cpu = () => pids.reduce((sum, pid) => sum + treeCpuMicros(pid), 0);
+  const [serversBefore, postgresBefore] = [cpu(), treeCpuMicros(world.postgresPid)];
+  writer.go();
+  const written = await writer.result;
+  const records = written.commits.length * written.recordsEach;
+  const [serversCpu, postgresCpu] = [cpu() - serversBefore, treeCpuMicros(world.postgresPid) - postgresBefore];
+  for (const client of clients) client.go();
+  const [same, other] = await Promise.all(clients.map(async ({ result }) => delaysOf(written, await result)));
+  servers[1].go();
+  await servers[1].result;
+  return {
+    same: quantilesOf(same ?? []),
+    other: quantilesOf(other ?? []),
+    recordsPerSecond: records / written.seconds,
+    serversCpuMicros: serversCpu / records,
+    postgresCpuMicros: postgresCpu / records,
+  };
+}
+
+function startServer(
+  world: BenchWorld,
+  writes: LiveServerArgument["writes"],
+): HelperProcess<LiveServerResult, LiveServerReady> {
+  const databaseUrl = String(world.app.services.db.pool.options.connectionString);
+  const { dataDir } = world;
+  const argument: LiveServerArgument = { settings: { databaseUrl, dataDir, issueTokens: true }, writes };
+  return startHelper("live-server.ts", argument, ["--max-semi-space-size=64"]);
 }
 
 // Every commit has as many records, so one delay a commit is one a record.
-function delaysOf(commits: readonly { head: number; at: bigint }[], batches: FeedClientResult["batches"]): number[] {
-  let next = 0;
-  return commits.map(({ head, at }) => {
-    while ((batches[next]?.[0] ?? Number.POSITIVE_INFINITY) < head) next++;
-    const received = batches[next];
-    if (!received) throw new Error(`sequence ${head} did not come`);
-    return Number(BigInt(received[1]) - at) / 1e6;
+function delaysOf({ commits }: LiveServerResult, { batches }: LiveClientResult): number[] {
+  return commits.map(([carrier, head, at]) => {
+    const received = batches[carrier]?.find(([through]) => through >= head);
+    if (!received) throw new Error(`sequence ${head} of carrier ${carrier} did not come`);
+    return Number(BigInt(received[1]) - BigInt(at)) / 1e6;
   });
+}
+
+function quantilesOf(delays: readonly number[]) {
+  return { p50Ms: quantile(delays, 0.5), p99Ms: quantile(delays, 0.99) };
 }

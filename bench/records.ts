@@ -9,7 +9,11 @@ export const NUMBER_COUNT = 1_000;
 
 /** The subscriber numbers of a benchmark's carrier. */
 export function benchNumbers(): string[] {
-  return Array.from({ length: NUMBER_COUNT }, (_, index) => `+441632960${String(index).padStart(3, "0")}`);
+  return Array.from({ length: NUMBER_COUNT }, (_, index) => numberAt(index));
+}
+
+function numberAt(index: number): string {
+  return `+441632960${String(index % NUMBER_COUNT).padStart(3, "0")}`;
 }
 
 /**
@@ -27,7 +31,7 @@ export function benchDuration(
     recordId: `${upload}-${index}`,
     recordDate: new Date(invite).toISOString().slice(0, 10),
     direction: 1,
-    calling: { kind: 1, value: `+441632960${String(index % NUMBER_COUNT).padStart(3, "0")}` },
+    calling: { kind: 1, value: numberAt(index) },
     called: { kind: 1, value: `+1202555${String(index % 10_000).padStart(4, "0")}` },
     inviteTime: timestampFromMs(invite),
     answerTime: timestampFromMs(invite + 4_000),
@@ -46,6 +50,7 @@ export function benchCdr(
   prefix: string,
   index: number,
   nowMs: number,
+  calling = numberAt(index),
 ): MessageInitShape<typeof CallDetailRecordSchema> {
   const invite = nowMs - 3_600_000 - (index % 3_000_000);
   const stream = {
@@ -64,7 +69,7 @@ export function benchCdr(
     direction: 1,
     callType: 1,
     parties: {
-      calling: { kind: 1, value: `+441632960${String(index % NUMBER_COUNT).padStart(3, "0")}` },
+      calling: { kind: 1, value: calling },
       called: { kind: 1, value: `+1202555${String(index % 10_000).padStart(4, "0")}` },
     },
     times: {

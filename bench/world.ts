@@ -10,6 +10,8 @@ import { openLog } from "../src/log.ts";
 /** A Tandem with a durable PostgreSQL of its own in a temporary folder. */
 export interface BenchWorld extends AsyncDisposable {
   readonly app: App;
+  /** Where its keys are. */
+  readonly dataDir: string;
   /** The process that all of PostgreSQL's others are below. */
   readonly postgresPid: number;
   carrierToken(carrierId: string): Promise<string>;
@@ -28,6 +30,7 @@ export async function openBenchWorld(overrides: ConfigOverrides = {}): Promise<B
   const postmaster = await readFile(join(dataDir, "postgres", "cluster", "postmaster.pid"), "utf8");
   return {
     app,
+    dataDir,
     postgresPid: Number(postmaster.split("\n")[0]),
     async carrierToken(carrierId) {
       if (!app.signingKey) throw new Error("the benchmark's Tandem signs its own tokens");
