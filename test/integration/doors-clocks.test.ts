@@ -20,7 +20,7 @@ const HOUR_MS = 3_600_000;
 let app: Exchange;
 
 beforeAll(async () => {
-  app = await startExchange({ accessCacheMs: 50, heartbeatIntervalMs: 50 });
+  app = await startExchange({ accessCacheMs: 50, heartbeatIntervalMs: 500 });
   await addCarrier(app.services.db, "acme");
   await addCarrier(app.services.db, "sleeper");
 });

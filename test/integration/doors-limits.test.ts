@@ -26,20 +26,15 @@ test("a carrier that calls too often is refused with RetryInfo, whichever creden
     connect("flooder", "another-name"),
     connect("neighbour"),
   ]);
-  const flood = async (over: Transport) => {
-    const reasons: string[] = [];
-    for (let call = 0; call < 60; call += 1) reasons.push(await reasonOf(list(over)));
-    return reasons;
-  };
-  const [first, second, others] = await Promise.all([
+  let passed = 0;
+  const flood = (over: Transport) => untilRefused(() => list(over).then(() => passed++));
+  const [, , ...others] = await Promise.all([
     flood(one),
     flood(two),
-    Promise.all(Array.from({ length: 3 }, () => reasonOf(list(neighbour)))),
+    ...Array.from({ length: 3 }, () => reasonOf(list(neighbour))),
   ]);
   expect(new Set(others)).toEqual(new Set(["OK"]));
-  const refused = [...first, ...second].filter((reason) => reason === "RATE_LIMITED").length;
-  expect(refused).toBeGreaterThan(0);
-  expect(120 - refused).toBeGreaterThanOrEqual(50);
+  expect(passed).toBeGreaterThanOrEqual(50);
 
   const refusal = await untilRefused(() => list(one));
   expect(reasonOfError(refusal)).toBe("RATE_LIMITED");

@@ -99,7 +99,7 @@ describe.each(BOTH_UPLOADS)("$method", ({ upload }) => {
   });
 
   test("a client that is silent for three heartbeat intervals gets Closing IDLE; one that says KeepAlive does not", async () => {
-    await using quick = await startExchange({ heartbeatIntervalMs: 60 });
+    await using quick = await startExchange({ heartbeatIntervalMs: 500 });
     const carrierId = await newCarrier(quick);
     await using silent = await UploadStream.open(quick, upload, carrierId, { uploadId: "silent" });
     await using alive = await UploadStream.open(quick, upload, carrierId, { uploadId: "alive" });
