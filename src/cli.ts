@@ -4,7 +4,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 
 // What Node compiled stays from one command to the next, in a folder of the user's own.
-enableCompileCache(join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "tandem"));
+enableCompileCache(join(homedir(), ".cache", "tandem"));
 if (!("AsyncDisposableStack" in globalThis)) await import("./node-22.ts");
 const { runCommand } = await import("./cli/shared/run-command.ts");
 const { createProgram } = await import("./cli/program.ts");
