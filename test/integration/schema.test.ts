@@ -36,3 +36,33 @@ test("a change of a column, an index, a policy or a grant shows in the text of t
     before = after;
   }
 });
+
+test("docs/tables.md has every table, and names no column that is not there", async () => {
+  const schema = await readFile(new URL("../../src/store/database/schema.sql", import.meta.url), "utf8");
+  const page = await readFile(new URL("../../docs/tables.md", import.meta.url), "utf8");
+  const tables = new Map(
+    [...schema.matchAll(/^CREATE TABLE (\w+) \((.*?)^\)/gms)].map(([, name = "", columns = ""]) => [
+      name,
+      new Set([...columns.matchAll(/^ {2}(\w+) /gm)].map(([, column]) => column)),
+    ]),
+  );
+  const described = page.split("\n").flatMap((line) => {
+    const [, names = "", , words = ""] = line.split("|");
+    // What stands before a colon.
+    const columns = words.split("; ").flatMap((part) => (part.includes(":") ? namesIn(part.split(":")[0] ?? "") : []));
+    return line.startsWith("| `") ? [{ names: namesIn(names), columns }] : [];
+  });
+  const names = described.flatMap((row) => row.names);
+  expect(names.filter((name) => tables.has(name)).toSorted()).toEqual([...tables.keys()].toSorted());
+  const ofResults = names.filter((name) => !tables.has(name));
+  for (const { names, columns } of [...described, { names: ["call_result"], columns: ofResults }])
+    for (const name of names)
+      expect(
+        columns.filter((column) => !tables.get(name)?.has(column)),
+        name,
+      ).toEqual([]);
+});
+
+function namesIn(text: string): string[] {
+  return [...text.matchAll(/`(\w+)`/g)].map(([, name = ""]) => name);
+}
