@@ -1,11 +1,13 @@
 import type { Command } from "commander";
 import { followCdrs } from "../../client/follow-cdrs.ts";
-import { type CdrFeedEntry, CdrService } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
+import { given } from "../../domain/given.ts";
+import { type CdrFeedEntry, CdrFilterSchema, CdrService } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
 import { CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
+import { filterOf } from "../shared/fields.ts";
 import { type FollowingOptions, followToEnd, formatJsonEntry, withFollowing, writeOut } from "../shared/following.ts";
 import { TIME_HELP } from "../shared/window.ts";
-import { type CdrFilterOptions, cdrFilterOf, withCdrFilter } from "./cdr-filter.ts";
+import { withCdrFilter } from "./cdr-filter.ts";
 import { formatCdrLine } from "./print-cdrs.ts";
 
 /** `tandem cdrs follow` */
@@ -28,13 +30,12 @@ Examples:
     .action(follow);
 }
 
-async function follow(options: ConnectionOptions & CdrFilterOptions & FollowingOptions): Promise<void> {
+async function follow(options: ConnectionOptions & FollowingOptions): Promise<void> {
   using connection = await connect(options, "carrier");
-  const filter = cdrFilterOf(options);
   await followToEnd(options, (following) =>
     followCdrs(connection.client(CdrService), {
       ...following,
-      ...(filter === undefined ? {} : { filter }),
+      ...given({ filter: filterOf(CdrFilterSchema, options) }),
       apply: async ({ entries }) => {
         const lines = entries.map(options.json ? formatJsonLine : formatLine);
         // One write a batch.

@@ -11,7 +11,7 @@ import {
   UploadReceiptSchema,
   Verdict,
 } from "../../gen/tandem/type/v1/upload_pb.js";
-import { asCarrier, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
+import { type ConnectionOptions, carrierOption, connect, remoteCommand } from "../shared/connection.ts";
 import { describeResume } from "../shared/describe-error.ts";
 import { describeLoss } from "../shared/describe-loss.ts";
 import { untilInterrupted } from "../shared/following.ts";
@@ -36,7 +36,7 @@ export function uploadCommand(): Command {
   return remoteCommand("upload")
     .description("Upload durations from a CSV file, resume after every cut, and print the verdicts.")
     .argument("<file>", "CSV with a header line")
-    .addOption(asCarrier())
+    .addOption(carrierOption())
     .option(
       "--upload-id <id>",
       "name of the upload (default: from the content, so that the same file is never uploaded twice)",

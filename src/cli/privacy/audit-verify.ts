@@ -11,20 +11,25 @@ import {
   type VerifyAuditLogResponse,
   VerifyAuditLogResponseSchema,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
-import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
+import {
+  type Connection,
+  type ConnectionOptions,
+  carrierOption,
+  connect,
+  remoteCommand,
+} from "../shared/connection.ts";
 import { type CsvColumn, csvOption, printCsv } from "../shared/csv-output.ts";
 import { countOf, formatCount, formatJson, printRows, type RowColumn, styled } from "../shared/output.ts";
 import { readPages } from "../shared/pages.ts";
-import { enumName, parseWhole } from "../shared/values.ts";
+import { enumName, parseBigWhole } from "../shared/values.ts";
 import { type KeptEnd, readKeptEnds, writeKeptEnds } from "./kept-ends.ts";
 
 interface VerifyOptions extends ConnectionOptions {
   readonly platform?: true;
-  readonly first?: number;
-  readonly last?: number;
-  readonly expect?: Uint8Array<ArrayBuffer>;
+  readonly firstSequence?: bigint;
+  readonly lastSequence?: bigint;
+  readonly expectedHash?: Uint8Array<ArrayBuffer>;
   readonly kept?: string;
-  readonly csv?: true;
 }
 
 interface Verified {
@@ -38,11 +43,16 @@ const MAX_SEQUENCE = 999_999_999_999_999;
 export function auditVerifyCommand(): Command {
   return remoteCommand("verify")
     .description("Prove that the audit log is whole: compute the hashes of its chains again, and compare.")
-    .option("--carrier <id>", "only this carrier's chain (default: every chain)")
+    .addOption(carrierOption("only this carrier's chain (default: every chain)"))
     .option("--platform", "only the platform's chain")
-    .option("--first <sequence>", "begin at this event", parseWhole(1, MAX_SEQUENCE))
-    .option("--last <sequence>", "end at this event", parseWhole(1, MAX_SEQUENCE))
-    .option("--expect <hash>", "hash of the event at --last, printed earlier and kept elsewhere", parseHash)
+    .field("firstSequence", "--first <sequence>", "begin at this event", parseBigWhole(1, MAX_SEQUENCE))
+    .field("lastSequence", "--last <sequence>", "end at this event", parseBigWhole(1, MAX_SEQUENCE))
+    .field(
+      "expectedHash",
+      "--expect <hash>",
+      "hash of the event at --last, printed earlier and kept elsewhere",
+      parseHash,
+    )
     .option("--kept <file>", "compare each chain with its end in this file; if all are whole, keep the new ends there")
     .addOption(csvOption())
     .addHelpText(
@@ -69,8 +79,8 @@ Examples:
     });
 }
 
-function assertTogether({ carrier, platform, first, last, expect, kept }: VerifyOptions, command: Command): void {
-  const isPart = (first ?? last ?? expect) !== undefined;
+function assertTogether({ carrierId: carrier, platform, kept, ...options }: VerifyOptions, command: Command): void {
+  const isPart = (options.firstSequence ?? options.lastSequence ?? options.expectedHash) !== undefined;
   if (isPart && carrier === undefined && !platform)
     command.error("error: --first, --last and --expect are of one chain: add --carrier <id>, or --platform");
   if (carrier !== undefined && platform) command.error("error: either --carrier <id> or --platform");
@@ -79,16 +89,9 @@ function assertTogether({ carrier, platform, first, last, expect, kept }: Verify
 }
 
 async function verifyChains(connection: Connection, options: VerifyOptions): Promise<Verified[]> {
-  const { carrier, platform, first, last, expect } = options;
   const client = connection.client(PrivacyService);
-  const verify = (carrierId: string) =>
-    client.verifyAuditLog({
-      carrierId,
-      firstSequence: first === undefined ? undefined : BigInt(first),
-      lastSequence: last === undefined ? undefined : BigInt(last),
-      expectedHash: expect,
-    });
-  const only = platform ? "" : carrier;
+  const verify = (carrierId: string) => client.verifyAuditLog({ ...options, carrierId });
+  const only = options.platform ? "" : options.carrierId;
   if (only !== undefined) return [{ carrierId: only, response: await verify(only) }];
   const verified: Verified[] = [];
   for (const carrierId of ["", ...(await listCarriers(connection))]) {
@@ -107,7 +110,7 @@ async function compareWithKept(
   connection: Connection,
   found: readonly Verified[],
   kept: ReadonlyMap<string, KeptEnd>,
-  { carrier, platform }: VerifyOptions,
+  { carrierId, platform }: VerifyOptions,
 ): Promise<Verified[]> {
   const compared: Verified[] = [];
   for (const each of found) {
@@ -118,7 +121,7 @@ async function compareWithKept(
       sayIfGone(each, end);
     }
   }
-  const isAll = carrier === undefined && !platform;
+  const isAll = carrierId === undefined && !platform;
   const missing = isAll
     ? [...kept.values()].filter((end) => !found.some((each) => each.carrierId === end.carrierId))
     : [];

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { type FollowDiscrepanciesOptions, followDiscrepancies } from "../../client/follow-discrepancies.ts";
+import { given } from "../../domain/given.ts";
 import {
   type DiscrepancyFeedEntry,
   ReconciliationService,
@@ -9,12 +10,10 @@ import { type ConnectionOptions, connect, remoteCommand } from "../shared/connec
 import { csvOption, formatCsv } from "../shared/csv-output.ts";
 import { type FollowingOptions, followToEnd, formatJsonEntry, withFollowing, writeOut } from "../shared/following.ts";
 import { TIME_HELP } from "../shared/window.ts";
-import { type DiscrepancyFilterOptions, discrepancyFilterOf, withDiscrepancyFilter } from "./discrepancy-filter.ts";
+import { discrepancyFilterOf, withDiscrepancyFilter } from "./discrepancy-filter.ts";
 import { DISCREPANCY_CSV, formatDiscrepancyLine } from "./print-discrepancies.ts";
 
-interface DiscrepancyFollowOptions extends ConnectionOptions, DiscrepancyFilterOptions, FollowingOptions {
-  readonly csv?: true;
-}
+type DiscrepancyFollowOptions = ConnectionOptions & FollowingOptions;
 
 /** `tandem reconcile follow` */
 export function followCommand(): Command {
@@ -39,11 +38,10 @@ Examples:
 
 async function follow(options: DiscrepancyFollowOptions): Promise<void> {
   using connection = await connect(options, "carrier");
-  const filter = discrepancyFilterOf(options);
   await followToEnd(options, (following) =>
     followDiscrepancies(connection.client(ReconciliationService), {
       ...following,
-      ...(filter === undefined ? {} : { filter }),
+      ...given({ filter: discrepancyFilterOf(options) }),
       apply: createWriter(options),
     }),
   );

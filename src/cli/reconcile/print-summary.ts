@@ -1,4 +1,3 @@
-import { DirectionSchema } from "../../gen/tandem/type/v1/call_pb.js";
 import {
   DiscrepancyCauseSchema,
   DiscrepancyStatus,
@@ -14,7 +13,7 @@ import {
 } from "../../gen/tandem/type/v1/reconciliation_summary_pb.js";
 import { type CsvColumn, fieldColumns } from "../shared/csv-output.ts";
 import { formatCount, printRows, type RowColumn } from "../shared/output.ts";
-import { enumName } from "../shared/values.ts";
+import { enumName, formatWay } from "../shared/values.ts";
 
 type Row = ReconciliationSummaryRow;
 
@@ -23,10 +22,7 @@ const DIMENSIONS: Readonly<Partial<Record<SummaryDimension, RowColumn<Row>>>> = 
   [SummaryDimension.DAY]: { title: "day", read: ({ callDate }) => callDate },
   [SummaryDimension.CUSTOMER]: { title: "customer", read: ({ customerId }) => customerId ?? "-" },
   [SummaryDimension.TRUNK]: { title: "trunk", read: ({ trunkId }) => trunkId ?? "-" },
-  [SummaryDimension.DIRECTION]: {
-    title: "way",
-    read: ({ direction }) => enumName(DirectionSchema, direction)?.replace("bound", ""),
-  },
+  [SummaryDimension.DIRECTION]: { title: "way", read: ({ direction }) => formatWay(direction) },
 };
 
 const FIGURES: readonly RowColumn<Row>[] = [

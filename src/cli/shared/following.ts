@@ -1,6 +1,6 @@
 import { create, type DescMessage, type MessageShape, toJson } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { type Command, InvalidArgumentError } from "commander";
+import { InvalidArgumentError } from "commander";
 import { fileCursorStore, memoryCursorStore } from "../../client/cursor-store.ts";
 import type { FollowEntriesOptions } from "../../client/follow-entries.ts";
 import type { FeedEvent, FollowOptions, FollowResult } from "../../client/follow-feed.ts";
@@ -13,9 +13,10 @@ import {
   FeedStartEarliestSchema,
   FeedStartLatestSchema,
 } from "../../gen/tandem/type/v1/feed_pb.js";
-import { asCarrier } from "./connection.ts";
+import { carrierOption } from "./connection.ts";
 import { describeResume } from "./describe-error.ts";
 import { describeLoss } from "./describe-loss.ts";
+import type { FieldsCommand } from "./fields.ts";
 import { formatJson } from "./output.ts";
 import { readTime } from "./values.ts";
 import { TIME_HELP } from "./window.ts";
@@ -33,14 +34,14 @@ type FeedStartPosition = FollowEntriesOptions<never, never>["start"];
  * `--carrier`, `--from`, `--until` and `--cursor-file`.
  * @param consumers whether a consumer's committed position can be the start.
  */
-export function withFollowing(command: Command, { consumers }: { consumers: boolean }): Command {
+export function withFollowing(command: FieldsCommand, { consumers }: { consumers: boolean }): FieldsCommand {
   const words = consumers ? "earliest, latest, consumer:<name>" : "earliest, latest";
   const parseStart = (text: string): FeedStartPosition =>
     consumers && text.startsWith(CONSUMER)
       ? { case: "consumer", value: text.slice(CONSUMER.length) }
       : parseFeedStart(text, words);
   return command
-    .addOption(asCarrier())
+    .addOption(carrierOption())
     .requiredOption("--from <start>", `${words}, or an ingest time; see below`, parseStart)
     .option(
       "--until <end>",

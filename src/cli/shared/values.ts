@@ -4,18 +4,25 @@ import { InvalidArgumentError, Option } from "commander";
 import { isDay } from "../../domain/time/instant.ts";
 import { isTimeZone } from "../../domain/time/time-zone.ts";
 import { wallMs } from "../../domain/time/wall-clock.ts";
+import { type Direction, DirectionSchema } from "../../gen/tandem/type/v1/call_pb.js";
+import { filling } from "./fields.ts";
 
-/** An option that takes a name of the contract's enum in lower case: `--state assigned`. */
-export function enumOption(flags: string, description: string, schema: DescEnum): Option {
-  const names = enumNames(schema);
-  return new Option(flags, `${description} (${names.join(", ")})`).argParser((text) => parseEnumName(schema, text));
+/**
+ * An option that takes a name of the contract's enum in lower case: `--state assigned`.
+ * @param field that it fills. Default: the option's own name.
+ */
+export function enumOption(flags: string, description: string, schema: DescEnum, field?: string): Option {
+  const option = new Option(flags, `${description} (${enumNames(schema).join(", ")})`);
+  return filling(
+    field ?? option.attributeName(),
+    option.argParser((text) => parseEnumName(schema, text)),
+  );
 }
 
 /** As `enumOption`, with one or more values. */
-export function enumListOption(flags: string, description: string, schema: DescEnum): Option {
-  const names = enumNames(schema);
-  return new Option(flags, `${description} (${names.join(", ")})`).argParser((text, before: number[] | undefined) => [
-    ...(before ?? []),
+export function enumListOption(flags: string, description: string, schema: DescEnum, field?: string): Option {
+  return enumOption(flags, description, schema, field).argParser((text, before: number[] = []) => [
+    ...before,
     ...splitList(text).map((name) => parseEnumName(schema, name)),
   ]);
 }
@@ -34,6 +41,11 @@ export function enumName(schema: DescEnum, value: number): string | undefined {
   if (value === 0) return undefined;
   const known = schema.values.find(({ number }) => number === value);
   return known === undefined ? `${value}` : shortName(schema, known.name);
+}
+
+/** Which way a call went, short: `out`, `in`. */
+export function formatWay(direction: Direction): string | undefined {
+  return enumName(DirectionSchema, direction)?.replace("bound", "");
 }
 
 export function parseTimeZone(text: string): string {
@@ -96,6 +108,11 @@ export function formatDuration(ms: bigint | undefined): string {
   return `${Math.floor(seconds / 3600)}:${two((seconds % 3600) / 60)}:${two(seconds % 60)}`;
 }
 
+/** As the contract writes countries. */
+export function upperCase(text: string): string {
+  return text.toUpperCase();
+}
+
 /** A whole number in a range, for commander. */
 export function parseWhole(min: number, max: number): (text: string) => number {
   return (text) => {
@@ -104,6 +121,12 @@ export function parseWhole(min: number, max: number): (text: string) => number {
       throw new InvalidArgumentError(`Expected a whole number from ${min} to ${max}.`);
     return value;
   };
+}
+
+/** As `parseWhole`, for fields of 64 bits. */
+export function parseBigWhole(min: number, max: number): (text: string) => bigint {
+  const parse = parseWhole(min, max);
+  return (text) => BigInt(parse(text));
 }
 
 function enumNames(schema: DescEnum): string[] {

@@ -10,22 +10,16 @@ import {
   type UsageTotals,
   UsageTotalsSchema,
 } from "../../gen/tandem/platform/v1/usage_pb.js";
-import { DirectionSchema } from "../../gen/tandem/type/v1/call_pb.js";
 import { ReportingState, ReportingStateSchema } from "../../gen/tandem/type/v1/reconciliation_summary_pb.js";
 import { type CsvColumn, fieldColumns } from "../shared/csv-output.ts";
 import { formatCount, printRows, type RowColumn } from "../shared/output.ts";
-import { enumName, formatTime } from "../shared/values.ts";
+import { enumName, formatTime, formatWay } from "../shared/values.ts";
 
 /** Dimensions of a row: column, and field in the contract. */
 export const USAGE_KEYS: readonly (RowColumn<UsageKey> & { of: UsageDimension; field: string })[] = [
   { of: UsageDimension.DAY, title: "day", field: "usage_date", read: ({ usageDate }) => usageDate },
   { of: UsageDimension.NUMBER, title: "number", field: "phone_number", read: ({ phoneNumber }) => phoneNumber },
-  {
-    of: UsageDimension.DIRECTION,
-    title: "way",
-    field: "direction",
-    read: ({ direction }) => enumName(DirectionSchema, direction)?.replace("bound", ""),
-  },
+  { of: UsageDimension.DIRECTION, title: "way", field: "direction", read: ({ direction }) => formatWay(direction) },
   { of: UsageDimension.COUNTRY, title: "country", field: "country_code", read: ({ countryCode }) => countryCode },
   { of: UsageDimension.CARRIER, title: "carrier", field: "carrier_id", read: ({ carrierId }) => carrierId },
   {
