@@ -1,11 +1,11 @@
 import type { Command } from "commander";
 import { followCdrs } from "../../client/follow-cdrs.ts";
 import { given } from "../../domain/given.ts";
-import { type CdrFeedEntry, CdrFilterSchema, CdrService } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
+import { CdrFilterSchema, CdrService } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
 import { CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
 import { filterOf } from "../shared/fields.ts";
-import { type FollowingOptions, followToEnd, formatJsonEntry, withFollowing, writeOut } from "../shared/following.ts";
+import { createWriter, type FollowingOptions, followToEnd, withFollowing } from "../shared/following.ts";
 import { TIME_HELP } from "../shared/window.ts";
 import { withCdrFilter } from "./cdr-filter.ts";
 import { formatCdrLine } from "./print-cdrs.ts";
@@ -36,20 +36,11 @@ async function follow(options: ConnectionOptions & FollowingOptions): Promise<vo
     followCdrs(connection.client(CdrService), {
       ...following,
       ...given({ filter: filterOf(CdrFilterSchema, options) }),
-      apply: async ({ entries }) => {
-        const lines = entries.map(options.json ? formatJsonLine : formatLine);
-        // One write a batch.
-        await writeOut(`${lines.join("\n")}\n`);
-      },
+      apply: createWriter(options, {
+        schema: CallDetailRecordSchema,
+        formatLine: formatCdrLine,
+        onErasure: "delete what it names",
+      }),
     }),
   );
-}
-
-function formatJsonLine({ entry }: CdrFeedEntry): string {
-  return formatJsonEntry(CallDetailRecordSchema, "record", entry);
-}
-
-function formatLine({ entry }: CdrFeedEntry): string {
-  if (entry.case === "record") return formatCdrLine(entry.value);
-  return `erasure, at sequence ${entry.value?.sequence}: delete what it names`;
 }

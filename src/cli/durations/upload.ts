@@ -12,9 +12,7 @@ import {
   Verdict,
 } from "../../gen/tandem/type/v1/upload_pb.js";
 import { type ConnectionOptions, carrierOption, connect, remoteCommand } from "../shared/connection.ts";
-import { describeResume } from "../shared/describe-error.ts";
-import { describeLoss } from "../shared/describe-loss.ts";
-import { untilInterrupted } from "../shared/following.ts";
+import { createCutTeller, untilInterrupted } from "../shared/following.ts";
 import { formatCount, formatJson, styled } from "../shared/output.ts";
 import { openProgress } from "../shared/progress.ts";
 import { formatTime } from "../shared/values.ts";
@@ -53,8 +51,7 @@ async function upload(file: string, options: UploadOptions): Promise<void> {
   using progress = openProgress();
   const bar = progress.add("durations", durations.records.length);
   let wasSealed = true;
-  let cut: unknown;
-  let lostSinceMs: number | undefined;
+  const tellCut = createCutTeller(progress.say);
   const result = await uploadDurations(connection.client(DurationService), {
     uploadId: options.uploadId ?? `csv-${durations.contentId}`,
     source: arraySource(durations.records),
@@ -63,12 +60,7 @@ async function upload(file: string, options: UploadOptions): Promise<void> {
     onEvent: (event) => {
       if (event.kind === "COMMITTED") wasSealed = false;
       if (event.kind === "OPENED" || event.kind === "COMMITTED") bar.set(event.committedOffset);
-      if (event.kind === "OPENED" && event.lostSinceMs !== lostSinceMs) {
-        lostSinceMs = event.lostSinceMs;
-        if (lostSinceMs !== undefined) progress.say(describeLoss(lostSinceMs));
-      }
-      if (event.kind === "CUT") cut = event.error;
-      if (event.kind === "RESUMING") progress.say(describeResume(cut, event));
+      tellCut(event);
     },
   });
   bar.set(durations.records.length);

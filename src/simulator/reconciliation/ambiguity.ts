@@ -1,5 +1,6 @@
 import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
-import { type CallEnds, directionOf } from "./parties.ts";
+import { directionOf } from "../call-parties.ts";
+import type { CallEnds } from "./parties.ts";
 import type { Signalling } from "./planned-call.ts";
 import type { CallClock } from "./platform-record.ts";
 

@@ -3,8 +3,8 @@ import { hourIn } from "../../domain/time/time-zone.ts";
 import type { Random } from "../random.ts";
 import type { SimulatedCarrier } from "../world.ts";
 
-/** Calls by local hour, relative to each other. */
-const DIURNAL = [2, 1, 1, 1, 2, 5, 15, 40, 75, 95, 100, 95, 70, 85, 95, 95, 85, 65, 45, 35, 25, 15, 8, 4];
+/** Calls by local hour, relative to the busiest: nights are quiet, noon dips. */
+export const DIURNAL = [2, 1, 1, 1, 2, 5, 15, 40, 75, 95, 100, 95, 70, 85, 95, 95, 85, 65, 45, 35, 25, 15, 8, 4];
 /** Around a step of a clock. It is longer than any skew, so each hour has one offset only. */
 const STEP_PAUSE_MS = 2 * MINUTE_MS;
 /**

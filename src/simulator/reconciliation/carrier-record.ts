@@ -3,9 +3,10 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { type CallDuration, CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { type Correlation, RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
+import { directionOf } from "../call-parties.ts";
 import { dayOf } from "../cdr.ts";
 import type { Random } from "../random.ts";
-import { type CarrierParties, carrierParties, directionOf } from "./parties.ts";
+import { type CarrierParties, carrierParties } from "./parties.ts";
 import type { PlannedCall } from "./planned-call.ts";
 import type { CallClock } from "./platform-record.ts";
 
