@@ -5,6 +5,7 @@ import { type CdrRun, followCdrs } from "../../client/follow-cdrs.ts";
 import { followNumbers, type NumberRun } from "../../client/follow-numbers.ts";
 import type { UploadResult } from "../../client/upload.ts";
 import { uploadDurations } from "../../client/upload-durations.ts";
+import { DAY_MS } from "../../domain/time/instant.ts";
 import { wallMs } from "../../domain/time/wall-clock.ts";
 import { CdrService } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../../gen/tandem/carrier/v1/duration_service_pb.js";
@@ -23,7 +24,6 @@ import { readPages } from "../shared/pages.ts";
 import { cutsAt, DEMO_OPTIONS, type Line } from "./line.ts";
 import type { CarrierPlan } from "./plan.ts";
 
-const DAY_MS = 86_400_000;
 /** Within the contract's limit of 92 days for one list. */
 const LIST_WINDOW_MS = 60 * DAY_MS;
 
