@@ -1,4 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import { given } from "../domain/given.ts";
 import type { FeedEndSchema, FeedStartSchema } from "../gen/tandem/type/v1/feed_pb.js";
 import type { FeedPosition } from "./cursor-store.ts";
 import { type FeedMessage, type FollowOptions, type FollowResult, followFeed } from "./follow-feed.ts";
@@ -67,8 +68,7 @@ export function followEntries<Message extends FeedMessage, Entry extends FeedEnt
         open(
           {
             start: { position: resumeFrom ?? start },
-            ...(end === undefined ? {} : { end: { position: end } }),
-            ...(filter === undefined ? {} : { filter }),
+            ...given({ end: end && { position: end }, filter }),
           },
           { signal },
         ),
