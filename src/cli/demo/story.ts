@@ -79,15 +79,10 @@ function nameOf({ trace }: CarrierVerdict): string {
 
 /** One line for each reason, with how often each carrier met it and one of the messages. */
 function refusedTable(carriers: readonly CarrierVerdict[]): string[] {
-  const reasons = new Map<string, { outcome: RecordOutcome; counts: number[] }>();
-  for (const [index, { trace }] of carriers.entries()) {
-    for (const outcome of trace.upload.outcomes.filter(isRefused)) {
-      const key = `${outcome.verdict}/${outcome.issue}`;
-      const reason = reasons.get(key) ?? { outcome, counts: carriers.map(() => 0) };
-      reason.counts[index] = (reason.counts[index] ?? 0) + 1;
-      reasons.set(key, reason);
-    }
-  }
+  const refused = carriers.flatMap((carrier) =>
+    carrier.trace.upload.outcomes.filter(isRefused).map((outcome) => ({ carrier, outcome })),
+  );
+  const reasons = Map.groupBy(refused, ({ outcome }) => `${outcome.verdict}/${outcome.issue}`);
   const columns: Column[] = [
     { title: "verdict" },
     { title: "issue" },
@@ -95,11 +90,12 @@ function refusedTable(carriers: readonly CarrierVerdict[]): string[] {
     { title: "such as" },
   ];
   const rows = [...reasons.values()]
+    .map((group) => ({ group, outcome: (group[0] as (typeof group)[number]).outcome }))
     .sort((a, b) => b.outcome.verdict - a.outcome.verdict || a.outcome.issue - b.outcome.issue)
-    .map(({ outcome, counts }) => [
+    .map(({ group, outcome }) => [
       enumName(VerdictSchema, outcome.verdict) ?? "",
       enumName(RecordIssueSchema, outcome.issue) ?? "",
-      ...counts.map(formatCount),
+      ...carriers.map((each) => formatCount(group.filter(({ carrier }) => carrier === each).length)),
       outcome.message,
     ]);
   const width = Math.max(MIN_WIDTH, process.stdout.columns ?? 0);

@@ -7,9 +7,10 @@ const MAX_NAMED = 10;
 
 /** Prints what became of records, those of one reason together. */
 export function printOutcomes(outcomes: readonly RecordOutcome[], lineOf?: (offset: number) => number): void {
-  for (const group of groupByReason(outcomes)) {
-    const [first] = group;
-    if (first === undefined) continue;
+  const reasonOf = ({ verdict, issue, fieldPath, message }: RecordOutcome) =>
+    `${verdict} ${issue} ${fieldPath} ${message}`;
+  for (const group of Map.groupBy(outcomes, reasonOf).values()) {
+    const [first] = group as [RecordOutcome];
     const verdict = styled(colourOf(first.verdict), enumName(VerdictSchema, first.verdict) ?? "");
     const issue = [enumName(RecordIssueSchema, first.issue), first.fieldPath].filter(Boolean).join(" ");
     console.log(`${[verdict, issue].filter(Boolean).join("  ")}  (${formatCount(group.length)})`);
@@ -23,25 +24,7 @@ export function printOutcomes(outcomes: readonly RecordOutcome[], lineOf?: (offs
   }
 }
 
-function groupByReason(outcomes: readonly RecordOutcome[]): RecordOutcome[][] {
-  const groups = new Map<string, RecordOutcome[]>();
-  for (const outcome of outcomes) {
-    const key = `${outcome.verdict} ${outcome.issue} ${outcome.fieldPath} ${outcome.message}`;
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [outcome]);
-    else group.push(outcome);
-  }
-  return [...groups.values()];
-}
-
 function colourOf(verdict: Verdict): "red" | "yellow" | "dim" {
-  switch (verdict) {
-    case Verdict.REJECTED:
-    case Verdict.CONFLICT:
-      return "red";
-    case Verdict.QUARANTINED:
-      return "yellow";
-    default:
-      return "dim";
-  }
+  if (verdict === Verdict.REJECTED || verdict === Verdict.CONFLICT) return "red";
+  return verdict === Verdict.QUARANTINED ? "yellow" : "dim";
 }

@@ -5,12 +5,7 @@ import { uploadDurations } from "../../client/upload-durations.ts";
 import { arraySource } from "../../client/upload-source.ts";
 import { visibleText } from "../../domain/privacy/visible-text.ts";
 import { DurationService } from "../../gen/tandem/carrier/v1/duration_service_pb.js";
-import {
-  type RecordOutcome,
-  RecordOutcomeSchema,
-  UploadReceiptSchema,
-  Verdict,
-} from "../../gen/tandem/type/v1/upload_pb.js";
+import { RecordOutcomeSchema, UploadReceiptSchema, Verdict } from "../../gen/tandem/type/v1/upload_pb.js";
 import { type ConnectionOptions, carrierOption, connect, remoteCommand } from "../shared/connection.ts";
 import { createCutTeller, untilInterrupted } from "../shared/following.ts";
 import { formatCount, formatJson, styled } from "../shared/output.ts";
@@ -65,31 +60,23 @@ async function upload(file: string, options: UploadOptions): Promise<void> {
   });
   bar.set(durations.records.length);
   progress[Symbol.dispose]();
-  const { outcomes } = result;
   const { mistakes } = durations;
   if (options.json) {
-    const json = { receipt: toJson(UploadReceiptSchema, result.receipt), outcomes: outcomes.map(outcomeJson) };
-    console.log(
-      formatJson({ ...json, notSent: mistakes.lineCount, mistakes: mistakes.told, remarks: durations.remarks }),
-    );
-  } else printResult(result, outcomes, durations, { isCheck: options.check ?? false, wasSealed });
+    const receipt = toJson(UploadReceiptSchema, result.receipt);
+    const outcomes = result.outcomes.map((outcome) => toJson(RecordOutcomeSchema, outcome));
+    const { remarks } = durations;
+    console.log(formatJson({ receipt, outcomes, notSent: mistakes.lineCount, mistakes: mistakes.told, remarks }));
+  } else {
+    const name = options.check ? "checked, nothing was stored" : result.receipt.uploadId;
+    printResult(name, result, durations, wasSealed);
+  }
   const { conflict = 0n, rejected = 0n, quarantined = 0n } = result.receipt.counts ?? {};
   if (conflict + rejected + quarantined > 0n || mistakes.lineCount > 0) process.exitCode = EXIT_REFUSED;
 }
 
-interface Told {
-  readonly isCheck: boolean;
-  /** Nothing was sent now: the upload had been sealed before. */
-  readonly wasSealed: boolean;
-}
-
-function printResult(
-  { receipt, resumes }: UploadResult,
-  outcomes: readonly RecordOutcome[],
-  file: DurationsFile,
-  { isCheck, wasSealed }: Told,
-): void {
-  const name = isCheck ? "checked, nothing was stored" : receipt.uploadId;
+/** @param wasSealed nothing was sent now: the upload had been sealed before. */
+function printResult(name: string, result: UploadResult, file: DurationsFile, wasSealed: boolean): void {
+  const { receipt, resumes, outcomes } = result;
   console.log(
     `${styled("bold", name)}: ${formatCount(receipt.finalOffset)} records: ${formatVerdicts(receipt.counts)}.`,
   );
@@ -107,10 +94,6 @@ function printMistakes({ mistakes: { lineCount, told } }: DurationsFile): void {
   console.log(`${styled("red", "not sent")}: ${formatCount(lineCount)} lines that are not a valid record:`);
   for (const mistake of told) console.log(`  ${visibleText(mistake)}`);
   if (lineCount > told.length) console.log("  (and perhaps more)");
-}
-
-function outcomeJson(outcome: RecordOutcome): unknown {
-  return toJson(RecordOutcomeSchema, outcome);
 }
 
 function columnHelp(): string {

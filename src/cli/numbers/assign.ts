@@ -25,10 +25,7 @@ export function assignCommand(): Command {
       "\nExample:\n  tandem numbers assign +4510000001 --carrier nordlys-tele --customer cedar-bank --since 2026-03-01",
     )
     .action((numbers: string[], options: ConnectionOptions) =>
-      changeNumbers(options, NumberService.method.assignNumbers, numbers, (phoneNumbers) => ({
-        ...options,
-        items: phoneNumbers.map((phoneNumber) => ({ ...options, phoneNumber })),
-      })),
+      changeNumbers(options, NumberService.method.assignNumbers, numbers),
     );
 }
 
@@ -39,10 +36,7 @@ export function unassignCommand(): Command {
     .addOption(carrierOption("the carrier that holds them").makeOptionMandatory())
     .field("effectiveTime", "--at <time>", "when it ends, past or future (default: now)", parseTime)
     .action((numbers: string[], options: ConnectionOptions) =>
-      changeNumbers(options, NumberService.method.unassignNumbers, numbers, (phoneNumbers) => ({
-        ...options,
-        phoneNumbers,
-      })),
+      changeNumbers(options, NumberService.method.unassignNumbers, numbers),
     );
 }
 
@@ -58,9 +52,6 @@ export function portCommand(): Command {
       "\nExample:\n  tandem numbers port +4510000001 --carrier nordlys-tele --to sund-telefon --at 2026-04-01T04:00:00+02:00",
     )
     .action((numbers: string[], options: ConnectionOptions) =>
-      changeNumbers(options, NumberService.method.portNumbers, numbers, (phoneNumbers) => ({
-        ...options,
-        phoneNumbers,
-      })),
+      changeNumbers(options, NumberService.method.portNumbers, numbers),
     );
 }

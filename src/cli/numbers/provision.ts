@@ -52,9 +52,7 @@ export function provisionCommand(): Command {
       "\nExample:\n  tandem numbers provision +4510000001 +4510000002 --carrier nordlys-tele --country DK --since 30d",
     )
     .action((numbers: string[], options: ConnectionOptions) =>
-      changeNumbers(options, NumberService.method.provisionNumbers, numbers, (phoneNumbers) => ({
-        items: phoneNumbers.map((phoneNumber) => ({ ...options, phoneNumber })),
-      })),
+      changeNumbers(options, NumberService.method.provisionNumbers, numbers),
     );
 }
 
@@ -64,8 +62,6 @@ export function releaseCommand(): Command {
     .argument("<numbers...>", "in E.164 form: +4510000001")
     .addOption(carrierOption())
     .action((numbers: string[], options: ConnectionOptions) =>
-      changeNumbers(options, NumberService.method.releaseNumbers, numbers, (phoneNumbers) => ({
-        phoneNumbers,
-      })),
+      changeNumbers(options, NumberService.method.releaseNumbers, numbers),
     );
 }

@@ -1,11 +1,9 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type Command, Option } from "commander";
 import { ReconciliationService as OfCarrier } from "../../gen/tandem/carrier/v1/reconciliation_service_pb.js";
 import {
   type ExplainCallRequest,
   type ExplainCallResponse,
-  ExplainCallResponseSchema,
   ReconciliationService as OfAll,
 } from "../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import { ask, connectFor, methodOf } from "../shared/calls.ts";
@@ -58,30 +56,17 @@ Examples:
         printMessage(methodOf(connection, METHODS).output, answer);
         return;
       }
-      const response = asPlatformShows(answer);
-      for (const [index, explanation] of response.explanations.entries()) {
+      // The two sides' messages are alike, in types that TypeScript cannot join.
+      const { explanations, truncated } = answer as ExplainCallResponse;
+      for (const [index, explanation] of explanations.entries()) {
         if (index > 0) console.log();
         printExplanation(explanation);
       }
-      if (response.truncated) console.error("There are more: narrow it with --carrier or --date");
+      if (truncated) console.error("There are more: narrow it with --carrier or --date");
     });
 }
 
 type Answer = Awaited<ReturnType<typeof explainBy>>;
-
-/**
- * Both sides' explanations are printed alike: a carrier's is the platform's, without whose it is.
- */
-function asPlatformShows(answer: Answer): ExplainCallResponse {
-  const { $typeName: _, $unknown: __, explanations, truncated } = answer;
-  const all = explanations.map(({ $typeName: ___, $unknown: ____, ...explanation }) => ({
-    carrierId: explanation.result?.carrierId ?? "",
-    ...explanation,
-  }));
-  // The two messages have the same fields, in types that TypeScript cannot join.
-  const init = { explanations: all, truncated } as unknown as MessageInitShape<typeof ExplainCallResponseSchema>;
-  return create(ExplainCallResponseSchema, init);
-}
 
 async function explain(connection: Connection, id: string, options: ExplainOptions): Promise<Answer> {
   let missing: unknown;

@@ -27,8 +27,10 @@ import { formatHeadline, formatLength } from "./print-headline.ts";
  * and what was not taken.
  */
 export function printExplanation(explanation: CallExplanation): void {
-  const { carrierId, result, steps, nearRecords, refusedCandidates } = explanation;
+  const { result, steps, nearRecords, refusedCandidates } = explanation;
   const { near, whole, others } = onceEach(nearRecords, refusedCandidates, result);
+  // A carrier's own explanation does not say whose it is.
+  const carrierId = explanation.carrierId ?? result?.carrierId ?? "";
   console.log(styled("bold", `${carrierId}  ${result ? formatHeadline(result, whole) : "no result"}`));
   printBlock("", sidesTable(explanation, whole));
   printBlock(

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { loadConfig } from "../../config/config.ts";
+import { type Config, loadConfig } from "../../config/config.ts";
 import { openLog } from "../../log.ts";
 import type { Database } from "../../store/database/database.ts";
 import { databaseUsed, sayUsed } from "./used.ts";
@@ -27,6 +27,11 @@ export function withStoreOptions(command: Command): Command {
     );
 }
 
+/** The settings of the database. Who may call does not matter. */
+export function loadStoreConfig({ dataDir, databaseUrl }: StoreOptions): Config {
+  return loadConfig(undefined, { dataDir, databaseUrl, jwksUrl: "", jwksFile: "", issueTokens: true });
+}
+
 /** `--database-url` without a password: every account of the machine can read command lines. */
 export function parseDatabaseUrl(text: string): string {
   const url = URL.parse(text);
@@ -42,11 +47,10 @@ export function parseDatabaseUrl(text: string): string {
  * @param mayMake for `migrate` only: makes what is missing.
  */
 export async function openStoreOnly(
-  { dataDir, databaseUrl }: StoreOptions,
+  options: StoreOptions,
   { mayMake = false }: { mayMake?: boolean } = {},
 ): Promise<OpenStore> {
-  // Who may call does not matter here.
-  const config = loadConfig(undefined, { dataDir, databaseUrl, jwksUrl: "", jwksFile: "", issueTokens: true });
+  const config = loadStoreConfig(options);
   // Loaded only here: the commands that talk to a server need not wait for all of one.
   const { openStore } = await import("../../start/store.ts");
   await using opening = new AsyncDisposableStack();

@@ -108,6 +108,11 @@ export function formatDuration(ms: bigint | undefined): string {
   return `${Math.floor(seconds / 3600)}:${two((seconds % 3600) / 60)}:${two(seconds % 60)}`;
 }
 
+/** Minutes to a tenth: rounded for display only. */
+export function formatMinutes(ms: bigint | undefined = 0n): string {
+  return (Number(ms) / 60_000).toLocaleString("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+}
+
 /** As the contract writes countries. */
 export function upperCase(text: string): string {
   return text.toUpperCase();

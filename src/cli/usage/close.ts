@@ -4,9 +4,9 @@ import { UsageService } from "../../gen/tandem/platform/v1/usage_service_pb.js";
 import { callAndPrint } from "../shared/calls.ts";
 import { type ConnectionOptions, remoteCommand } from "../shared/connection.ts";
 import { formatCount, printFields } from "../shared/output.ts";
-import { formatTime } from "../shared/values.ts";
+import { formatMinutes, formatTime } from "../shared/values.ts";
 import { type PeriodOptions, periodOf, withPeriod } from "./period-options.ts";
-import { describeCompleteness, formatMinutes } from "./print-usage.ts";
+import { describeCompleteness } from "./print-usage.ts";
 
 /** `tandem usage close` */
 export function closeCommand(): Command {
@@ -42,7 +42,7 @@ function printPeriod({ closedTotals, completeness, ...period }: ClosedPeriod): v
     ["days", `${period.startDate} to before ${period.endDate}, ${period.timeZone}`],
     ["closed", `${formatTime(period.closeTime)} by ${period.closedBy}`],
     ["calls", `${formatCount(attemptCount)}, ${formatCount(answeredCount)} answered`],
-    ["minutes", formatMinutes(closedTotals)],
+    ["minutes", formatMinutes(closedTotals?.connectedDurationMs)],
     ["no length", unmeasuredCount ? formatCount(unmeasuredCount) : undefined],
   ]);
   for (const note of completeness ? describeCompleteness(completeness) : []) console.error(note);

@@ -13,7 +13,7 @@ import {
 import { ReportingState, ReportingStateSchema } from "../../gen/tandem/type/v1/reconciliation_summary_pb.js";
 import { type CsvColumn, fieldColumns } from "../shared/csv-output.ts";
 import { formatCount, printRows, type RowColumn } from "../shared/output.ts";
-import { enumName, formatTime, formatWay } from "../shared/values.ts";
+import { enumName, formatMinutes, formatTime, formatWay } from "../shared/values.ts";
 
 /** Dimensions of a row: column, and field in the contract. */
 export const USAGE_KEYS: readonly (RowColumn<UsageKey> & { of: UsageDimension; field: string })[] = [
@@ -70,7 +70,11 @@ export function printUsage(
     ...keys,
     counted("calls", (line) => line.totals?.attemptCount ?? 0n),
     counted("answered", (line) => line.totals?.answeredCount ?? 0n),
-    { title: "minutes", align: "right", read: (line: Line) => formatMinutes(line.totals) } as const,
+    {
+      title: "minutes",
+      align: "right",
+      read: (line: Line) => formatMinutes(line.totals?.connectedDurationMs),
+    } as const,
     ...(totals?.unmeasuredCount ? [counted("no length", (line) => line.totals?.unmeasuredCount ?? 0n)] : []),
     ...parts.map((part) => counted(partName(part).replaceAll("-", " "), ({ callsOf }) => callsOf(part))),
   ];
@@ -135,12 +139,6 @@ export function csvOf<Desc extends DescMessage, Row>(
       return message && read(message);
     },
   }));
-}
-
-/** Minutes to a tenth: rounded for display only. */
-export function formatMinutes(totals: UsageTotals | undefined): string {
-  const minutes = Number(totals?.connectedDurationMs ?? 0n) / 60_000;
-  return minutes.toLocaleString("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 }
 
 function partOf(row: UsageRow, part: UsagePart): UsageTotals | undefined {

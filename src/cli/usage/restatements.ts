@@ -13,9 +13,9 @@ import { connectFor, readList } from "../shared/calls.ts";
 import { type ConnectionOptions, remoteCommand } from "../shared/connection.ts";
 import { type CsvColumn, csvOption, printCsv } from "../shared/csv-output.ts";
 import { formatCount, printMessage, printRows, type RowColumn } from "../shared/output.ts";
-import { enumName, formatTime, parseTime } from "../shared/values.ts";
+import { enumName, formatMinutes, formatTime, parseTime } from "../shared/values.ts";
 import { TIME_HELP } from "../shared/window.ts";
-import { csvOf, formatMinutes, USAGE_KEYS } from "./print-usage.ts";
+import { csvOf, USAGE_KEYS } from "./print-usage.ts";
 
 /** `tandem usage restatements` */
 export function restatementsCommand(): Command {
@@ -55,14 +55,18 @@ const PERIOD_COLUMNS: readonly RowColumn<ClosedPeriod>[] = [
   { title: "time zone", read: ({ timeZone }) => timeZone },
   { title: "closed", read: ({ closeTime }) => formatTime(closeTime) },
   { title: "calls", align: "right", read: ({ closedTotals }) => formatCalls(closedTotals) },
-  { title: "minutes", align: "right", read: ({ closedTotals }) => formatMinutes(closedTotals) },
+  { title: "minutes", align: "right", read: ({ closedTotals }) => minutesOf(closedTotals) },
   { title: "restated", align: "right", read: ({ restatementNumber }) => `${restatementNumber}` },
   { title: "calls now", align: "right", read: ({ currentTotals }) => formatCalls(currentTotals) },
-  { title: "minutes now", align: "right", read: ({ currentTotals }) => formatMinutes(currentTotals) },
+  { title: "minutes now", align: "right", read: ({ currentTotals }) => minutesOf(currentTotals) },
 ];
 
 function formatCalls(totals: UsageTotals | undefined): string {
   return formatCount(totals?.attemptCount ?? 0n);
+}
+
+function minutesOf(totals: UsageTotals | undefined): string {
+  return formatMinutes(totals?.connectedDurationMs);
 }
 
 function printRestatements(restatements: readonly Restatement[], periods: readonly ClosedPeriod[]): void {
@@ -77,7 +81,7 @@ function printRestatements(restatements: readonly Restatement[], periods: readon
     { title: "why", read: ({ cause }) => enumName(RestatementCauseSchema, cause)?.replaceAll("-", " ") },
     { title: "lines", align: "right", read: ({ lines }) => formatCount(lines.length) },
     { title: "calls", align: "right", read: (restatement) => change(restatement, formatCalls) },
-    { title: "minutes", align: "right", read: (restatement) => change(restatement, formatMinutes) },
+    { title: "minutes", align: "right", read: (restatement) => change(restatement, minutesOf) },
     { title: "records", read: describeRecords },
   ];
   console.log();
