@@ -9,8 +9,8 @@ import { printOutcomes } from "./print-numbers.ts";
 const MAX_BATCH = 1_000;
 
 /**
- * Makes a call for each batch of numbers, and prints what became of them all. Some calls have items,
- * and others only the numbers.
+ * Makes a call for each batch of numbers, and prints what became of them all. Some calls have
+ * items, and others only the numbers.
  */
 export async function changeNumbers(
   options: ConnectionOptions,

@@ -5,12 +5,12 @@ import { fileCursorStore, memoryCursorStore } from "../../client/cursor-store.ts
 import type { FollowEntriesOptions } from "../../client/follow-entries.ts";
 import type { FeedEvent, FollowOptions, FollowResult } from "../../client/follow-feed.ts";
 import type { UploadEvent } from "../../client/upload.ts";
+import { given } from "../../domain/given.ts";
 import { type ErasureEntry, ErasureEntrySchema } from "../../gen/tandem/type/v1/erasure_pb.js";
 import {
   FeedClosingReason,
   type FeedEnd,
   FeedEndHeadSchema,
-  type FeedStart,
   FeedStartEarliestSchema,
   FeedStartLatestSchema,
 } from "../../gen/tandem/type/v1/feed_pb.js";
@@ -24,12 +24,10 @@ import { TIME_HELP } from "./window.ts";
 
 /** What commands that follow a feed of entries have in common. */
 export interface FollowingOptions {
-  readonly from: FeedStartPosition;
+  readonly from: FollowEntriesOptions<never, never>["start"];
   readonly until?: NonNullable<FeedEnd["position"]>;
   readonly cursorFile?: string;
 }
-
-type FeedStartPosition = FollowEntriesOptions<never, never>["start"];
 
 /**
  * `--carrier`, `--from`, `--until` and `--cursor-file`.
@@ -37,10 +35,14 @@ type FeedStartPosition = FollowEntriesOptions<never, never>["start"];
  */
 export function withFollowing(command: FieldsCommand, { consumers }: { consumers: boolean }): FieldsCommand {
   const words = consumers ? "earliest, latest, consumer:<name>" : "earliest, latest";
-  const parseStart = (text: string): FeedStartPosition =>
-    consumers && text.startsWith(CONSUMER)
-      ? { case: "consumer", value: text.slice(CONSUMER.length) }
-      : parseFeedStart(text, words);
+  const parseStart = (text: string): FollowingOptions["from"] => {
+    if (text === "earliest") return { case: "earliest", value: create(FeedStartEarliestSchema) };
+    if (text === "latest") return { case: "latest", value: create(FeedStartLatestSchema) };
+    const [, consumer] = (consumers && /^consumer:(.*)$/s.exec(text)) || [];
+    return consumer === undefined
+      ? { case: "ingestTime", value: timeOr(text, words) }
+      : { case: "consumer", value: consumer };
+  };
   return command
     .addOption(carrierOption())
     .requiredOption("--from <start>", `${words}, or an ingest time; see below`, parseStart)
@@ -52,8 +54,6 @@ export function withFollowing(command: FieldsCommand, { consumers }: { consumers
     .option("--cursor-file <file>", "keep the position here and resume from it at the next start");
 }
 
-const CONSUMER = "consumer:";
-
 /** Follows until Ctrl-C or the end, and says where it ended. */
 export async function followToEnd(
   { from, until, cursorFile }: FollowingOptions,
@@ -61,7 +61,7 @@ export async function followToEnd(
 ): Promise<void> {
   const result = await follow({
     start: from,
-    ...(until === undefined ? {} : { end: until }),
+    ...given({ end: until }),
     store: cursorStore(cursorFile),
     signal: untilInterrupted(),
     onEvent: createTeller(),
@@ -113,15 +113,8 @@ export function createWriter<Desc extends DescMessage>(
   };
 }
 
-/** Where a follower starts, as it is written: earliest, latest, or an ingest time. */
-function parseFeedStart(text: string, words: string): NonNullable<FeedStart["position"]> {
-  if (text === "earliest") return { case: "earliest", value: create(FeedStartEarliestSchema) };
-  if (text === "latest") return { case: "latest", value: create(FeedStartLatestSchema) };
-  return { case: "ingestTime", value: timeOr(text, words) };
-}
-
 /** Where a follower ends, as it is written: head, or an ingest time. */
-export function parseFeedEnd(text: string): FeedEnd["position"] {
+function parseFeedEnd(text: string): NonNullable<FeedEnd["position"]> {
   if (text === "head") return { case: "head", value: create(FeedEndHeadSchema) };
   return { case: "ingestTime", value: timeOr(text, "head") };
 }

@@ -1,4 +1,3 @@
-import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import {
   type UsageCompleteness,
   UsageDimension,
@@ -11,7 +10,7 @@ import {
   UsageTotalsSchema,
 } from "../../gen/tandem/platform/v1/usage_pb.js";
 import { ReportingState, ReportingStateSchema } from "../../gen/tandem/type/v1/reconciliation_summary_pb.js";
-import { type CsvColumn, fieldColumns } from "../shared/csv-output.ts";
+import { type CsvColumn, csvOf } from "../shared/csv-output.ts";
 import { formatCount, printRows, type RowColumn } from "../shared/output.ts";
 import { enumName, formatMinutes, formatTime, formatWay } from "../shared/values.ts";
 
@@ -124,21 +123,6 @@ export function usageCsv(groupBy: readonly UsageDimension[]): CsvColumn<UsageRow
     }),
     ...csvOf(UsageTotalsSchema, ["unmeasured_count"], ({ totals }: UsageRow) => totals),
   ];
-}
-
-/** Columns of a message in a row. */
-export function csvOf<Desc extends DescMessage, Row>(
-  schema: Desc,
-  fields: readonly string[],
-  messageOf: (row: Row) => MessageShape<Desc> | undefined,
-): CsvColumn<Row>[] {
-  return fieldColumns(schema, ...fields).map(({ title, read }) => ({
-    title,
-    read: (row) => {
-      const message = messageOf(row);
-      return message && read(message);
-    },
-  }));
 }
 
 function partOf(row: UsageRow, part: UsagePart): UsageTotals | undefined {

@@ -11,11 +11,11 @@ import {
 import { UsageService } from "../../gen/tandem/platform/v1/usage_service_pb.js";
 import { connectFor, readList } from "../shared/calls.ts";
 import { type ConnectionOptions, remoteCommand } from "../shared/connection.ts";
-import { type CsvColumn, csvOption, printCsv } from "../shared/csv-output.ts";
+import { type CsvColumn, csvOf, csvOption, printCsv } from "../shared/csv-output.ts";
 import { formatCount, printMessage, printRows, type RowColumn } from "../shared/output.ts";
 import { enumName, formatMinutes, formatTime, parseTime } from "../shared/values.ts";
 import { TIME_HELP } from "../shared/window.ts";
-import { csvOf, USAGE_KEYS } from "./print-usage.ts";
+import { USAGE_KEYS } from "./print-usage.ts";
 
 /** `tandem usage restatements` */
 export function restatementsCommand(): Command {

@@ -142,8 +142,8 @@ function hours(trunkId: string, dayMs: number, [from, until]: [number, number], 
 
 function closuresOfClock(window: TrunkWindow): TrunkWindow[] {
   return [
-    { ...window, startMs: window.startMs - STEP_PAUSE_MS, endMs: window.startMs + STEP_PAUSE_MS },
-    { ...window, startMs: window.endMs - STEP_PAUSE_MS, endMs: reopensMs(window) + STEP_PAUSE_MS },
+    around(window, window.startMs, STEP_PAUSE_MS),
+    around(window, window.endMs, STEP_PAUSE_MS, reopensMs(window)),
   ];
 }
 
@@ -153,11 +153,11 @@ function reopensMs({ endMs, offsetMs }: TrunkWindow): number {
 }
 
 function closuresOfRounding(window: TrunkWindow): TrunkWindow[] {
-  return [window.startMs, window.endMs].map((ms) => ({
-    ...window,
-    startMs: ms - MIDNIGHT_PAUSE_MS,
-    endMs: ms + MIDNIGHT_PAUSE_MS,
-  }));
+  return [window.startMs, window.endMs].map((ms) => around(window, ms, MIDNIGHT_PAUSE_MS));
+}
+
+function around(window: TrunkWindow, fromMs: number, pauseMs: number, untilMs = fromMs): TrunkWindow {
+  return { ...window, startMs: fromMs - pauseMs, endMs: untilMs + pauseMs };
 }
 
 function honestHoursOf(window: TrunkWindow): TrunkWindow[] {

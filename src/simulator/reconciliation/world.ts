@@ -5,7 +5,7 @@ import { type Calendar, createCalendar, type TrunkWindow } from "./calendar.ts";
 import { FAULTS, faultSpec, type PlantedFault, type TimeBounds } from "./faults.ts";
 import { CallPlanner, type PlannedCall } from "./planned-call.ts";
 import { clockOf, platformRecord } from "./platform-record.ts";
-import { type FaultyCall, playCalls } from "./play-calls.ts";
+import { playCalls } from "./play-calls.ts";
 import { planRepeatedCalls, planStorms } from "./repeated-calls.ts";
 
 /** This many calls make every hour of the day busy on every trunk. */
@@ -61,7 +61,7 @@ export function createReconciliationWorld(options: ReconciliationWorldOptions) {
   const nowMs = calendar.endMs + 6 * HOUR_MS;
   const plans = planCalls(options, calendar, boundsOf(calendar, nowMs, graceMs), random);
   const calls = plans.map((plan, index) => {
-    return makeCall({ plan, options, graceMs, toleranceMs }, random.fork(`call/${index}`));
+    return { ...makeCall(plan, options.carrier, random.fork(`call/${index}`)), graceMs, toleranceMs };
   });
   return {
     carrier: options.carrier,
@@ -155,26 +155,18 @@ function faultCounts({ callCount, faults, leastPerFault = 12 }: ReconciliationWo
   return (fault: PlantedFault) => faults?.[fault] ?? often[fault] ?? each;
 }
 
-interface Making {
-  readonly plan: Plan;
-  readonly options: ReconciliationWorldOptions;
-  readonly graceMs: number;
-  readonly toleranceMs: number;
-}
-
-function makeCall({ plan, options, graceMs, toleranceMs }: Making, random: Random): FaultyCall {
+function makeCall(plan: Plan, carrier: SimulatedCarrier, random: Random) {
   const { suits = () => true } = faultSpec(plan.fault);
   const recordId = `rec-${random.hex(14)}`;
   for (let draws = 0; draws < 1_000; draws += 1) {
-    const cdr = platformRecord({ plan, carrier: options.carrier, recordId }, random);
+    const cdr = platformRecord({ plan, carrier, recordId }, random);
     const clock = clockOf(cdr);
-    if (suits(clock)) return { plan, cdr, clock, graceMs, toleranceMs, random };
+    if (suits(clock)) return { plan, cdr, clock, random };
   }
   throw new Error(`no call suits ${plan.fault}`);
 }
 
 function countFaults(plans: readonly Plan[]): Map<PlantedFault, number> {
-  const counts = new Map<PlantedFault, number>();
-  for (const { fault } of plans) counts.set(fault, (counts.get(fault) ?? 0) + 1);
-  return counts;
+  const groups = Map.groupBy(plans, ({ fault }) => fault);
+  return new Map(Array.from(groups, ([fault, { length }]) => [fault, length]));
 }
