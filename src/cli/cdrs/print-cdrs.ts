@@ -2,8 +2,7 @@ import { type CallDetailRecord, Completeness } from "../../gen/tandem/type/v1/ca
 import { DirectionSchema, RecordKind, ReleasePartySchema } from "../../gen/tandem/type/v1/call_pb.js";
 import { QualityReasonSchema, QualityVerdictSchema } from "../../gen/tandem/type/v1/stream_quality_pb.js";
 import { formatLine, printFields, printRows, type RowColumn } from "../shared/output.ts";
-import { formatParty } from "../shared/print-party.ts";
-import { enumName, formatDuration, formatTime, formatWay } from "../shared/values.ts";
+import { enumName, formatDuration, formatParty, formatTime, formatWay } from "../shared/values.ts";
 
 const COLUMNS: readonly RowColumn<CallDetailRecord>[] = [
   { title: "invite", read: ({ times, recordDate }) => formatTime(times?.inviteTime) || recordDate },

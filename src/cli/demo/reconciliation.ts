@@ -47,7 +47,7 @@ export async function reconcileOneMore(stage: ReconciliationStage) {
   await createCarrier(platform, carrier, signal, THRESHOLDS);
   await provisionNumbers(line, carrier, sinceMs, signal);
   const numbers = assignedNumbers(carrier);
-  await assignNumbers(platform, carrier, { what: "assign", numbers, sinceMs }, signal);
+  await assignNumbers(platform, carrier, "assign", { numbers, sinceMs }, signal);
   const begunMs = performance.now();
   const first = await exchange(stage, "atOnce");
   const graceMs = Math.ceil(performance.now() - begunMs) + GRACE_BEYOND_MS;

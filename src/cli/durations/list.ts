@@ -6,8 +6,15 @@ import { formatRevision } from "../cdrs/print-cdrs.ts";
 import { listAndPrint } from "../shared/calls.ts";
 import { type ConnectionOptions, carrierOption, remoteCommand } from "../shared/connection.ts";
 import { printRows, type RowColumn } from "../shared/output.ts";
-import { formatParty } from "../shared/print-party.ts";
-import { enumOption, formatDuration, formatTime, formatWay, parseTime, parseWhole } from "../shared/values.ts";
+import {
+  enumOption,
+  formatDuration,
+  formatParty,
+  formatTime,
+  formatWay,
+  parseTime,
+  parseWhole,
+} from "../shared/values.ts";
 import { lastDay, TIME_HELP, withWindow } from "../shared/window.ts";
 
 const { listDurations } = DurationService.method;

@@ -1,4 +1,10 @@
-import { RecordIssueSchema, type RecordOutcome, Verdict, VerdictSchema } from "../../gen/tandem/type/v1/upload_pb.js";
+import {
+  RecordIssueSchema,
+  type RecordOutcome,
+  Verdict,
+  type VerdictCounts,
+  VerdictSchema,
+} from "../../gen/tandem/type/v1/upload_pb.js";
 import { formatCount, styled } from "../shared/output.ts";
 import { enumName } from "../shared/values.ts";
 
@@ -27,4 +33,14 @@ export function printOutcomes(outcomes: readonly RecordOutcome[], lineOf?: (offs
 function colourOf(verdict: Verdict): "red" | "yellow" | "dim" {
   if (verdict === Verdict.REJECTED || verdict === Verdict.CONFLICT) return "red";
   return verdict === Verdict.QUARANTINED ? "yellow" : "dim";
+}
+
+const VERDICTS = ["accepted", "duplicate", "conflict", "superseded", "rejected", "quarantined"] as const;
+
+/** The verdicts that were given, such as `98 accepted, 2 rejected`. */
+export function formatVerdicts(counts: VerdictCounts | undefined): string {
+  return VERDICTS.map((verdict) => [verdict, counts?.[verdict] ?? 0n] as const)
+    .filter(([verdict, count]) => verdict === "accepted" || count > 0n)
+    .map(([verdict, count]) => `${formatCount(count)} ${verdict}`)
+    .join(", ");
 }

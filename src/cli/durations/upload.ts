@@ -13,8 +13,7 @@ import { openProgress } from "../shared/progress.ts";
 import { formatTime } from "../shared/values.ts";
 import { DURATION_COLUMNS } from "./duration-columns.ts";
 import { type DurationsFile, readDurationsCsv } from "./durations-csv.ts";
-import { printOutcomes } from "./print-outcomes.ts";
-import { formatVerdicts } from "./verdicts.ts";
+import { formatVerdicts, printOutcomes } from "./print-outcomes.ts";
 
 /** All records were taken, and some were refused: for scripts. */
 const EXIT_REFUSED = 3;

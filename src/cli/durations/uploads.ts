@@ -6,8 +6,7 @@ import { type ConnectionOptions, carrierOption, connect, remoteCommand } from ".
 import { fieldOption } from "../shared/fields.ts";
 import { formatCount, printMessage, printRows, type RowColumn } from "../shared/output.ts";
 import { enumName, enumOption, formatTime, parseWhole } from "../shared/values.ts";
-import { printOutcomes } from "./print-outcomes.ts";
-import { formatVerdicts } from "./verdicts.ts";
+import { formatVerdicts, printOutcomes } from "./print-outcomes.ts";
 
 /** `tandem durations uploads` */
 export function uploadsCommand(): Command {

@@ -13,8 +13,7 @@ import { NumberStateSchema, type PhoneNumber } from "../../gen/tandem/type/v1/ph
 import { formatStatus } from "../reconcile/print-discrepancies.ts";
 import { type CsvColumn, formatCsv } from "../shared/csv-output.ts";
 import { countOf, formatCount, formatLine, type RowColumn, styled } from "../shared/output.ts";
-import { formatParty } from "../shared/print-party.ts";
-import { enumName, formatDuration, formatTime } from "../shared/values.ts";
+import { enumName, formatDuration, formatParty, formatTime } from "../shared/values.ts";
 
 interface ExportRow {
   readonly kind?: string;

@@ -10,8 +10,7 @@ import {
 } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { type CsvColumn, fieldColumns } from "../shared/csv-output.ts";
 import { formatLine, printRows, type RowColumn } from "../shared/output.ts";
-import { formatParty } from "../shared/print-party.ts";
-import { enumName, formatDuration, formatTime, formatWay } from "../shared/values.ts";
+import { enumName, formatDuration, formatParty, formatTime, formatWay } from "../shared/values.ts";
 
 const COLUMNS: readonly RowColumn<Discrepancy>[] = [
   { title: "start", read: formatStart },

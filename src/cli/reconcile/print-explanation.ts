@@ -17,8 +17,7 @@ import {
   RecordSideSchema,
 } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { formatTable, styled } from "../shared/output.ts";
-import { formatParty } from "../shared/print-party.ts";
-import { enumName, formatTime } from "../shared/values.ts";
+import { enumName, formatParty, formatTime } from "../shared/values.ts";
 import { formatStep } from "./print-evidence.ts";
 import { formatHeadline, formatLength } from "./print-headline.ts";
 

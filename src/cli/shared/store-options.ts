@@ -1,19 +1,12 @@
 import type { Command } from "commander";
 import { type Config, loadConfig } from "../../config/config.ts";
 import { openLog } from "../../log.ts";
-import type { Database } from "../../store/database/database.ts";
 import { databaseUsed, sayUsed } from "./used.ts";
 
 /** Which database a command opens. */
 export interface StoreOptions {
   readonly dataDir?: string;
   readonly databaseUrl?: string;
-}
-
-/** A database that a command opened, and the migrations that it had to apply. */
-export interface OpenStore extends AsyncDisposable {
-  readonly db: Database;
-  readonly applied: readonly string[];
 }
 
 /** The options of commands that open the database themselves, beside a server or without one. */
@@ -43,13 +36,11 @@ export function parseDatabaseUrl(text: string): string {
 }
 
 /**
- * Opens the database, which must be there with the newest schema.
+ * Opens the database, which must be there with the newest schema. `applied` are the migrations that
+ * it needed.
  * @param mayMake for `migrate` only: makes what is missing.
  */
-export async function openStoreOnly(
-  options: StoreOptions,
-  { mayMake = false }: { mayMake?: boolean } = {},
-): Promise<OpenStore> {
+export async function openStoreOnly(options: StoreOptions, { mayMake = false }: { mayMake?: boolean } = {}) {
   const config = loadStoreConfig(options);
   // Loaded only here: the commands that talk to a server need not wait for all of one.
   const { openStore } = await import("../../start/store.ts");

@@ -5,6 +5,7 @@ import { isDay } from "../../domain/time/instant.ts";
 import { isTimeZone } from "../../domain/time/time-zone.ts";
 import { wallMs } from "../../domain/time/wall-clock.ts";
 import { type Direction, DirectionSchema } from "../../gen/tandem/type/v1/call_pb.js";
+import { type Party, PartyKind, PartyKindSchema } from "../../gen/tandem/type/v1/party_pb.js";
 import { filling } from "./fields.ts";
 
 /**
@@ -62,7 +63,7 @@ export function collect(text: string, before: string[] = []): string[] {
   return [...before, ...splitList(text)];
 }
 
-const UNIT_MS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 };
+const UNIT_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** A time: `2026-03-01`, `2026-03-01T10:05:00Z`, `now`, or so long ago: `90m`, `24h`, `7d`. */
 export function readTime(text: string): Timestamp | undefined {
@@ -117,6 +118,23 @@ export function formatMinutes(ms: bigint | undefined = 0n): string {
 export function upperCase(text: string): string {
   return text.toUpperCase();
 }
+
+/** A party as people write it: its number, or what is known in its place. */
+export function formatParty(party: Party | undefined): string {
+  if (party === undefined) return "";
+  if (party.value !== undefined) return party.kind === PartyKind.EMERGENCY ? `${party.value} (SOS)` : party.value;
+  return enumName(PartyKindSchema, party.kind) ?? "";
+}
+
+/** A length of time such as 90s, 15m, 1h or 7d, in seconds. */
+export function parseSeconds(text: string): number {
+  const [, count, unit = ""] = /^(\d{1,6})([smhd])$/.exec(text) ?? [];
+  const seconds = (Number(count) * (UNIT_MS[unit] ?? Number.NaN)) / 1_000;
+  if (seconds >= 0 && seconds <= MAX_SECONDS) return seconds;
+  throw new InvalidArgumentError("Expected 90s, 15m, 1h or 7d, at most 366d.");
+}
+
+const MAX_SECONDS = 366 * 86_400;
 
 /** A whole number in a range, for commander. */
 export function parseWhole(min: number, max: number): (text: string) => number {
