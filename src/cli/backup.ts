@@ -2,9 +2,10 @@ import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
 import { Command } from "commander";
 import type { CopiedFile } from "../backup/copy-files.ts";
-import { loadConfig } from "../config/config.ts";
+import { given } from "../domain/given.ts";
 import { untilInterrupted } from "./shared/following.ts";
 import { formatJson } from "./shared/output.ts";
+import { loadStoreConfig } from "./shared/store-options.ts";
 import { databaseUsed, sayUsed } from "./shared/used.ts";
 
 const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
@@ -28,7 +29,7 @@ Example:
 }
 
 async function backUp({ to, json, dataDir }: { to: string; dataDir?: string; json?: true }): Promise<void> {
-  const config = loadConfig(undefined, { dataDir, jwksUrl: "", jwksFile: "", issueTokens: true });
+  const config = loadStoreConfig(given({ dataDir }));
   if (config.databaseUrl !== undefined)
     throw new Error(
       "TANDEM_DATABASE_URL names your own PostgreSQL, but this command copies only Tandem's: use pg_basebackup or your provider's tool",

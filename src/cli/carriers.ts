@@ -1,15 +1,23 @@
-import { randomUUID } from "node:crypto";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { Command } from "commander";
+import { Command, type Option } from "commander";
 import type { Carrier, CarrierSchema } from "../gen/tandem/platform/v1/carrier_pb.js";
 import { CarrierService } from "../gen/tandem/platform/v1/carrier_service_pb.js";
 import { CarrierState, CarrierStateSchema } from "../gen/tandem/type/v1/agreement_pb.js";
 import { DirectionSchema } from "../gen/tandem/type/v1/call_pb.js";
 import { rangesCommand } from "./carriers/ranges.ts";
-import { callAndPrint, listAndPrint } from "./shared/calls.ts";
+import { type Asking, callAndPrint, listAndPrint } from "./shared/calls.ts";
 import { type ConnectionOptions, remoteCommand } from "./shared/connection.ts";
+import { type FieldsCommand, fieldOption } from "./shared/fields.ts";
 import { printFields, printRows, type RowColumn } from "./shared/output.ts";
-import { enumListOption, enumName, enumOption, formatTime, parseTimeZone, parseWhole } from "./shared/values.ts";
+import {
+  enumListOption,
+  enumName,
+  enumOption,
+  formatTime,
+  parseBigWhole,
+  parseTimeZone,
+  upperCase,
+} from "./shared/values.ts";
 
 export function carriersCommand(): Command {
   return new Command("carriers")
@@ -34,38 +42,36 @@ export function carriersCommand(): Command {
     );
 }
 
-interface CarrierOptions extends ConnectionOptions {
-  readonly name?: string;
-  readonly country?: string;
-  readonly timeZone?: string;
-  readonly region?: string;
-  readonly sipDomain?: string;
-  readonly toleranceMs?: number;
-  readonly graceMs?: number;
-  readonly reports?: number[];
-  readonly unanswered?: true;
-}
+type CarrierOptions = ConnectionOptions & { readonly reports?: number[]; readonly unanswered?: true };
 
-function withSettings(command: Command): Command {
+/** Options of a carrier, by what an update's mask calls them. */
+const SETTINGS: Readonly<Record<string, Option>> = {
+  display_name: fieldOption("displayName", "--name <name>", "name for people"),
+  time_zone: fieldOption(
+    "timeZone",
+    "--time-zone <zone>",
+    "IANA time zone in which reconciliation counts days, such as Europe/Copenhagen",
+    parseTimeZone,
+  ),
+  region: fieldOption("region", "--region <region>", "region in which the carrier's data is kept"),
+  sip_domain: fieldOption("sipDomain", "--sip-domain <domain>", "host part of the SIP URIs made for its numbers"),
+  "tolerances.duration_ms": fieldOption(
+    "tolerances",
+    "--tolerance-ms <ms>",
+    "ignore differences in connected duration up to this many ms (default 2000)",
+    (text) => ({ durationMs: parseBigWhole(0, 60_000)(text) }),
+  ),
+  grace_ms: fieldOption(
+    "graceMs",
+    "--grace-ms <ms>",
+    "how long a call may lack a counterpart before it is missing (default 86400000)",
+    parseBigWhole(0, 2_592_000_000),
+  ),
+};
+
+function withSettings(command: FieldsCommand): FieldsCommand {
+  for (const option of Object.values(SETTINGS)) command.addOption(option);
   return command
-    .option("--name <name>", "name for people")
-    .option(
-      "--time-zone <zone>",
-      "IANA time zone in which reconciliation counts days, such as Europe/Copenhagen",
-      parseTimeZone,
-    )
-    .option("--region <region>", "region in which the carrier's data is kept")
-    .option("--sip-domain <domain>", "host part of the SIP URIs made for its numbers")
-    .option(
-      "--tolerance-ms <ms>",
-      "ignore differences in connected duration up to this many ms (default 2000)",
-      parseWhole(0, 60_000),
-    )
-    .option(
-      "--grace-ms <ms>",
-      "how long a call may lack a counterpart before it is missing (default 86400000)",
-      parseWhole(0, 2_592_000_000),
-    )
     .addOption(enumListOption("--reports <directions>", "which directions of calls it reports", DirectionSchema))
     .option("--unanswered", "it also reports unanswered calls");
 }
@@ -74,21 +80,14 @@ function createCommand(): Command {
   return withSettings(remoteCommand("create"))
     .description("Onboard a carrier. Its country is fixed: an operator in several countries is several carriers.")
     .argument("<carrier-id>", "3 to 32 characters of a-z, 0-9 and -")
-    .requiredOption("--country <code>", "country whose law governs its data, ISO 3166-1: DK")
+    .requiredField("legalCountry", "--country <code>", "country whose law governs its data, ISO 3166-1: DK", upperCase)
     .addHelpText(
       "after",
       "\nExample:\n  tandem carriers create nordlys-tele --country DK --time-zone Europe/Copenhagen --name 'Nordlys Tele'",
     )
     .action((carrierId: string, options: CarrierOptions) => {
-      const carrier = {
-        displayName: carrierId,
-        timeZone: "UTC",
-        region: "main",
-        legalCountry: options.country?.toUpperCase() ?? "",
-        ...fieldsOf(options),
-      };
-      const request = { requestId: randomUUID(), carrierId, carrier };
-      return callAndPrint(options, CarrierService.method.createCarrier, request, printCarrier);
+      const carrier = { displayName: carrierId, timeZone: "UTC", region: "main", ...fieldsOf(options) };
+      return callAndPrint(options, CarrierService.method.createCarrier, { carrierId, carrier }, printCarrier);
     });
 }
 
@@ -96,13 +95,12 @@ function listCommand(): Command {
   return remoteCommand("list")
     .description("List carriers.")
     .addOption(enumOption("--state <state>", "only those in this state", CarrierStateSchema))
-    .option("--country <code>", "only those of this country")
-    .action((options: ConnectionOptions & { state?: number; country?: string }) => {
-      const request = { state: options.state ?? 0, legalCountry: options.country?.toUpperCase() };
-      return listAndPrint(options, CarrierService.method.listCarriers, request, "carriers", {
+    .field("legalCountry", "--country <code>", "only those of this country", upperCase)
+    .action((options: Asking<typeof CarrierService.method.listCarriers>) =>
+      listAndPrint(options, CarrierService.method.listCarriers, options, "carriers", {
         print: (carriers) => printRows(CARRIER_COLUMNS, carriers, "No carriers yet: tandem carriers create --help"),
-      });
-    });
+      }),
+    );
 }
 
 function getCommand(): Command {
@@ -123,9 +121,11 @@ function updateCommand(): Command {
       "\nExample:\n  tandem carriers update nordlys-tele --tolerance-ms 1000 --reports outbound,inbound",
     )
     .action(async (carrierId: string, options: CarrierOptions, command: Command) => {
-      const paths = pathsOf(options);
-      if (paths.length === 0) command.error("error: say what to change, such as --name");
-      await update(options, { carrierId, ...fieldsOf(options) }, paths);
+      const carrier = { ...fieldsOf(options), carrierId };
+      const scopes = "reportingScopes" in carrier ? ["reporting_scopes"] : [];
+      const paths = Object.keys(SETTINGS).filter((path) => SETTINGS[path] && SETTINGS[path].attributeName() in options);
+      if (paths.length + scopes.length === 0) command.error("error: say what to change, such as --name");
+      await update(options, carrier, [...paths, ...scopes]);
     });
 }
 
@@ -141,36 +141,12 @@ function update(
   carrier: MessageInitShape<typeof CarrierSchema>,
   paths: string[],
 ): Promise<void> {
-  const request = { requestId: randomUUID(), carrier, updateMask: { paths } };
-  return callAndPrint(options, CarrierService.method.updateCarrier, request, printCarrier);
+  return callAndPrint(options, CarrierService.method.updateCarrier, { carrier, updateMask: { paths } }, printCarrier);
 }
 
-function fieldsOf(options: CarrierOptions): MessageInitShape<typeof CarrierSchema> {
-  const { name, timeZone, region, sipDomain, toleranceMs, graceMs, reports, unanswered } = options;
-  return {
-    ...(name === undefined ? {} : { displayName: name }),
-    ...(timeZone === undefined ? {} : { timeZone }),
-    ...(region === undefined ? {} : { region }),
-    ...(sipDomain === undefined ? {} : { sipDomain }),
-    ...(toleranceMs === undefined ? {} : { tolerances: { durationMs: BigInt(toleranceMs) } }),
-    ...(graceMs === undefined ? {} : { graceMs: BigInt(graceMs) }),
-    ...(reports === undefined && unanswered === undefined
-      ? {}
-      : { reportingScopes: [{ directions: reports ?? [], unanswered: unanswered ?? false }] }),
-  };
-}
-
-function pathsOf(options: CarrierOptions): string[] {
-  const paths: Record<string, unknown> = {
-    display_name: options.name,
-    time_zone: options.timeZone,
-    region: options.region,
-    sip_domain: options.sipDomain,
-    "tolerances.duration_ms": options.toleranceMs,
-    grace_ms: options.graceMs,
-    reporting_scopes: options.reports ?? options.unanswered,
-  };
-  return Object.keys(paths).filter((path) => paths[path] !== undefined);
+function fieldsOf({ reports, unanswered, ...fields }: CarrierOptions): MessageInitShape<typeof CarrierSchema> {
+  if (reports === undefined && unanswered === undefined) return fields;
+  return { ...fields, reportingScopes: [{ directions: reports ?? [], unanswered: unanswered ?? false }] };
 }
 
 const CARRIER_COLUMNS: readonly RowColumn<Carrier>[] = [

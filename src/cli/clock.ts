@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import { visibleText } from "../domain/privacy/visible-text.ts";
 import { commandLineActor } from "./shared/actor.ts";
-import { formatJson, printTable } from "./shared/output.ts";
+import { formatJson, printRows, type RowColumn } from "./shared/output.ts";
 import { openStoreOnly, type StoreOptions, withStoreOptions } from "./shared/store-options.ts";
 
 /** `tandem clock`: the way out after the database's clock was ahead. */
@@ -52,20 +52,22 @@ type Ahead = Awaited<ReturnType<typeof import("../store/feeds/feed-clock.ts").li
 
 const FEED_NAMES: Readonly<Record<number, string>> = { 1: "numbers", 2: "cdrs", 3: "discrepancies", 4: "durations" };
 
+const COLUMNS: readonly RowColumn<Ahead[number]>[] = [
+  { title: "carrier", read: ({ carrierId }) => visibleText(carrierId) },
+  { title: "feed", read: nameOf },
+  { title: "ahead", align: "right", read: ({ aheadSeconds }) => `${aheadSeconds} s` },
+  { title: "accepted before", read: ({ isAccepted }) => (isAccepted ? "yes" : "no") },
+];
+
+function nameOf({ feed }: Ahead[number]): string {
+  return FEED_NAMES[feed] ?? String(feed);
+}
+
 function print(feeds: Ahead, { json }: ClockOptions, none: string): void {
-  const rows = feeds.map(({ carrierId, feed, aheadSeconds, isAccepted }) => ({
-    carrierId,
-    feed: FEED_NAMES[feed] ?? String(feed),
-    aheadSeconds,
-    isAccepted,
-  }));
-  if (json) {
-    for (const row of rows) console.log(formatJson(row));
-    return;
-  }
-  printTable(
-    [{ title: "carrier" }, { title: "feed" }, { title: "ahead", align: "right" }, { title: "accepted before" }],
-    rows.map((row) => [visibleText(row.carrierId), row.feed, `${row.aheadSeconds} s`, row.isAccepted ? "yes" : "no"]),
-    none,
-  );
+  if (!json) printRows(COLUMNS, feeds, none);
+  else
+    for (const each of feeds) {
+      const { carrierId, aheadSeconds, isAccepted } = each;
+      console.log(formatJson({ carrierId, feed: nameOf(each), aheadSeconds, isAccepted }));
+    }
 }

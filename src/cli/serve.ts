@@ -75,23 +75,16 @@ function tokenHint(config: Config): string {
   return `For a token: ${tandem} token --platform, or ${tandem} token --carrier <id>`;
 }
 
-interface Stop {
-  /** Resolves with the first of SIGTERM and SIGINT. */
-  readonly came: Promise<StopName>;
-  /** Aborted by it. */
-  readonly signal: AbortSignal;
-  /** To be told that the start is over: until then a stop has a limit. */
-  started(): void;
-}
-
 type StopName = keyof typeof STOP_CODES;
 /** How shells tell that a signal ended a process. */
 const STOP_CODES = { SIGTERM: 143, SIGINT: 130 };
 /** How long a start may take to end when it is stopped, milliseconds. */
 const STOP_START_MS = 10_000;
 
+type Stop = ReturnType<typeof stopSignal>;
+
 /** The first SIGTERM or SIGINT stops, even during the start; the next one ends the process. */
-function stopSignal(): Stop {
+function stopSignal() {
   const controller = new AbortController();
   const { promise: came, resolve } = Promise.withResolvers<StopName>();
   let isStarted = false;
@@ -103,11 +96,17 @@ function stopSignal(): Stop {
     if (!isStarted) limit = setTimeout(() => process.exit(STOP_CODES[name]), STOP_START_MS).unref();
   };
   for (const name of Object.keys(STOP_CODES) as StopName[]) process.on(name, stop);
-  const started = () => {
-    isStarted = true;
-    clearTimeout(limit);
+  return {
+    /** Resolves with the first of SIGTERM and SIGINT. */
+    came,
+    /** Aborted by it. */
+    signal: controller.signal,
+    /** To be told that the start is over: until then a stop has a limit. */
+    started: () => {
+      isStarted = true;
+      clearTimeout(limit);
+    },
   };
-  return { came, signal: controller.signal, started };
 }
 
 async function endedBeforeItServed(stop: Stop, error: unknown): Promise<undefined> {

@@ -1,6 +1,6 @@
-import { open, readFile, rename } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { dirname } from "node:path";
-import { makeFolder } from "../files/files.ts";
+import { ifThere, makeFolder, replaceFile } from "../files/files.ts";
 
 /** A position in a feed: what a client keeps in order to resume. */
 export interface FeedPosition {
@@ -35,8 +35,6 @@ export function memoryCursorStore(initial?: FeedPosition): CursorStore {
   };
 }
 
-const OWNER_ONLY = 0o600;
-
 /**
  * Keeps the position in a small JSON file, replaced as a whole, so that a crash leaves the old one
  * or the new one. It is for its owner alone (0600), and so is a folder that has to be made for it;
@@ -48,25 +46,13 @@ const OWNER_ONLY = 0o600;
 export function fileCursorStore(path: string): CursorStore {
   return {
     load: async () => {
-      const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
-        if (error.code === "ENOENT") return undefined;
-        throw error;
-      });
+      const text = await ifThere(readFile(path, "utf8"));
       return text === undefined ? undefined : parsePosition(text, path);
     },
     save: async (position) => {
       await makeFolder(dirname(path), 0o700);
-      const file = await open(`${path}.new`, "w", OWNER_ONLY);
-      try {
-        // A file left by a crash of a version that let others read it keeps its mode.
-        await file.chmod(OWNER_ONLY);
-        const { cursor, sequence, epoch } = position;
-        await file.writeFile(`${JSON.stringify({ cursor, sequence: String(sequence), epoch: String(epoch) })}\n`);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-      await rename(`${path}.new`, path);
+      const { cursor, sequence, epoch } = position;
+      await replaceFile(path, `${JSON.stringify({ cursor, sequence: String(sequence), epoch: String(epoch) })}\n`);
     },
   };
 }

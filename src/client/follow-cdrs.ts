@@ -1,11 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Client } from "@connectrpc/connect";
-import type {
-  CdrFeedEntry,
-  CdrFilterSchema,
-  CdrService,
-  StreamCdrsResponse,
-} from "../gen/tandem/carrier/v1/cdr_service_pb.js";
+import type { CdrFeedEntry, CdrFilterSchema, CdrService } from "../gen/tandem/carrier/v1/cdr_service_pb.js";
 import { type FeedRun, type FollowEntriesOptions, followEntries } from "./follow-entries.ts";
 import type { FollowResult } from "./follow-feed.ts";
 
@@ -24,11 +19,5 @@ export type FollowCdrsOptions = FollowEntriesOptions<CdrFeedEntry, MessageInitSh
  *   warehouse.upsert(run.entries), signal: stop.signal, });
  */
 export function followCdrs(client: Client<typeof CdrService>, options: FollowCdrsOptions): Promise<FollowResult> {
-  return followEntries(
-    {
-      open: client.streamCdrs,
-      entriesOf: ({ frame }: StreamCdrsResponse) => (frame.case === "batch" ? frame.value.entries : undefined),
-    },
-    options,
-  );
+  return followEntries(client.streamCdrs, options);
 }

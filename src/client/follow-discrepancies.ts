@@ -3,7 +3,6 @@ import type { Client } from "@connectrpc/connect";
 import type {
   DiscrepancyFeedEntry,
   ReconciliationService,
-  WatchDiscrepanciesResponse,
 } from "../gen/tandem/carrier/v1/reconciliation_service_pb.js";
 import type { DiscrepancyFilterSchema } from "../gen/tandem/type/v1/discrepancy_pb.js";
 import { type FeedRun, type FollowEntriesOptions, followEntries } from "./follow-entries.ts";
@@ -34,11 +33,5 @@ export function followDiscrepancies(
   client: Client<typeof ReconciliationService>,
   options: FollowDiscrepanciesOptions,
 ): Promise<FollowResult> {
-  return followEntries(
-    {
-      open: client.watchDiscrepancies,
-      entriesOf: ({ frame }: WatchDiscrepanciesResponse) => (frame.case === "batch" ? frame.value.entries : undefined),
-    },
-    options,
-  );
+  return followEntries(client.watchDiscrepancies, options);
 }

@@ -1,4 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import { given } from "../domain/given.ts";
 import type { FeedEndSchema, FeedStartSchema } from "../gen/tandem/type/v1/feed_pb.js";
 import type { FeedPosition } from "./cursor-store.ts";
 import { type FeedMessage, type FollowOptions, type FollowResult, followFeed } from "./follow-feed.ts";
@@ -41,35 +42,34 @@ export interface FollowEntriesOptions<Entry extends FeedEntry, Filter> extends F
   readonly apply: (run: FeedRun<Entry>, signal: AbortSignal) => Promise<void>;
 }
 
-/** One feed of entries. */
-interface EntryFeed<Message extends FeedMessage, Entry extends FeedEntry, Filter> {
-  /** Calls the server. */
-  readonly open: (
-    request: Pick<FollowEntriesOptions<Entry, Filter>, "filter"> & {
-      start: { position: FollowEntriesOptions<Entry, Filter>["start"] };
-      end?: { position: NonNullable<FollowEntriesOptions<Entry, Filter>["end"]> };
-    },
-    options: { signal: AbortSignal },
-  ) => AsyncIterable<Message>;
-  /** The entries of a batch; undefined for every other message. */
-  readonly entriesOf: (message: Message) => readonly Entry[] | undefined;
+/** What the messages of feeds of entries have in common. */
+interface EntryMessage<Entry> extends FeedMessage {
+  readonly frame:
+    | { readonly case: "batch"; readonly value: { readonly entries: readonly Entry[] } }
+    | { readonly case: "opened" | "caughtUp" | "heartbeat" | "closing" | undefined; readonly value?: unknown };
 }
 
+/** Calls the server. */
+type OpenFeed<Entry extends FeedEntry, Filter> = (
+  request: Pick<FollowEntriesOptions<Entry, Filter>, "filter"> & {
+    start: { position: FollowEntriesOptions<Entry, Filter>["start"] };
+    end?: { position: NonNullable<FollowEntriesOptions<Entry, Filter>["end"]> };
+  },
+  options: { signal: AbortSignal },
+) => AsyncIterable<EntryMessage<Entry>>;
+
 /** Follows a feed of entries, as `followFeed` does. */
-export function followEntries<Message extends FeedMessage, Entry extends FeedEntry, Filter>(
-  { open, entriesOf }: EntryFeed<Message, Entry, Filter>,
+export function followEntries<Entry extends FeedEntry, Filter>(
+  open: OpenFeed<Entry, Filter>,
   options: FollowEntriesOptions<Entry, Filter>,
 ): Promise<FollowResult> {
   const { start, end, filter } = options;
-  return followFeed<Message>(
+  const entriesOf = ({ frame }: EntryMessage<Entry>) => (frame.case === "batch" ? frame.value.entries : undefined);
+  return followFeed<EntryMessage<Entry>>(
     {
       open: (resumeFrom, signal) =>
         open(
-          {
-            start: { position: resumeFrom ?? start },
-            ...(end === undefined ? {} : { end: { position: end } }),
-            ...(filter === undefined ? {} : { filter }),
-          },
+          { start: { position: resumeFrom ?? start }, ...given({ end: end && { position: end }, filter }) },
           { signal },
         ),
       sequencesOf: (message) => entriesOf(message)?.map(({ entry }) => entry.value?.sequence ?? 0n),

@@ -1,10 +1,11 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Client } from "@connectrpc/connect";
+import { given } from "../domain/given.ts";
 import type { NumberChange, NumberService, WatchNumbersResponse } from "../gen/tandem/carrier/v1/number_service_pb.js";
-import type { FeedEndSchema, FeedStartSchema } from "../gen/tandem/type/v1/feed_pb.js";
 import type { NumberFilterSchema, PhoneNumber } from "../gen/tandem/type/v1/phone_number_pb.js";
 import type { FeedPosition } from "./cursor-store.ts";
-import { type FollowOptions, type FollowResult, followFeed } from "./follow-feed.ts";
+import type { FollowEntriesOptions } from "./follow-entries.ts";
+import { type FollowResult, followFeed } from "./follow-feed.ts";
 
 /**
  * What a watch of the numbers brings, in this order: snapshots, one SYNCED, changes; without an
@@ -22,16 +23,14 @@ export type NumberRun =
       readonly position: FeedPosition;
     };
 
+type EntriesOptions = FollowEntriesOptions<never, MessageInitShape<typeof NumberFilterSchema>>;
+
 /** The options of `followNumbers`. */
-export interface FollowNumbersOptions extends FollowOptions {
+export interface FollowNumbersOptions extends Omit<EntriesOptions, "start" | "apply"> {
   /**
    * Where to begin when the store holds no position: `initialState` sends all current rows first.
    */
-  readonly start: NonNullable<MessageInitShape<typeof FeedStartSchema>["position"]> | "initialState";
-  /** Where to end. Absent: follow live. */
-  readonly end?: NonNullable<MessageInitShape<typeof FeedEndSchema>["position"]>;
-  /** Which numbers. A stored position is good only with the filter that it was made with. */
-  readonly filter?: MessageInitShape<typeof NumberFilterSchema>;
+  readonly start: EntriesOptions["start"] | "initialState";
   /** Applies a run. It must be idempotent by number and revision. */
   readonly apply: (run: NumberRun, signal: AbortSignal) => Promise<void>;
 }
@@ -56,9 +55,7 @@ export function followNumbers(
         return client.watchNumbers(
           {
             initialState: position === undefined,
-            ...(position === undefined ? {} : { start: { position } }),
-            ...(end === undefined ? {} : { end: { position: end } }),
-            ...(filter === undefined ? {} : { filter }),
+            ...given({ start: position && { position }, end: end && { position: end }, filter }),
           },
           { signal },
         );

@@ -1,9 +1,8 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Client } from "@connectrpc/connect";
-import type { CdrService, IngestCdrsRequestSchema } from "../gen/tandem/platform/v1/platform_cdr_service_pb.js";
+import type { CdrService } from "../gen/tandem/platform/v1/platform_cdr_service_pb.js";
 import type { CallDetailRecord } from "../gen/tandem/type/v1/call_detail_record_pb.js";
 import { type UploadOptions, type UploadResult, uploadRecords } from "./upload.ts";
-import { type ClientFrame, requestFrame, serverFrames } from "./upload-frames.ts";
+import { type ClientFrame, serverFrames } from "./upload-frames.ts";
 
 /** The options of `ingestCdrs`. */
 export interface IngestCdrsOptions extends UploadOptions<CallDetailRecord> {
@@ -29,14 +28,7 @@ export function ingestCdrs(client: Client<typeof CdrService>, options: IngestCdr
   );
 }
 
-type Request = MessageInitShape<typeof IngestCdrsRequestSchema>;
-
-async function* requests(
-  carrierId: string,
-  frames: AsyncIterable<ClientFrame<CallDetailRecord>>,
-): AsyncGenerator<Request> {
-  for await (const sent of frames) {
-    const frame = requestFrame(sent);
-    yield { frame: frame.case === "open" ? { case: "open", value: { carrierId, open: frame.value } } : frame };
-  }
+async function* requests(carrierId: string, frames: AsyncIterable<ClientFrame<CallDetailRecord>>) {
+  for await (const frame of frames)
+    yield { frame: frame.case === "open" ? { case: frame.case, value: { carrierId, open: frame.value } } : frame };
 }

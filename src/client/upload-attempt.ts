@@ -91,7 +91,7 @@ export class UploadAttempt<Rec> {
   /** The frames to send, ended by `signal`. */
   async *frames(signal: AbortSignal): AsyncGenerator<ClientFrame<Rec>, void, undefined> {
     const { uploadId, acknowledgedOffset, validateOnly } = this.#options;
-    yield { case: "open", uploadId, acknowledgedOffset: BigInt(acknowledgedOffset), validateOnly };
+    yield { case: "open", value: { uploadId, acknowledgedOffset: BigInt(acknowledgedOffset), validateOnly } };
     while (!signal.aborted && this.#state.name !== "over") {
       const changed = this.#changed.promise;
       for (const effect of this.#step({ event: "pulled", now: performance.now() })) {
@@ -107,7 +107,7 @@ export class UploadAttempt<Rec> {
       case "fail":
         throw effect.fault;
       case "sendKeepAlive":
-        return { case: "keepAlive" };
+        return { case: "keepAlive", value: {} };
       case "sendBatch":
       case "sendFinish":
         return this.#prepared;
@@ -123,18 +123,22 @@ export class UploadAttempt<Rec> {
   }
 
   async #prepare(effect: AttemptEffect & { effect: "read" | "sum" }, signal: AbortSignal): Promise<void> {
-    const { source, totals } = this.#options;
     try {
       if (effect.effect === "read") {
         const { offset, limit } = effect;
-        const records = await source.read(offset, limit, signal);
-        totals.add(offset, records);
-        this.#prepared = { case: "batch", firstOffset: BigInt(offset), records };
+        const records = await this.#options.source.read(offset, limit, signal);
+        this.#options.totals.add(offset, records);
+        this.#prepared = { case: "batch", value: { firstOffset: BigInt(offset), records: [...records] } };
         this.#happened({ event: "read", offset, count: records.length });
       } else {
         const { finalOffset } = effect;
-        const connectedDurationMs = await totals.through(finalOffset, this.#state.at.batchRecords, signal);
-        this.#prepared = { case: "finish", finalOffset: BigInt(finalOffset), connectedDurationMs };
+        const connectedDurationMs = await this.#options.totals.through(
+          finalOffset,
+          this.#state.at.batchRecords,
+          signal,
+        );
+        const totals = { recordCount: BigInt(finalOffset), connectedDurationMs };
+        this.#prepared = { case: "finish", value: { finalOffset: BigInt(finalOffset), totals } };
         this.#happened({ event: "summed" });
       }
     } catch (error) {

@@ -1,10 +1,9 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Client } from "@connectrpc/connect";
-import type { DurationService, UploadDurationsRequestSchema } from "../gen/tandem/carrier/v1/duration_service_pb.js";
+import type { DurationService } from "../gen/tandem/carrier/v1/duration_service_pb.js";
 import type { CallDuration } from "../gen/tandem/type/v1/call_duration_pb.js";
 import { withListedOutcomes } from "./listed-outcomes.ts";
 import { type UploadOptions, type UploadResult, uploadRecords } from "./upload.ts";
-import { type ClientFrame, requestFrame, serverFrames } from "./upload-frames.ts";
+import { type ClientFrame, serverFrames } from "./upload-frames.ts";
 
 /**
  * Uploads call durations to the end of their source, whatever is cut on the way; see
@@ -30,8 +29,6 @@ export async function uploadDurations(
     : withListedOutcomes(client, result, options);
 }
 
-type Request = MessageInitShape<typeof UploadDurationsRequestSchema>;
-
-async function* requests(frames: AsyncIterable<ClientFrame<CallDuration>>): AsyncGenerator<Request> {
-  for await (const frame of frames) yield { frame: requestFrame(frame) };
+async function* requests(frames: AsyncIterable<ClientFrame<CallDuration>>) {
+  for await (const frame of frames) yield { frame };
 }

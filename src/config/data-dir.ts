@@ -3,12 +3,6 @@ import { dirname, join, resolve } from "node:path";
 
 const STATE_DIR = "/var/lib/tandem";
 
-/** The data folder, and why it is not the usual one when it is not. */
-export interface DataDirChoice {
-  readonly dataDir: string;
-  readonly dataDirReason: string | undefined;
-}
-
 /**
  * The data folder: the one that was named, else `./.tandem`. PostgreSQL never runs as root, though,
  * and its account cannot walk into a folder that is closed to others, such as /root: then the
@@ -18,7 +12,7 @@ export interface DataDirChoice {
 export function chooseDataDir(
   named: string | undefined,
   { cwd = process.cwd(), isRoot = process.getuid?.() === 0 }: { cwd?: string; isRoot?: boolean } = {},
-): DataDirChoice {
+): { readonly dataDir: string; readonly dataDirReason: string | undefined } {
   if (named !== undefined) return { dataDir: resolve(cwd, named), dataDirReason: undefined };
   const usual = join(cwd, ".tandem");
   // Whoever opened the way once has data there, and wants to find it.

@@ -1,4 +1,4 @@
-import { mkdir, open, readFile, stat } from "node:fs/promises";
+import { mkdir, open, readFile, rename, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 
 /**
@@ -27,6 +27,21 @@ export async function syncFolder(path: string): Promise<void> {
   } finally {
     await folder.close();
   }
+}
+
+/** Replaces a file of its owner alone: a crash leaves the old one or the new one, both whole. */
+export async function replaceFile(path: string, text: string): Promise<void> {
+  const ownerOnly = 0o600;
+  const file = await open(`${path}.new`, "w", ownerOnly);
+  try {
+    // One that a crash of a version that let others read it has left keeps its mode.
+    await file.chmod(ownerOnly);
+    await file.writeFile(text);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(`${path}.new`, path);
 }
 
 /** The lines of a file that are not empty; none when it is not there. Throws beyond `maxBytes`. */

@@ -1,4 +1,4 @@
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Attestation, type CallParties, CallPartiesSchema } from "../gen/tandem/type/v1/call_detail_record_pb.js";
 import { CallType, Direction } from "../gen/tandem/type/v1/call_pb.js";
 import { type Party, PartyKind, PartySchema, Presentation } from "../gen/tandem/type/v1/party_pb.js";
@@ -29,81 +29,93 @@ const KINDS = {
   shortCode: 2,
   emergency: 1,
 } as const;
+type Kind = keyof typeof KINDS;
 
 export function simulateShape(random: Random, number: AssignedNumber, contact: Contact): CallShape {
-  return SHAPES[random.weighted(KINDS)](number, contact, random);
+  const kind = random.weighted(KINDS);
+  return shapeOf(kind, number, contact, kind === "forwarded" ? someCaller(random) : undefined);
 }
-
-const SHAPES: Readonly<
-  Record<keyof typeof KINDS, (number: AssignedNumber, contact: Contact, random: Random) => CallShape>
-> = {
-  outbound: outboundShape,
-  withheld: withheldShape,
-  inbound: (number, contact) => inboundShape(number, e164(contact)),
-  inboundRestricted: (number) =>
-    inboundShape(number, create(PartySchema, { kind: PartyKind.RESTRICTED, presentation: Presentation.RESTRICTED })),
-  forwarded: forwardedShape,
-  shortCode: (number) => toCode(number, CallType.USER, PartyKind.SHORT_CODE, SHORT_CODES[number.countryCode]),
-  emergency: (number) => toCode(number, CallType.EMERGENCY, PartyKind.EMERGENCY, EMERGENCY_NUMBERS[number.countryCode]),
-};
 
 /** A user of the platform calls someone on the PSTN. */
 export function outboundShape(number: AssignedNumber, contact: Contact): CallShape {
-  const parties = create(CallPartiesSchema, {
+  return shapeOf("outbound", number, contact);
+}
+
+function shapeOf(kind: Kind, number: AssignedNumber, contact: Contact, originalCaller?: Party): CallShape {
+  const callType = CALL_TYPES[kind] ?? ASSIGNEE_TYPES[number.assignment.assigneeKind] ?? CallType.USER;
+  return { direction: directionOf(kind), callType, parties: partiesOf(kind, number, contact, originalCaller) };
+}
+
+export function directionOf(kind: Kind): Direction {
+  return kind === "inbound" || kind === "inboundRestricted" ? Direction.INBOUND : Direction.OUTBOUND;
+}
+
+/** The parties as the platform signalled or received them. */
+export function partiesOf(
+  kind: Kind,
+  number: AssignedNumber,
+  contact: Contact,
+  originalCaller: Party = create(PartySchema),
+): CallParties {
+  return create(CallPartiesSchema, PARTIES[kind](number, contact, originalCaller));
+}
+
+type PartiesInit = MessageInitShape<typeof CallPartiesSchema>;
+/** Of callers who withhold their number. */
+export const RESTRICTED = { kind: PartyKind.RESTRICTED, presentation: Presentation.RESTRICTED } as const;
+
+const PARTIES: Readonly<
+  Record<Kind, (number: AssignedNumber, contact: Contact, originalCaller: Party) => PartiesInit>
+> = {
+  outbound: (number, contact) => ({
     calling: own(number),
     asserted: own(number),
     called: e164(contact),
-    dialed: create(PartySchema, { kind: PartyKind.NON_E164, value: nationalForm(contact.value) }),
+    dialed: { kind: PartyKind.NON_E164, value: nationalForm(contact.value) },
     attestation: Attestation.FULL,
-  });
-  return { direction: Direction.OUTBOUND, callType: callTypeOf(number), parties };
-}
-
-/** The user withholds the number: only the asserted party tells whose call it is. */
-function withheldShape(number: AssignedNumber, contact: Contact): CallShape {
-  const parties = create(CallPartiesSchema, {
-    calling: { kind: PartyKind.RESTRICTED, presentation: Presentation.RESTRICTED },
+  }),
+  // Only the asserted party tells whose call it is.
+  withheld: (number, contact) => ({
+    calling: RESTRICTED,
     asserted: { ...own(number), presentation: Presentation.RESTRICTED },
     called: e164(contact),
     attestation: Attestation.FULL,
-  });
-  return { direction: Direction.OUTBOUND, callType: callTypeOf(number), parties };
-}
+  }),
+  inbound: (number, contact) => ({ calling: e164(contact), called: own(number), attestation: Attestation.PARTIAL }),
+  inboundRestricted: (number) => ({ calling: RESTRICTED, called: own(number), attestation: Attestation.PARTIAL }),
+  // The redirecting party tells whose call it is.
+  forwarded: (number, contact, calling) => ({ calling, called: e164(contact), redirecting: own(number) }),
+  shortCode: (number) => toCode(number, PartyKind.SHORT_CODE, SHORT_CODES[number.countryCode]),
+  emergency: (number) => toCode(number, PartyKind.EMERGENCY, EMERGENCY_NUMBERS[number.countryCode]),
+};
 
-function inboundShape(number: AssignedNumber, calling: Party): CallShape {
-  const parties = create(CallPartiesSchema, { calling, called: own(number), attestation: Attestation.PARTIAL });
-  return { direction: Direction.INBOUND, callType: callTypeOf(number), parties };
-}
-
-/** A user forwards a call from the PSTN; the redirecting party tells whose call it is. */
-function forwardedShape(number: AssignedNumber, contact: Contact, random: Random): CallShape {
-  const caller = random.chance(0.8)
+/** Who called a user who forwards the call. */
+function someCaller(random: Random): Party {
+  return random.chance(0.8)
     ? create(PartySchema, { kind: PartyKind.E164, value: "+442079460999", countryCode: "GB" })
     : create(PartySchema, { kind: PartyKind.UNAVAILABLE });
-  const parties = create(CallPartiesSchema, { calling: caller, called: e164(contact), redirecting: own(number) });
-  return { direction: Direction.OUTBOUND, callType: CallType.FORWARDED, parties };
 }
 
-function toCode(number: AssignedNumber, callType: CallType, kind: PartyKind, value: string): CallShape {
-  const called = { kind, value, countryCode: number.countryCode };
-  const parties = create(CallPartiesSchema, { calling: own(number), asserted: own(number), called });
-  return { direction: Direction.OUTBOUND, callType, parties };
+function toCode(number: AssignedNumber, kind: PartyKind, value: string): PartiesInit {
+  return { calling: own(number), asserted: own(number), called: { kind, value, countryCode: number.countryCode } };
 }
 
-function own({ phoneNumber, countryCode }: AssignedNumber): Party {
-  const presentation = Presentation.ALLOWED;
-  return create(PartySchema, { kind: PartyKind.E164, value: phoneNumber, countryCode, presentation });
+/** A number of the platform as a party. */
+export function own({ phoneNumber, countryCode }: AssignedNumber): Party {
+  return e164({ value: phoneNumber, countryCode });
 }
 
-function e164({ value, countryCode }: Contact): Party {
+export function e164({ value, countryCode }: Contact): Party {
   return create(PartySchema, { kind: PartyKind.E164, value, countryCode, presentation: Presentation.ALLOWED });
 }
 
-function callTypeOf({ assignment }: AssignedNumber): CallType {
-  return CALL_TYPES.get(assignment.assigneeKind) ?? CallType.USER;
-}
+const CALL_TYPES: Readonly<Partial<Record<Kind, CallType>>> = {
+  forwarded: CallType.FORWARDED,
+  shortCode: CallType.USER,
+  emergency: CallType.EMERGENCY,
+};
 
-const CALL_TYPES: ReadonlyMap<AssigneeKind, CallType> = new Map([
-  [AssigneeKind.CONFERENCE, CallType.CONFERENCE],
-  [AssigneeKind.VOICE_APPLICATION, CallType.VOICE_APPLICATION],
-]);
+const ASSIGNEE_TYPES: Readonly<Partial<Record<AssigneeKind, CallType>>> = {
+  [AssigneeKind.CONFERENCE]: CallType.CONFERENCE,
+  [AssigneeKind.VOICE_APPLICATION]: CallType.VOICE_APPLICATION,
+};

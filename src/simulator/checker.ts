@@ -13,30 +13,22 @@ export interface AppliedRun {
   readonly entries: readonly (ProducedRecord & { readonly sequence: bigint })[];
 }
 
-/** What the logs prove. Nothing was lost or doubled when all four lists are empty. */
-export interface CheckResult {
-  /** Acknowledged and never applied. */
-  readonly lost: readonly string[];
-  /** Applied more than once, under one sequence or several. */
-  readonly duplicated: readonly string[];
-  /** Applied and never acknowledged: of a producer that was killed before it heard, or made up. */
-  readonly unacknowledged: readonly string[];
-  /** Where the sequence is not dense, or a run does not begin where the one before ended. */
-  readonly gaps: readonly string[];
-  readonly appliedCount: number;
-}
-
 /**
  * Compares what producers were told is safe with what one consumer applied, unfiltered and from the
- * feed's start. It asks the server nothing: the logs alone decide.
+ * feed's start. It asks the server nothing: the logs alone decide. Nothing was lost or doubled when
+ * all four lists are empty.
  */
-export function checkLogs(produced: readonly ProducedRecord[], applied: readonly AppliedRun[]): CheckResult {
+export function checkLogs(produced: readonly ProducedRecord[], applied: readonly AppliedRun[]) {
   const acknowledged = new Set(produced.map(keyOf));
   const timesApplied = countKeys(applied);
   return {
+    /** Acknowledged and never applied. */
     lost: [...acknowledged].filter((key) => !timesApplied.has(key)),
+    /** Applied more than once, under one sequence or several. */
     duplicated: [...timesApplied].filter(([, times]) => times > 1).map(([key]) => key),
+    /** Applied and never acknowledged: of a producer killed before it heard, or made up. */
     unacknowledged: [...timesApplied.keys()].filter((key) => !acknowledged.has(key)),
+    /** Where the sequence is not dense, or a run does not begin where the one before ended. */
     gaps: findGaps(applied),
     appliedCount: applied.reduce((sum, run) => sum + run.entries.length, 0),
   };

@@ -5,7 +5,7 @@ import { normalEnd, unansweredEnd } from "./call-ends.ts";
 import { outboundShape } from "./call-parties.ts";
 import { completeRecord } from "./cdr.ts";
 import { createRandom } from "./random.ts";
-import { createWorldOfPeople, type SimulatedWorld } from "./world.ts";
+import { createWorldOfPeople } from "./world.ts";
 
 const COLUMNS = ["timestamp", "caller", "callee", "duration"] as const;
 const DAY_MS = 86_400_000;
@@ -54,20 +54,12 @@ export async function readCallsCsv(file: string, { maxRows = 1_000_000 } = {}): 
   return calls;
 }
 
-/** The world of a calls file, and each carrier's records, by time. */
-export interface StudyRecords {
-  readonly world: SimulatedWorld;
-  readonly recordsByCarrier: ReadonlyMap<string, CallDetailRecord[]>;
-  /** The start of the first day, milliseconds since the epoch. */
-  readonly startMs: number;
-}
-
 /**
  * Turns a file's calls into records, one a row. Each person gets a fictitious number at one of
  * three carriers. The caller is the platform's user, the callee is on the PSTN. The file's last day
  * is the UTC day before `nowMs`.
  */
-export function recordsFromCalls(calls: readonly FileCall[], options: { seed: string; nowMs: number }): StudyRecords {
+export function recordsFromCalls(calls: readonly FileCall[], options: { seed: string; nowMs: number }) {
   const people = [...new Set(calls.flatMap(({ caller, callee }) => [caller, callee]))].sort((a, b) => a - b);
   const { world, numberOfPerson } = createWorldOfPeople(options.seed, people.length);
   const personIndex = new Map(people.map((person, index) => [person, index]));
@@ -99,7 +91,7 @@ export function recordsFromCalls(calls: readonly FileCall[], options: { seed: st
     };
     recordsByCarrier.get(carrier.carrierId)?.push(completeRecord(attempt, random));
   }
-  return { world, recordsByCarrier, startMs };
+  return { world, recordsByCarrier, /** Of the first day. */ startMs };
 }
 
 /**

@@ -1,22 +1,17 @@
 import { clone, create } from "@bufbuild/protobuf";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { hourIn } from "../domain/time/time-zone.ts";
-import {
-  type CallDetailRecord,
-  CallDetailRecordSchema,
-  Completeness,
-} from "../gen/tandem/type/v1/call_detail_record_pb.js";
+import { type CallDetailRecord, CallDetailRecordSchema } from "../gen/tandem/type/v1/call_detail_record_pb.js";
 import { RecordKind } from "../gen/tandem/type/v1/call_pb.js";
 import { simulateEnd, trunkRefusal } from "./call-ends.ts";
 import { type CallShape, type Contact, simulateShape } from "./call-parties.ts";
 import { completeRecord, endMsOf } from "./cdr.ts";
 import { pstnNumber } from "./fictitious-numbers.ts";
 import { createRandom, type Random } from "./random.ts";
+import { DIURNAL } from "./reconciliation/calendar.ts";
+import { clockOf, endingAt, stillGoingOn } from "./reconciliation/platform-record.ts";
 import { type AssignedNumber, assignedNumbers, type SimulatedCarrier } from "./world.ts";
 
 const DAY_MS = 86_400_000;
-/** Calls by local hour, relative to the busiest: nights are quiet, noon dips. */
-const DIURNAL = [2, 1, 1, 1, 2, 5, 15, 40, 75, 95, 100, 95, 70, 85, 95, 95, 85, 65, 45, 35, 25, 15, 8, 4];
 const MAX_CONNECTED_MS = 4 * 3_600_000;
 
 export interface DayOptions {
@@ -128,7 +123,8 @@ function revisionsOf(complete: CallDetailRecord, random: Random): Written[] {
   const endMs = endMsOf(complete);
   const answered = complete.times?.answerTime !== undefined;
   const versions: Written[] = [];
-  if (answered && random.chance(0.03)) versions.push({ writtenMs: endMs - 500, record: partialOf(complete) });
+  if (answered && random.chance(0.03))
+    versions.push({ writtenMs: endMs - 500, record: { ...stillGoingOn(complete), streamQualities: [] } });
   versions.push({ writtenMs: endMs, record: complete });
   if (answered && random.chance(0.01))
     versions.push({ writtenMs: endMs + 90_000, record: correctionOf(complete, random) });
@@ -140,29 +136,10 @@ function revisionsOf(complete: CallDetailRecord, random: Random): Written[] {
   });
 }
 
-/** While the call still goes on: no end, no outcome, no quality. */
-function partialOf(complete: CallDetailRecord): CallDetailRecord {
-  const partial = clone(CallDetailRecordSchema, complete);
-  partial.completeness = Completeness.PARTIAL;
-  partial.streamQualities = [];
-  delete partial.times?.endTime;
-  delete partial.outcome;
-  delete partial.lengths?.connectedDurationMs;
-  delete partial.lengths?.totalDurationMs;
-  return partial;
-}
-
 /** The platform found that the call had ended a little earlier than it had written. */
 function correctionOf(complete: CallDetailRecord, random: Random): CallDetailRecord {
-  const corrected = clone(CallDetailRecordSchema, complete);
-  const { times, lengths } = corrected;
-  if (times === undefined || lengths?.connectedDurationMs === undefined || lengths.totalDurationMs === undefined)
-    return corrected;
-  const lessMs = Math.min(random.int(1, 900), Number(lengths.connectedDurationMs));
-  times.endTime = timestampFromMs(endMsOf(complete) - lessMs);
-  lengths.connectedDurationMs -= BigInt(lessMs);
-  lengths.totalDurationMs -= BigInt(lessMs);
-  return corrected;
+  const { endMs, connectedMs } = clockOf(complete);
+  return endingAt(complete, endMs - Math.min(random.int(1, 900), connectedMs));
 }
 
 function voidOf({ recordId, recordDate }: CallDetailRecord): CallDetailRecord {

@@ -7,7 +7,7 @@ import { PartyKind } from "../gen/tandem/type/v1/party_pb.js";
 import { Verdict } from "../gen/tandem/type/v1/upload_pb.js";
 import { finalRecords, simulateDay } from "./day-of-calls.ts";
 import { FAULTS } from "./duration-faults.ts";
-import { durationsFor, expectedVerdicts, type PlannedDuration } from "./durations.ts";
+import { durationsFor, type PlannedDuration } from "./durations.ts";
 import { createWorld, type SimulatedCarrier } from "./world.ts";
 
 const NOW_MS = Date.parse("2026-03-03T09:00:00Z");
@@ -48,8 +48,7 @@ describe("durationsFor", () => {
     for (const [fault, count] of plan.faultCounts) {
       expect(plan.planned.filter((planned) => planned.fault === fault)).toHaveLength(count);
     }
-    const verdicts = expectedVerdicts(plan);
-    expect([...verdicts.values()].reduce((sum, count) => sum + count, 0)).toBe(plan.planned.length);
+    const verdicts = Map.groupBy(plan.planned, ({ verdict }) => verdict);
     for (const verdict of [
       Verdict.DUPLICATE,
       Verdict.CONFLICT,
@@ -57,7 +56,7 @@ describe("durationsFor", () => {
       Verdict.REJECTED,
       Verdict.QUARANTINED,
     ]) {
-      expect(verdicts.get(verdict)).toBeGreaterThan(0);
+      expect(verdicts.get(verdict)?.length).toBeGreaterThan(0);
     }
   });
 

@@ -22,12 +22,6 @@ export interface PlannedDuration {
   readonly issue?: RecordIssue;
 }
 
-/** What a carrier uploads. Its index is its offset, when it is uploaded alone. */
-export interface DurationPlan {
-  readonly planned: readonly PlannedDuration[];
-  readonly faultCounts: ReadonlyMap<DurationFault, number>;
-}
-
 export interface DurationOptions {
   readonly seed: string;
   /** Now, for records of the future and of long ago. */
@@ -42,11 +36,7 @@ export interface DurationOptions {
  * planted faults. How a record is made decides what must become of it: nothing is shared with the
  * code that judges.
  */
-export function durationsFor(
-  carrier: SimulatedCarrier,
-  cdrs: readonly CallDetailRecord[],
-  options: DurationOptions,
-): DurationPlan {
+export function durationsFor(carrier: SimulatedCarrier, cdrs: readonly CallDetailRecord[], options: DurationOptions) {
   const random = createRandom(`${options.seed}/durations/${carrier.carrierId}`);
   const clockSkewMs = random.int(-400, 400);
   const honest = finalRecords(cdrs)
@@ -54,12 +44,6 @@ export function durationsFor(
     .map((cdr, index) => durationOf(carrier, cdr, { index, clockSkewMs, random }));
   const tools: FaultTools = { carrier, nowMs: options.nowMs, random };
   return plantFaults(honest, options.faults ?? defaultFaults(honest.length), tools);
-}
-
-export function expectedVerdicts({ planned }: DurationPlan): Map<Verdict, number> {
-  const counts = new Map<Verdict, number>();
-  for (const { verdict } of planned) counts.set(verdict, (counts.get(verdict) ?? 0) + 1);
-  return counts;
 }
 
 function isReported({ direction, times, parties }: CallDetailRecord): boolean {
@@ -133,7 +117,7 @@ function plantFaults(
   honest: readonly CallDuration[],
   faults: Partial<Record<DurationFault, number>>,
   tools: FaultTools,
-): DurationPlan {
+) {
   const placed = honest.map((record, place): Placed => ({ place, record, verdict: Verdict.ACCEPTED }));
   const victims = shuffled(honest.keys(), tools.random);
   const faultCounts = new Map<DurationFault, number>();

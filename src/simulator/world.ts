@@ -28,12 +28,6 @@ export interface SimulatedNumber {
 /** A number that calls can be made with. */
 export type AssignedNumber = SimulatedNumber & Required<Pick<SimulatedNumber, "assignment">>;
 
-/** Carriers of three countries, and the numbers of their common customers. */
-export interface SimulatedWorld {
-  readonly seed: string;
-  readonly carriers: readonly SimulatedCarrier[];
-}
-
 /** A carrier without its numbers. */
 type CarrierInfo = Omit<SimulatedCarrier, "numbers">;
 
@@ -77,14 +71,15 @@ const CUSTOMERS = [
 ] as const;
 
 /**
- * Makes the world: the same for the same seed.
+ * Makes the world, carriers of three countries and the numbers of their common customers: the same
+ * for the same seed.
  *
  * @example
  * const world = createWorld({ seed: "1", numbersPerCarrier: 200 });
  */
-export function createWorld(options: { seed: string; numbersPerCarrier?: number }): SimulatedWorld {
+export function createWorld(options: { seed: string; numbersPerCarrier?: number }) {
   const { seed, numbersPerCarrier = 100 } = options;
-  const carriers = CARRIERS.map((carrier) => {
+  const carriers = CARRIERS.map((carrier): SimulatedCarrier => {
     const random = createRandom(`${seed}/numbers/${carrier.carrierId}`);
     const numbers = range(numbersPerCarrier).map((index): SimulatedNumber => {
       const number = numberOf(carrier, index);
@@ -101,27 +96,22 @@ export function createWorld(options: { seed: string; numbersPerCarrier?: number 
  * A world in which so many people have one assigned number each, spread evenly over the carriers.
  * `numberOfPerson` follows the order.
  */
-export function createWorldOfPeople(
-  seed: string,
-  people: number,
-): { world: SimulatedWorld; numberOfPerson: readonly PersonsNumber[] } {
+export function createWorldOfPeople(seed: string, people: number) {
   const random = createRandom(`${seed}/people`);
   const numbers = new Map<string, AssignedNumber[]>(CARRIERS.map(({ carrierId }) => [carrierId, []]));
-  const numberOfPerson = range(people).map((person): PersonsNumber => {
+  const numberOfPerson = range(people).map((person) => {
     const carrier = CARRIERS[person % CARRIERS.length] as CarrierInfo;
     const own = numbers.get(carrier.carrierId) ?? [];
     const assignment = { customerId: random.pick(CUSTOMERS), assigneeKind: AssigneeKind.USER };
-    const number = { ...numberOf(carrier, own.length), assignment };
+    const number: AssignedNumber = { ...numberOf(carrier, own.length), assignment };
     own.push(number);
     return { carrier, number };
   });
-  const carriers = CARRIERS.map((carrier) => ({ ...carrier, numbers: numbers.get(carrier.carrierId) ?? [] }));
+  const carriers: SimulatedCarrier[] = CARRIERS.map((carrier) => ({
+    ...carrier,
+    numbers: numbers.get(carrier.carrierId) ?? [],
+  }));
   return { world: { seed, carriers }, numberOfPerson };
-}
-
-export interface PersonsNumber {
-  readonly carrier: CarrierInfo;
-  readonly number: AssignedNumber;
 }
 
 /** The numbers of a carrier that calls can be made with. */

@@ -15,24 +15,17 @@ export async function watchTimeline(
     replicaLagMs,
     onTimeline: ({ before, now }) =>
       log.error(
-        { before: String(before), now: String(now) },
+        inText({ before, now }),
         "the database failed over to another timeline: feeds that lost entries begin a new epoch",
       ),
     onOlderTimeline: ({ newest, now }) =>
       log.error(
-        { newest: String(newest), now: String(now) },
+        inText({ newest, now }),
         "a database with an older timeline answers: two servers may be running; stop the old one",
       ),
     onLost: ({ lostSince, ...lost }) =>
       log.error(
-        {
-          carrierId: lost.carrierId,
-          feed: lost.feed,
-          epoch: String(lost.epoch),
-          seenSequence: String(lost.seenSequence),
-          headSequence: String(lost.headSequence),
-          lostSince: isoFromMicros(lostSince),
-        },
+        { ...inText(lost), lostSince: isoFromMicros(lostSince) },
         "the failover lost entries of a feed: it begins a new epoch, and clients must send again what was acknowledged since lostSince",
       ),
     onCarrierLost: (carrierId) =>
@@ -46,4 +39,11 @@ export async function watchTimeline(
     );
   }
   return watch;
+}
+
+/** Large numbers as texts: JSON has none. */
+function inText(values: object): object {
+  return Object.fromEntries(
+    Object.entries(values).map(([name, value]) => [name, typeof value === "bigint" ? `${value}` : value]),
+  );
 }

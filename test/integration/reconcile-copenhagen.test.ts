@@ -8,9 +8,10 @@ import type { TrunkCondition } from "../../src/simulator/reconciliation/calendar
 import type { PlantedFault } from "../../src/simulator/reconciliation/faults.ts";
 import { clockOf } from "../../src/simulator/reconciliation/platform-record.ts";
 import { type FaultyCall, playCalls } from "../../src/simulator/reconciliation/play-calls.ts";
-import { findShortfalls, scoreResults } from "../../src/simulator/reconciliation/score.ts";
+import { scoreResults } from "../../src/simulator/reconciliation/score.ts";
 import { type AssignedNumber, assignedNumbers } from "../../src/simulator/world.ts";
 import { foundResult, reconcileInMemory } from "../support/in-memory-reconciler.ts";
+import { findShortfalls } from "../support/score-tables.ts";
 
 const STUDY = join(import.meta.dirname, "../../../shared/data/copenhagen-calls.csv");
 const HOUR_S = 3_600;

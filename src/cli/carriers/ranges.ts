@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { Command } from "commander";
 import type { NumberRanges } from "../../gen/tandem/platform/v1/carrier_pb.js";
 import { CarrierService } from "../../gen/tandem/platform/v1/carrier_service_pb.js";
@@ -14,28 +13,25 @@ export function rangesCommand(): Command {
     .addCommand(showCommand());
 }
 
-interface SetOptions extends ConnectionOptions {
-  readonly prefixes: string[];
-  readonly approved: string[];
-  readonly nesting?: true;
-}
-
 function setCommand(): Command {
   return remoteCommand("set")
     .description("Replace a carrier's ranges and approved single numbers. Without options it has none.")
     .argument("<carrier-id>")
-    .option("--prefixes <prefixes>", "prefixes of its E.164 numbers: +4532,+4533123", collect, [])
-    .option("--approved <numbers>", "single numbers that it may also claim, separated by commas", collect, [])
-    .option("--nesting", "allow ranges inside those of others; the longest prefix decides")
+    .field("prefixes", "--prefixes <prefixes>", "prefixes of its E.164 numbers: +4532,+4533123", collect)
+    .field(
+      "approvedNumbers",
+      "--approved <numbers>",
+      "single numbers that it may also claim, separated by commas",
+      collect,
+    )
+    .field("nestingAllowed", "--nesting", "allow ranges inside those of others; the longest prefix decides")
     .addHelpText(
       "after",
       "\nExample:\n  tandem carriers ranges set nordlys-tele --prefixes +4532,+4533123 --approved +4570000001",
     )
-    .action((carrierId: string, options: SetOptions) => {
-      const { prefixes, approved: approvedNumbers, nesting: nestingAllowed = false } = options;
-      const request = { requestId: randomUUID(), carrierId, prefixes, approvedNumbers, nestingAllowed };
-      return callAndPrint(options, CarrierService.method.setNumberRanges, request, printRanges);
-    });
+    .action((carrierId: string, options: ConnectionOptions) =>
+      callAndPrint(options, CarrierService.method.setNumberRanges, { ...options, carrierId }, printRanges),
+    );
 }
 
 function showCommand(): Command {

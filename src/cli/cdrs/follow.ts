@@ -1,11 +1,13 @@
 import type { Command } from "commander";
 import { followCdrs } from "../../client/follow-cdrs.ts";
-import { type CdrFeedEntry, CdrService } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
+import { given } from "../../domain/given.ts";
+import { CdrFilterSchema, CdrService } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
 import { CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
-import { type FollowingOptions, followToEnd, formatJsonEntry, withFollowing, writeOut } from "../shared/following.ts";
+import { filterOf } from "../shared/fields.ts";
+import { createWriter, type FollowingOptions, followToEnd, withFollowing } from "../shared/following.ts";
 import { TIME_HELP } from "../shared/window.ts";
-import { type CdrFilterOptions, cdrFilterOf, withCdrFilter } from "./cdr-filter.ts";
+import { withCdrFilter } from "./cdr-filter.ts";
 import { formatCdrLine } from "./print-cdrs.ts";
 
 /** `tandem cdrs follow` */
@@ -28,27 +30,17 @@ Examples:
     .action(follow);
 }
 
-async function follow(options: ConnectionOptions & CdrFilterOptions & FollowingOptions): Promise<void> {
+async function follow(options: ConnectionOptions & FollowingOptions): Promise<void> {
   using connection = await connect(options, "carrier");
-  const filter = cdrFilterOf(options);
   await followToEnd(options, (following) =>
     followCdrs(connection.client(CdrService), {
       ...following,
-      ...(filter === undefined ? {} : { filter }),
-      apply: async ({ entries }) => {
-        const lines = entries.map(options.json ? formatJsonLine : formatLine);
-        // One write a batch.
-        await writeOut(`${lines.join("\n")}\n`);
-      },
+      ...given({ filter: filterOf(CdrFilterSchema, options) }),
+      apply: createWriter(options, {
+        schema: CallDetailRecordSchema,
+        formatLine: formatCdrLine,
+        onErasure: "delete what it names",
+      }),
     }),
   );
-}
-
-function formatJsonLine({ entry }: CdrFeedEntry): string {
-  return formatJsonEntry(CallDetailRecordSchema, "record", entry);
-}
-
-function formatLine({ entry }: CdrFeedEntry): string {
-  if (entry.case === "record") return formatCdrLine(entry.value);
-  return `erasure, at sequence ${entry.value?.sequence}: delete what it names`;
 }

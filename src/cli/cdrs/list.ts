@@ -1,32 +1,24 @@
 import { create } from "@bufbuild/protobuf";
 import type { Command } from "commander";
-import { given } from "../../domain/given.ts";
-import {
-  CdrService,
-  GetCdrResponseSchema,
-  ListCdrsResponseSchema,
-} from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
+import { CdrFilterSchema, CdrService, GetCdrResponseSchema } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
 import { CdrService as PlatformCdrService } from "../../gen/tandem/platform/v1/platform_cdr_service_pb.js";
-import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
-import { asCarrier, type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
+import { ask, connectFor, listAndPrint } from "../shared/calls.ts";
+import { type ConnectionOptions, carrierOption, remoteCommand } from "../shared/connection.ts";
+import { type Filled, filterOf } from "../shared/fields.ts";
 import { printMessage } from "../shared/output.ts";
-import { type PageRequest, readPages } from "../shared/pages.ts";
 import { parseWhole } from "../shared/values.ts";
-import { TIME_HELP, type WindowOptions, windowOf, withWindow } from "../shared/window.ts";
-import { type CdrFilterOptions, cdrFilterOf, withCdrFilter } from "./cdr-filter.ts";
+import { lastDay, TIME_HELP, withWindow } from "../shared/window.ts";
+import { withCdrFilter } from "./cdr-filter.ts";
 import { printCdr, printCdrs } from "./print-cdrs.ts";
 
-interface CdrListOptions extends ConnectionOptions, CdrFilterOptions, WindowOptions {
-  readonly limit: number;
-  readonly dialog?: string;
-}
+type CdrListOptions = ConnectionOptions & Filled<typeof CdrFilterSchema> & { readonly limit: number };
 
 /** `tandem cdrs list` */
 export function listCommand(): Command {
   const command = remoteCommand("list")
     .description("List records by the time of their invite, to look something up. To get all records, follow the feed.")
-    .addOption(asCarrier())
-    .option("--dialog <call-id>", "only with this SIP Call-ID on the trunk")
+    .addOption(carrierOption())
+    .field("dialogCallId", "--dialog <call-id>", "only with this SIP Call-ID on the trunk")
     .option("--limit <count>", "how many at most", parseWhole(1, 1_000_000), 100);
   return withCdrFilter(withWindow(command))
     .addHelpText(
@@ -34,36 +26,26 @@ export function listCommand(): Command {
       `\n${TIME_HELP} At most 92 days.\n\nExample:\n  tandem cdrs list --carrier nordlys-tele --from 2026-03-01 --to 2026-03-02 --quality poor`,
     )
     .action(async (options: CdrListOptions) => {
-      using connection = await connect(options, isForPlatform(options) ? "either" : "carrier");
-      const { items: records, isCut } = await readPages(
-        pageReader(connection, options),
-        (page) => page.records,
-        options.limit,
-      );
-      if (options.json) printMessage(ListCdrsResponseSchema, { records });
-      else printCdrs(records);
-      if (isCut) console.error(`There are more than ${options.limit}: see --limit`);
+      const { carrierId, customerIds: [customerId] = [], phoneNumbers: [phoneNumber] = [] } = options;
+      const request = { ...lastDay(), ...options, customerId, phoneNumber, filter: filterOf(CdrFilterSchema, options) };
+      const requestOf = (role: string) => {
+        if (role === "carrier" || carrierId !== undefined) return request;
+        throw new Error("say whose records: --carrier <id>, or use a carrier's token");
+      };
+      const own = CdrService.method.listCdrs;
+      const methods = isForPlatform(options) ? [own, PlatformCdrService.method.listCdrs] : own;
+      await listAndPrint(options, methods, requestOf, "records", { print: printCdrs });
     });
 }
 
 /** Whether the platform's method has a field for all that is asked. */
-function isForPlatform({ customer = [], number = [], trunk, quality }: CdrFilterOptions): boolean {
-  return customer.length <= 1 && number.length <= 1 && trunk === undefined && quality === undefined;
+function isForPlatform({ customerIds = [], phoneNumbers = [], trunkId, qualityVerdicts }: CdrListOptions): boolean {
+  return customerIds.length <= 1 && phoneNumbers.length <= 1 && trunkId === undefined && qualityVerdicts === undefined;
 }
 
-function pageReader(
-  connection: Connection,
-  options: CdrListOptions,
-): (page: PageRequest) => Promise<{ readonly records: CallDetailRecord[]; readonly nextPageToken: string }> {
-  const asked = { ...windowOf(options), ...given({ dialogCallId: options.dialog }) };
-  if (connection.role === "carrier") {
-    const request = { ...asked, ...given({ filter: cdrFilterOf(options) }) };
-    return (page) => connection.client(CdrService).listCdrs({ ...request, ...page });
-  }
-  const { carrier: carrierId, customer: [customerId] = [], number: [phoneNumber] = [], direction = 0 } = options;
-  if (carrierId === undefined) throw new Error("say whose records: --carrier <id>, or use a carrier's token");
-  const request = { ...asked, carrierId, direction, ...given({ customerId, phoneNumber }) };
-  return (page) => connection.client(PlatformCdrService).listCdrs({ ...request, ...page });
+interface GetOptions extends ConnectionOptions {
+  readonly call?: true;
+  readonly recordDate?: string;
 }
 
 /** `tandem cdrs get` */
@@ -71,38 +53,25 @@ export function getCommand(): Command {
   return remoteCommand("get")
     .description("Show a record, or every leg of a call.")
     .argument("<id>", "a record's id; with --call, a call's")
-    .addOption(asCarrier())
+    .addOption(carrierOption())
     .option("--call", "the id is a call's")
-    .option("--date <day>", "the record's day, as ids are reused")
-    .action(async (id: string, options: ConnectionOptions & { call?: true; date?: string }) => {
-      using connection = await connect(options, "either");
+    .field("recordDate", "--date <day>", "the record's day, as ids are reused")
+    .action(async (id: string, options: GetOptions) => {
+      const methods = [CdrService.method.getCdr, PlatformCdrService.method.getCdr];
+      using connection = await connectFor(options, methods);
       const name = { case: options.call ? ("callId" as const) : ("recordId" as const), value: id };
-      const records = await getRecords(connection, name, options);
-      const response = create(GetCdrResponseSchema, { records });
+      const answer = await ask(connection, methods, { ...options, name });
+      // The platform's method has no field for it.
+      const { recordDate } = options;
+      const records = answer.records.filter((record) => recordDate === undefined || record.recordDate === recordDate);
+      if (records.length === 0) throw new Error(`no record ${id} of ${recordDate}`);
       if (options.json) {
-        printMessage(GetCdrResponseSchema, response);
+        printMessage(GetCdrResponseSchema, create(GetCdrResponseSchema, { records }));
         return;
       }
-      for (const [index, record] of response.records.entries()) {
+      for (const [index, record] of records.entries()) {
         if (index > 0) console.log();
         printCdr(record);
       }
     });
-}
-
-async function getRecords(
-  connection: Connection,
-  name: { case: "callId" | "recordId"; value: string },
-  { carrier: carrierId, date: recordDate }: { readonly carrier?: string; readonly date?: string },
-): Promise<CallDetailRecord[]> {
-  if (connection.role === "carrier") {
-    const request = { name, ...(recordDate === undefined ? {} : { recordDate }) };
-    return (await connection.client(CdrService).getCdr(request)).records;
-  }
-  const request = { name, ...(carrierId === undefined ? {} : { carrierId }) };
-  const { records } = await connection.client(PlatformCdrService).getCdr(request);
-  // The platform's method has no field for it.
-  const found = records.filter((record) => recordDate === undefined || record.recordDate === recordDate);
-  if (found.length === 0) throw new Error(`no record ${name.value} of ${recordDate}`);
-  return found;
 }

@@ -1,32 +1,38 @@
 import { type CallDetailRecord, Completeness } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { DirectionSchema, RecordKind, ReleasePartySchema } from "../../gen/tandem/type/v1/call_pb.js";
 import { QualityReasonSchema, QualityVerdictSchema } from "../../gen/tandem/type/v1/stream_quality_pb.js";
-import { type Column, printFields, printTable } from "../shared/output.ts";
-import { formatParty } from "../shared/print-party.ts";
-import { enumName, formatDuration, formatTime } from "../shared/values.ts";
+import { formatLine, printFields, printRows, type RowColumn } from "../shared/output.ts";
+import { enumName, formatDuration, formatParty, formatTime, formatWay } from "../shared/values.ts";
 
-const COLUMNS: readonly Column[] = [
-  { title: "invite" },
-  { title: "way" },
-  { title: "calling" },
-  { title: "called" },
-  { title: "connected", align: "right" },
-  { title: "SIP", align: "right" },
-  { title: "quality" },
-  { title: "record" },
+const COLUMNS: readonly RowColumn<CallDetailRecord>[] = [
+  { title: "invite", read: ({ times, recordDate }) => formatTime(times?.inviteTime) || recordDate },
+  { title: "way", width: 3, read: ({ direction }) => formatWay(direction) },
+  { title: "calling", width: 15, read: ({ parties }) => formatParty(parties?.calling) },
+  { title: "called", width: 15, read: ({ parties }) => formatParty(parties?.called) },
+  {
+    title: "connected",
+    align: "right",
+    width: 9,
+    read: ({ kind, lengths }) => (kind === RecordKind.VOID ? "void" : formatDuration(lengths?.connectedDurationMs)),
+  },
+  { title: "SIP", align: "right", width: 3, read: ({ outcome }) => outcome?.finalSipCode?.toString() },
+  { title: "quality", width: 12, read: ({ qualityVerdict }) => enumName(QualityVerdictSchema, qualityVerdict) },
+  { title: "record", read: formatRevision },
 ];
 
 /** Prints records, a line each, as a table. */
 export function printCdrs(records: readonly CallDetailRecord[]): void {
-  printTable(COLUMNS, records.map(cellsOf), "No records.");
+  printRows(COLUMNS, records, "No records.");
 }
 
-/** A record as one line of a feed, which cannot wait for the widest cell. */
+/** A record as one line of a feed. */
 export function formatCdrLine(record: CallDetailRecord): string {
-  const [invite = "", way = "", calling = "", called = "", connected = "", sip = "", quality = "", id = ""] =
-    cellsOf(record);
-  const parties = `${calling.padEnd(15)}  ${called.padEnd(15)}`;
-  return `${invite}  ${way.padEnd(3)}  ${parties}  ${connected.padStart(9)}  ${sip.padStart(3)}  ${quality.padEnd(12)}  ${id}`;
+  return formatLine(COLUMNS, record);
+}
+
+/** A record's id, with its revision unless it is the first. */
+export function formatRevision({ recordId, revision = 1 }: Pick<CallDetailRecord, "recordId" | "revision">): string {
+  return revision > 1 ? `${recordId}#${revision}` : recordId;
 }
 
 /** Prints all that matters of a record. */
@@ -59,21 +65,6 @@ export function printCdr(record: CallDetailRecord): void {
     ["quality", formatQuality(record)],
     ["feed", `sequence ${record.sequence}, ingested ${formatTime(record.ingestTime, "milliseconds")}`],
   ]);
-}
-
-function cellsOf(record: CallDetailRecord): string[] {
-  const { parties, times, lengths, outcome } = record;
-  const revision = (record.revision ?? 1) > 1 ? `#${record.revision}` : "";
-  return [
-    formatTime(times?.inviteTime) || record.recordDate,
-    enumName(DirectionSchema, record.direction)?.replace("bound", "") ?? "",
-    formatParty(parties?.calling),
-    formatParty(parties?.called),
-    record.kind === RecordKind.VOID ? "void" : formatDuration(lengths?.connectedDurationMs),
-    outcome?.finalSipCode?.toString() ?? "",
-    enumName(QualityVerdictSchema, record.qualityVerdict) ?? "",
-    `${record.recordId}${revision}`,
-  ];
 }
 
 function formatQuality(record: CallDetailRecord): string {

@@ -1,34 +1,40 @@
 import type { Command } from "commander";
 import {
+  CdrFilterSchema,
   CdrService,
   type Percentiles,
   QualityDimension,
   QualityDimensionSchema,
   type QualitySummary,
-  SummarizeQualityResponseSchema,
   SummaryPeriod,
   SummaryPeriodSchema,
 } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
-import { DirectionSchema } from "../../gen/tandem/type/v1/call_pb.js";
 import { QualityReasonSchema } from "../../gen/tandem/type/v1/stream_quality_pb.js";
-import { asCarrier, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
-import { type Column, formatCount, printMessage, printTable } from "../shared/output.ts";
-import { enumListOption, enumName, enumOption, formatTime } from "../shared/values.ts";
-import { TIME_HELP, type WindowOptions, windowOf, withWindow } from "../shared/window.ts";
-import { type CdrFilterOptions, cdrFilterOf, withCdrFilter } from "./cdr-filter.ts";
+import { callAndPrint } from "../shared/calls.ts";
+import { type ConnectionOptions, carrierOption, remoteCommand } from "../shared/connection.ts";
+import { filterOf } from "../shared/fields.ts";
+import { formatCount, printRows, type RowColumn } from "../shared/output.ts";
+import { enumListOption, enumName, enumOption, formatTime, formatWay } from "../shared/values.ts";
+import { lastDay, TIME_HELP, withWindow } from "../shared/window.ts";
+import { withCdrFilter } from "./cdr-filter.ts";
 
-interface QualityOptions extends ConnectionOptions, CdrFilterOptions, WindowOptions {
-  readonly by: SummaryPeriod;
-  readonly group?: QualityDimension[];
+interface QualityOptions extends ConnectionOptions {
+  readonly period: SummaryPeriod;
+  readonly dimensions?: QualityDimension[];
 }
 
 /** `tandem cdrs quality` */
 export function qualityCommand(): Command {
   const command = remoteCommand("quality")
     .description("Summarise how calls went: ASR, NER, ACD, PDD, MOS, and why streams were poor.")
-    .addOption(asCarrier())
-    .addOption(enumOption("--by <period>", "length of a period", SummaryPeriodSchema).default(SummaryPeriod.DAY, "day"))
-    .addOption(enumListOption("--group <dimensions>", "group by these too", QualityDimensionSchema));
+    .addOption(carrierOption())
+    .addOption(
+      enumOption("--by <period>", "length of a period", SummaryPeriodSchema, "period").default(
+        SummaryPeriod.DAY,
+        "day",
+      ),
+    )
+    .addOption(enumListOption("--group <dimensions>", "group by these too", QualityDimensionSchema, "dimensions"));
   return withCdrFilter(withWindow(command))
     .addHelpText(
       "after",
@@ -42,63 +48,56 @@ ${TIME_HELP}
 Example:
   tandem cdrs quality --carrier nordlys-tele --from 7d --group trunk,direction`,
     )
-    .action(async (options: QualityOptions) => {
-      using connection = await connect(options, "carrier");
-      const filter = cdrFilterOf(options);
-      const response = await connection.client(CdrService).summarizeQuality({
-        ...windowOf(options),
-        period: options.by,
-        dimensions: options.group ?? [],
-        ...(filter === undefined ? {} : { filter }),
-      });
-      if (options.json) printMessage(SummarizeQualityResponseSchema, response);
-      else printSummaries(response.summaries, options);
+    .action((options: QualityOptions) => {
+      const request = { ...lastDay(), ...options, filter: filterOf(CdrFilterSchema, options) };
+      return callAndPrint(options, CdrService.method.summarizeQuality, request, ({ summaries }) =>
+        printSummaries(summaries, options),
+      );
     });
 }
 
 /** How each dimension is titled and read. */
-const DIMENSIONS: readonly { of: QualityDimension; title: string; read: (summary: QualitySummary) => string }[] = [
-  { of: QualityDimension.TRUNK, title: "trunk", read: ({ trunkId }) => trunkId ?? "" },
-  { of: QualityDimension.CODEC, title: "codec", read: ({ codec }) => codec ?? "" },
-  {
-    of: QualityDimension.DIRECTION,
-    title: "way",
-    read: ({ direction }) => enumName(DirectionSchema, direction)?.replace("bound", "") ?? "",
-  },
+const DIMENSIONS: readonly (RowColumn<QualitySummary> & { of: QualityDimension })[] = [
+  { of: QualityDimension.TRUNK, title: "trunk", read: ({ trunkId }) => trunkId },
+  { of: QualityDimension.CODEC, title: "codec", read: ({ codec }) => codec },
+  { of: QualityDimension.DIRECTION, title: "way", read: ({ direction }) => formatWay(direction) },
 ];
 
-const FIGURES = ["calls", "ASR", "NER", "ACD", "no length", "PDD", "MOS", "p10", "poor"];
+const FIGURES: readonly RowColumn<QualitySummary>[] = [
+  { title: "calls", align: "right", read: ({ attemptCount }) => formatCount(attemptCount) },
+  { title: "ASR", align: "right", read: ({ answerSeizureRatio }) => formatRatio(answerSeizureRatio) },
+  { title: "NER", align: "right", read: ({ networkEffectivenessRatio }) => formatRatio(networkEffectivenessRatio) },
+  {
+    title: "ACD",
+    align: "right",
+    read: ({ averageCallDurationMs: ms }) => (ms === undefined ? "" : `${Math.round(ms / 1000)} s`),
+  },
+  {
+    title: "no length",
+    align: "right",
+    read: ({ unmeasuredCount: count }) => (count === 0n ? "" : formatCount(count)),
+  },
+  {
+    title: "PDD",
+    align: "right",
+    read: ({ postDialDelayMs }) => formatMedian(postDialDelayMs, (ms) => `${(ms / 1000).toFixed(1)} s`),
+  },
+  { title: "MOS", align: "right", read: (summary) => formatMedian(mosOf(summary), (score) => score.toFixed(2)) },
+  { title: "p10", align: "right", read: (summary) => mosOf(summary)?.p10.toFixed(2) },
+  { title: "poor", align: "right", read: ({ poorStreamRatio }) => formatRatio(poorStreamRatio) },
+  { title: "mostly for", read: ({ poorReasons: [first] }) => enumName(QualityReasonSchema, first?.reason ?? 0) },
+];
 
-function printSummaries(summaries: readonly QualitySummary[], { by, group = [] }: QualityOptions): void {
-  const dimensions = DIMENSIONS.filter(({ of }) => group.includes(of));
-  const columns: Column[] = [
-    { title: by === SummaryPeriod.DAY ? "day from" : "hour from" },
-    ...dimensions.map(({ title }) => ({ title })),
-    ...FIGURES.map((title) => ({ title, align: "right" }) as const),
-    { title: "mostly for" },
-  ];
-  const rows = summaries.map((summary) => [
-    formatTime(summary.periodStartTime).slice(0, 16),
-    ...dimensions.map(({ read }) => read(summary)),
-    ...figuresOf(summary),
-    enumName(QualityReasonSchema, summary.poorReasons[0]?.reason ?? 0) ?? "",
-  ]);
-  printTable(columns, rows, "No calls.");
+function printSummaries(summaries: readonly QualitySummary[], { period, dimensions = [] }: QualityOptions): void {
+  const start: RowColumn<QualitySummary> = {
+    title: period === SummaryPeriod.DAY ? "day from" : "hour from",
+    read: ({ periodStartTime }) => formatTime(periodStartTime).slice(0, 16),
+  };
+  printRows([start, ...DIMENSIONS.filter(({ of }) => dimensions.includes(of)), ...FIGURES], summaries, "No calls.");
 }
 
-function figuresOf(summary: QualitySummary): string[] {
-  const mos = summary.mosLq ?? summary.mosCq;
-  return [
-    formatCount(summary.attemptCount),
-    formatRatio(summary.answerSeizureRatio),
-    formatRatio(summary.networkEffectivenessRatio),
-    summary.averageCallDurationMs === undefined ? "" : `${Math.round(summary.averageCallDurationMs / 1000)} s`,
-    summary.unmeasuredCount === 0n ? "" : formatCount(summary.unmeasuredCount),
-    formatMedian(summary.postDialDelayMs, (ms) => `${(ms / 1000).toFixed(1)} s`),
-    formatMedian(mos, (score) => score.toFixed(2)),
-    mos?.p10.toFixed(2) ?? "",
-    formatRatio(summary.poorStreamRatio),
-  ];
+function mosOf({ mosLq, mosCq }: QualitySummary): Percentiles | undefined {
+  return mosLq ?? mosCq;
 }
 
 function formatRatio(ratio: number | undefined): string {

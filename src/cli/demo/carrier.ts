@@ -1,10 +1,12 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { memoryCursorStore } from "../../client/cursor-store.ts";
+import { type CursorStore, memoryCursorStore } from "../../client/cursor-store.ts";
 import { type CdrRun, followCdrs } from "../../client/follow-cdrs.ts";
+import type { FollowOptions, FollowResult } from "../../client/follow-feed.ts";
 import { followNumbers, type NumberRun } from "../../client/follow-numbers.ts";
 import type { UploadResult } from "../../client/upload.ts";
 import { uploadDurations } from "../../client/upload-durations.ts";
+import { DAY_MS } from "../../domain/time/instant.ts";
 import { wallMs } from "../../domain/time/wall-clock.ts";
 import { CdrService } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../../gen/tandem/carrier/v1/duration_service_pb.js";
@@ -23,7 +25,6 @@ import { readPages } from "../shared/pages.ts";
 import { cutsAt, DEMO_OPTIONS, type Line } from "./line.ts";
 import type { CarrierPlan } from "./plan.ts";
 
-const DAY_MS = 86_400_000;
 /** Within the contract's limit of 92 days for one list. */
 const LIST_WINDOW_MS = 60 * DAY_MS;
 
@@ -94,55 +95,49 @@ export async function listDurations(
   return durations;
 }
 
-/** A feed that is followed until the signal aborts, cut off on the way. */
-interface Followed {
-  /** The sequence up to which all is applied. */
-  readonly sequence: bigint;
-  /** How often it resumed, once it has ended. */
-  readonly resumes: Promise<number>;
+/** Follows a feed until the signal aborts. */
+function followed(signal: AbortSignal, follow: (options: FollowOptions) => Promise<FollowResult>) {
+  const { load, save } = memoryCursorStore();
+  let sequence = 0n;
+  const store: CursorStore = {
+    load,
+    save: (position) => {
+      ({ sequence } = position);
+      return save(position);
+    },
+  };
+  const resumes = follow({ store, ...DEMO_OPTIONS, signal }).then((result) => result.resumes);
+  // It is awaited at the end of the demo; a failure before must not end the process.
+  resumes.catch(() => {});
+  return {
+    /** Up to which all is applied. */
+    get sequence() {
+      return sequence;
+    },
+    /** How often it resumed, once it has ended. */
+    resumes,
+  };
 }
 
-/** A CDR feed that a carrier follows live, and the log by which it is judged. */
-export interface FollowedCalls extends Followed {
-  readonly log: readonly AppliedRun[];
-}
-
+/** Follows a carrier's CDR feed, cut off on the way, and keeps the log by which it is judged. */
 export function followCalls(
   line: Line,
   expectedEntries: number,
   signal: AbortSignal,
   onApplied: (entries: number) => void,
-): FollowedCalls {
+) {
   const cutAt = cutsAt(line, expectedEntries, [0.15, 0.45, 0.8]);
   const log: AppliedRun[] = [];
   let count = 0;
-  const done = followCdrs(line.client(CdrService), {
-    start: { case: "earliest", value: create(FeedStartEarliestSchema) },
-    store: memoryCursorStore(),
-    ...DEMO_OPTIONS,
-    signal,
-    apply: async (run) => {
-      log.push(loggedRun(run));
-      count += run.entries.length;
-      onApplied(count);
-      cutAt(count);
-    },
-  });
-  return {
-    log,
-    get sequence() {
-      return log.at(-1)?.throughSequence ?? 0n;
-    },
-    resumes: resumesOf(done),
+  const start = { case: "earliest" as const, value: create(FeedStartEarliestSchema) };
+  const apply = async (run: CdrRun) => {
+    log.push(loggedRun(run));
+    count += run.entries.length;
+    onApplied(count);
+    cutAt(count);
   };
-}
-
-// It is awaited at the end of the demo; a failure before must not end the process.
-function resumesOf(done: Promise<{ readonly resumes: number }>): Promise<number> {
-  done.catch(() => {});
-  const resumes = done.then((result) => result.resumes);
-  resumes.catch(() => {});
-  return resumes;
+  const follow = (options: FollowOptions) => followCdrs(line.client(CdrService), { start, ...options, apply });
+  return Object.assign(followed(signal, follow), { log });
 }
 
 function loggedRun({ entries, afterSequence, position }: CdrRun): AppliedRun {
@@ -158,37 +153,19 @@ function loggedRun({ entries, afterSequence, position }: CdrRun): AppliedRun {
   };
 }
 
-/** A carrier's own copy of its numbers, by number. */
-export interface NumberMirror extends Followed {
-  readonly numbers: ReadonlyMap<string, PhoneNumber>;
-}
-
-/** Keeps a copy of a carrier's numbers by following them. */
-export function mirrorNumbers(line: Line, expectedChanges: number, signal: AbortSignal): NumberMirror {
+/** Keeps a copy of a carrier's numbers by following them, cut off on the way. */
+export function mirrorNumbers(line: Line, expectedChanges: number, signal: AbortSignal) {
   const cutAt = cutsAt(line, expectedChanges, [0.3, 0.8]);
   const numbers = new Map<string, PhoneNumber>();
-  let sequence = 0n;
-  const done = followNumbers(line.client(NumberService), {
-    start: "initialState",
-    store: memoryCursorStore(),
-    ...DEMO_OPTIONS,
-    signal,
-    apply: async (run) => {
-      for (const number of numbersIn(run)) {
-        if (number.revision > (numbers.get(number.phoneNumber)?.revision ?? -1n))
-          numbers.set(number.phoneNumber, number);
-      }
-      ({ sequence } = run.position);
-      cutAt(Number(sequence));
-    },
-  });
-  return {
-    numbers,
-    get sequence() {
-      return sequence;
-    },
-    resumes: resumesOf(done),
+  const apply = async (run: NumberRun) => {
+    for (const number of numbersIn(run)) {
+      if (number.revision > (numbers.get(number.phoneNumber)?.revision ?? -1n)) numbers.set(number.phoneNumber, number);
+    }
+    cutAt(Number(run.position.sequence));
   };
+  const start = "initialState";
+  const follow = (options: FollowOptions) => followNumbers(line.client(NumberService), { start, ...options, apply });
+  return Object.assign(followed(signal, follow), { numbers });
 }
 
 function numbersIn(run: NumberRun): readonly PhoneNumber[] {

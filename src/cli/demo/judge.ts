@@ -1,7 +1,7 @@
 import type { UploadResult } from "../../client/upload.ts";
 import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
-import { NumberState } from "../../gen/tandem/type/v1/phone_number_pb.js";
+import { type NumberOutcome, NumberState } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import {
   RecordIssue,
   RecordIssueSchema,
@@ -77,14 +77,54 @@ function judgeCarrier(trace: CarrierTrace) {
   };
   const produced = cdrs.filter(isProduced).map((cdr) => ({ ...cdr, revision: cdr.revision ?? 1 }));
   const stored = new Set(trace.applied.map(keyOf));
+  const cdrLog = checkLogs(produced, trace.log);
+  const lostDurations = [...expectedTips(durations)].filter((key) => !stored.has(key));
+  const { finalOffset, counts } = trace.upload.receipt;
   return {
     trace,
-    cdrLog: checkLogs(produced, trace.log),
+    cdrLog,
     /** Acknowledged as accepted, and not there. */
-    lostDurations: [...expectedTips(durations)].filter((key) => !stored.has(key)),
-    releasedDurations: durations.filter(({ isReleased, record }) => isReleased && stored.has(keyOf(record))).length,
-    releasedCdrs: cdrs.filter(isLate).length,
+    lostDurations,
+    /** By the story's titles. */
+    figures: {
+      numbers: {
+        provisioned: countDone(trace.provisioned),
+        assigned: countDone(trace.assigned),
+        mirrored: trace.numbers.size,
+        "cut off": trace.mirrorResumes,
+      },
+      calls: {
+        /** That the platform was told are safe. */
+        calls: countCalls(cdrs.slice(0, Number(trace.ingest.receipt.finalOffset))),
+        delivered: countCalls(trace.log.flatMap((run) => run.entries)),
+        entries: cdrLog.appliedCount,
+        released: cdrs.filter(isLate).length,
+        lost: cdrLog.lost.length,
+        doubled: cdrLog.duplicated.length,
+        "cut off": trace.consumerResumes + trace.ingest.resumes,
+      },
+      durations: {
+        sent: Number(finalOffset),
+        accepted: Number(counts?.accepted ?? 0n),
+        duplicate: Number(counts?.duplicate ?? 0n),
+        conflict: Number(counts?.conflict ?? 0n),
+        rejected: Number(counts?.rejected ?? 0n),
+        quarantined: Number(counts?.quarantined ?? 0n),
+        released: durations.filter(({ isReleased, record }) => isReleased && stored.has(keyOf(record))).length,
+        lost: lostDurations.length,
+        "cut off": trace.upload.resumes,
+      },
+    },
   };
+}
+
+function countDone(outcomes: readonly NumberOutcome[]): number {
+  return outcomes.filter(({ result }) => result.case === "number").length;
+}
+
+/** How many calls there are, not revisions. */
+function countCalls(records: readonly { readonly recordDate: string; readonly recordId: string }[]): number {
+  return new Set(records.map(({ recordDate, recordId }) => `${recordDate}/${recordId}`)).size;
 }
 
 /** Whether a record waits for the number that is assigned late. */

@@ -1,3 +1,4 @@
+import { DAY_MS } from "../../domain/time/instant.ts";
 import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import type { CallDuration } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
@@ -11,7 +12,6 @@ import type { CallTruth } from "../../simulator/reconciliation/truth.ts";
 import { createReconciliationWorld } from "../../simulator/reconciliation/world.ts";
 import { createWorld, type SimulatedCarrier } from "../../simulator/world.ts";
 
-const DAY_MS = 86_400_000;
 const NUMBERS_PER_CARRIER = 100;
 /** A number is assigned late only if at most this share of its carrier's durations waits for it. */
 const MAX_LATE_SHARE = 0.05;

@@ -21,18 +21,12 @@ export async function createCarrier(
   await line.client(CarrierService).createCarrier(request, { signal });
 }
 
-/** Numbers to assign to their customers, from a time on. */
-export interface Assigning {
-  /** Of the request's id: each request has its own. */
-  readonly what: "assign" | "assign-late";
-  readonly numbers: readonly AssignedNumber[];
-  readonly sinceMs: number;
-}
-
+/** Assigns numbers to their customers, from a time on. `what` is of the request's id. */
 export async function assignNumbers(
   line: Line,
   { carrierId }: SimulatedCarrier,
-  { what, numbers, sinceMs }: Assigning,
+  what: "assign" | "assign-late",
+  { numbers, sinceMs }: { readonly numbers: readonly AssignedNumber[]; readonly sinceMs: number },
   signal: AbortSignal,
 ): Promise<NumberOutcome[]> {
   if (numbers.length === 0) return [];

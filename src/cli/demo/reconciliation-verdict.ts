@@ -33,13 +33,16 @@ export function judgeReconciliation({ plan, uploads, findings }: ReconciliationT
   const faults = plan.truths.filter(isPlantedFault);
   const found = faults.filter((truth) => !wrongTruths.has(truth));
   const { days } = findings;
-  const callsByStatus = sumBy(
+  const callCountOf = ({ callCount }: { readonly callCount: bigint }) => Number(callCount);
+  const callsByStatus = countNames(
     days.flatMap(({ statusTotals }) => statusTotals).sort((a, b) => a.status - b.status),
-    ({ status }) => DiscrepancyStatus[status],
+    ({ status }) => [DiscrepancyStatus[status]],
+    callCountOf,
   );
-  const callsByCause = sumBy(
+  const callsByCause = countNames(
     days.flatMap(({ causeTotals }) => causeTotals).sort((a, b) => a.cause - b.cause),
-    ({ cause }) => DiscrepancyCause[cause],
+    ({ cause }) => [DiscrepancyCause[cause]],
+    callCountOf,
   );
   const miscounted = [
     ...compareCounts(callsByStatus, countNames(results, statusOf)),
@@ -96,14 +99,6 @@ function compareCounts(summed: ReadonlyMap<string, number>, told: ReadonlyMap<st
 
 function isPlantedFault({ isAmbiguous, status, causes }: CallTruth): boolean {
   return !isAmbiguous && (causes.length > 0 || !FAULTLESS.includes(status));
-}
-
-function sumBy<Total extends { callCount: bigint }>(totals: readonly Total[], nameOf: (total: Total) => string) {
-  return countNames(
-    totals,
-    (total) => [nameOf(total)],
-    ({ callCount }) => Number(callCount),
-  );
 }
 
 function describeWrong({ truth, found }: ScoredCall): string {

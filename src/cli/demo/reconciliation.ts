@@ -2,6 +2,7 @@ import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
 import { ingestCdrs } from "../../client/ingest-cdrs.ts";
 import { uploadDurations } from "../../client/upload-durations.ts";
 import { arraySource } from "../../client/upload-source.ts";
+import { DAY_MS } from "../../domain/time/instant.ts";
 import { wallMs } from "../../domain/time/wall-clock.ts";
 import { DurationService } from "../../gen/tandem/carrier/v1/duration_service_pb.js";
 import { CarrierService } from "../../gen/tandem/platform/v1/carrier_service_pb.js";
@@ -46,7 +47,7 @@ export async function reconcileOneMore(stage: ReconciliationStage) {
   await createCarrier(platform, carrier, signal, THRESHOLDS);
   await provisionNumbers(line, carrier, sinceMs, signal);
   const numbers = assignedNumbers(carrier);
-  await assignNumbers(platform, carrier, { what: "assign", numbers, sinceMs }, signal);
+  await assignNumbers(platform, carrier, "assign", { numbers, sinceMs }, signal);
   const begunMs = performance.now();
   const first = await exchange(stage, "atOnce");
   const graceMs = Math.ceil(performance.now() - begunMs) + GRACE_BEYOND_MS;
@@ -115,7 +116,6 @@ function msOf(time: Timestamp | undefined): number {
   return time === undefined ? 0 : timestampMs(time);
 }
 
-const DAY_MS = 86_400_000;
 /** The contract's longest window for one query. */
 const WINDOW_MS = 92 * DAY_MS;
 

@@ -50,7 +50,7 @@ async function playCarrier(stage: Stage, platform: Line, own: CarrierPlan) {
     untilDone(() => feed.sequence, { isDone: (now) => now >= sequence, progressOf: String, signal });
   const assign = (what: "assign" | "assign-late", isMeant: (phoneNumber: string) => boolean) => {
     const numbers = assignedNumbers(carrier).filter(({ phoneNumber }) => isMeant(phoneNumber));
-    return assignNumbers(platform, carrier, { what, numbers, sinceMs: plan.sinceMs }, signal);
+    return assignNumbers(platform, carrier, what, { numbers, sinceMs: plan.sinceMs }, signal);
   };
 
   const provisioned = await provisionNumbers(line, carrier, plan.sinceMs, signal);

@@ -49,30 +49,14 @@ function carrierVerdict(carrierId: string): CarrierVerdict {
       message: `record_date: is 2026-11-27, ${"expected another ".repeat(9)}`,
     },
   ];
-  const counts = {
-    accepted: BigInt(MANY),
-    duplicate: BigInt(MANY),
-    conflict: BigInt(MANY),
-    rejected: BigInt(MANY),
-    quarantined: BigInt(MANY),
-  };
-  const done = { result: { case: "number" } };
+  const many = (...titles: string[]) => Object.fromEntries(titles.map((title) => [title, MANY]));
   return {
-    trace: {
-      plan: { carrier: { carrierId, legalCountry: "DK" }, cdrs: [] },
-      numbers: { size: MANY },
-      log: [],
-      provisioned: [done],
-      assigned: [done],
-      ingest: { receipt: { finalOffset: BigInt(MANY) }, resumes: 2 },
-      upload: { receipt: { finalOffset: BigInt(MANY), counts }, outcomes, resumes: 2 },
-      mirrorResumes: 2,
-      consumerResumes: 3,
+    trace: { plan: { carrier: { carrierId, legalCountry: "DK" } }, upload: { outcomes } },
+    figures: {
+      numbers: { provisioned: 1, assigned: 1, mirrored: MANY, "cut off": 2 },
+      calls: { calls: 0, delivered: 0, ...many("entries", "released", "lost", "doubled"), "cut off": 5 },
+      durations: many("sent", "accepted", "duplicate", "conflict", "rejected", "quarantined", "released", "lost"),
     },
-    cdrLog: { appliedCount: MANY, lost: Array(MANY).fill(""), duplicated: Array(MANY).fill("") },
-    lostDurations: Array(MANY).fill(""),
-    releasedDurations: MANY,
-    releasedCdrs: MANY,
     // Only what the story tells.
   } as unknown as CarrierVerdict;
 }

@@ -6,7 +6,6 @@ import type { CarrierVerdict, DemoVerdict } from "./judge.ts";
 import type { DemoPlan } from "./plan.ts";
 import type { CustomerUsage } from "./reconciliation.ts";
 import type { ReconciliationVerdict } from "./reconciliation-verdict.ts";
-import { countDelivered, countDone, countIngested } from "./summary.ts";
 
 /** Every line fits in so many columns, except failures and what is to be pasted. */
 const MIN_WIDTH = 80;
@@ -20,8 +19,12 @@ export function tellStory(plan: DemoPlan, verdict: DemoVerdict, seconds: number)
     `${styled("bold", "Tandem demo")}: ${plan.title}`,
     "A real server with its own PostgreSQL, in a temporary folder. Every stream was",
     "cut off on the way.",
-    ...section("Numbers", "carriers provision, the platform assigns, carriers mirror", numbersTable(carriers)),
-    ...section("Calls", "the platform ingests, carriers follow live", callsTable(carriers)),
+    ...section(
+      "Numbers",
+      "carriers provision, the platform assigns, carriers mirror",
+      figuresTable(carriers, "numbers"),
+    ),
+    ...section("Calls", "the platform ingests, carriers follow live", figuresTable(carriers, "calls")),
     ...section("Durations", "carriers upload what their own switches recorded", durationsTable(carriers)),
     ...section("Refused", "planted faults, and what the carriers were told", refusedTable(carriers)),
     ...section(
@@ -52,48 +55,20 @@ function countsTable(
   return formatTable(columns, cells, "  ");
 }
 
-function numbersTable(carriers: readonly CarrierVerdict[]): string[] {
+function figuresTable(carriers: readonly CarrierVerdict[], what: "numbers" | "calls"): string[] {
   return countsTable(
-    ["carrier", "provisioned", "assigned", "mirrored", "cut off"],
-    carriers.map((carrier) => {
-      const { provisioned, assigned, numbers, mirrorResumes } = carrier.trace;
-      return [nameOf(carrier), countDone(provisioned), countDone(assigned), numbers.size, mirrorResumes];
-    }),
-  );
-}
-
-function callsTable(carriers: readonly CarrierVerdict[]): string[] {
-  return countsTable(
-    ["carrier", "calls", "delivered", "entries", "released", "lost", "doubled", "cut off"],
-    carriers.map((carrier) => [
-      nameOf(carrier),
-      countIngested(carrier),
-      countDelivered(carrier),
-      carrier.cdrLog.appliedCount,
-      carrier.releasedCdrs,
-      carrier.cdrLog.lost.length,
-      carrier.cdrLog.duplicated.length,
-      carrier.trace.consumerResumes + carrier.trace.ingest.resumes,
-    ]),
+    ["carrier", ...Object.keys(carriers[0]?.figures[what] ?? {})],
+    carriers.map((carrier) => [nameOf(carrier), ...Object.values(carrier.figures[what])]),
   );
 }
 
 // With a column for each carrier: there are more counts than fit beside each other.
 function durationsTable(carriers: readonly CarrierVerdict[]): string[] {
-  const verdicts = ["accepted", "duplicate", "conflict", "rejected", "quarantined"] as const;
-  const counts: [title: string, count: (carrier: CarrierVerdict) => number][] = [
-    ["sent", ({ trace }) => Number(trace.upload.receipt.finalOffset)],
-    ...verdicts.map((verdict): [string, (carrier: CarrierVerdict) => number] => [
-      verdict,
-      ({ trace }) => Number(trace.upload.receipt.counts?.[verdict] ?? 0n),
-    ]),
-    ["released", ({ releasedDurations }) => releasedDurations],
-    ["lost", ({ lostDurations }) => lostDurations.length],
-    ["cut off", ({ trace }) => trace.upload.resumes],
-  ];
+  const columns = carriers.map(({ figures }) => new Map(Object.entries(figures.durations)));
+  const titles = [...(columns[0]?.keys() ?? [])];
   return countsTable(
     ["", ...carriers.map(nameOf)],
-    counts.map(([title, count]) => [title, ...carriers.map(count)]),
+    titles.map((title) => [title, ...columns.map((counts) => counts.get(title) ?? 0)]),
   );
 }
 
@@ -104,15 +79,10 @@ function nameOf({ trace }: CarrierVerdict): string {
 
 /** One line for each reason, with how often each carrier met it and one of the messages. */
 function refusedTable(carriers: readonly CarrierVerdict[]): string[] {
-  const reasons = new Map<string, { outcome: RecordOutcome; counts: number[] }>();
-  for (const [index, { trace }] of carriers.entries()) {
-    for (const outcome of trace.upload.outcomes.filter(isRefused)) {
-      const key = `${outcome.verdict}/${outcome.issue}`;
-      const reason = reasons.get(key) ?? { outcome, counts: carriers.map(() => 0) };
-      reason.counts[index] = (reason.counts[index] ?? 0) + 1;
-      reasons.set(key, reason);
-    }
-  }
+  const refused = carriers.flatMap((carrier) =>
+    carrier.trace.upload.outcomes.filter(isRefused).map((outcome) => ({ carrier, outcome })),
+  );
+  const reasons = Map.groupBy(refused, ({ outcome }) => `${outcome.verdict}/${outcome.issue}`);
   const columns: Column[] = [
     { title: "verdict" },
     { title: "issue" },
@@ -120,11 +90,12 @@ function refusedTable(carriers: readonly CarrierVerdict[]): string[] {
     { title: "such as" },
   ];
   const rows = [...reasons.values()]
+    .map((group) => ({ group, outcome: (group[0] as (typeof group)[number]).outcome }))
     .sort((a, b) => b.outcome.verdict - a.outcome.verdict || a.outcome.issue - b.outcome.issue)
-    .map(({ outcome, counts }) => [
+    .map(({ group, outcome }) => [
       enumName(VerdictSchema, outcome.verdict) ?? "",
       enumName(RecordIssueSchema, outcome.issue) ?? "",
-      ...counts.map(formatCount),
+      ...carriers.map((each) => formatCount(group.filter(({ carrier }) => carrier === each).length)),
       outcome.message,
     ]);
   const width = Math.max(MIN_WIDTH, process.stdout.columns ?? 0);

@@ -1,36 +1,34 @@
-import type { NumberOutcome } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import { sumOf } from "./counts.ts";
 import type { CarrierVerdict, DemoVerdict } from "./judge.ts";
 import type { CustomerUsage } from "./reconciliation.ts";
 
 /** What `tandem demo --json` prints: sums over the carriers. */
 export function summarize({ carriers, reconciliation, usage, ok }: DemoVerdict) {
-  const sum = (count: (carrier: CarrierVerdict) => number) => sumOf(carriers, count);
-  const verdicts = (verdict: "accepted" | "duplicate" | "conflict" | "rejected" | "quarantined") =>
-    sum(({ trace }) => Number(trace.upload.receipt.counts?.[verdict] ?? 0n));
+  const sum = (count: (figures: CarrierVerdict["figures"]) => number) =>
+    sumOf(carriers, ({ figures }) => count(figures));
   return {
     numbers: {
-      provisioned: sum(({ trace }) => countDone(trace.provisioned)),
-      assigned: sum(({ trace }) => countDone(trace.assigned)),
+      provisioned: sum(({ numbers }) => numbers.provisioned),
+      assigned: sum(({ numbers }) => numbers.assigned),
     },
     // Calls, not revisions. `resumes` counts the carriers' followers and the platform's uploads.
     cdrs: {
-      ingested: sum(countIngested),
-      delivered: sum(countDelivered),
-      lost: sum(({ cdrLog }) => cdrLog.lost.length),
-      duplicated: sum(({ cdrLog }) => cdrLog.duplicated.length),
-      resumes: sum(({ trace }) => trace.consumerResumes + trace.ingest.resumes),
+      ingested: sum(({ calls }) => calls.calls),
+      delivered: sum(({ calls }) => calls.delivered),
+      lost: sum(({ calls }) => calls.lost),
+      duplicated: sum(({ calls }) => calls.doubled),
+      resumes: sum(({ calls }) => calls["cut off"]),
     },
     // Records by their verdicts; some of the quarantined were released later.
     durations: {
-      sent: sum(({ trace }) => Number(trace.upload.receipt.finalOffset)),
-      accepted: verdicts("accepted"),
-      duplicate: verdicts("duplicate"),
-      conflict: verdicts("conflict"),
-      rejected: verdicts("rejected"),
-      quarantined: verdicts("quarantined"),
-      lost: sum(({ lostDurations }) => lostDurations.length),
-      resumes: sum(({ trace }) => trace.upload.resumes),
+      sent: sum(({ durations }) => durations.sent),
+      accepted: sum(({ durations }) => durations.accepted),
+      duplicate: sum(({ durations }) => durations.duplicate),
+      conflict: sum(({ durations }) => durations.conflict),
+      rejected: sum(({ durations }) => durations.rejected),
+      quarantined: sum(({ durations }) => durations.quarantined),
+      lost: sum(({ durations }) => durations.lost),
+      resumes: sum(({ durations }) => durations["cut off"]),
     },
     // Of the one more carrier: its calls, the faults that were planted in them, and what is untrue.
     reconciliation: {
@@ -56,23 +54,4 @@ function summarizeUsage(usage: readonly CustomerUsage[]) {
     /** Of the connected time, what is by the carriers' clocks. */
     carrier_sourced_share: Number(share.toFixed(4)),
   };
-}
-
-/** How many calls the platform was told are safe. */
-export function countIngested({ trace: { plan, ingest } }: CarrierVerdict): number {
-  return countCalls(plan.cdrs.slice(0, Number(ingest.receipt.finalOffset)));
-}
-
-/** How many calls the carrier has applied. */
-export function countDelivered({ trace: { log } }: CarrierVerdict): number {
-  return countCalls(log.flatMap((run) => run.entries));
-}
-
-function countCalls(records: readonly { readonly recordDate: string; readonly recordId: string }[]): number {
-  return new Set(records.map(({ recordDate, recordId }) => `${recordDate}/${recordId}`)).size;
-}
-
-/** How many items of a batch were done. */
-export function countDone(outcomes: readonly NumberOutcome[]): number {
-  return outcomes.filter(({ result }) => result.case === "number").length;
 }

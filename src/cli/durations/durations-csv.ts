@@ -12,26 +12,7 @@ const MAX_ROWS = 250_000;
 const MAX_MISTAKES = 20;
 
 /** A file's records, in its order. */
-export interface DurationsFile {
-  readonly records: readonly CallDuration[];
-  /** The line that a record came from. */
-  readonly lineOf: (offset: number) => number;
-  /**
-   * The same for the same content: sending a file again resumes its upload and never doubles it.
-   */
-  readonly contentId: string;
-  /** Lines that no record could be made of, with what is wrong with them. */
-  readonly mistakes: LineMistakes;
-  /** What was taken otherwise than it stands in the file, each once, with the first line. */
-  readonly remarks: readonly string[];
-}
-
-/** What is wrong with lines of a file, and how many lines there are of that kind. */
-export interface LineMistakes {
-  readonly lineCount: number;
-  /** Named by file and line; the first 20. */
-  readonly told: readonly string[];
-}
+export type DurationsFile = Awaited<ReturnType<typeof readDurationsCsv>>;
 
 /** What is wrong with a file, line by line. */
 export class DurationsFileError extends Error {
@@ -42,7 +23,7 @@ export class DurationsFileError extends Error {
  * Reads durations from CSV with a header line. A line that no record can be made of is left out and
  * told, and the others are records. Throws a `DurationsFileError` when there is none.
  */
-export async function readDurationsCsv(file: string): Promise<DurationsFile> {
+export async function readDurationsCsv(file: string) {
   const records: CallDuration[] = [];
   const lines: number[] = [];
   const mistakes = new Mistakes(file);
@@ -67,27 +48,28 @@ export async function readDurationsCsv(file: string): Promise<DurationsFile> {
     if (mistakes.lineCount === 0) throw new DurationsFileError(`${file}: has no records`);
     throw new DurationsFileError(`nothing was sent:\n  ${mistakes.told.join("\n  ")}`);
   }
+  const { lineCount, told } = mistakes;
   return {
     records,
-    lineOf: (offset) => lines[offset] ?? 0,
+    /** The line that a record came from. */
+    lineOf: (offset: number) => lines[offset] ?? 0,
+    /** The same for the same content: a file that is sent again resumes its upload. */
     contentId: hash.digest("hex").slice(0, 16),
-    mistakes,
+    /** How many lines no record could be made of, and the first 20, named by file and line. */
+    mistakes: { lineCount, told },
+    /** What was taken otherwise than it stands in the file, each once, with the first line. */
     remarks: [...remarks].map(([said, first]) => `${said} (first in ${first})`),
   };
 }
 
-class Mistakes implements LineMistakes {
+class Mistakes {
   readonly told: string[] = [];
+  lineCount = 0;
   readonly #file: string;
-  #lineCount = 0;
   #last = 0;
 
   constructor(file: string) {
     this.#file = file;
-  }
-
-  get lineCount(): number {
-    return this.#lineCount;
   }
 
   /** Lines come in their order. */
@@ -96,7 +78,7 @@ class Mistakes implements LineMistakes {
   }
 
   add(line: number, mistake: string): void {
-    if (!this.has(line)) this.#lineCount += 1;
+    if (!this.has(line)) this.lineCount += 1;
     this.#last = line;
     if (this.told.length < MAX_MISTAKES) this.told.push(`${this.#file}:${line}: ${mistake}`);
   }

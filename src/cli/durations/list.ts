@@ -1,38 +1,38 @@
 import type { Command } from "commander";
-import { given } from "../../domain/given.ts";
-import { DurationService, ListDurationsResponseSchema } from "../../gen/tandem/carrier/v1/duration_service_pb.js";
+import { DurationService } from "../../gen/tandem/carrier/v1/duration_service_pb.js";
 import { type CallDuration, DurationStateSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
-import { DirectionSchema, RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
-import { asCarrier, type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
-import { printMessage, printTable } from "../shared/output.ts";
-import { readPages } from "../shared/pages.ts";
-import { formatParty } from "../shared/print-party.ts";
-import { enumName, enumOption, formatDuration, formatTime, parseTime, parseWhole } from "../shared/values.ts";
-import { TIME_HELP, type WindowOptions, windowOf, withWindow } from "../shared/window.ts";
+import { RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
+import { formatRevision } from "../cdrs/print-cdrs.ts";
+import { listAndPrint } from "../shared/calls.ts";
+import { type ConnectionOptions, carrierOption, remoteCommand } from "../shared/connection.ts";
+import { printRows, type RowColumn } from "../shared/output.ts";
+import {
+  enumOption,
+  formatDuration,
+  formatParty,
+  formatTime,
+  formatWay,
+  parseTime,
+  parseWhole,
+} from "../shared/values.ts";
+import { lastDay, TIME_HELP, withWindow } from "../shared/window.ts";
 
-interface DurationListOptions extends ConnectionOptions, WindowOptions {
-  readonly state?: number;
-  readonly limit: number;
-}
+const { listDurations } = DurationService.method;
 
 /** `tandem durations list` */
 export function listCommand(): Command {
   return withWindow(remoteCommand("list"))
     .description("List durations by the start of the call.")
-    .addOption(asCarrier())
+    .addOption(carrierOption())
     .addOption(enumOption("--state <state>", "applied (default), or those in quarantine", DurationStateSchema))
     .option("--limit <count>", "how many at most", parseWhole(1, 1_000_000), 100)
     .addHelpText(
       "after",
       `\n${TIME_HELP} At most 92 days.\n\nExample:\n  tandem durations list --carrier nordlys-tele --from 7d --state quarantined`,
     )
-    .action(async (options: DurationListOptions) => {
-      using connection = await connect(options, "carrier");
-      const { items: durations, isCut } = await listDurations(connection, options);
-      if (options.json) printMessage(ListDurationsResponseSchema, { durations });
-      else printDurations(durations);
-      if (isCut) console.error(`There are more than ${options.limit}: see --limit`);
-    });
+    .action((options: ConnectionOptions & { readonly limit: number }) =>
+      listAndPrint(options, listDurations, { ...lastDay(), ...options }, "durations", { print: printDurations }),
+    );
 }
 
 /** `tandem durations get` */
@@ -40,52 +40,35 @@ export function getCommand(): Command {
   return withWindow(remoteCommand("get"))
     .description("Show the latest revision of a record id, for each of its days (default: of the last 91).")
     .argument("<record-id>")
-    .addOption(asCarrier())
-    .action(async (recordId: string, options: ConnectionOptions & WindowOptions) => {
-      using connection = await connect(options, "carrier");
-      const query = {
-        ...options,
-        from: options.from ?? parseTime("91d"),
-        to: options.to ?? parseTime("now"),
-        limit: 1_000,
-      };
-      const { items: durations } = await listDurations(connection, query, recordId);
-      if (options.json) printMessage(ListDurationsResponseSchema, { durations });
-      else printDurations(durations);
-      if (durations.length === 0) process.exitCode = 1;
+    .addOption(carrierOption())
+    .action((recordId: string, options: ConnectionOptions) => {
+      const request = { ...lastDay(), startTime: parseTime("91d"), ...options, recordId };
+      return listAndPrint(options, listDurations, request, "durations", {
+        print: printDurations,
+        after: ({ durations }) => {
+          if (durations.length === 0) process.exitCode = 1;
+        },
+      });
     });
 }
 
-function listDurations(connection: Connection, options: DurationListOptions, recordId?: string) {
-  const asked = { ...windowOf(options), ...given({ recordId }), state: options.state ?? 0 };
-  const client = connection.client(DurationService);
-  return readPages(
-    (page) => client.listDurations({ ...asked, ...page }),
-    ({ durations }) => durations,
-    options.limit,
-  );
+function printDurations(durations: readonly CallDuration[]): void {
+  printRows(COLUMNS, durations, "No durations.");
 }
 
-function printDurations(durations: readonly CallDuration[]): void {
-  printTable(
-    [
-      { title: "start" },
-      { title: "way" },
-      { title: "calling" },
-      { title: "called" },
-      { title: "connected", align: "right" },
-      { title: "customer" },
-      { title: "record" },
-    ],
-    durations.map((duration) => [
-      formatTime(duration.inviteTime ?? duration.answerTime) || duration.recordDate,
-      enumName(DirectionSchema, duration.direction)?.replace("bound", "") ?? "",
-      formatParty(duration.calling),
-      formatParty(duration.called),
-      duration.kind === RecordKind.VOID ? "void" : formatDuration(duration.connectedDurationMs),
-      duration.customerId ?? "",
-      `${duration.recordId}${(duration.revision ?? 1) > 1 ? `#${duration.revision}` : ""}`,
-    ]),
-    "No durations.",
-  );
-}
+const COLUMNS: readonly RowColumn<CallDuration>[] = [
+  {
+    title: "start",
+    read: ({ inviteTime, answerTime, recordDate }) => formatTime(inviteTime ?? answerTime) || recordDate,
+  },
+  { title: "way", read: ({ direction }) => formatWay(direction) },
+  { title: "calling", read: ({ calling }) => formatParty(calling) },
+  { title: "called", read: ({ called }) => formatParty(called) },
+  {
+    title: "connected",
+    align: "right",
+    read: ({ kind, connectedDurationMs }) => (kind === RecordKind.VOID ? "void" : formatDuration(connectedDurationMs)),
+  },
+  { title: "customer", read: ({ customerId }) => customerId },
+  { title: "record", read: formatRevision },
+];

@@ -1,4 +1,10 @@
-import { RecordIssueSchema, type RecordOutcome, Verdict, VerdictSchema } from "../../gen/tandem/type/v1/upload_pb.js";
+import {
+  RecordIssueSchema,
+  type RecordOutcome,
+  Verdict,
+  type VerdictCounts,
+  VerdictSchema,
+} from "../../gen/tandem/type/v1/upload_pb.js";
 import { formatCount, styled } from "../shared/output.ts";
 import { enumName } from "../shared/values.ts";
 
@@ -7,9 +13,10 @@ const MAX_NAMED = 10;
 
 /** Prints what became of records, those of one reason together. */
 export function printOutcomes(outcomes: readonly RecordOutcome[], lineOf?: (offset: number) => number): void {
-  for (const group of groupByReason(outcomes)) {
-    const [first] = group;
-    if (first === undefined) continue;
+  const reasonOf = ({ verdict, issue, fieldPath, message }: RecordOutcome) =>
+    `${verdict} ${issue} ${fieldPath} ${message}`;
+  for (const group of Map.groupBy(outcomes, reasonOf).values()) {
+    const [first] = group as [RecordOutcome];
     const verdict = styled(colourOf(first.verdict), enumName(VerdictSchema, first.verdict) ?? "");
     const issue = [enumName(RecordIssueSchema, first.issue), first.fieldPath].filter(Boolean).join(" ");
     console.log(`${[verdict, issue].filter(Boolean).join("  ")}  (${formatCount(group.length)})`);
@@ -23,25 +30,17 @@ export function printOutcomes(outcomes: readonly RecordOutcome[], lineOf?: (offs
   }
 }
 
-function groupByReason(outcomes: readonly RecordOutcome[]): RecordOutcome[][] {
-  const groups = new Map<string, RecordOutcome[]>();
-  for (const outcome of outcomes) {
-    const key = `${outcome.verdict} ${outcome.issue} ${outcome.fieldPath} ${outcome.message}`;
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [outcome]);
-    else group.push(outcome);
-  }
-  return [...groups.values()];
+function colourOf(verdict: Verdict): "red" | "yellow" | "dim" {
+  if (verdict === Verdict.REJECTED || verdict === Verdict.CONFLICT) return "red";
+  return verdict === Verdict.QUARANTINED ? "yellow" : "dim";
 }
 
-function colourOf(verdict: Verdict): "red" | "yellow" | "dim" {
-  switch (verdict) {
-    case Verdict.REJECTED:
-    case Verdict.CONFLICT:
-      return "red";
-    case Verdict.QUARANTINED:
-      return "yellow";
-    default:
-      return "dim";
-  }
+const VERDICTS = ["accepted", "duplicate", "conflict", "superseded", "rejected", "quarantined"] as const;
+
+/** The verdicts that were given, such as `98 accepted, 2 rejected`. */
+export function formatVerdicts(counts: VerdictCounts | undefined): string {
+  return VERDICTS.map((verdict) => [verdict, counts?.[verdict] ?? 0n] as const)
+    .filter(([verdict, count]) => verdict === "accepted" || count > 0n)
+    .map(([verdict, count]) => `${formatCount(count)} ${verdict}`)
+    .join(", ");
 }

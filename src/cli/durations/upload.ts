@@ -5,23 +5,15 @@ import { uploadDurations } from "../../client/upload-durations.ts";
 import { arraySource } from "../../client/upload-source.ts";
 import { visibleText } from "../../domain/privacy/visible-text.ts";
 import { DurationService } from "../../gen/tandem/carrier/v1/duration_service_pb.js";
-import {
-  type RecordOutcome,
-  RecordOutcomeSchema,
-  UploadReceiptSchema,
-  Verdict,
-} from "../../gen/tandem/type/v1/upload_pb.js";
-import { asCarrier, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
-import { describeResume } from "../shared/describe-error.ts";
-import { describeLoss } from "../shared/describe-loss.ts";
-import { untilInterrupted } from "../shared/following.ts";
+import { RecordOutcomeSchema, UploadReceiptSchema, Verdict } from "../../gen/tandem/type/v1/upload_pb.js";
+import { type ConnectionOptions, carrierOption, connect, remoteCommand } from "../shared/connection.ts";
+import { createCutTeller, untilInterrupted } from "../shared/following.ts";
 import { formatCount, formatJson, styled } from "../shared/output.ts";
 import { openProgress } from "../shared/progress.ts";
 import { formatTime } from "../shared/values.ts";
 import { DURATION_COLUMNS } from "./duration-columns.ts";
 import { type DurationsFile, readDurationsCsv } from "./durations-csv.ts";
-import { printOutcomes } from "./print-outcomes.ts";
-import { formatVerdicts } from "./verdicts.ts";
+import { formatVerdicts, printOutcomes } from "./print-outcomes.ts";
 
 /** All records were taken, and some were refused: for scripts. */
 const EXIT_REFUSED = 3;
@@ -36,7 +28,7 @@ export function uploadCommand(): Command {
   return remoteCommand("upload")
     .description("Upload durations from a CSV file, resume after every cut, and print the verdicts.")
     .argument("<file>", "CSV with a header line")
-    .addOption(asCarrier())
+    .addOption(carrierOption())
     .option(
       "--upload-id <id>",
       "name of the upload (default: from the content, so that the same file is never uploaded twice)",
@@ -53,8 +45,7 @@ async function upload(file: string, options: UploadOptions): Promise<void> {
   using progress = openProgress();
   const bar = progress.add("durations", durations.records.length);
   let wasSealed = true;
-  let cut: unknown;
-  let lostSinceMs: number | undefined;
+  const tellCut = createCutTeller(progress.say);
   const result = await uploadDurations(connection.client(DurationService), {
     uploadId: options.uploadId ?? `csv-${durations.contentId}`,
     source: arraySource(durations.records),
@@ -63,41 +54,28 @@ async function upload(file: string, options: UploadOptions): Promise<void> {
     onEvent: (event) => {
       if (event.kind === "COMMITTED") wasSealed = false;
       if (event.kind === "OPENED" || event.kind === "COMMITTED") bar.set(event.committedOffset);
-      if (event.kind === "OPENED" && event.lostSinceMs !== lostSinceMs) {
-        lostSinceMs = event.lostSinceMs;
-        if (lostSinceMs !== undefined) progress.say(describeLoss(lostSinceMs));
-      }
-      if (event.kind === "CUT") cut = event.error;
-      if (event.kind === "RESUMING") progress.say(describeResume(cut, event));
+      tellCut(event);
     },
   });
   bar.set(durations.records.length);
   progress[Symbol.dispose]();
-  const { outcomes } = result;
   const { mistakes } = durations;
   if (options.json) {
-    const json = { receipt: toJson(UploadReceiptSchema, result.receipt), outcomes: outcomes.map(outcomeJson) };
-    console.log(
-      formatJson({ ...json, notSent: mistakes.lineCount, mistakes: mistakes.told, remarks: durations.remarks }),
-    );
-  } else printResult(result, outcomes, durations, { isCheck: options.check ?? false, wasSealed });
+    const receipt = toJson(UploadReceiptSchema, result.receipt);
+    const outcomes = result.outcomes.map((outcome) => toJson(RecordOutcomeSchema, outcome));
+    const { remarks } = durations;
+    console.log(formatJson({ receipt, outcomes, notSent: mistakes.lineCount, mistakes: mistakes.told, remarks }));
+  } else {
+    const name = options.check ? "checked, nothing was stored" : result.receipt.uploadId;
+    printResult(name, result, durations, wasSealed);
+  }
   const { conflict = 0n, rejected = 0n, quarantined = 0n } = result.receipt.counts ?? {};
   if (conflict + rejected + quarantined > 0n || mistakes.lineCount > 0) process.exitCode = EXIT_REFUSED;
 }
 
-interface Told {
-  readonly isCheck: boolean;
-  /** Nothing was sent now: the upload had been sealed before. */
-  readonly wasSealed: boolean;
-}
-
-function printResult(
-  { receipt, resumes }: UploadResult,
-  outcomes: readonly RecordOutcome[],
-  file: DurationsFile,
-  { isCheck, wasSealed }: Told,
-): void {
-  const name = isCheck ? "checked, nothing was stored" : receipt.uploadId;
+/** @param wasSealed nothing was sent now: the upload had been sealed before. */
+function printResult(name: string, result: UploadResult, file: DurationsFile, wasSealed: boolean): void {
+  const { receipt, resumes, outcomes } = result;
   console.log(
     `${styled("bold", name)}: ${formatCount(receipt.finalOffset)} records: ${formatVerdicts(receipt.counts)}.`,
   );
@@ -115,10 +93,6 @@ function printMistakes({ mistakes: { lineCount, told } }: DurationsFile): void {
   console.log(`${styled("red", "not sent")}: ${formatCount(lineCount)} lines that are not a valid record:`);
   for (const mistake of told) console.log(`  ${visibleText(mistake)}`);
   if (lineCount > told.length) console.log("  (and perhaps more)");
-}
-
-function outcomeJson(outcome: RecordOutcome): unknown {
-  return toJson(RecordOutcomeSchema, outcome);
 }
 
 function columnHelp(): string {

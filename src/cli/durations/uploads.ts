@@ -1,34 +1,30 @@
 import type { Command } from "commander";
-import {
-  DurationService,
-  ListRejectsResponseSchema,
-  ListUploadsResponseSchema,
-} from "../../gen/tandem/carrier/v1/duration_service_pb.js";
+import { DurationService, ListUploadsResponseSchema } from "../../gen/tandem/carrier/v1/duration_service_pb.js";
 import { type Upload, UploadStateSchema } from "../../gen/tandem/type/v1/upload_pb.js";
-import { asCarrier, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
-import { formatCount, printMessage, printTable } from "../shared/output.ts";
-import { readPages } from "../shared/pages.ts";
+import { type Asking, connectFor, readList } from "../shared/calls.ts";
+import { type ConnectionOptions, carrierOption, connect, remoteCommand } from "../shared/connection.ts";
+import { fieldOption } from "../shared/fields.ts";
+import { formatCount, printMessage, printRows, type RowColumn } from "../shared/output.ts";
 import { enumName, enumOption, formatTime, parseWhole } from "../shared/values.ts";
-import { printOutcomes } from "./print-outcomes.ts";
-import { formatVerdicts } from "./verdicts.ts";
+import { formatVerdicts, printOutcomes } from "./print-outcomes.ts";
 
 /** `tandem durations uploads` */
 export function uploadsCommand(): Command {
   return remoteCommand("uploads")
     .description("List uploads and their verdicts, newest first; or show one.")
     .argument("[upload-id]", "only this one")
-    .addOption(asCarrier())
+    .addOption(carrierOption())
     .addOption(enumOption("--state <state>", "only those in this state", UploadStateSchema))
-    .option("--limit <count>", "how many at most", parseWhole(1, 1_000), 100)
-    .action(async (uploadId: string | undefined, options: ConnectionOptions & { state?: number; limit: number }) => {
+    .addOption(fieldOption("pageSize", "--limit <count>", "how many at most", parseWhole(1, 1_000)).default(100))
+    .action(async (uploadId: string | undefined, options: Asking<typeof DurationService.method.listUploads>) => {
       using connection = await connect(options, "carrier");
       const client = connection.client(DurationService);
       const uploads =
         uploadId === undefined
-          ? (await client.listUploads({ state: options.state ?? 0, pageSize: options.limit })).uploads
+          ? (await client.listUploads(options)).uploads
           : [(await client.getUpload({ uploadId })).upload].filter((upload) => upload !== undefined);
       if (options.json) printMessage(ListUploadsResponseSchema, { uploads });
-      else printUploads(uploads);
+      else printRows(UPLOADS, uploads, "No uploads yet: tandem durations upload --help");
     });
 }
 
@@ -37,47 +33,27 @@ export function rejectsCommand(): Command {
   return remoteCommand("rejects")
     .description("List the records of an upload that were not simply accepted, and why.")
     .argument("<upload-id>")
-    .addOption(asCarrier())
+    .addOption(carrierOption())
     .option("--limit <count>", "how many at most", parseWhole(1, 10_000), 1_000)
     .action(async (uploadId: string, options: ConnectionOptions & { limit: number }) => {
-      using connection = await connect(options, "carrier");
-      const client = connection.client(DurationService);
-      let [totalCount, nextPageToken] = [0n, ""];
-      const { items: rejects } = await readPages(
-        (page) => client.listRejects({ uploadId, ...page }),
-        (page) => {
-          ({ totalCount, nextPageToken } = page);
-          return page.rejects;
-        },
-        options.limit,
-      );
+      const method = DurationService.method.listRejects;
+      using connection = await connectFor(options, method);
+      const { answer } = await readList(connection, method, { uploadId }, "rejects", options.limit);
       if (options.json) {
-        printMessage(ListRejectsResponseSchema, { rejects, totalCount, nextPageToken });
+        printMessage(method.output, answer);
         return;
       }
-      const outcomes = rejects.map(({ outcome }) => outcome).filter((outcome) => outcome !== undefined);
+      const outcomes = answer.rejects.map(({ outcome }) => outcome).filter((outcome) => outcome !== undefined);
       if (outcomes.length === 0) console.log("All records were accepted.");
       else printOutcomes(outcomes);
-      if (outcomes.length < totalCount) console.error(`${totalCount} in all`);
+      if (outcomes.length < answer.totalCount) console.error(`${answer.totalCount} in all`);
     });
 }
 
-function printUploads(uploads: readonly Upload[]): void {
-  printTable(
-    [
-      { title: "upload" },
-      { title: "state" },
-      { title: "updated" },
-      { title: "records", align: "right" },
-      { title: "verdicts" },
-    ],
-    uploads.map((upload) => [
-      upload.uploadId,
-      enumName(UploadStateSchema, upload.state) ?? "",
-      formatTime(upload.updateTime),
-      formatCount(upload.committedOffset),
-      formatVerdicts(upload.counts),
-    ]),
-    "No uploads yet: tandem durations upload --help",
-  );
-}
+const UPLOADS: readonly RowColumn<Upload>[] = [
+  { title: "upload", read: ({ uploadId }) => uploadId },
+  { title: "state", read: ({ state }) => enumName(UploadStateSchema, state) },
+  { title: "updated", read: ({ updateTime }) => formatTime(updateTime) },
+  { title: "records", align: "right", read: ({ committedOffset }) => formatCount(committedOffset) },
+  { title: "verdicts", read: ({ counts }) => formatVerdicts(counts) },
+];

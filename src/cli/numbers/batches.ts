@@ -1,28 +1,29 @@
-import { randomUUID } from "node:crypto";
-import { create, type DescMessage, type DescMethodUnary, type MessageInitShape } from "@bufbuild/protobuf";
+import { create, type DescMessage, type DescMethodUnary } from "@bufbuild/protobuf";
 import type { NumberOutcome } from "../../gen/tandem/type/v1/phone_number_pb.js";
-import { call } from "../shared/calls.ts";
-import { type ConnectionOptions, connect, type Role } from "../shared/connection.ts";
+import { ask, connectFor } from "../shared/calls.ts";
+import type { ConnectionOptions } from "../shared/connection.ts";
 import { printMessage } from "../shared/output.ts";
 import { printOutcomes } from "./print-numbers.ts";
 
 /** The most that the contract takes in one call. */
 const MAX_BATCH = 1_000;
 
-/** Makes a call for each batch of numbers, and prints what became of them all. */
-export async function changeNumbers<Method extends DescMethodUnary>(
+/**
+ * Makes a call for each batch of numbers, and prints what became of them all. Some calls have
+ * items, and others only the numbers.
+ */
+export async function changeNumbers(
   options: ConnectionOptions,
-  role: Role,
-  method: Method,
-  phoneNumbers: readonly string[],
-  requestOf: (batch: string[]) => MessageInitShape<Method["input"]>,
+  method: DescMethodUnary,
+  numbers: readonly string[],
 ): Promise<void> {
-  using connection = await connect(options, role);
+  using connection = await connectFor(options, method);
   const outcomes: NumberOutcome[] = [];
-  for (let start = 0; start < phoneNumbers.length; start += MAX_BATCH) {
-    const batch = phoneNumbers.slice(start, start + MAX_BATCH);
-    const request = { ...requestOf(batch), requestId: randomUUID() } as MessageInitShape<Method["input"]>;
-    const answer = (await call(connection, method, request)) as unknown as { outcomes: NumberOutcome[] };
+  for (let start = 0; start < numbers.length; start += MAX_BATCH) {
+    const phoneNumbers = numbers.slice(start, start + MAX_BATCH);
+    const items = phoneNumbers.map((phoneNumber) => ({ ...options, phoneNumber }));
+    const request: Record<string, unknown> = { ...options, phoneNumbers, items };
+    const answer = (await ask(connection, method, request)) as unknown as { outcomes: NumberOutcome[] };
     outcomes.push(...answer.outcomes);
   }
   const schema: DescMessage = method.output;

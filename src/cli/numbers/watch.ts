@@ -1,6 +1,7 @@
 import { create, toJson } from "@bufbuild/protobuf";
 import type { Command } from "commander";
 import { followNumbers, type NumberRun } from "../../client/follow-numbers.ts";
+import { given } from "../../domain/given.ts";
 import { type NumberChange, NumberService } from "../../gen/tandem/carrier/v1/number_service_pb.js";
 import { FeedStartLatestSchema } from "../../gen/tandem/type/v1/feed_pb.js";
 import {
@@ -9,13 +10,14 @@ import {
   type PhoneNumber,
   PhoneNumberSchema,
 } from "../../gen/tandem/type/v1/phone_number_pb.js";
-import { asCarrier, connect, remoteCommand } from "../shared/connection.ts";
+import { type ConnectionOptions, carrierOption, connect, remoteCommand } from "../shared/connection.ts";
+import { filterOf } from "../shared/fields.ts";
 import { createTeller, cursorStore, printFollowEnd, untilInterrupted } from "../shared/following.ts";
 import { formatJson, styled } from "../shared/output.ts";
 import { enumName } from "../shared/values.ts";
-import { filterOf, hasNumberFilter, type NumberListOptions, withNumberFilter } from "./list.ts";
+import { withNumberFilter } from "./list.ts";
 
-interface WatchOptions extends Omit<NumberListOptions, "limit"> {
+interface WatchOptions extends ConnectionOptions {
   readonly changesOnly?: true;
   readonly untilSynced?: true;
   readonly cursorFile?: string;
@@ -24,7 +26,7 @@ interface WatchOptions extends Omit<NumberListOptions, "limit"> {
 export function watchCommand(): Command {
   return withNumberFilter(remoteCommand("watch"))
     .description("Follow the carrier's numbers: first all current ones, then each change, until Ctrl-C.")
-    .addOption(asCarrier())
+    .addOption(carrierOption())
     .option("--changes-only", "begin with the next change")
     .option("--until-synced", "stop after the current ones instead of following")
     .option("--cursor-file <file>", "keep the position here and resume from it at the next start")
@@ -41,7 +43,7 @@ async function watch(options: WatchOptions): Promise<void> {
   const result = await followNumbers(connection.client(NumberService), {
     start: options.changesOnly ? { case: "latest", value: create(FeedStartLatestSchema) } : "initialState",
     store: cursorStore(options.cursorFile),
-    ...(hasNumberFilter(options) ? { filter: create(NumberFilterSchema, filterOf(options)) } : {}),
+    ...given({ filter: filterOf(NumberFilterSchema, options) }),
     signal: AbortSignal.any([untilInterrupted(), stop.signal]),
     onEvent: createTeller(),
     apply: async (run) => {

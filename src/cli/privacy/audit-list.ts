@@ -1,45 +1,35 @@
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
 import { type AuditEvent, AuditEventSchema, AuditOutcomeSchema } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import { PrivacyService } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { listAndPrint } from "../shared/calls.ts";
-import { type ConnectionOptions, remoteCommand } from "../shared/connection.ts";
+import { type ConnectionOptions, carrierOption, remoteCommand } from "../shared/connection.ts";
 import { csvOption, fieldColumns } from "../shared/csv-output.ts";
 import { printRows, type RowColumn } from "../shared/output.ts";
 import { enumName, formatTime, parseTime, parseWhole } from "../shared/values.ts";
 import { TIME_HELP } from "../shared/window.ts";
 import { formatJsonFields } from "./json-fields.ts";
 
-interface ListOptions extends ConnectionOptions {
-  readonly from?: Timestamp;
-  readonly to?: Timestamp;
-  readonly actor?: string;
-  readonly method?: string;
-  readonly limit: number;
-  readonly csv?: true;
-}
-
 export function auditListCommand(): Command {
   return remoteCommand("list")
     .description("List changes to carriers, numbers, policies, holds, erasures and periods, and who made them.")
-    .option("--carrier <id>", "this carrier's chain (default: the platform's)")
-    .option("--from <time>", "at this time or later (default: the oldest kept event)", parseTime)
-    .option("--to <time>", "before this time (default: now)", parseTime)
+    .addOption(carrierOption("this carrier's chain (default: the platform's)"))
+    .field("startTime", "--from <time>", "at this time or later (default: the oldest kept event)", parseTime)
+    .field("endTime", "--to <time>", "before this time (default: now)", parseTime)
     .option("--actor <identity>", "only by this credential, or cli:<user>")
     .option("--method <method>", "only of this method, such as tandem.platform.v1.CarrierService/UpdateCarrier")
     .addOption(csvOption())
     .option("--limit <count>", "how many at most", parseWhole(1, 1_000_000), 100)
     .addHelpText("after", `\n${TIME_HELP}\n\nExample:\n  tandem privacy audit list --carrier nordlys-tele --from 30d`)
-    .action((options: ListOptions) => {
-      const { carrier: carrierId = "", actor = "", method = "", from: startTime, to: endTime } = options;
-      const request = { carrierId, actor, method, startTime, endTime };
-      const print = (events: AuditEvent[]) => printRows(COLUMNS, events, describeNone(options));
-      return listAndPrint(options, PrivacyService.method.listAuditEvents, request, "events", { print, csv: EVENT_CSV });
-    });
+    .action((options: ConnectionOptions & { readonly limit: number }) =>
+      listAndPrint(options, PrivacyService.method.listAuditEvents, { ...options }, "events", {
+        print: (events) => printRows(COLUMNS, events, describeNone(options)),
+        csv: EVENT_CSV,
+      }),
+    );
 }
 
-function describeNone({ carrier }: ListOptions): string {
-  if (carrier !== undefined) return "No events.";
+function describeNone({ carrierId }: ConnectionOptions): string {
+  if (carrierId !== undefined) return "No events.";
   return "No events in the platform's chain. Each carrier has its own: --carrier <id>";
 }
 

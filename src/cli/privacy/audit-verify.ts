@@ -11,38 +11,45 @@ import {
   type VerifyAuditLogResponse,
   VerifyAuditLogResponseSchema,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
-import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
-import { type CsvColumn, csvOption, printCsv } from "../shared/csv-output.ts";
+import { readList } from "../shared/calls.ts";
+import {
+  type Connection,
+  type ConnectionOptions,
+  carrierOption,
+  connect,
+  remoteCommand,
+} from "../shared/connection.ts";
+import { type CsvColumn, csvOption, fieldColumns, printCsv } from "../shared/csv-output.ts";
 import { countOf, formatCount, formatJson, printRows, type RowColumn, styled } from "../shared/output.ts";
-import { readPages } from "../shared/pages.ts";
-import { enumName, parseWhole } from "../shared/values.ts";
+import { enumName, parseBigWhole } from "../shared/values.ts";
 import { type KeptEnd, readKeptEnds, writeKeptEnds } from "./kept-ends.ts";
 
 interface VerifyOptions extends ConnectionOptions {
   readonly platform?: true;
-  readonly first?: number;
-  readonly last?: number;
-  readonly expect?: Uint8Array<ArrayBuffer>;
+  readonly firstSequence?: bigint;
+  readonly lastSequence?: bigint;
+  readonly expectedHash?: Uint8Array<ArrayBuffer>;
   readonly kept?: string;
-  readonly csv?: true;
 }
 
-interface Verified {
-  /** Empty: the platform's. */
-  readonly carrierId: string;
-  readonly response: VerifyAuditLogResponse;
-}
+/** What was found of a chain: a carrier's, or the platform's (empty). */
+type Verified = VerifyAuditLogResponse & { readonly carrierId: string };
 
 const MAX_SEQUENCE = 999_999_999_999_999;
 
 export function auditVerifyCommand(): Command {
   return remoteCommand("verify")
     .description("Prove that the audit log is whole: compute the hashes of its chains again, and compare.")
-    .option("--carrier <id>", "only this carrier's chain (default: every chain)")
+    .addOption(carrierOption("only this carrier's chain (default: every chain)"))
     .option("--platform", "only the platform's chain")
-    .option("--first <sequence>", "begin at this event", parseWhole(1, MAX_SEQUENCE))
-    .option("--last <sequence>", "end at this event", parseWhole(1, MAX_SEQUENCE))
-    .option("--expect <hash>", "hash of the event at --last, printed earlier and kept elsewhere", parseHash)
+    .field("firstSequence", "--first <sequence>", "begin at this event", parseBigWhole(1, MAX_SEQUENCE))
+    .field("lastSequence", "--last <sequence>", "end at this event", parseBigWhole(1, MAX_SEQUENCE))
+    .field(
+      "expectedHash",
+      "--expect <hash>",
+      "hash of the event at --last, printed earlier and kept elsewhere",
+      parseHash,
+    )
     .option("--kept <file>", "compare each chain with its end in this file; if all are whole, keep the new ends there")
     .addOption(csvOption())
     .addHelpText(
@@ -64,13 +71,13 @@ Examples:
       const verified = kept ? await compareWithKept(connection, found, kept, options) : found;
       print(verified, options);
       if (kept && options.kept !== undefined) sayIfNew(verified, kept, options.kept);
-      if (verified.some(({ response }) => !response.intact)) process.exitCode = 1;
+      if (verified.some(({ intact }) => !intact)) process.exitCode = 1;
       else if (kept && options.kept !== undefined) await writeKeptEnds(options.kept, newestEnds(verified, kept));
     });
 }
 
-function assertTogether({ carrier, platform, first, last, expect, kept }: VerifyOptions, command: Command): void {
-  const isPart = (first ?? last ?? expect) !== undefined;
+function assertTogether({ carrierId: carrier, platform, kept, ...options }: VerifyOptions, command: Command): void {
+  const isPart = (options.firstSequence ?? options.lastSequence ?? options.expectedHash) !== undefined;
   if (isPart && carrier === undefined && !platform)
     command.error("error: --first, --last and --expect are of one chain: add --carrier <id>, or --platform");
   if (carrier !== undefined && platform) command.error("error: either --carrier <id> or --platform");
@@ -79,21 +86,19 @@ function assertTogether({ carrier, platform, first, last, expect, kept }: Verify
 }
 
 async function verifyChains(connection: Connection, options: VerifyOptions): Promise<Verified[]> {
-  const { carrier, platform, first, last, expect } = options;
   const client = connection.client(PrivacyService);
-  const verify = (carrierId: string) =>
-    client.verifyAuditLog({
-      carrierId,
-      firstSequence: first === undefined ? undefined : BigInt(first),
-      lastSequence: last === undefined ? undefined : BigInt(last),
-      expectedHash: expect,
-    });
-  const only = platform ? "" : carrier;
-  if (only !== undefined) return [{ carrierId: only, response: await verify(only) }];
+  const verify = async (carrierId: string) => ({
+    ...(await client.verifyAuditLog({ ...options, carrierId })),
+    carrierId,
+  });
+  const only = options.platform ? "" : options.carrierId;
+  if (only !== undefined) return [await verify(only)];
   const verified: Verified[] = [];
-  for (const carrierId of ["", ...(await listCarriers(connection))]) {
+  const method = CarrierService.method.listCarriers;
+  const { carriers } = (await readList(connection, method, {}, "carriers")).answer;
+  for (const carrierId of ["", ...carriers.map((carrier) => carrier.carrierId)]) {
     try {
-      verified.push({ carrierId, response: await verify(carrierId) });
+      verified.push(await verify(carrierId));
     } catch (error) {
       if (tandemReason(error)?.reason !== "REGION_MISMATCH") throw error;
       console.error(`${carrierId} is kept in another region, and is not verified here.`);
@@ -107,23 +112,23 @@ async function compareWithKept(
   connection: Connection,
   found: readonly Verified[],
   kept: ReadonlyMap<string, KeptEnd>,
-  { carrier, platform }: VerifyOptions,
+  { carrierId, platform }: VerifyOptions,
 ): Promise<Verified[]> {
   const compared: Verified[] = [];
   for (const each of found) {
     const end = kept.get(each.carrierId);
-    if (!each.response.intact || !end || (await hasEnd(connection, end))) compared.push(each);
+    if (!each.intact || !end || (await hasEnd(connection, end))) compared.push(each);
     else {
       compared.push(withoutEnd(each, end));
       sayIfGone(each, end);
     }
   }
-  const isAll = carrier === undefined && !platform;
+  const isAll = carrierId === undefined && !platform;
   const missing = isAll
     ? [...kept.values()].filter((end) => !found.some((each) => each.carrierId === end.carrierId))
     : [];
   const none = create(VerifyAuditLogResponseSchema);
-  return [...compared, ...missing.map((end) => withoutEnd({ carrierId: end.carrierId, response: none }, end))];
+  return [...compared, ...missing.map((end) => withoutEnd({ ...none, carrierId: end.carrierId }, end))];
 }
 
 /** A file with another name would have none either. */
@@ -135,7 +140,7 @@ function sayIfNew(verified: readonly Verified[], kept: ReadonlyMap<string, KeptE
     );
 }
 
-function sayIfGone({ carrierId, response: { firstSequence } }: Verified, { sequence }: KeptEnd): void {
+function sayIfGone({ carrierId, firstSequence }: Verified, { sequence }: KeptEnd): void {
   if (firstSequence > 0n && firstSequence <= sequence) return;
   const chain = carrierId || "the platform";
   console.error(
@@ -148,33 +153,22 @@ async function hasEnd(connection: Connection, { carrierId, sequence, hash }: Kep
   return (await connection.client(PrivacyService).verifyAuditLog(asked)).intact;
 }
 
-function withoutEnd({ carrierId, response }: Verified, { sequence }: KeptEnd): Verified {
+function withoutEnd(chain: Verified, { sequence }: KeptEnd): Verified {
   const firstBreak = create(AuditBreakSchema, { kind: AuditBreakKind.EXPECTED_HASH, sequence });
-  return { carrierId, response: create(VerifyAuditLogResponseSchema, { ...response, intact: false, firstBreak }) };
+  return { ...chain, intact: false, firstBreak };
 }
 
 /** Of a chain without an event, and of one that was not looked at, what was kept before. */
 function newestEnds(verified: readonly Verified[], kept: ReadonlyMap<string, KeptEnd>): Iterable<KeptEnd> {
   const ends = new Map(kept);
-  for (const { carrierId, response } of verified) {
-    const { lastSequence: sequence, lastHash } = response;
+  for (const { carrierId, lastSequence: sequence, lastHash } of verified)
     if (sequence > 0n) ends.set(carrierId, { carrierId, sequence, hash: new Uint8Array(lastHash) });
-  }
   return ends.values();
-}
-
-async function listCarriers(connection: Connection): Promise<string[]> {
-  const client = connection.client(CarrierService);
-  const { items } = await readPages(
-    (page) => client.listCarriers(page),
-    ({ carriers }) => carriers,
-  );
-  return items.map(({ carrierId }) => carrierId);
 }
 
 function print(verified: readonly Verified[], { json, csv }: VerifyOptions): void {
   if (json) {
-    const chains = verified.map(({ carrierId, response }) => ({
+    const chains = verified.map(({ carrierId, ...response }) => ({
       carrierId,
       ...(toJson(VerifyAuditLogResponseSchema, response, { alwaysEmitImplicit: true }) as object),
     }));
@@ -187,19 +181,19 @@ function print(verified: readonly Verified[], { json, csv }: VerifyOptions): voi
 }
 
 function formatVerdict(verified: readonly Verified[]): string {
-  const broken = verified.filter(({ response }) => !response.intact);
+  const broken = verified.filter(({ intact }) => !intact);
   if (broken.length > 0) return styled("red", `BROKEN: ${broken.length} of ${countOf(verified.length, "chain")}.`);
-  const events = verified.reduce((sum, { response }) => sum + response.verifiedCount, 0n);
+  const events = verified.reduce((sum, { verifiedCount }) => sum + verifiedCount, 0n);
   return styled("green", `Whole: ${countOf(events, "event")} in ${countOf(verified.length, "chain")}.`);
 }
 
 const COLUMNS: readonly RowColumn<Verified>[] = [
   { title: "chain", read: ({ carrierId }) => carrierId || "the platform" },
-  { title: "whole", read: ({ response: { firstBreak } }) => (firstBreak ? formatBreak(firstBreak) : "yes") },
-  { title: "events", align: "right", read: ({ response }) => formatCount(response.verifiedCount) },
-  { title: "first", align: "right", read: ({ response }) => `${response.firstSequence}` },
-  { title: "last", align: "right", read: ({ response }) => `${response.lastSequence}` },
-  { title: "last hash, to keep elsewhere", read: ({ response }) => Buffer.from(response.lastHash).toString("hex") },
+  { title: "whole", read: ({ firstBreak }) => (firstBreak ? formatBreak(firstBreak) : "yes") },
+  { title: "events", align: "right", read: ({ verifiedCount }) => formatCount(verifiedCount) },
+  { title: "first", align: "right", read: ({ firstSequence }) => `${firstSequence}` },
+  { title: "last", align: "right", read: ({ lastSequence }) => `${lastSequence}` },
+  { title: "last hash, to keep elsewhere", read: ({ lastHash }) => Buffer.from(lastHash).toString("hex") },
 ];
 
 function formatBreak({ kind, sequence }: AuditBreak): string {
@@ -216,16 +210,12 @@ const BREAKS: Readonly<Record<AuditBreakKind, string>> = {
 
 const CHAIN_CSV: readonly CsvColumn<Verified>[] = [
   { title: "carrier_id", read: ({ carrierId }) => carrierId },
-  { title: "intact", read: ({ response }) => response.intact },
-  { title: "verified_count", read: ({ response }) => response.verifiedCount },
-  { title: "first_sequence", read: ({ response }) => response.firstSequence },
-  { title: "last_sequence", read: ({ response }) => response.lastSequence },
-  { title: "last_hash", read: ({ response }) => Buffer.from(response.lastHash).toString("hex") },
-  {
-    title: "break_kind",
-    read: ({ response: { firstBreak } }) => enumName(AuditBreakKindSchema, firstBreak?.kind ?? 0),
-  },
-  { title: "break_sequence", read: ({ response }) => response.firstBreak?.sequence },
+  ...fieldColumns(
+    VerifyAuditLogResponseSchema,
+    ...["intact", "verified_count", "first_sequence", "last_sequence", "last_hash"],
+  ),
+  { title: "break_kind", read: ({ firstBreak }) => enumName(AuditBreakKindSchema, firstBreak?.kind ?? 0) },
+  { title: "break_sequence", read: ({ firstBreak }) => firstBreak?.sequence },
 ];
 
 function parseHash(text: string): Uint8Array<ArrayBuffer> {

@@ -3,7 +3,7 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
 import { PLATFORM_SIDE } from "../../domain/record-kind.ts";
 import { addDays } from "../../domain/time/instant.ts";
-import { type Disclosure, RecipientKindSchema } from "../../gen/tandem/platform/v1/disclosure_pb.js";
+import { RecipientKindSchema } from "../../gen/tandem/platform/v1/disclosure_pb.js";
 import {
   type ListDisclosuresRequestSchema,
   PrivacyService,
@@ -13,7 +13,7 @@ import {
 import { RecordSideSchema } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { parseDay } from "../reconcile/days.ts";
 import { listAndPrint } from "../shared/calls.ts";
-import { type ConnectionOptions, remoteCommand } from "../shared/connection.ts";
+import { type ConnectionOptions, carrierOption, remoteCommand } from "../shared/connection.ts";
 import { csvOption } from "../shared/csv-output.ts";
 import { enumOption, parseTime, parseWhole } from "../shared/values.ts";
 import { TIME_HELP } from "../shared/window.ts";
@@ -31,10 +31,6 @@ interface DisclosuresOptions extends ConnectionOptions {
   readonly role?: SubjectRole;
   readonly period?: string;
   readonly until?: string;
-  readonly recipient?: number;
-  readonly since?: Timestamp;
-  readonly before?: Timestamp;
-  readonly csv?: true;
   readonly limit: number;
 }
 
@@ -43,7 +39,7 @@ type Subject = NonNullable<MessageInitShape<typeof ListDisclosuresRequestSchema>
 export function disclosuresCommand(): Command {
   return remoteCommand("disclosures")
     .description("List who may have received a record, a number's records or a period's, newest first (platform only).")
-    .option("--carrier <id>", "whose records; optional with a number (default: every carrier's)")
+    .addOption(carrierOption("whose records; optional with a number (default: every carrier's)"))
     .option("--record <id>", "of this record")
     .option("--date <day>", "with --record: its record_date", parseDay)
     .addOption(enumOption("--side <side>", "with --record: whose it is (default: platform)", RecordSideSchema))
@@ -56,9 +52,9 @@ export function disclosuresCommand(): Command {
     )
     .option("--period <day>", "records of this record_date, or from it to --until", parseDay)
     .option("--until <day>", "with --period: the last record_date (default: the same)", parseDay)
-    .addOption(enumOption("--recipient <kind>", "only to these", RecipientKindSchema))
-    .option("--since <time>", "only disclosures made at this time or later", parseTime)
-    .option("--before <time>", "only disclosures made before this time", parseTime)
+    .addOption(enumOption("--recipient <kind>", "only to these", RecipientKindSchema, "recipientKind"))
+    .field("startTime", "--since <time>", "only disclosures made at this time or later", parseTime)
+    .field("endTime", "--before <time>", "only disclosures made before this time", parseTime)
     .addOption(csvOption())
     .option("--limit <count>", "how many at most", parseWhole(1, 1_000_000), 100)
     .addHelpText(
@@ -75,12 +71,11 @@ Examples:
     .action(async (options: DisclosuresOptions, command: Command) => {
       const mistake = findMistake(options);
       if (mistake !== undefined) command.error(`error: ${mistake}`);
-      const { carrier, recipient: recipientKind = 0, since: startTime, before: endTime } = options;
-      const subject = await subjectOf(options);
-      const request = { carrierId: carrier ?? "", subject, recipientKind, startTime, endTime };
-      const print = (disclosures: Disclosure[]) => printDisclosures(disclosures, carrier === undefined);
-      const as = { print, csv: DISCLOSURE_CSV };
-      await listAndPrint(options, PrivacyService.method.listDisclosures, request, "disclosures", as);
+      const request = { ...options, subject: await subjectOf(options) };
+      await listAndPrint(options, PrivacyService.method.listDisclosures, request, "disclosures", {
+        print: (disclosures) => printDisclosures(disclosures, options.carrierId === undefined),
+        csv: DISCLOSURE_CSV,
+      });
     });
 }
 
@@ -100,7 +95,7 @@ function findMistake(options: DisclosuresOptions): string | undefined {
     const stray = question === asked ? undefined : names.find((name) => options[name] !== undefined);
     if (stray !== undefined) return `--${stray} belongs with --${question}, not with --${asked}`;
   }
-  if (asked !== "number" && options.carrier === undefined) return "say whose records: --carrier <id>";
+  if (asked !== "number" && options.carrierId === undefined) return "say whose records: --carrier <id>";
   if (asked === "record" && options.date === undefined) return "say the record's day: --date <day>";
   if (asked === "number" && options.from === undefined) return "say from when (numbers are reassigned): --from <time>";
   return undefined;

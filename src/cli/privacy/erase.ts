@@ -1,16 +1,17 @@
 import { setTimeout as wait } from "node:timers/promises";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Client } from "@connectrpc/connect";
 import type { Command } from "commander";
 import {
+  type ErasePhoneNumberRequestSchema,
   ErasePhoneNumberResponseSchema,
   type Erasure,
   ErasureState,
   PrivacyService,
   SubjectRoleSchema,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
-import { callAndPrint, requestIdOf } from "../shared/calls.ts";
+import { ask, callAndPrint } from "../shared/calls.ts";
 import { type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
+import type { Filled } from "../shared/fields.ts";
 import { printMessage } from "../shared/output.ts";
 import { enumOption, parseTime } from "../shared/values.ts";
 import { TIME_HELP } from "../shared/window.ts";
@@ -20,27 +21,18 @@ import { printErasure } from "./print-erasure.ts";
 /** Between two looks at an erasure that is waited for, milliseconds. */
 const LOOK_MS = 500;
 
-interface EraseOptions extends ConnectionOptions {
-  readonly from: Timestamp;
-  readonly to: Timestamp;
-  readonly role: number;
-  readonly case: string;
-  readonly verifiedBy: string;
-  readonly requestId?: string;
-  readonly dryRun?: boolean;
-  readonly wait?: boolean;
-}
+type EraseOptions = ConnectionOptions & Filled<typeof ErasePhoneNumberRequestSchema> & { readonly wait?: true };
 
 export function eraseCommand(): Command {
   return remoteCommand("erase")
     .description("Erase a person's number from every record of a period (platform only).")
     .argument("<number>", NUMBER_HELP)
-    .option("--from <time>", "when the number became the person's", parseTime)
-    .option("--to <time>", "until when", parseTime)
+    .field("startTime", "--from <time>", "when the number became the person's", parseTime)
+    .field("endTime", "--to <time>", "until when", parseTime)
     .addOption(enumOption("--role <role>", "the person's role in the calls", SubjectRoleSchema))
-    .option("--case <reference>", "the request's case, without names or numbers")
-    .option("--verified-by <team>", "who verified that the number was the person's")
-    .option("--dry-run", "show what would be erased and what not")
+    .field("caseReference", "--case <reference>", "the request's case, without names or numbers")
+    .field("verifiedBy", "--verified-by <team>", "who verified that the number was the person's")
+    .field("validateOnly", "--dry-run", "show what would be erased and what not")
     .option("--wait", "wait for the receipt")
     .option("--request-id <id>", "makes the call repeatable: the same id gets the same erasure")
     .addHelpText(
@@ -58,32 +50,18 @@ Example:
 }
 
 // Required of the command itself and not of its `status`, of which commander would ask them too.
-const REQUIRED = [
-  ["from", "--from <time>"],
-  ["to", "--to <time>"],
-  ["role", "--role <role>"],
-  ["case", "--case <reference>"],
-  ["verifiedBy", "--verified-by <team>"],
-] as const;
+const REQUIRED = ["startTime", "endTime", "role", "caseReference", "verifiedBy"] as const;
 
 async function runErase(number: string, options: EraseOptions, command: Command): Promise<void> {
-  for (const [name, flags] of REQUIRED)
-    if (options[name] === undefined) command.error(`error: required option '${flags}' not specified`);
+  const missing = REQUIRED.find((field) => options[field] === undefined);
+  const flags = command.options.find((option) => option.attributeName() === missing)?.flags;
+  if (flags !== undefined) command.error(`error: required option '${flags}' not specified`);
   const phoneNumber = await readNumber(number);
   using connection = await connect(options, "platform");
   const client = connection.client(PrivacyService);
-  const response = await client.erasePhoneNumber({
-    requestId: requestIdOf(options),
-    phoneNumber,
-    startTime: options.from,
-    endTime: options.to,
-    role: options.role,
-    caseReference: options.case,
-    verifiedBy: options.verifiedBy,
-    validateOnly: options.dryRun ?? false,
-  });
+  const response = await ask(connection, PrivacyService.method.erasePhoneNumber, { ...options, phoneNumber });
   let { erasure } = response;
-  if (options.wait && !options.dryRun && erasure) erasure = await untilComplete(client, erasure);
+  if (options.wait && !options.validateOnly && erasure) erasure = await untilComplete(client, erasure);
   if (options.json) printMessage(ErasePhoneNumberResponseSchema, { ...response, ...(erasure && { erasure }) });
   else printErasure({ erasure });
 }

@@ -1,5 +1,4 @@
 import { toJson } from "@bufbuild/protobuf";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
 import {
   type ExportPhoneNumberResponse,
@@ -17,26 +16,17 @@ import { TIME_HELP } from "../shared/window.ts";
 import { NUMBER_HELP, readNumber } from "./number-argument.ts";
 import { exportCsv, formatExportHeader, formatExportLine, formatExportTrailer } from "./print-export.ts";
 
-interface ExportOptions extends ConnectionOptions {
-  readonly from: Timestamp;
-  readonly to: Timestamp;
-  readonly role: number;
-  readonly case: string;
-  readonly verifiedBy: string;
-  readonly csv?: true;
-}
-
 export function exportCommand(): Command {
   return remoteCommand("export")
     .description(
       "Export everything kept about a person's number in a period, at every carrier (GDPR 15; platform only).",
     )
     .argument("<number>", NUMBER_HELP)
-    .requiredOption("--from <time>", "when the number became the person's", parseTime)
-    .requiredOption("--to <time>", "until when", parseTime)
+    .requiredField("startTime", "--from <time>", "when the number became the person's", parseTime)
+    .requiredField("endTime", "--to <time>", "until when", parseTime)
     .addOption(enumOption("--role <role>", "the person's role in the calls", SubjectRoleSchema).makeOptionMandatory())
-    .requiredOption("--case <reference>", "the request's case, without names or numbers")
-    .requiredOption("--verified-by <who>", "who verified that: a role or a team")
+    .requiredField("caseReference", "--case <reference>", "the request's case, without names or numbers")
+    .requiredField("verifiedBy", "--verified-by <who>", "who verified that: a role or a team")
     .addOption(csvOption())
     .addHelpText(
       "after",
@@ -50,25 +40,18 @@ ${TIME_HELP}
 Example:
   tandem privacy export +4510000001 --from 2026-01-01 --to 2026-03-01 --role subscriber --case DSR-17 --verified-by "privacy desk"`,
     )
-    .action(async (number: string, options: ExportOptions) => {
+    .action(async (number: string, options: ConnectionOptions) => {
       const phoneNumber = await readNumber(number);
       const format = formatOf(options);
       using connection = await connect({ ...options, ...(format === "text" ? {} : { json: true }) }, "platform");
-      const frames = connection.client(PrivacyService).exportPhoneNumber({
-        phoneNumber,
-        startTime: options.from,
-        endTime: options.to,
-        role: options.role,
-        caseReference: options.case,
-        verifiedBy: options.verifiedBy,
-      });
+      const frames = connection.client(PrivacyService).exportPhoneNumber({ ...options, phoneNumber });
       await printExport(frames, format);
     });
 }
 
 type Format = "json" | "csv" | "text";
 
-function formatOf({ json, csv }: ExportOptions): Format {
+function formatOf({ json, csv }: ConnectionOptions): Format {
   if (csv) return "csv";
   return json || !process.stdout.isTTY ? "json" : "text";
 }

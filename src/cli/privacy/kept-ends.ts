@@ -1,6 +1,6 @@
-import { open, readFile, rename } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { z } from "zod";
-import { ifThere } from "../../files/files.ts";
+import { ifThere, replaceFile } from "../../files/files.ts";
 
 /** Where an audit chain ended when it was last found whole. */
 export interface KeptEnd {
@@ -9,8 +9,6 @@ export interface KeptEnd {
   readonly sequence: bigint;
   readonly hash: Uint8Array<ArrayBuffer>;
 }
-
-const OWNER_ONLY = 0o600;
 
 const KeptFile = z.object({
   chains: z.array(
@@ -42,15 +40,7 @@ export async function writeKeptEnds(file: string, ends: Iterable<KeptEnd>): Prom
     sequence: String(sequence),
     hash: Buffer.from(hash).toString("hex"),
   }));
-  const unfinished = await open(`${file}.new`, "w", OWNER_ONLY);
-  try {
-    await unfinished.chmod(OWNER_ONLY);
-    await unfinished.writeFile(`${JSON.stringify({ chains }, null, 2)}\n`);
-    await unfinished.sync();
-  } finally {
-    await unfinished.close();
-  }
-  await rename(`${file}.new`, file);
+  await replaceFile(file, `${JSON.stringify({ chains }, null, 2)}\n`);
 }
 
 function parseJson(text: string): unknown {

@@ -1,4 +1,3 @@
-import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { type Disclosure, RecipientKindSchema } from "../../gen/tandem/platform/v1/disclosure_pb.js";
 import type {
   PhoneNumberExportHeader,
@@ -13,9 +12,8 @@ import type { Discrepancy } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { NumberStateSchema, type PhoneNumber } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import { formatStatus } from "../reconcile/print-discrepancies.ts";
 import { type CsvColumn, formatCsv } from "../shared/csv-output.ts";
-import { countOf, formatCount, styled } from "../shared/output.ts";
-import { formatParty } from "../shared/print-party.ts";
-import { enumName, formatDuration, formatTime } from "../shared/values.ts";
+import { countOf, formatCount, formatLine, type RowColumn, styled } from "../shared/output.ts";
+import { enumName, formatDuration, formatParty, formatTime } from "../shared/values.ts";
 
 interface ExportRow {
   readonly kind?: string;
@@ -37,23 +35,22 @@ export function exportCsv(items: readonly PhoneNumberExportItem[], withHeader: b
   return formatCsv(COLUMNS, items.map(rowOf), withHeader);
 }
 
-/** An item as one line of a stream, which cannot wait for the widest cell. */
+/** An item as one line of a stream. */
 export function formatExportLine(item: PhoneNumberExportItem): string {
-  const row = rowOf(item);
-  const {
-    kind = "",
-    carrier_id: carrierId,
-    time = "",
-    direction = "",
-    calling = "",
-    called = "",
-    id = "",
-    more = "",
-  } = row;
-  const parties = `${direction.replace("bound", "").padEnd(3)}  ${calling.padEnd(15)}  ${called.padEnd(15)}`;
-  const what = `${kind.padEnd(11)}  ${carrierId.padEnd(15)}  ${time.padEnd(20)}`;
-  return `${what}  ${parties}  ${formatDuration(row.connected_ms).padStart(9)}  ${id}${more === "" ? "" : `  ${more}`}`;
+  return formatLine(LINE, rowOf(item)).trimEnd();
 }
+
+const LINE: readonly RowColumn<ExportRow>[] = [
+  { title: "kind", width: 11, read: ({ kind }) => kind },
+  { title: "carrier", width: 15, read: ({ carrier_id }) => carrier_id },
+  { title: "time", width: 20, read: ({ time }) => time },
+  { title: "way", width: 3, read: ({ direction }) => direction?.replace("bound", "") },
+  { title: "calling", width: 15, read: ({ calling }) => calling },
+  { title: "called", width: 15, read: ({ called }) => called },
+  { title: "connected", align: "right", width: 9, read: ({ connected_ms }) => formatDuration(connected_ms) },
+  { title: "id", read: ({ id }) => id },
+  { title: "more", read: ({ more }) => more },
+];
 
 export function formatExportHeader({ exportId, snapshotTime, policies }: PhoneNumberExportHeader): string {
   const kept = policies.length === 0 ? "" : `, under ${policies.length} retention policies (--json shows them)`;
@@ -152,7 +149,7 @@ function disclosureRow(disclosure: Disclosure) {
   const purpose = enumName(ProcessingPurposeSchema, disclosure.purpose)?.replaceAll("-", " ") ?? "no purpose";
   return {
     kind: "disclosure",
-    time: commitTime === undefined ? "" : `${timestampDate(commitTime).toISOString().slice(0, 19)}Z`,
+    time: formatTime(commitTime),
     id: disclosure.disclosureId,
     more: `to the ${to} by ${method}, for ${purpose}: records of ${first === last ? first : `${first} to ${last}`}`,
   };

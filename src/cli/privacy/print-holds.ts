@@ -7,7 +7,7 @@ import {
   HoldStateSchema,
 } from "../../gen/tandem/platform/v1/hold_pb.js";
 import { DirectionSchema } from "../../gen/tandem/type/v1/call_pb.js";
-import { type CsvColumn, fieldColumns } from "../shared/csv-output.ts";
+import { type CsvColumn, csvOf, fieldColumns } from "../shared/csv-output.ts";
 import { countOf, formatCount, printFields, printRows, type RowColumn } from "../shared/output.ts";
 import { enumName, formatTime } from "../shared/values.ts";
 
@@ -69,11 +69,8 @@ export const HOLD_CSV: readonly CsvColumn<Hold>[] = [
     title: "record_count",
     read: ({ target }) => (target.case === "records" ? target.value.records.length : undefined),
   },
-  ...fieldColumns(HeldPeriodSchema, "start_date", "end_date", "customer_id", "trunk_id", "direction").map(
-    ({ title, read }): CsvColumn<Hold> => ({
-      title,
-      read: ({ target }) => (target.case === "period" ? read(target.value) : undefined),
-    }),
+  ...csvOf(HeldPeriodSchema, ["start_date", "end_date", "customer_id", "trunk_id", "direction"], ({ target }: Hold) =>
+    target.case === "period" ? target.value : undefined,
   ),
   ...fieldColumns(
     HoldSchema,

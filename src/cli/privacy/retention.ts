@@ -7,11 +7,12 @@ import {
   RetentionPolicySchema,
 } from "../../gen/tandem/platform/v1/retention_policy_pb.js";
 import { RecordPartSchema } from "../../gen/tandem/type/v1/agreement_pb.js";
-import { callAndPrint, listAndPrint, requestIdOf } from "../shared/calls.ts";
-import { type ConnectionOptions, remoteCommand } from "../shared/connection.ts";
+import { callAndPrint, listAndPrint } from "../shared/calls.ts";
+import { type ConnectionOptions, carrierOption, remoteCommand } from "../shared/connection.ts";
 import { type CsvColumn, csvOption, fieldColumns } from "../shared/csv-output.ts";
+import { fieldOption } from "../shared/fields.ts";
 import { printRows, type RowColumn } from "../shared/output.ts";
-import { enumName, enumOption, formatTime, parseWhole } from "../shared/values.ts";
+import { enumName, enumOption, formatTime, parseBigWhole, parseWhole } from "../shared/values.ts";
 
 export function retentionCommand(): Command {
   return new Command("retention")
@@ -20,79 +21,52 @@ export function retentionCommand(): Command {
     .addCommand(setCommand());
 }
 
-interface ListOptions extends ConnectionOptions {
-  readonly country?: string;
-  readonly part?: number;
-  readonly csv?: true;
-}
-
 function listCommand(): Command {
   return remoteCommand("list")
     .description("List the policies in force and what each country's law demands (platform only).")
-    .option("--carrier <id>", "only what applies to this carrier")
-    .option("--country <code>", "only this legal country, ISO 3166-1: DK")
-    .addOption(enumOption("--part <part>", "only this part", RecordPartSchema))
+    .addOption(carrierOption("only what applies to this carrier"))
+    .field("countryCode", "--country <code>", "only this legal country, ISO 3166-1: DK")
+    .addOption(enumOption("--part <part>", "only this part", RecordPartSchema, "recordPart"))
     .addOption(csvOption())
     .addHelpText("after", "\nExample:\n  tandem privacy retention list --carrier nordlys-tele")
-    .action((options: ListOptions) => {
-      const { country: countryCode = "", carrier: carrierId = "", part: recordPart = 0 } = options;
-      const request = { countryCode, carrierId, recordPart };
+    .action((options: ConnectionOptions) => {
       const as = { print: printPolicies, csv: POLICY_CSV };
-      return listAndPrint(options, PrivacyService.method.listRetentionPolicies, request, "policies", as);
+      return listAndPrint(options, PrivacyService.method.listRetentionPolicies, { ...options }, "policies", as);
     });
-}
-
-interface SetOptions extends ConnectionOptions {
-  readonly country: string;
-  readonly part: number;
-  readonly purpose: number;
-  readonly basis: number;
-  readonly days: number;
-  readonly source: string;
-  readonly statement: string;
-  readonly ifRevision?: number;
-  readonly requestId?: string;
 }
 
 function setCommand(): Command {
   return remoteCommand("set")
     .description("Set how long a part is kept. A shorter time deletes at the next run (platform only).")
-    .requiredOption("--country <code>", "the legal country, ISO 3166-1: DK")
-    .option(
-      "--carrier <id>",
-      "only for this carrier (default: all carriers of the country without a policy of their own)",
+    .requiredField("countryCode", "--country <code>", "the legal country, ISO 3166-1: DK")
+    .addOption(
+      carrierOption("only for this carrier (default: all carriers of the country without a policy of their own)"),
     )
-    .addOption(enumOption("--part <part>", "the part", RecordPartSchema).makeOptionMandatory())
+    .addOption(enumOption("--part <part>", "the part", RecordPartSchema, "recordPart").makeOptionMandatory())
     .addOption(enumOption("--purpose <purpose>", "what it is kept for", ProcessingPurposeSchema).makeOptionMandatory())
-    .addOption(enumOption("--basis <basis>", "the legal basis", LegalBasisSchema).makeOptionMandatory())
-    .requiredOption("--days <count>", "how many days from arrival", parseWhole(1, 36_500))
+    .addOption(enumOption("--basis <basis>", "the legal basis", LegalBasisSchema, "legalBasis").makeOptionMandatory())
+    .requiredField("retentionDays", "--days <count>", "how many days from arrival", parseWhole(1, 36_500))
     .requiredOption("--source <text>", "what sets it: a law with its article, a decision, a contract")
-    .option("--statement <version>", "version of the privacy statement that names it", "1")
-    .option(
+    .addOption(
+      fieldOption(
+        "privacyStatementVersion",
+        "--statement <version>",
+        "version of the privacy statement that names it",
+      ).default("1"),
+    )
+    .field(
+      "expectedRevision",
       "--if-revision <number>",
       "only if the policy is at this revision; 0 = nobody has set it",
-      parseWhole(0, 1e15),
+      parseBigWhole(0, 1e15),
     )
     .option("--request-id <id>", "makes the call repeatable: the same id gets the first answer again")
     .addHelpText(
       "after",
       '\nExample:\n  tandem privacy retention set --country DK --part quality --purpose troubleshooting --basis legitimate-interests --days 60 --source "decision 12"',
     )
-    .action((options: SetOptions) => {
-      const request = {
-        requestId: requestIdOf(options),
-        policy: {
-          countryCode: options.country,
-          carrierId: options.carrier,
-          recordPart: options.part,
-          purpose: options.purpose,
-          legalBasis: options.basis,
-          retentionDays: options.days,
-          source: options.source,
-          privacyStatementVersion: options.statement,
-        },
-        expectedRevision: options.ifRevision === undefined ? undefined : BigInt(options.ifRevision),
-      };
+    .action((options: ConnectionOptions) => {
+      const request = { ...options, policy: options };
       return callAndPrint(
         options,
         PrivacyService.method.setRetentionPolicy,

@@ -1,28 +1,29 @@
-import { type Command, InvalidArgumentError } from "commander";
+import { InvalidArgumentError } from "commander";
 import { addDays, isDay } from "../../domain/time/instant.ts";
 import { wallMs } from "../../domain/time/wall-clock.ts";
-
-export interface DayOptions {
-  readonly from?: string;
-  readonly to?: string;
-}
+import type { FieldsCommand } from "../shared/fields.ts";
 
 /** For help texts. */
 export const DAY_HELP =
   "A day is 2026-03-01, 7d (so many days ago), or today; in the time zone agreed with the carrier.";
 
 /** `--from` and `--to`, which is the last day. */
-export function withDays(command: Command, defaultDays: string): Command {
+export function withDays(command: FieldsCommand, defaultDays: string): FieldsCommand {
   return command
-    .option("--from <day>", `the first day (default: ${defaultDays})`, parseDay)
-    .option("--to <day>", "the last day (default: today)", parseDay);
+    .field("startDate", "--from <day>", `the first day (default: ${defaultDays})`, parseDay)
+    .field("endDate", "--to <day>", "the last day (default: today)", (text) => addDays(parseDay(text), 1));
 }
 
-/** The days of the contract, without the last. */
-export function daysOf({ from, to }: DayOptions, defaultDays: number): { startDate: string; endDate: string } {
+/** The days of the contract, which ends before `endDate`; so many if the first is not given. */
+export function daysOf({ startDate, endDate }: Days, defaultDays: number) {
   // Somewhere it is tomorrow already.
-  const endDate = addDays(to ?? addDays(today(), 1), 1);
-  return { startDate: from ?? addDays(endDate, -defaultDays), endDate };
+  const end = endDate ?? addDays(today(), 2);
+  return { startDate: startDate ?? addDays(end, -defaultDays), endDate: end };
+}
+
+export interface Days {
+  readonly startDate?: string;
+  readonly endDate?: string;
 }
 
 /** A day: `2026-03-01`, `today`, or so many days ago, `7d`. */

@@ -1,24 +1,21 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type Command, Option } from "commander";
-import {
-  ReconciliationService as OwnReconciliationService,
-  type ExplainCallResponse as OwnResponse,
-  ExplainCallResponseSchema as OwnResponseSchema,
-} from "../../gen/tandem/carrier/v1/reconciliation_service_pb.js";
+import { ReconciliationService as OfCarrier } from "../../gen/tandem/carrier/v1/reconciliation_service_pb.js";
 import {
   type ExplainCallRequest,
   type ExplainCallResponse,
-  ExplainCallResponseSchema,
-  ReconciliationService,
+  ReconciliationService as OfAll,
 } from "../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
-import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
+import { ask, connectFor, methodOf } from "../shared/calls.ts";
+import { type Connection, type ConnectionOptions, carrierOption, remoteCommand } from "../shared/connection.ts";
 import { printMessage } from "../shared/output.ts";
 import { printExplanation } from "./print-explanation.ts";
 
+const METHODS = [OfCarrier.method.explainCall, OfAll.method.explainCall];
+
 interface ExplainOptions extends ConnectionOptions {
   readonly by?: Target;
-  readonly date?: string;
+  readonly recordDate?: string;
 }
 
 /** What an id may be of, in the order in which it is looked for. */
@@ -35,13 +32,13 @@ export function explainCommand(): Command {
   return remoteCommand("explain")
     .description("Explain one call: both sides' records, what matched and what did not, step by step.")
     .argument("<id>", "the id of a discrepancy, a call, or either side's record")
-    .option("--carrier <id>", "the carrier; needed unless the id is a call's, or the token is a carrier's")
+    .addOption(carrierOption("the carrier; needed unless the id is a call's, or the token is a carrier's"))
     .addOption(
       new Option("--by <what>", "what the id belongs to (default: the first that is found)").choices(
         Object.keys(TARGETS),
       ),
     )
-    .option("--date <day>", "the record's day, as ids are reused")
+    .field("recordDate", "--date <day>", "the record's day, as ids are reused")
     .addHelpText(
       "after",
       `
@@ -53,37 +50,23 @@ Examples:
   tandem reconcile explain call-4711`,
     )
     .action(async (id: string, options: ExplainOptions) => {
-      using connection = await connect(options, "either");
+      using connection = await connectFor(options, METHODS);
       const answer = await explain(connection, id, options);
       if (options.json) {
-        if (answer.$typeName === OwnResponseSchema.typeName) printMessage(OwnResponseSchema, answer as OwnResponse);
-        else printMessage(ExplainCallResponseSchema, answer as ExplainCallResponse);
+        printMessage(methodOf(connection, METHODS).output, answer);
         return;
       }
-      const response = asPlatformShows(answer);
-      for (const [index, explanation] of response.explanations.entries()) {
+      // The two sides' messages are alike, in types that TypeScript cannot join.
+      const { explanations, truncated } = answer as ExplainCallResponse;
+      for (const [index, explanation] of explanations.entries()) {
         if (index > 0) console.log();
         printExplanation(explanation);
       }
-      if (response.truncated) console.error("There are more: narrow it with --carrier or --date");
+      if (truncated) console.error("There are more: narrow it with --carrier or --date");
     });
 }
 
-type Answer = ExplainCallResponse | OwnResponse;
-
-/**
- * Both sides' explanations are printed alike: a carrier's is the platform's, without whose it is.
- */
-function asPlatformShows(answer: Answer): ExplainCallResponse {
-  const { $typeName: _, $unknown: __, explanations, truncated } = answer;
-  const all = explanations.map(({ $typeName: ___, $unknown: ____, ...explanation }) => ({
-    carrierId: explanation.result?.carrierId ?? "",
-    ...explanation,
-  }));
-  // The two messages have the same fields, in types that TypeScript cannot join.
-  const init = { explanations: all, truncated } as unknown as MessageInitShape<typeof ExplainCallResponseSchema>;
-  return create(ExplainCallResponseSchema, init);
-}
+type Answer = Awaited<ReturnType<typeof explainBy>>;
 
 async function explain(connection: Connection, id: string, options: ExplainOptions): Promise<Answer> {
   let missing: unknown;
@@ -95,28 +78,21 @@ async function explain(connection: Connection, id: string, options: ExplainOptio
       missing = error;
     }
   }
-  if (connection.role === "platform" && options.carrier === undefined)
+  if (connection.role === "platform" && options.carrierId === undefined)
     console.error("Only a call's id is looked for at every carrier: see --carrier");
   throw missing;
 }
 
-function targetsOf({ role }: Connection, { by, carrier, date }: ExplainOptions): Target[] {
+function targetsOf({ role }: Connection, { by, carrierId, recordDate }: ExplainOptions): Target[] {
   if (by !== undefined) return [by];
-  if (role === "platform" && carrier === undefined) return ["call"];
-  return date === undefined ? ["discrepancy", "call", "cdr", "duration"] : ["cdr", "duration"];
+  if (role === "platform" && carrierId === undefined) return ["call"];
+  return recordDate === undefined ? ["discrepancy", "call", "cdr", "duration"] : ["cdr", "duration"];
 }
 
-async function explainBy(
-  connection: Connection,
-  id: string,
-  { by, carrier, date }: ExplainOptions & { readonly by: Target },
-): Promise<Answer> {
-  const target = { case: TARGETS[by], value: id } as ExplainCallRequest["target"];
-  const request = { target, ...(date === undefined ? {} : { recordDate: date }) };
+async function explainBy(connection: Connection, id: string, options: ExplainOptions & { readonly by: Target }) {
+  const target = { case: TARGETS[options.by], value: id } as ExplainCallRequest["target"];
   try {
-    return connection.role === "carrier"
-      ? await connection.client(OwnReconciliationService).explainCall(request)
-      : await connection.client(ReconciliationService).explainCall({ ...request, carrierId: carrier ?? "" });
+    return await ask(connection, METHODS, { ...options, target });
   } catch (error) {
     if (!(error instanceof ConnectError) || error.code !== Code.Unimplemented) throw error;
     throw new Error("this server does not explain calls: it is older than this command", { cause: error });

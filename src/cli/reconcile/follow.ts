@@ -1,20 +1,16 @@
 import type { Command } from "commander";
-import { type FollowDiscrepanciesOptions, followDiscrepancies } from "../../client/follow-discrepancies.ts";
-import {
-  type DiscrepancyFeedEntry,
-  ReconciliationService,
-} from "../../gen/tandem/carrier/v1/reconciliation_service_pb.js";
+import { followDiscrepancies } from "../../client/follow-discrepancies.ts";
+import { given } from "../../domain/given.ts";
+import { ReconciliationService } from "../../gen/tandem/carrier/v1/reconciliation_service_pb.js";
 import { DiscrepancySchema } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
-import { csvOption, formatCsv } from "../shared/csv-output.ts";
-import { type FollowingOptions, followToEnd, formatJsonEntry, withFollowing, writeOut } from "../shared/following.ts";
+import { csvOption } from "../shared/csv-output.ts";
+import { createWriter, type FollowingOptions, followToEnd, withFollowing } from "../shared/following.ts";
 import { TIME_HELP } from "../shared/window.ts";
-import { type DiscrepancyFilterOptions, discrepancyFilterOf, withDiscrepancyFilter } from "./discrepancy-filter.ts";
+import { discrepancyFilterOf, withDiscrepancyFilter } from "./discrepancy-filter.ts";
 import { DISCREPANCY_CSV, formatDiscrepancyLine } from "./print-discrepancies.ts";
 
-interface DiscrepancyFollowOptions extends ConnectionOptions, DiscrepancyFilterOptions, FollowingOptions {
-  readonly csv?: true;
-}
+type DiscrepancyFollowOptions = ConnectionOptions & FollowingOptions;
 
 /** `tandem reconcile follow` */
 export function followCommand(): Command {
@@ -39,36 +35,16 @@ Examples:
 
 async function follow(options: DiscrepancyFollowOptions): Promise<void> {
   using connection = await connect(options, "carrier");
-  const filter = discrepancyFilterOf(options);
   await followToEnd(options, (following) =>
     followDiscrepancies(connection.client(ReconciliationService), {
       ...following,
-      ...(filter === undefined ? {} : { filter }),
-      apply: createWriter(options),
+      ...given({ filter: discrepancyFilterOf(options) }),
+      apply: createWriter(options, {
+        schema: DiscrepancySchema,
+        formatLine: formatDiscrepancyLine,
+        onErasure: "erase the party of what it names",
+        csv: DISCREPANCY_CSV,
+      }),
     }),
   );
-}
-
-function createWriter({ json, csv }: DiscrepancyFollowOptions): FollowDiscrepanciesOptions["apply"] {
-  let isFirst = true;
-  return async ({ entries }) => {
-    if (!csv) {
-      await writeOut(`${entries.map(json ? formatJsonLine : formatLine).join("\n")}\n`);
-      return;
-    }
-    const discrepancies = entries.flatMap(({ entry }) => (entry.case === "discrepancy" ? [entry.value] : []));
-    await writeOut(formatCsv(DISCREPANCY_CSV, discrepancies, isFirst));
-    isFirst = false;
-    // No row could say it.
-    for (const each of entries) if (each.entry.case === "erasure") console.error(formatLine(each));
-  };
-}
-
-function formatJsonLine({ entry }: DiscrepancyFeedEntry): string {
-  return formatJsonEntry(DiscrepancySchema, "discrepancy", entry);
-}
-
-function formatLine({ entry }: DiscrepancyFeedEntry): string {
-  if (entry.case === "discrepancy") return formatDiscrepancyLine(entry.value);
-  return `erasure, at sequence ${entry.value?.sequence}: erase the party of what it names`;
 }

@@ -1,4 +1,3 @@
-import { DirectionSchema } from "../../gen/tandem/type/v1/call_pb.js";
 import {
   type CallMeasure,
   type Discrepancy,
@@ -10,24 +9,24 @@ import {
   PendingReasonSchema,
 } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { type CsvColumn, fieldColumns } from "../shared/csv-output.ts";
-import { printRows, type RowColumn } from "../shared/output.ts";
-import { formatParty } from "../shared/print-party.ts";
-import { enumName, formatDuration, formatTime } from "../shared/values.ts";
+import { formatLine, printRows, type RowColumn } from "../shared/output.ts";
+import { enumName, formatDuration, formatParty, formatTime, formatWay } from "../shared/values.ts";
 
 const COLUMNS: readonly RowColumn<Discrepancy>[] = [
   { title: "start", read: formatStart },
-  { title: "way", read: ({ direction }) => enumName(DirectionSchema, direction)?.replace("bound", "") },
-  { title: "calling", read: ({ calling }) => formatParty(calling) },
-  { title: "called", read: ({ called }) => formatParty(called) },
-  { title: "platform", align: "right", read: ({ platformMeasure }) => formatConnected(platformMeasure) },
-  { title: "carrier", align: "right", read: ({ carrierMeasure }) => formatConnected(carrierMeasure) },
+  { title: "way", width: 3, read: ({ direction }) => formatWay(direction) },
+  { title: "calling", width: 15, read: ({ calling }) => formatParty(calling) },
+  { title: "called", width: 15, read: ({ called }) => formatParty(called) },
+  { title: "platform", align: "right", width: 9, read: ({ platformMeasure }) => formatConnected(platformMeasure) },
+  { title: "carrier", align: "right", width: 9, read: ({ carrierMeasure }) => formatConnected(carrierMeasure) },
   {
     title: "delta",
     align: "right",
+    width: 9,
     read: ({ deltas }) => formatDelta(deltas?.connectedDurationDeltaMs ?? deltas?.billedDurationDeltaMs),
   },
-  { title: "status", read: (discrepancy) => formatStatus(discrepancy) },
-  { title: "because of", read: formatReasons },
+  { title: "status", width: 21, read: (discrepancy) => formatStatus(discrepancy) },
+  { title: "because of", width: 12, read: formatReasons },
   { title: "discrepancy", read: ({ discrepancyId }) => discrepancyId },
 ];
 
@@ -37,17 +36,10 @@ export function printDiscrepancies(discrepancies: readonly Discrepancy[], withCa
   printRows([...(withCarrier ? [carrier] : []), ...COLUMNS], discrepancies, "No discrepancies.");
 }
 
-/** A discrepancy as one line of a feed, which cannot wait for the widest cell. */
+/** A discrepancy as one line of a feed. */
 export function formatDiscrepancyLine(discrepancy: Discrepancy): string {
-  const cells = COLUMNS.map(({ read, align }, index) => {
-    const [cell, width] = [read(discrepancy) ?? "", LINE_WIDTHS[index] ?? 0];
-    return align === "right" ? cell.padStart(width) : cell.padEnd(width);
-  });
-  return `${cells.join("  ")} #${discrepancy.revision}`;
+  return `${formatLine(COLUMNS, discrepancy)} #${discrepancy.revision}`;
 }
-
-/** What most cells of a column fit in. */
-const LINE_WIDTHS: readonly number[] = [0, 3, 15, 15, 9, 9, 9, 21, 12, 0];
 
 /** A status and what it waits for, or that it is resolved: in a word, or as told. */
 export function formatStatus({ status, pendingReason, resolvedTime }: Discrepancy, resolved = "resolved"): string {

@@ -12,8 +12,7 @@ import {
 import { DiscrepancyStatus } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import type { Party } from "../../gen/tandem/type/v1/party_pb.js";
 import { styled } from "../shared/output.ts";
-import { formatParty } from "../shared/print-party.ts";
-import { enumName } from "../shared/values.ts";
+import { enumName, formatParty } from "../shared/values.ts";
 import { isAgreeing } from "./print-discrepancies.ts";
 
 const PARTIES = ["calling", "asserted", "redirecting", "called", "dialed"] as const;

@@ -17,8 +17,7 @@ import {
   RecordSideSchema,
 } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { formatTable, styled } from "../shared/output.ts";
-import { formatParty } from "../shared/print-party.ts";
-import { enumName, formatTime } from "../shared/values.ts";
+import { enumName, formatParty, formatTime } from "../shared/values.ts";
 import { formatStep } from "./print-evidence.ts";
 import { formatHeadline, formatLength } from "./print-headline.ts";
 
@@ -27,8 +26,10 @@ import { formatHeadline, formatLength } from "./print-headline.ts";
  * and what was not taken.
  */
 export function printExplanation(explanation: CallExplanation): void {
-  const { carrierId, result, steps, nearRecords, refusedCandidates } = explanation;
+  const { result, steps, nearRecords, refusedCandidates } = explanation;
   const { near, whole, others } = onceEach(nearRecords, refusedCandidates, result);
+  // A carrier's own explanation does not say whose it is.
+  const carrierId = explanation.carrierId ?? result?.carrierId ?? "";
   console.log(styled("bold", `${carrierId}  ${result ? formatHeadline(result, whole) : "no result"}`));
   printBlock("", sidesTable(explanation, whole));
   printBlock(

@@ -1,4 +1,3 @@
-import { DirectionSchema } from "../../gen/tandem/type/v1/call_pb.js";
 import {
   DiscrepancyCauseSchema,
   DiscrepancyStatus,
@@ -14,7 +13,7 @@ import {
 } from "../../gen/tandem/type/v1/reconciliation_summary_pb.js";
 import { type CsvColumn, fieldColumns } from "../shared/csv-output.ts";
 import { formatCount, printRows, type RowColumn } from "../shared/output.ts";
-import { enumName } from "../shared/values.ts";
+import { enumName, formatMinutes, formatWay } from "../shared/values.ts";
 
 type Row = ReconciliationSummaryRow;
 
@@ -23,10 +22,7 @@ const DIMENSIONS: Readonly<Partial<Record<SummaryDimension, RowColumn<Row>>>> = 
   [SummaryDimension.DAY]: { title: "day", read: ({ callDate }) => callDate },
   [SummaryDimension.CUSTOMER]: { title: "customer", read: ({ customerId }) => customerId ?? "-" },
   [SummaryDimension.TRUNK]: { title: "trunk", read: ({ trunkId }) => trunkId ?? "-" },
-  [SummaryDimension.DIRECTION]: {
-    title: "way",
-    read: ({ direction }) => enumName(DirectionSchema, direction)?.replace("bound", ""),
-  },
+  [SummaryDimension.DIRECTION]: { title: "way", read: ({ direction }) => formatWay(direction) },
 };
 
 const FIGURES: readonly RowColumn<Row>[] = [
@@ -68,11 +64,6 @@ function largestCause({ causeTotals }: Row): number {
 
 function callsOf({ statusTotals }: Row, status: DiscrepancyStatus): bigint {
   return statusTotals.find((total) => total.status === status)?.callCount ?? 0n;
-}
-
-// Rounded for display only.
-function formatMinutes(ms: bigint): string {
-  return (Number(ms) / 60_000).toLocaleString("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 }
 
 function formatRatio(result: ThresholdResult | undefined): string {

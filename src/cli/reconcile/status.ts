@@ -2,15 +2,14 @@ import type { Command } from "commander";
 import {
   type CarrierReconciliationStatus,
   CarrierReconciliationStatusSchema,
-  GetReconciliationStatusResponseSchema,
   ReconciliationService,
 } from "../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import { PendingReasonSchema } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { ReportingStateSchema } from "../../gen/tandem/type/v1/reconciliation_summary_pb.js";
-import { type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
-import { type CsvColumn, csvOption, fieldColumns, printCsv } from "../shared/csv-output.ts";
-import { formatCount, printMessage, printRows, type RowColumn } from "../shared/output.ts";
-import { readPages } from "../shared/pages.ts";
+import { listAndPrint } from "../shared/calls.ts";
+import { type ConnectionOptions, remoteCommand } from "../shared/connection.ts";
+import { type CsvColumn, csvOption, fieldColumns } from "../shared/csv-output.ts";
+import { formatCount, printRows, type RowColumn } from "../shared/output.ts";
 import { enumName, formatTime } from "../shared/values.ts";
 
 type Status = CarrierReconciliationStatus;
@@ -31,16 +30,12 @@ Examples:
   tandem reconcile status
   tandem reconcile status nordlys-tele --json`,
     )
-    .action(async (carriers: string[], options: ConnectionOptions & { csv?: true }) => {
-      using connection = await connect(options, "platform");
-      const { items: statuses } = await readPages(
-        (page) => connection.client(ReconciliationService).getReconciliationStatus({ carrierIds: carriers, ...page }),
-        (page) => page.statuses,
-      );
-      if (options.json) printMessage(GetReconciliationStatusResponseSchema, { statuses });
-      else if (options.csv) printCsv(STATUS_CSV, statuses);
-      else printRows(COLUMNS, statuses, "No carriers.");
-    });
+    .action((carrierIds: string[], options: ConnectionOptions) =>
+      listAndPrint(options, ReconciliationService.method.getReconciliationStatus, { carrierIds }, "statuses", {
+        print: (statuses) => printRows(COLUMNS, statuses, "No carriers."),
+        csv: STATUS_CSV,
+      }),
+    );
 }
 
 const COLUMNS: readonly RowColumn<Status>[] = [

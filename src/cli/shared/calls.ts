@@ -1,65 +1,117 @@
 import { randomUUID } from "node:crypto";
-import { create, type DescMethodUnary, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
-import { type Connection, type ConnectionOptions, connect } from "./connection.ts";
+import type { DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
+import { type Connection, type ConnectionOptions, connect, type Role } from "./connection.ts";
 import { type CsvColumn, printCsv } from "./csv-output.ts";
+import type { Filled } from "./fields.ts";
 import { printMessage } from "./output.ts";
 import { readPages } from "./pages.ts";
 
-/** Makes a call by its method. */
-export function call<Method extends DescMethodUnary>(
-  connection: Connection,
-  method: Method,
-  request: MessageInitShape<Method["input"]>,
-): Promise<MessageShape<Method["output"]>> {
-  const client = connection.client(method.parent) as unknown as Record<string, (asked: unknown) => Promise<unknown>>;
-  return client[method.localName]?.(request) as Promise<MessageShape<Method["output"]>>;
+/** A call that one side has; or that both have, alike but for what each may ask. */
+type Methods<Method extends DescMethodUnary> = Method | readonly Method[];
+type Request<Method extends DescMethodUnary> = MessageInitShape<Method["input"]>;
+type Answer<Method extends DescMethodUnary> = MessageShape<Method["output"]>;
+
+/** The options of a command that fill a call's request. */
+export type Asking<Method extends DescMethodUnary> = ConnectionOptions & Filled<Method["input"]>;
+
+/** Connects as a side that has the call. */
+export function connectFor(options: ConnectionOptions, methods: Methods<DescMethodUnary>): Promise<Connection> {
+  const [role = "platform", other] = [methods].flat().map(roleOf);
+  return connect(options, other === undefined ? role : "either");
 }
 
-/** Makes one call as the platform and prints its answer: as JSON with `--json`, else by `print`. */
+/** Makes a call by the method of the side that is connected. */
+export async function ask<Method extends DescMethodUnary>(
+  connection: Connection,
+  methods: Methods<Method>,
+  request: Request<Method>,
+): Promise<Answer<Method>> {
+  const method = methodOf(connection, methods);
+  // A call that may be repeated has an id: the given one, or a new one.
+  const asked = method.input.field["requestId"] ? { requestId: randomUUID(), ...(request as object) } : request;
+  const client = connection.client(method.parent) as unknown as Record<string, (asked: unknown) => Promise<unknown>>;
+  return (await client[method.localName]?.(asked)) as Answer<Method>;
+}
+
+/** Of one call's methods that of the side that is connected. */
+export function methodOf<Method extends DescMethodUnary>({ role }: Connection, methods: Methods<Method>): Method {
+  return ([methods].flat() as Method[]).find((each) => roleOf(each) === role) as Method;
+}
+
+function roleOf({ parent }: DescMethodUnary): Role {
+  return parent.typeName.startsWith("tandem.carrier.") ? "carrier" : "platform";
+}
+
+/** Makes one call and prints its answer: as JSON with `--json`, else by `print`. */
 export async function callAndPrint<Method extends DescMethodUnary>(
   options: ConnectionOptions,
-  method: Method,
-  request: MessageInitShape<Method["input"]>,
-  print: (answer: MessageShape<Method["output"]>) => void,
+  methods: Methods<Method>,
+  request: Request<Method>,
+  print: (answer: Answer<Method>) => void,
 ): Promise<void> {
-  using connection = await connect(options, "platform");
-  const answer = await call(connection, method, request);
-  if (options.json) printMessage(method.output as Method["output"], answer);
+  using connection = await connectFor(options, methods);
+  const answer = await ask(connection, methods, request);
+  if (options.json) printMessage(methodOf(connection, methods).output as Method["output"], answer);
   else print(answer);
 }
 
 type Items<Method extends DescMethodUnary, Field extends string> =
-  MessageShape<Method["output"]> extends Readonly<Record<Field, (infer Item)[]>> ? Item[] : never;
+  Answer<Method> extends Readonly<Record<Field, (infer Item)[]>> ? Item[] : never;
+
+/** How a list is printed. */
+interface ListFormats<Method extends DescMethodUnary, Field extends string> {
+  readonly print: (items: Items<Method, Field>, role: Role) => void;
+  readonly csv?: readonly CsvColumn<Items<Method, Field>[number]>[];
+  /** Says more of the whole list, whatever the format. */
+  readonly after?: (answer: Answer<Method>) => void;
+}
 
 /**
- * Reads a list as the platform and prints it: with `--json` as one answer, with `--csv` as CSV,
- * else by `print`. Says so when `--limit` cuts it.
+ * Reads a list and prints it: with `--json` as one answer, with `--csv` as CSV, else by `print`.
+ * Says so when `--limit` cuts it.
  * @param field of the answer that has the items.
  */
 export async function listAndPrint<Method extends DescMethodUnary, const Field extends string>(
-  options: ConnectionOptions & { readonly csv?: true; readonly limit?: number },
-  method: Method,
-  request: MessageInitShape<Method["input"]>,
+  options: ConnectionOptions & { readonly limit?: number },
+  methods: Methods<Method>,
+  request: Request<Method> | ((role: Role) => Request<Method>),
   field: Field,
-  as: {
-    readonly print: (items: Items<Method, Field>) => void;
-    readonly csv?: readonly CsvColumn<Items<Method, Field>[number]>[];
-  },
+  { print, csv = [], after }: ListFormats<Method, Field>,
 ): Promise<void> {
-  using connection = await connect(options, "platform");
-  type Page = Record<Field, Items<Method, Field>> & { nextPageToken: string };
-  const { items, isCut } = await readPages(
-    async (page) => (await call(connection, method, { ...(request as object), ...page } as never)) as unknown as Page,
-    (page) => page[field],
-    options.limit,
-  );
-  if (options.json) printMessage(method.output, create(method.output, { [field]: items }));
-  else if (options.csv) printCsv(as.csv ?? [], items);
-  else as.print(items as Items<Method, Field>);
+  using connection = await connectFor(options, methods);
+  const { role } = connection;
+  const asked = typeof request === "function" ? request(role) : request;
+  const { answer, isCut } = await readList(connection, methods, asked, field, options.limit);
+  const items = (answer as Record<Field, Items<Method, Field>>)[field];
+  if (options.json) printMessage(methodOf(connection, methods).output, { ...answer, nextPageToken: "" });
+  else if (options.csv) printCsv(csv, items);
+  else print(items, role);
   if (isCut) console.error(`There are more than ${options.limit}: see --limit`);
+  after?.(answer);
 }
 
-/** The id of a call that may be repeated: the given one, or a new one. */
-export function requestIdOf({ requestId = randomUUID() }: { requestId?: string }): string {
-  return requestId;
+/** Reads a list into one answer: the lists of its pages joined, and what else the last one says. */
+export async function readList<Method extends DescMethodUnary>(
+  connection: Connection,
+  methods: Methods<Method>,
+  request: Request<Method>,
+  field: string,
+  limit?: number,
+): Promise<{ answer: Answer<Method>; isCut: boolean }> {
+  type Page = Record<string, unknown[]> & { nextPageToken: string };
+  const pages: Page[] = [];
+  const { isCut } = await readPages(
+    async (page) => {
+      const asked = { ...(request as object), ...page } as unknown as Request<Method>;
+      const read = (await ask(connection, methods, asked)) as unknown as Page;
+      pages.push(read);
+      return read;
+    },
+    (page) => page[field] ?? [],
+    limit,
+  );
+  const answer = { ...pages.at(-1) } as Page;
+  for (const { fieldKind, localName } of methodOf(connection, methods).output.fields)
+    if (fieldKind === "list") answer[localName] = pages.flatMap((page) => page[localName] ?? []);
+  return { answer: answer as unknown as Answer<Method>, isCut };
 }

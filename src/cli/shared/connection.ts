@@ -1,6 +1,6 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { type Client, createClient } from "@connectrpc/connect";
-import { Command, Option } from "commander";
+import { Option } from "commander";
 import { decodeJwt } from "jose";
 import { createTandemTransport, type TandemTransport } from "../../client/transport.ts";
 import { type ClientConfig, loadClientConfig, loadConfig } from "../../config/config.ts";
@@ -9,6 +9,7 @@ import { isLoopback } from "../../trust/settings.ts";
 import { findSigningKey } from "../../trust/signing-key.ts";
 import { givenToken } from "../trust/given-token.ts";
 import { commandLineActor } from "./actor.ts";
+import { FieldsCommand, fieldOption } from "./fields.ts";
 import { retryUnary } from "./retry-unary.ts";
 import { endQuietlyWhenNobodyReads } from "./run-command.ts";
 import { keyUsed, sayUsed } from "./used.ts";
@@ -24,7 +25,7 @@ export type Role = "carrier" | "platform";
 export interface ConnectionOptions {
   readonly url?: string;
   readonly tokenFile?: string;
-  readonly carrier?: string;
+  readonly carrierId?: string;
   readonly dataDir?: string;
   readonly json?: true;
   readonly csv?: true;
@@ -37,9 +38,9 @@ export interface Connection extends Disposable {
 }
 
 /** A command that talks to a running server. `--carrier` is added by those that need one. */
-export function remoteCommand(name: string): Command {
+export function remoteCommand(name: string): FieldsCommand {
   const connection = (flags: string, description: string) => new Option(flags, description).helpGroup("Connection:");
-  return new Command(name)
+  return new FieldsCommand(name)
     .option("--json", "print JSON, as the contract defines it, instead of text")
     .addOption(connection("--url <url>", "the server (TANDEM_URL; http://127.0.0.1:7443)"))
     .addOption(
@@ -51,9 +52,9 @@ export function remoteCommand(name: string): Command {
     .addOption(connection("--data-dir <folder>", "data folder of a server on this machine (TANDEM_DATA_DIR)"));
 }
 
-/** `--carrier` of commands that act as a carrier. */
-export function asCarrier(): Option {
-  return new Option("--carrier <id>", "the carrier to act as; not needed with a carrier's token");
+/** `--carrier`, by default of commands that act as one. */
+export function carrierOption(description = "the carrier to act as; not needed with a carrier's token"): Option {
+  return fieldOption("carrierId", "--carrier <id>", description);
 }
 
 /**
@@ -70,7 +71,7 @@ export async function connect(options: ConnectionOptions, allowed: Role | "eithe
   const { issue: tokenProvider, key } = given
     ? { issue: given, key: describeGiven(config) }
     : await ownTokens(url, options, role);
-  const as = role === "platform" ? "as the platform" : `as carrier ${options.carrier ?? "that the token names"}`;
+  const as = role === "platform" ? "as the platform" : `as carrier ${options.carrierId ?? "that the token names"}`;
   sayUsed({ server: `${url.origin}, ${as}`, key });
   const isForPeople = options.json === undefined && options.csv === undefined;
   const transport: TandemTransport = createTandemTransport({
@@ -85,14 +86,14 @@ export async function connect(options: ConnectionOptions, allowed: Role | "eithe
   };
 }
 
-function roleToSignFor({ carrier }: ConnectionOptions, allowed: Role | "either"): Role {
+function roleToSignFor({ carrierId }: ConnectionOptions, allowed: Role | "either"): Role {
   if (allowed !== "carrier") return "platform";
-  if (carrier === undefined) throw new Error("say which carrier to act as: --carrier <id>, or use a carrier's token");
+  if (carrierId === undefined) throw new Error("say which carrier to act as: --carrier <id>, or use a carrier's token");
   return "carrier";
 }
 
 /** A hint for people, and no check: the server verifies the token. */
-function checkToken(token: string, { carrier }: ConnectionOptions, allowed: Role | "either"): Role {
+function checkToken(token: string, { carrierId: carrier }: ConnectionOptions, allowed: Role | "either"): Role {
   const { tandem_carrier: itsCarrier, scope } = readClaims(token);
   // A token without either claim may be of both: the server knows its subject.
   const isSilent = itsCarrier === undefined && scope === undefined && allowed !== "either";
@@ -138,7 +139,7 @@ async function ownTokens(url: URL, options: ConnectionOptions, role: Role) {
   const { issuer, audience } = config.tokens;
   const who =
     role === "carrier"
-      ? { carrierId: options.carrier ?? "", byPlatform: true, identity: commandLineActor() }
+      ? { carrierId: options.carrierId ?? "", byPlatform: true, identity: commandLineActor() }
       : { scopes: PLATFORM_SCOPES, identity: commandLineActor() };
   return {
     key: keyUsed(key.keyId, config.dataDir),

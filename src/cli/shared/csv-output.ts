@@ -26,6 +26,21 @@ export function fieldColumns<Desc extends DescMessage>(
   });
 }
 
+/** As `fieldColumns`, for a message that is in a row; without it they are empty. */
+export function csvOf<Desc extends DescMessage, Row>(
+  schema: Desc,
+  fields: readonly string[],
+  messageOf: (row: Row) => MessageShape<Desc> | undefined,
+): CsvColumn<Row>[] {
+  return fieldColumns(schema, ...fields).map(({ title, read }) => ({
+    title,
+    read: (row) => {
+      const message = messageOf(row);
+      return message && read(message);
+    },
+  }));
+}
+
 function formatField(field: DescField, value: unknown): string | number | bigint | boolean | undefined {
   if (Array.isArray(value)) return value.map((item) => formatField(field, item) ?? "").join(" ");
   if (field.enum) return enumName(field.enum, value as number);

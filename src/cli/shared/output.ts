@@ -24,29 +24,32 @@ export function formatTable(columns: readonly Column[], rows: readonly (readonly
     Math.max(title.length, ...rows.map((row) => (row[index] ?? "").length)),
   );
   const format = (cells: readonly string[]) => {
-    const padded = columns.map(({ align }, index) => {
-      const [cell, width] = [cells[index] ?? "", widths[index] ?? 0];
-      return align === "right" ? cell.padStart(width) : cell.padEnd(width);
-    });
+    const padded = columns.map(({ align }, index) => pad(cells[index] ?? "", widths[index] ?? 0, align));
     return `${indent}${padded.join("  ")}`.trimEnd();
   };
   return [styled("dim", format(columns.map(({ title }) => title))), ...rows.map(format)];
 }
 
-/** Prints a table, or what to say when it is empty. */
-export function printTable(columns: readonly Column[], rows: readonly (readonly string[])[], empty: string): void {
-  console.log(rows.length === 0 ? empty : formatTable(columns, rows).join("\n"));
-}
-
 /** A column of a table of rows, and how it is read; undefined is empty. */
 export interface RowColumn<Row> extends Column {
   readonly read: (row: Row) => string | undefined;
+  /** What most cells fit in, for `formatLine`. Default: as wide as the cell. */
+  readonly width?: number;
 }
 
 /** Prints rows as a table, or what to say when there are none. */
 export function printRows<Row>(columns: readonly RowColumn<Row>[], rows: readonly Row[], empty: string): void {
   const cells = rows.map((row) => columns.map(({ read }) => read(row) ?? ""));
-  printTable(columns, cells, empty);
+  console.log(rows.length === 0 ? empty : formatTable(columns, cells).join("\n"));
+}
+
+/** A row as one line of a feed, which cannot wait for the widest cell. */
+export function formatLine<Row>(columns: readonly RowColumn<Row>[], row: Row): string {
+  return columns.map(({ read, align, width = 0 }) => pad(read(row) ?? "", width, align)).join("  ");
+}
+
+function pad(cell: string, width: number, align: Column["align"]): string {
+  return align === "right" ? cell.padStart(width) : cell.padEnd(width);
 }
 
 /** Prints names and values, one pair a line; pairs without a value are left out. */

@@ -1,19 +1,12 @@
 import type { Command } from "commander";
-import { loadConfig } from "../../config/config.ts";
+import { type Config, loadConfig } from "../../config/config.ts";
 import { openLog } from "../../log.ts";
-import type { Database } from "../../store/database/database.ts";
 import { databaseUsed, sayUsed } from "./used.ts";
 
 /** Which database a command opens. */
 export interface StoreOptions {
   readonly dataDir?: string;
   readonly databaseUrl?: string;
-}
-
-/** A database that a command opened, and the migrations that it had to apply. */
-export interface OpenStore extends AsyncDisposable {
-  readonly db: Database;
-  readonly applied: readonly string[];
 }
 
 /** The options of commands that open the database themselves, beside a server or without one. */
@@ -27,6 +20,11 @@ export function withStoreOptions(command: Command): Command {
     );
 }
 
+/** The settings of the database. Who may call does not matter. */
+export function loadStoreConfig({ dataDir, databaseUrl }: StoreOptions): Config {
+  return loadConfig(undefined, { dataDir, databaseUrl, jwksUrl: "", jwksFile: "", issueTokens: true });
+}
+
 /** `--database-url` without a password: every account of the machine can read command lines. */
 export function parseDatabaseUrl(text: string): string {
   const url = URL.parse(text);
@@ -38,15 +36,12 @@ export function parseDatabaseUrl(text: string): string {
 }
 
 /**
- * Opens the database, which must be there with the newest schema.
+ * Opens the database, which must be there with the newest schema. `applied` are the migrations that
+ * it needed.
  * @param mayMake for `migrate` only: makes what is missing.
  */
-export async function openStoreOnly(
-  { dataDir, databaseUrl }: StoreOptions,
-  { mayMake = false }: { mayMake?: boolean } = {},
-): Promise<OpenStore> {
-  // Who may call does not matter here.
-  const config = loadConfig(undefined, { dataDir, databaseUrl, jwksUrl: "", jwksFile: "", issueTokens: true });
+export async function openStoreOnly(options: StoreOptions, { mayMake = false }: { mayMake?: boolean } = {}) {
+  const config = loadStoreConfig(options);
   // Loaded only here: the commands that talk to a server need not wait for all of one.
   const { openStore } = await import("../../start/store.ts");
   await using opening = new AsyncDisposableStack();

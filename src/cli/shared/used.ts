@@ -1,15 +1,11 @@
 import { join } from "node:path";
 import { visibleText } from "../../domain/privacy/visible-text.ts";
 
-/** What a command used, as a person would look for it. */
-export interface Used {
-  readonly database?: string;
-  readonly server?: string;
-  readonly key?: string;
-}
-
-/** Says on standard error, apart from the output, what a command used. */
-export function sayUsed(used: Used): void {
+/**
+ * Says on standard error, apart from the output, what a command used, as a person would look for
+ * it.
+ */
+export function sayUsed(used: { readonly [What in "database" | "server" | "key"]?: string }): void {
   const parts = Object.entries(used).filter(([, value]) => value !== undefined);
   console.error(visibleText(parts.map(([name, value]) => `${name}: ${value}`).join("; ")));
 }

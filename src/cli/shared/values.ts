@@ -4,18 +4,26 @@ import { InvalidArgumentError, Option } from "commander";
 import { isDay } from "../../domain/time/instant.ts";
 import { isTimeZone } from "../../domain/time/time-zone.ts";
 import { wallMs } from "../../domain/time/wall-clock.ts";
+import { type Direction, DirectionSchema } from "../../gen/tandem/type/v1/call_pb.js";
+import { type Party, PartyKind, PartyKindSchema } from "../../gen/tandem/type/v1/party_pb.js";
+import { filling } from "./fields.ts";
 
-/** An option that takes a name of the contract's enum in lower case: `--state assigned`. */
-export function enumOption(flags: string, description: string, schema: DescEnum): Option {
-  const names = enumNames(schema);
-  return new Option(flags, `${description} (${names.join(", ")})`).argParser((text) => parseEnumName(schema, text));
+/**
+ * An option that takes a name of the contract's enum in lower case: `--state assigned`.
+ * @param field that it fills. Default: the option's own name.
+ */
+export function enumOption(flags: string, description: string, schema: DescEnum, field?: string): Option {
+  const option = new Option(flags, `${description} (${enumNames(schema).join(", ")})`);
+  return filling(
+    field ?? option.attributeName(),
+    option.argParser((text) => parseEnumName(schema, text)),
+  );
 }
 
 /** As `enumOption`, with one or more values. */
-export function enumListOption(flags: string, description: string, schema: DescEnum): Option {
-  const names = enumNames(schema);
-  return new Option(flags, `${description} (${names.join(", ")})`).argParser((text, before: number[] | undefined) => [
-    ...(before ?? []),
+export function enumListOption(flags: string, description: string, schema: DescEnum, field?: string): Option {
+  return enumOption(flags, description, schema, field).argParser((text, before: number[] = []) => [
+    ...before,
     ...splitList(text).map((name) => parseEnumName(schema, name)),
   ]);
 }
@@ -36,6 +44,11 @@ export function enumName(schema: DescEnum, value: number): string | undefined {
   return known === undefined ? `${value}` : shortName(schema, known.name);
 }
 
+/** Which way a call went, short: `out`, `in`. */
+export function formatWay(direction: Direction): string | undefined {
+  return enumName(DirectionSchema, direction)?.replace("bound", "");
+}
+
 export function parseTimeZone(text: string): string {
   if (isTimeZone(text)) return text;
   throw new InvalidArgumentError("Expected an IANA time zone, such as Europe/Copenhagen.");
@@ -50,7 +63,7 @@ export function collect(text: string, before: string[] = []): string[] {
   return [...before, ...splitList(text)];
 }
 
-const UNIT_MS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 };
+const UNIT_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** A time: `2026-03-01`, `2026-03-01T10:05:00Z`, `now`, or so long ago: `90m`, `24h`, `7d`. */
 export function readTime(text: string): Timestamp | undefined {
@@ -96,6 +109,33 @@ export function formatDuration(ms: bigint | undefined): string {
   return `${Math.floor(seconds / 3600)}:${two((seconds % 3600) / 60)}:${two(seconds % 60)}`;
 }
 
+/** Minutes to a tenth: rounded for display only. */
+export function formatMinutes(ms: bigint | undefined = 0n): string {
+  return (Number(ms) / 60_000).toLocaleString("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+}
+
+/** As the contract writes countries. */
+export function upperCase(text: string): string {
+  return text.toUpperCase();
+}
+
+/** A party as people write it: its number, or what is known in its place. */
+export function formatParty(party: Party | undefined): string {
+  if (party === undefined) return "";
+  if (party.value !== undefined) return party.kind === PartyKind.EMERGENCY ? `${party.value} (SOS)` : party.value;
+  return enumName(PartyKindSchema, party.kind) ?? "";
+}
+
+/** A length of time such as 90s, 15m, 1h or 7d, in seconds. */
+export function parseSeconds(text: string): number {
+  const [, count, unit = ""] = /^(\d{1,6})([smhd])$/.exec(text) ?? [];
+  const seconds = (Number(count) * (UNIT_MS[unit] ?? Number.NaN)) / 1_000;
+  if (seconds >= 0 && seconds <= MAX_SECONDS) return seconds;
+  throw new InvalidArgumentError("Expected 90s, 15m, 1h or 7d, at most 366d.");
+}
+
+const MAX_SECONDS = 366 * 86_400;
+
 /** A whole number in a range, for commander. */
 export function parseWhole(min: number, max: number): (text: string) => number {
   return (text) => {
@@ -104,6 +144,12 @@ export function parseWhole(min: number, max: number): (text: string) => number {
       throw new InvalidArgumentError(`Expected a whole number from ${min} to ${max}.`);
     return value;
   };
+}
+
+/** As `parseWhole`, for fields of 64 bits. */
+export function parseBigWhole(min: number, max: number): (text: string) => bigint {
+  const parse = parseWhole(min, max);
+  return (text) => BigInt(parse(text));
 }
 
 function enumNames(schema: DescEnum): string[] {

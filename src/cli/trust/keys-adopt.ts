@@ -1,9 +1,8 @@
 import { Command } from "commander";
-import { loadConfig } from "../../config/config.ts";
 import type { SharedFile } from "../../store/database/shared-files.ts";
 import { commandLineActor } from "../shared/actor.ts";
 import { formatJson } from "../shared/output.ts";
-import { openStoreOnly, type StoreOptions, withStoreOptions } from "../shared/store-options.ts";
+import { loadStoreConfig, openStoreOnly, type StoreOptions, withStoreOptions } from "../shared/store-options.ts";
 
 /** `tandem keys adopt`: the way out when a file that all processes share was lost. */
 export function adoptCommand(): Command {
@@ -23,7 +22,6 @@ Example:
     )
     .action(async (_: object, command: Command) => {
       const options = command.optsWithGlobals<StoreOptions & { json?: true }>();
-      const { dataDir, databaseUrl } = options;
       await using store = await openStoreOnly(options);
       const [{ fingerprintErasureFiles }, { findSigningKey, hasSigningKey }, { replaceSharedFiles }] =
         await Promise.all([
@@ -31,7 +29,7 @@ Example:
           import("../../trust/signing-key.ts"),
           import("../../store/database/shared-files.ts"),
         ]);
-      const config = loadConfig(undefined, { dataDir, databaseUrl, jwksUrl: "", jwksFile: "", issueTokens: true });
+      const config = loadStoreConfig(options);
       const found = await fingerprintErasureFiles(store.db, config);
       if (await hasSigningKey(config.dataDir)) found.set("signing-key", (await findSigningKey(config.dataDir)).lineage);
       await replaceSharedFiles(store.db, found, commandLineActor());

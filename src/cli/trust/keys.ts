@@ -2,7 +2,7 @@ import { Command } from "commander";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import type { SealKeyInfo } from "../../store/database/seal-keys.ts";
 import { commandLineActor } from "../shared/actor.ts";
-import { formatJson, printTable } from "../shared/output.ts";
+import { formatJson, printRows, type RowColumn } from "../shared/output.ts";
 import { openStoreOnly, type StoreOptions, withStoreOptions } from "../shared/store-options.ts";
 import { adoptCommand } from "./keys-adopt.ts";
 
@@ -29,7 +29,7 @@ function listCommand(): Command {
       ]);
       const keys = await systemTransaction(store.db, listSealKeys);
       if (options.json) console.log(formatJson({ keys: keys.map(jsonOf) }));
-      else printTable(COLUMNS, keys.map(cellsOf), "No keys.");
+      else printRows(COLUMNS, keys, "No keys.");
     });
 }
 
@@ -62,11 +62,11 @@ Example:
     });
 }
 
-const COLUMNS = [{ title: "key", align: "right" }, { title: "made" }, { title: "replaced" }] as const;
-
-function cellsOf({ keyId, createTime, retireTime }: SealKeyInfo): string[] {
-  return [String(keyId), timeOf(createTime), retireTime === undefined ? "in use" : timeOf(retireTime)];
-}
+const COLUMNS: readonly RowColumn<SealKeyInfo>[] = [
+  { title: "key", align: "right", read: ({ keyId }) => String(keyId) },
+  { title: "made", read: ({ createTime }) => timeOf(createTime) },
+  { title: "replaced", read: ({ retireTime }) => (retireTime === undefined ? "in use" : timeOf(retireTime)) },
+];
 
 function jsonOf({ keyId, createTime, retireTime }: SealKeyInfo) {
   return {

@@ -2,8 +2,8 @@ import { Command } from "commander";
 import { loadConfig } from "../../config/config.ts";
 import { wallMs } from "../../domain/time/wall-clock.ts";
 import { rotateSigningKey } from "../../trust/signing-key.ts";
-import { parseSeconds } from "../shared/seconds.ts";
 import { keyUsed, sayUsed } from "../shared/used.ts";
+import { parseSeconds } from "../shared/values.ts";
 
 /** `tandem token rotate`: a new signing key, while the tokens of the old one run out. */
 export function tokenRotateCommand(): Command {

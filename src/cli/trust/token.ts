@@ -2,8 +2,8 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { loadConfig } from "../../config/config.ts";
 import { isPlatformScope, PLATFORM_SCOPES, type PlatformScope } from "../../domain/carriers/scopes.ts";
 import { findSigningKey } from "../../trust/signing-key.ts";
-import { parseSeconds } from "../shared/seconds.ts";
 import { keyUsed, sayUsed } from "../shared/used.ts";
+import { parseSeconds } from "../shared/values.ts";
 import { tokenRevokeCommand } from "./token-revoke.ts";
 import { tokenRotateCommand } from "./token-rotate.ts";
 

@@ -1,39 +1,37 @@
 import { type Command, InvalidArgumentError } from "commander";
 import type { ClosedPeriod } from "../../gen/tandem/platform/v1/usage_pb.js";
 import { UsageService } from "../../gen/tandem/platform/v1/usage_service_pb.js";
-import { callAndPrint, requestIdOf } from "../shared/calls.ts";
+import { callAndPrint } from "../shared/calls.ts";
 import { type ConnectionOptions, remoteCommand } from "../shared/connection.ts";
 import { formatCount, printFields } from "../shared/output.ts";
-import { formatTime } from "../shared/values.ts";
+import { formatMinutes, formatTime } from "../shared/values.ts";
 import { type PeriodOptions, periodOf, withPeriod } from "./period-options.ts";
-import { describeCompleteness, formatMinutes } from "./print-usage.ts";
-
-interface CloseOptions extends ConnectionOptions, PeriodOptions {
-  readonly maxPending?: number;
-  readonly requestId?: string;
-}
+import { describeCompleteness } from "./print-usage.ts";
 
 /** `tandem usage close` */
 export function closeCommand(): Command {
   return withPeriod(remoteCommand("close"))
     .description("Fix a period's figures. Every later change becomes a numbered restatement (platform only).")
     .argument("<customer>", "the customer's id")
-    .option("--max-pending <ratio>", "close even with this share of calls pending, 0 to 1 (default: 0)", parseRatio)
+    .field(
+      "maxPendingRatio",
+      "--max-pending <ratio>",
+      "close even with this share of calls pending, 0 to 1 (default: 0)",
+      parseRatio,
+    )
     .option("--request-id <id>", "makes the call repeatable: the same id gets the first answer again")
     .addHelpText(
       "after",
       "\nExample:\n  tandem usage close cedar-bank --month 2026-03 --time-zone Europe/Copenhagen --max-pending 0.001",
     )
-    .action(async (customerId: string, options: CloseOptions, command: Command) => {
-      const request = {
-        requestId: requestIdOf(options),
-        customerId,
-        ...periodOf(options, command),
-        ...(options.maxPending === undefined ? {} : { maxPendingRatio: options.maxPending }),
-      };
-      await callAndPrint(options, UsageService.method.closePeriod, request, ({ period }) => {
-        if (period) printPeriod(period);
-      });
+    .action((customerId: string, options: ConnectionOptions & PeriodOptions, command: Command) => {
+      const request = { ...options, customerId, ...periodOf(options, command) };
+      return callAndPrint(
+        options,
+        UsageService.method.closePeriod,
+        request,
+        ({ period }) => period && printPeriod(period),
+      );
     });
 }
 
@@ -44,7 +42,7 @@ function printPeriod({ closedTotals, completeness, ...period }: ClosedPeriod): v
     ["days", `${period.startDate} to before ${period.endDate}, ${period.timeZone}`],
     ["closed", `${formatTime(period.closeTime)} by ${period.closedBy}`],
     ["calls", `${formatCount(attemptCount)}, ${formatCount(answeredCount)} answered`],
-    ["minutes", formatMinutes(closedTotals)],
+    ["minutes", formatMinutes(closedTotals?.connectedDurationMs)],
     ["no length", unmeasuredCount ? formatCount(unmeasuredCount) : undefined],
   ]);
   for (const note of completeness ? describeCompleteness(completeness) : []) console.error(note);

@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { addDays, isDay } from "../../domain/time/instant.ts";
+import type { FieldsCommand } from "../shared/fields.ts";
 import { parseTimeZone } from "../shared/values.ts";
 
 export interface PeriodOptions {
@@ -10,7 +11,7 @@ export interface PeriodOptions {
 }
 
 /** `--from` and `--to`, which is the last day, or `--month`; and `--time-zone`. */
-export function withPeriod(command: Command): Command {
+export function withPeriod(command: FieldsCommand): FieldsCommand {
   return command
     .option("--from <day>", "the first day: 2026-03-01", parseDay)
     .option("--to <day>", "the last day (default: the first)", parseDay)

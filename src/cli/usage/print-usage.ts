@@ -1,4 +1,3 @@
-import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import {
   type UsageCompleteness,
   UsageDimension,
@@ -10,22 +9,16 @@ import {
   type UsageTotals,
   UsageTotalsSchema,
 } from "../../gen/tandem/platform/v1/usage_pb.js";
-import { DirectionSchema } from "../../gen/tandem/type/v1/call_pb.js";
 import { ReportingState, ReportingStateSchema } from "../../gen/tandem/type/v1/reconciliation_summary_pb.js";
-import { type CsvColumn, fieldColumns } from "../shared/csv-output.ts";
+import { type CsvColumn, csvOf } from "../shared/csv-output.ts";
 import { formatCount, printRows, type RowColumn } from "../shared/output.ts";
-import { enumName, formatTime } from "../shared/values.ts";
+import { enumName, formatMinutes, formatTime, formatWay } from "../shared/values.ts";
 
 /** Dimensions of a row: column, and field in the contract. */
 export const USAGE_KEYS: readonly (RowColumn<UsageKey> & { of: UsageDimension; field: string })[] = [
   { of: UsageDimension.DAY, title: "day", field: "usage_date", read: ({ usageDate }) => usageDate },
   { of: UsageDimension.NUMBER, title: "number", field: "phone_number", read: ({ phoneNumber }) => phoneNumber },
-  {
-    of: UsageDimension.DIRECTION,
-    title: "way",
-    field: "direction",
-    read: ({ direction }) => enumName(DirectionSchema, direction)?.replace("bound", ""),
-  },
+  { of: UsageDimension.DIRECTION, title: "way", field: "direction", read: ({ direction }) => formatWay(direction) },
   { of: UsageDimension.COUNTRY, title: "country", field: "country_code", read: ({ countryCode }) => countryCode },
   { of: UsageDimension.CARRIER, title: "carrier", field: "carrier_id", read: ({ carrierId }) => carrierId },
   {
@@ -76,7 +69,11 @@ export function printUsage(
     ...keys,
     counted("calls", (line) => line.totals?.attemptCount ?? 0n),
     counted("answered", (line) => line.totals?.answeredCount ?? 0n),
-    { title: "minutes", align: "right", read: (line: Line) => formatMinutes(line.totals) } as const,
+    {
+      title: "minutes",
+      align: "right",
+      read: (line: Line) => formatMinutes(line.totals?.connectedDurationMs),
+    } as const,
     ...(totals?.unmeasuredCount ? [counted("no length", (line) => line.totals?.unmeasuredCount ?? 0n)] : []),
     ...parts.map((part) => counted(partName(part).replaceAll("-", " "), ({ callsOf }) => callsOf(part))),
   ];
@@ -126,27 +123,6 @@ export function usageCsv(groupBy: readonly UsageDimension[]): CsvColumn<UsageRow
     }),
     ...csvOf(UsageTotalsSchema, ["unmeasured_count"], ({ totals }: UsageRow) => totals),
   ];
-}
-
-/** Columns of a message in a row. */
-export function csvOf<Desc extends DescMessage, Row>(
-  schema: Desc,
-  fields: readonly string[],
-  messageOf: (row: Row) => MessageShape<Desc> | undefined,
-): CsvColumn<Row>[] {
-  return fieldColumns(schema, ...fields).map(({ title, read }) => ({
-    title,
-    read: (row) => {
-      const message = messageOf(row);
-      return message && read(message);
-    },
-  }));
-}
-
-/** Minutes to a tenth: rounded for display only. */
-export function formatMinutes(totals: UsageTotals | undefined): string {
-  const minutes = Number(totals?.connectedDurationMs ?? 0n) / 60_000;
-  return minutes.toLocaleString("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 }
 
 function partOf(row: UsageRow, part: UsagePart): UsageTotals | undefined {

@@ -1,4 +1,3 @@
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
 import {
   type ClosedPeriod,
@@ -9,67 +8,44 @@ import {
   UsageKeySchema,
   type UsageTotals,
 } from "../../gen/tandem/platform/v1/usage_pb.js";
-import { ListRestatementsResponseSchema, UsageService } from "../../gen/tandem/platform/v1/usage_service_pb.js";
-import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
-import { type CsvColumn, csvOption, printCsv } from "../shared/csv-output.ts";
+import { UsageService } from "../../gen/tandem/platform/v1/usage_service_pb.js";
+import { connectFor, readList } from "../shared/calls.ts";
+import { type ConnectionOptions, remoteCommand } from "../shared/connection.ts";
+import { type CsvColumn, csvOf, csvOption, printCsv } from "../shared/csv-output.ts";
 import { formatCount, printMessage, printRows, type RowColumn } from "../shared/output.ts";
-import { readPages } from "../shared/pages.ts";
-import { enumName, formatTime, parseTime } from "../shared/values.ts";
+import { enumName, formatMinutes, formatTime, parseTime } from "../shared/values.ts";
 import { TIME_HELP } from "../shared/window.ts";
-import { csvOf, formatMinutes, USAGE_KEYS } from "./print-usage.ts";
-
-interface RestatementOptions extends ConnectionOptions {
-  readonly period?: string;
-  readonly from?: Timestamp;
-  readonly to?: Timestamp;
-  readonly csv?: true;
-}
+import { USAGE_KEYS } from "./print-usage.ts";
 
 /** `tandem usage restatements` */
 export function restatementsCommand(): Command {
   return remoteCommand("restatements")
     .description("List a customer's closed periods and what changed after each was closed (platform only).")
     .argument("<customer>", "the customer's id")
-    .option("--period <id>", "only this period")
-    .option("--from <time>", "recorded at this time or later", parseTime)
-    .option("--to <time>", "recorded before this time", parseTime)
+    .field("periodId", "--period <id>", "only this period")
+    .field("startTime", "--from <time>", "recorded at this time or later", parseTime)
+    .field("endTime", "--to <time>", "recorded before this time", parseTime)
     .addOption(csvOption())
     .addHelpText(
       "after",
       `\nCSV has a row for each line of figures that changed.\n\n${TIME_HELP}\n\nExample:\n  tandem usage restatements cedar-bank --from 30d`,
     )
-    .action(async (customerId: string, options: RestatementOptions) => {
-      using connection = await connect(options, "platform");
-      const found = await readRestatements(connection, customerId, options);
-      if (options.json) printMessage(ListRestatementsResponseSchema, found);
+    .action(async (customerId: string, options: ConnectionOptions) => {
+      const method = UsageService.method.listRestatements;
+      using connection = await connectFor(options, method);
+      const { answer } = await readList(connection, method, { ...options, customerId }, "restatements");
+      const { restatements, periods } = answer;
+      if (options.json) printMessage(method.output, answer);
       else if (options.csv) {
         printCsv(
           LINE_CSV,
-          found.restatements.flatMap((restatement) => restatement.lines.map((line) => ({ restatement, line }))),
+          restatements.flatMap((restatement) => restatement.lines.map((line) => ({ restatement, line }))),
         );
       } else {
-        printRows(PERIOD_COLUMNS, found.periods, "No closed periods: tandem usage close --help");
-        printRestatements(found.restatements, found.periods);
+        printRows(PERIOD_COLUMNS, periods, "No closed periods: tandem usage close --help");
+        printRestatements(restatements, periods);
       }
     });
-}
-
-async function readRestatements(connection: Connection, customerId: string, { period, from, to }: RestatementOptions) {
-  const periods: ClosedPeriod[] = [];
-  const request = {
-    customerId,
-    periodId: period ?? "",
-    ...(from === undefined ? {} : { startTime: from }),
-    ...(to === undefined ? {} : { endTime: to }),
-  };
-  const { items: restatements } = await readPages(
-    (page) => connection.client(UsageService).listRestatements({ ...request, ...page }),
-    (page) => {
-      periods.push(...page.periods);
-      return page.restatements;
-    },
-  );
-  return { restatements, periods };
 }
 
 const PERIOD_COLUMNS: readonly RowColumn<ClosedPeriod>[] = [
@@ -79,14 +55,18 @@ const PERIOD_COLUMNS: readonly RowColumn<ClosedPeriod>[] = [
   { title: "time zone", read: ({ timeZone }) => timeZone },
   { title: "closed", read: ({ closeTime }) => formatTime(closeTime) },
   { title: "calls", align: "right", read: ({ closedTotals }) => formatCalls(closedTotals) },
-  { title: "minutes", align: "right", read: ({ closedTotals }) => formatMinutes(closedTotals) },
+  { title: "minutes", align: "right", read: ({ closedTotals }) => minutesOf(closedTotals) },
   { title: "restated", align: "right", read: ({ restatementNumber }) => `${restatementNumber}` },
   { title: "calls now", align: "right", read: ({ currentTotals }) => formatCalls(currentTotals) },
-  { title: "minutes now", align: "right", read: ({ currentTotals }) => formatMinutes(currentTotals) },
+  { title: "minutes now", align: "right", read: ({ currentTotals }) => minutesOf(currentTotals) },
 ];
 
 function formatCalls(totals: UsageTotals | undefined): string {
   return formatCount(totals?.attemptCount ?? 0n);
+}
+
+function minutesOf(totals: UsageTotals | undefined): string {
+  return formatMinutes(totals?.connectedDurationMs);
 }
 
 function printRestatements(restatements: readonly Restatement[], periods: readonly ClosedPeriod[]): void {
@@ -101,7 +81,7 @@ function printRestatements(restatements: readonly Restatement[], periods: readon
     { title: "why", read: ({ cause }) => enumName(RestatementCauseSchema, cause)?.replaceAll("-", " ") },
     { title: "lines", align: "right", read: ({ lines }) => formatCount(lines.length) },
     { title: "calls", align: "right", read: (restatement) => change(restatement, formatCalls) },
-    { title: "minutes", align: "right", read: (restatement) => change(restatement, formatMinutes) },
+    { title: "minutes", align: "right", read: (restatement) => change(restatement, minutesOf) },
     { title: "records", read: describeRecords },
   ];
   console.log();

@@ -1,5 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { given } from "../../domain/given.ts";
 import {
   type UsageCompleteness,
   UsageDimension,
@@ -15,6 +16,7 @@ import {
 import { DirectionSchema } from "../../gen/tandem/type/v1/call_pb.js";
 import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
 import { csvOption, printCsv } from "../shared/csv-output.ts";
+import { fieldOption } from "../shared/fields.ts";
 import { printMessage } from "../shared/output.ts";
 import { collect, enumListOption, enumOption, parseTime } from "../shared/values.ts";
 import { TIME_HELP } from "../shared/window.ts";
@@ -22,13 +24,8 @@ import { type PeriodOptions, periodOf, withPeriod } from "./period-options.ts";
 import { describeCompleteness, printUsage, usageCsv } from "./print-usage.ts";
 
 interface ShowOptions extends ConnectionOptions, PeriodOptions {
-  readonly by?: UsageDimension[];
-  readonly number?: string[];
-  readonly direction?: number;
-  readonly country?: string[];
-  readonly asOf?: ReturnType<typeof parseTime>;
-  readonly closed?: { periodId: string; restatementNumber: number };
-  readonly csv?: true;
+  readonly groupBy?: UsageDimension[];
+  readonly closed?: MessageInitShape<typeof ExportUsageRequestSchema>["asOf"];
 }
 
 /** The service's default. */
@@ -44,19 +41,23 @@ export function showCommand(): Command {
         "--by <dimensions>",
         "a row for each (default: day,number,direction,country)",
         UsageDimensionSchema,
+        "groupBy",
       ),
     )
-    .option("--number <numbers>", "only these numbers of the customer", collect)
+    .field("phoneNumbers", "--number <numbers>", "only these numbers of the customer", collect)
     .addOption(enumOption("--direction <direction>", "only this direction", DirectionSchema))
-    .option("--country <codes>", "only calls with these countries: DK,SE", collect)
+    .field("countryCodes", "--country <codes>", "only calls with these countries: DK,SE", (text, before?: string[]) =>
+      collect(text.toUpperCase(), before),
+    )
     .addOption(
-      new Option("--as-of <time>", "show closed days as they stood at this time")
-        .argParser(parseTime)
-        .conflicts("closed"),
+      fieldOption("asOf", "--as-of <time>", "show closed days as they stood at this time", (text) => ({
+        case: "asOfTime",
+        value: parseTime(text),
+      })).conflicts("closed"),
     )
     .addOption(
       new Option("--closed <period>", "show the period as closed; with :3, after its third restatement").argParser(
-        parseVersion,
+        (text) => ({ case: "asOfVersion", value: parseVersion(text) }),
       ),
     )
     .addOption(csvOption())
@@ -75,28 +76,16 @@ Examples:
   tandem usage cedar-bank --from 2026-03-01 --to 2026-03-07 --time-zone Europe/Copenhagen --by country,direction --csv`,
     )
     .action(async (customerId: string, options: ShowOptions, command: Command) => {
+      const { groupBy = DEFAULT_BY, closed } = options;
       const period = periodOf(options, command);
       using connection = await connect(options, "platform");
-      const found = await readUsage(connection, { customerId, ...period, ...filterOf(options) });
-      const by = options.by ?? DEFAULT_BY;
+      const found = await readUsage(connection, { ...given({ asOf: closed }), ...options, customerId, ...period });
       if (options.json) printMessage(QueryUsageResponseSchema, found);
-      else if (options.csv) printCsv(usageCsv(by), found.rows);
-      else printUsage(found.rows, found.totals, by);
+      else if (options.csv) printCsv(usageCsv(groupBy), found.rows);
+      else printUsage(found.rows, found.totals, groupBy);
       const notes = found.completeness && !options.json ? describeCompleteness(found.completeness) : [];
       for (const note of notes) console.error(note);
     });
-}
-
-function filterOf(options: ShowOptions): MessageInitShape<typeof ExportUsageRequestSchema> {
-  const { by, number, direction, country, asOf, closed } = options;
-  return {
-    groupBy: by ?? [],
-    phoneNumbers: number ?? [],
-    direction: direction ?? 0,
-    countryCodes: (country ?? []).map((code) => code.toUpperCase()),
-    ...(asOf === undefined ? {} : { asOf: { case: "asOfTime", value: asOf } as const }),
-    ...(closed === undefined ? {} : { asOf: { case: "asOfVersion", value: closed } as const }),
-  };
 }
 
 /** All rows of an export, which are of one moment. */
@@ -110,7 +99,7 @@ async function readUsage(connection: Connection, request: MessageInitShape<typeo
     else if (frame.case === "trailer") totals = frame.value.totals;
   }
   if (totals === undefined) throw new Error("the export ended before its trailer, so it is not complete: call again");
-  return { rows, totals, ...(completeness === undefined ? {} : { completeness }) };
+  return { rows, totals, ...given({ completeness }) };
 }
 
 function parseVersion(text: string): { periodId: string; restatementNumber: number } {

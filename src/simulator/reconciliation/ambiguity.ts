@@ -1,5 +1,6 @@
 import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
-import { type CallEnds, directionOf } from "./parties.ts";
+import { directionOf } from "../call-parties.ts";
+import type { CallEnds } from "./parties.ts";
 import type { Signalling } from "./planned-call.ts";
 import type { CallClock } from "./platform-record.ts";
 
@@ -17,25 +18,19 @@ export interface VisibleCall {
   readonly isPaired: boolean;
 }
 
-/** The indexes of the ambiguous calls. */
-export function findAmbiguous(calls: readonly VisibleCall[]): Set<number> {
-  const ambiguous = new Set<number>();
-  const byCalled = Map.groupBy(calls.keys(), (index) => endsKey(calls[index]));
-  for (const indexes of byCalled.values()) markRivals(calls, indexes, ambiguous);
-  return ambiguous;
-}
-
-function markRivals(calls: readonly VisibleCall[], indexes: readonly number[], ambiguous: Set<number>): void {
-  const inOrder = indexes.toSorted((a, b) => startOf(calls[a]) - startOf(calls[b]));
-  for (const [place, index] of inOrder.entries()) {
-    for (const other of inOrder.slice(place + 1)) {
-      if (startOf(calls[other]) - startOf(calls[index]) > RIVAL_MS + MAX_SETUP_MS) break;
-      const [a, b] = [calls[index], calls[other]];
-      if (!a || !b || !areRivals(a, b)) continue;
-      ambiguous.add(index);
-      ambiguous.add(other);
+/** Those of the calls that are ambiguous. */
+export function findAmbiguous<Call extends VisibleCall>(calls: readonly Call[]): Set<Call> {
+  const ambiguous = new Set<Call>();
+  for (const group of Map.groupBy(calls, ({ ends }) => calledKey(ends)).values()) {
+    const inOrder = group.toSorted((a, b) => a.clock.inviteMs - b.clock.inviteMs);
+    for (const [place, call] of inOrder.entries()) {
+      for (const other of inOrder.slice(place + 1)) {
+        if (other.clock.inviteMs - call.clock.inviteMs > RIVAL_MS + MAX_SETUP_MS) break;
+        if (areRivals(call, other)) ambiguous.add(call).add(other);
+      }
     }
   }
+  return ambiguous;
 }
 
 function areRivals(a: VisibleCall, b: VisibleCall): boolean {
@@ -68,12 +63,4 @@ function callersOf({ kind, number, contact, originalCaller }: CallEnds): string[
 export function calledKey({ kind, number, contact }: CallEnds): string {
   if (kind === "emergency") return "emergency";
   return directionOf(kind) === Direction.INBOUND ? `in ${number.phoneNumber}` : `out ${contact.value}`;
-}
-
-function endsKey(call: VisibleCall | undefined): string {
-  return call ? calledKey(call.ends) : "";
-}
-
-function startOf(call: VisibleCall | undefined): number {
-  return call?.clock.inviteMs ?? 0;
 }

@@ -3,8 +3,8 @@ import { hourIn } from "../../domain/time/time-zone.ts";
 import type { Random } from "../random.ts";
 import type { SimulatedCarrier } from "../world.ts";
 
-/** Calls by local hour, relative to each other. */
-const DIURNAL = [2, 1, 1, 1, 2, 5, 15, 40, 75, 95, 100, 95, 70, 85, 95, 95, 85, 65, 45, 35, 25, 15, 8, 4];
+/** Calls by local hour, relative to the busiest: nights are quiet, noon dips. */
+export const DIURNAL = [2, 1, 1, 1, 2, 5, 15, 40, 75, 95, 100, 95, 70, 85, 95, 95, 85, 65, 45, 35, 25, 15, 8, 4];
 /** Around a step of a clock. It is longer than any skew, so each hour has one offset only. */
 const STEP_PAUSE_MS = 2 * MINUTE_MS;
 /**
@@ -43,20 +43,9 @@ export interface PlaceRule {
 }
 
 /** What each trunk does, and when. */
-export interface Calendar {
-  readonly startMs: number;
-  readonly endMs: number;
-  /** Hours in which a trunk's clock is off, and days on which it rounds. */
-  readonly windows: readonly TrunkWindow[];
-  /** The hours before and after a clock is off, in which it is right. */
-  readonly honestHours: readonly TrunkWindow[];
-  /** Draws a place by the rule, more often in busy hours. */
-  readonly draw: (random: Random, rule: PlaceRule) => Place;
-  /** What the trunk does then; undefined: it is closed. */
-  readonly conditionAt: (trunkId: string, ms: number) => TrunkCondition | undefined;
-}
+export type Calendar = ReturnType<typeof createCalendar>;
 
-export interface CalendarOptions {
+interface CalendarOptions {
   readonly carrier: SimulatedCarrier;
   readonly startMs: number;
   readonly dayCount: number;
@@ -73,15 +62,17 @@ export interface CalendarOptions {
  * ahead for some hours, one five and a half. A trunk whose clock is set back stays closed until the
  * hours that it told twice are over, so no hour of its clock has two offsets.
  */
-export function createCalendar(options: CalendarOptions, random: Random): Calendar {
+export function createCalendar(options: CalendarOptions, random: Random) {
   const { carrier, startMs, dayCount, isBusy } = options;
   const endMs = startMs + dayCount * DAY_MS;
   const trunks = trunkNames(carrier);
   const clockWindows = [...skewWindows(trunks.skewed, startMs, random), ...zoneWindows(trunks, startMs)];
-  const windows = [...clockWindows, ...roundingWindows(trunks, options)];
+  /** Hours in which a trunk's clock is off, and days on which it rounds. */
+  const windows: readonly TrunkWindow[] = [...clockWindows, ...roundingWindows(trunks, options)];
   const closures = [...clockWindows.flatMap(closuresOfClock), ...windows.filter(isRounded).flatMap(closuresOfRounding)];
   const closedBy = Map.groupBy(closures, ({ trunkId }) => trunkId);
   const windowsBy = Map.groupBy(windows, ({ trunkId }) => trunkId);
+  /** What the trunk does then; undefined: it is closed. */
   const conditionAt = (trunkId: string, ms: number): TrunkCondition | undefined => {
     if (closedBy.get(trunkId)?.some((closure) => covers(closure, ms))) return undefined;
     return windowsBy.get(trunkId)?.find((window) => covers(window, ms)) ?? HONEST;
@@ -90,6 +81,7 @@ export function createCalendar(options: CalendarOptions, random: Random): Calend
   const open = [...carrier.trunkIds, trunks.rounding, trunks.roundingMinutes, ...(isBusy ? daytimeTrunks : [])];
   const drawMs = hourlyDraw(carrier.timeZone, startMs, dayCount);
   const isOpen = (trunkId: string, ms: number) => !daytimeTrunks.has(trunkId) || isDaytime(ms, carrier.timeZone);
+  /** Draws a place by the rule, more often in busy hours. */
   const draw = (stream: Random, rule: PlaceRule): Place => {
     const { fromMs = startMs, untilMs = endMs } = rule;
     for (let draws = 0; draws < 10_000; draws += 1) {
@@ -100,7 +92,9 @@ export function createCalendar(options: CalendarOptions, random: Random): Calend
     }
     throw new Error("the calendar has no such place");
   };
-  return { startMs, endMs, windows, honestHours: clockWindows.flatMap(honestHoursOf), draw, conditionAt };
+  /** The hours before and after a clock is off, in which it is right. */
+  const honestHours = clockWindows.flatMap(honestHoursOf);
+  return { startMs, endMs, windows, honestHours, draw, conditionAt };
 }
 
 const HONEST: TrunkCondition = { offsetMs: 0 };
@@ -142,8 +136,8 @@ function hours(trunkId: string, dayMs: number, [from, until]: [number, number], 
 
 function closuresOfClock(window: TrunkWindow): TrunkWindow[] {
   return [
-    { ...window, startMs: window.startMs - STEP_PAUSE_MS, endMs: window.startMs + STEP_PAUSE_MS },
-    { ...window, startMs: window.endMs - STEP_PAUSE_MS, endMs: reopensMs(window) + STEP_PAUSE_MS },
+    around(window, window.startMs, STEP_PAUSE_MS),
+    around(window, window.endMs, STEP_PAUSE_MS, reopensMs(window)),
   ];
 }
 
@@ -153,11 +147,11 @@ function reopensMs({ endMs, offsetMs }: TrunkWindow): number {
 }
 
 function closuresOfRounding(window: TrunkWindow): TrunkWindow[] {
-  return [window.startMs, window.endMs].map((ms) => ({
-    ...window,
-    startMs: ms - MIDNIGHT_PAUSE_MS,
-    endMs: ms + MIDNIGHT_PAUSE_MS,
-  }));
+  return [window.startMs, window.endMs].map((ms) => around(window, ms, MIDNIGHT_PAUSE_MS));
+}
+
+function around(window: TrunkWindow, fromMs: number, pauseMs: number, untilMs = fromMs): TrunkWindow {
+  return { ...window, startMs: fromMs - pauseMs, endMs: untilMs + pauseMs };
 }
 
 function honestHoursOf(window: TrunkWindow): TrunkWindow[] {

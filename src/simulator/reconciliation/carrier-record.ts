@@ -1,11 +1,13 @@
 import { clone, create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { given } from "../../domain/given.ts";
 import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { type CallDuration, CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { type Correlation, RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
+import { directionOf } from "../call-parties.ts";
 import { dayOf } from "../cdr.ts";
 import type { Random } from "../random.ts";
-import { type CarrierParties, carrierParties, directionOf } from "./parties.ts";
+import { type CarrierParties, carrierParties } from "./parties.ts";
 import type { PlannedCall } from "./planned-call.ts";
 import type { CallClock } from "./platform-record.ts";
 
@@ -64,6 +66,7 @@ export function carrierRecord(source: CarrierSource, random: Random, hand = swit
   const { offsetMs, roundingS } = plan.condition;
   const { resolutionMs, parties, correlation } = hand;
   const written = (ms: number) => Math.floor((ms + offsetMs) / resolutionMs) * resolutionMs;
+  const timeOf = (ms: number | undefined) => (ms === undefined ? undefined : timestampFromMs(written(ms)));
   const startMs = view.inviteMs ?? view.answerMs;
   if (startMs === undefined) throw new Error("a record needs an invite or an answer");
   return create(CallDurationSchema, {
@@ -72,11 +75,9 @@ export function carrierRecord(source: CarrierSource, random: Random, hand = swit
     revision: 1,
     kind: RecordKind.REPORT,
     direction: directionOf(plan.ends.kind),
-    ...(correlation ? { correlation } : {}),
+    ...given({ correlation }),
     ...parties,
-    ...(view.inviteMs === undefined ? {} : { inviteTime: timestampFromMs(written(view.inviteMs)) }),
-    ...(view.answerMs === undefined ? {} : { answerTime: timestampFromMs(written(view.answerMs)) }),
-    endTime: timestampFromMs(written(view.endMs)),
+    ...given({ inviteTime: timeOf(view.inviteMs), answerTime: timeOf(view.answerMs), endTime: timeOf(view.endMs) }),
     timeResolutionMs: resolutionMs,
     answered: view.answered,
     ...(view.connectedMs === undefined ? {} : { connectedDurationMs: BigInt(roundedUp(view.connectedMs, roundingS)) }),
@@ -133,13 +134,11 @@ function correlationOf(platform: Correlation | undefined, random: Random) {
   const [hasTags, form] = [random.chance(0.7), random.weighted({ same: 60, swapped: 25, local: 15 })];
   const { interconnectDialog, icid, sessionId } = platform ?? {};
   if (!interconnectDialog && icid === undefined && sessionId === undefined) return undefined;
-  return {
-    ...(interconnectDialog
-      ? { interconnectDialog: hasTags ? interconnectDialog : { callId: interconnectDialog.callId } }
-      : {}),
-    ...(icid === undefined ? {} : { icid }),
-    ...(sessionId === undefined ? {} : { sessionId: sessionSeenAs(form, sessionId) }),
-  };
+  return given({
+    interconnectDialog: hasTags ? interconnectDialog : interconnectDialog && { callId: interconnectDialog.callId },
+    icid,
+    sessionId: sessionId && sessionSeenAs(form, sessionId),
+  });
 }
 
 // RFC 7989: each end puts its own UUID first.

@@ -26,6 +26,7 @@ import {
   sentByCarrier,
   sentByPlatform,
   truthAs,
+  withTruth,
 } from "./played-call.ts";
 import type { TruthStatus } from "./truth.ts";
 
@@ -141,9 +142,8 @@ function playInsideGrace(call: MadeCall): PlayedCall {
 
 /** Too many records of one pair. None is paired by guessing, so each stands alone. */
 function playStorm(call: MadeCall): PlayedCall {
-  const { duration, cdrs, durations } = playPair(call);
-  const truths = [truthAs("AMBIGUOUS", call), truthAs("AMBIGUOUS", { durations: [duration] })];
-  return { cdrs, durations, truths };
+  const pair = playPair(call);
+  return { ...pair, truths: [truthAs("AMBIGUOUS", call), truthAs("AMBIGUOUS", { durations: [pair.duration] })] };
 }
 
 function playDoubled(call: MadeCall): PlayedCall {
@@ -164,15 +164,15 @@ function playFailoverTwin(call: MadeCall): PlayedCall {
 }
 
 function playLateAtCarrier(call: MadeCall): PlayedCall {
-  const { duration, cdrs, truths } = playPair(call, { causes: ["LATE"] });
-  const arrivalMs = (cdrs[0]?.arrivalMs ?? 0) + call.graceMs + lateBy(call);
-  return { cdrs, durations: [{ record: duration, arrivalMs }], truths };
+  const pair = playPair(call, { causes: ["LATE"] });
+  const arrivalMs = (pair.cdrs[0]?.arrivalMs ?? 0) + call.graceMs + lateBy(call);
+  return { ...pair, durations: [{ record: pair.duration, arrivalMs }] };
 }
 
 function playLateAtPlatform(call: MadeCall): PlayedCall {
-  const { durations, truths } = playPair(call, { causes: ["LATE"] });
-  const arrivalMs = (durations[0]?.arrivalMs ?? 0) + call.graceMs + lateBy(call);
-  return { cdrs: [{ record: call.cdr, arrivalMs }], durations, truths };
+  const pair = playPair(call, { causes: ["LATE"] });
+  const arrivalMs = (pair.durations[0]?.arrivalMs ?? 0) + call.graceMs + lateBy(call);
+  return { ...pair, cdrs: [{ record: call.cdr, arrivalMs }] };
 }
 
 function playVoidedAtBoth(call: MadeCall): PlayedCall {
@@ -234,11 +234,7 @@ function playCorrected(call: MadeCall): PlayedCall {
 }
 
 function playUnanswered(call: MadeCall): PlayedCall {
-  const played = playPair(call);
-  return {
-    ...played,
-    truths: played.truths.map((truth) => ({ ...truth, status: "MATCHED_UNANSWERED", causes: [] })),
-  };
+  return withTruth(playPair(call), { status: "MATCHED_UNANSWERED", causes: [] });
 }
 
 /** The platform never wrote how the call ended. */

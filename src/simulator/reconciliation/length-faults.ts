@@ -1,5 +1,5 @@
 import { switchView } from "./carrier-record.ts";
-import { type MadeCall, type PlayedCall, playPair } from "./played-call.ts";
+import { type MadeCall, type PlayedCall, playPair, withTruth } from "./played-call.ts";
 
 /** An unexplained difference keeps this far from every explanation. */
 const CLEAR_MS = 5_000;
@@ -38,7 +38,10 @@ export function playAnsweredAtPlatformOnly(call: MadeCall): PlayedCall {
   const { clock, random } = call;
   const { inviteMs } = switchView(clock, random);
   const endMs = (clock.answerMs ?? clock.endMs) + random.int(0, 120);
-  return answerMismatch(playPair(call, { view: { inviteMs: inviteMs ?? clock.inviteMs, endMs, answered: false } }));
+  return withTruth(
+    playPair(call, { view: { inviteMs: inviteMs ?? clock.inviteMs, endMs, answered: false } }),
+    ANSWER_MISMATCH,
+  );
 }
 
 /** The carrier was answered when the platform had given up. */
@@ -47,17 +50,10 @@ export function playAnsweredAtCarrierOnly(call: MadeCall): PlayedCall {
   const { inviteMs } = switchView(clock, random);
   const connectedMs = clock.endMs - clock.inviteMs + random.int(20_000, 300_000);
   const answered = { answered: true, answerMs: clock.endMs, endMs: clock.endMs + connectedMs, connectedMs };
-  return answerMismatch(playPair(call, { view: { inviteMs: inviteMs ?? clock.inviteMs, ...answered } }));
+  return withTruth(playPair(call, { view: { inviteMs: inviteMs ?? clock.inviteMs, ...answered } }), ANSWER_MISMATCH);
 }
 
-function answerMismatch(played: PlayedCall): PlayedCall {
-  const truths = played.truths.map((truth) => ({
-    ...truth,
-    status: "ANSWER_STATE_MISMATCH" as const,
-    causes: ["UNKNOWN" as const],
-  }));
-  return { ...played, truths };
-}
+const ANSWER_MISMATCH = { status: "ANSWER_STATE_MISMATCH", causes: ["UNKNOWN"] } as const;
 
 function unexplained({ clock, random }: MadeCall): number {
   const { inviteMs, ringingMs, answerMs = clock.endMs, connectedMs } = clock;

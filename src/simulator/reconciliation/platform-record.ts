@@ -7,10 +7,11 @@ import {
 } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import type { Correlation } from "../../gen/tandem/type/v1/call_pb.js";
 import { normalEnd, unansweredEnd } from "../call-ends.ts";
+import { directionOf, e164, partiesOf } from "../call-parties.ts";
 import { completeRecord } from "../cdr.ts";
 import type { Random } from "../random.ts";
 import type { SimulatedCarrier } from "../world.ts";
-import { callTypeOf, directionOf, platformParties } from "./parties.ts";
+import { callTypeOf } from "./parties.ts";
 import type { PlannedCall, Signalling } from "./planned-call.ts";
 
 /** When a call went through its stages, by the platform's clock; milliseconds. */
@@ -29,15 +30,15 @@ export function platformRecord(
   { plan, carrier, recordId }: { plan: PlannedCall; carrier: SimulatedCarrier; recordId: string },
   random: Random,
 ): CallDetailRecord {
-  const { ends } = plan;
+  const { kind, number, contact, originalCaller } = plan.ends;
   const record = completeRecord(
     {
       recordId,
       callId: `${recordId}-call`,
       legIndex: 0,
-      direction: directionOf(ends.kind),
-      callType: callTypeOf(ends.kind),
-      parties: platformParties(ends),
+      direction: directionOf(kind),
+      callType: callTypeOf(kind),
+      parties: partiesOf(kind, number, contact, e164(originalCaller)),
       trunkId: plan.trunkId,
       sipDomain: carrier.sipDomain,
       region: carrier.legalCountry.toLowerCase(),

@@ -60,6 +60,11 @@ export function truthOf(call: MadeCall, duration: CallDuration, causes: TruthCau
   return { ...pair, ...truthOfPair({ deltaMs, toleranceMs: call.toleranceMs, offsetMs, isRounded, causes }) };
 }
 
+/** The same call, of which something else must come out. */
+export function withTruth(played: PlayedCall, truth: Partial<Truth>): PlayedCall {
+  return { ...played, truths: played.truths.map((each) => ({ ...each, ...truth })) };
+}
+
 /** What a call or record comes to that is not compared with another. */
 export function truthAs(
   status: TruthStatus,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { formatScore } from "../../../test/support/format-score.ts";
-import { findShortfalls, scoreResults } from "./score.ts";
+import { findShortfalls, formatScore } from "../../../test/support/score-tables.ts";
+import { scoreResults } from "./score.ts";
 import type { CallTruth } from "./truth.ts";
 
 const PAIR: CallTruth = {

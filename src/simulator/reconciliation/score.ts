@@ -1,3 +1,4 @@
+import { given } from "../../domain/given.ts";
 import type { CallTruth } from "./truth.ts";
 
 /** What was found of one call, in the contract's names without prefixes. */
@@ -25,32 +26,13 @@ export interface ScoredCall {
   readonly isAmbiguous: boolean;
 }
 
-/** How well the results fit the truth. All but `ambiguous` is of unambiguous calls. */
-export interface Score {
-  readonly callCount: number;
-  readonly byStatus: ReadonlyMap<string, Accuracy>;
-  readonly byCause: ReadonlyMap<string, Accuracy>;
-  /** How many calls of each status were found as which; NOTHING: one side has none. */
-  readonly confusion: ReadonlyMap<string, ReadonlyMap<string, number>>;
-  /** Calls wrongly said to be missing. */
-  readonly falseMissing: number;
-  /** Pairs of the right status with a record of another call. */
-  readonly wrongPartner: number;
-  readonly wrong: readonly ScoredCall[];
-  readonly ambiguous: {
-    readonly count: number;
-    /** Of all calls. */
-    readonly share: number;
-    /** Of them, those that were right nevertheless. */
-    readonly right: number;
-    readonly falseMissing: number;
-    readonly byStatus: ReadonlyMap<string, Accuracy>;
-  };
-}
-
 export const NOTHING = "(nothing)";
 
-export function scoreResults(truths: readonly CallTruth[], found: readonly FoundResult[]): Score {
+/** How well the results fit the truth. */
+export type Score = ReturnType<typeof scoreResults>;
+
+/** Scores results. All but `ambiguous` is of unambiguous calls. */
+export function scoreResults(truths: readonly CallTruth[], found: readonly FoundResult[]) {
   const pairs = alignResults(truths, found);
   const sure = pairs.filter(({ isAmbiguous }) => !isAmbiguous);
   const unsure = pairs.filter(({ isAmbiguous }) => isAmbiguous);
@@ -58,13 +40,18 @@ export function scoreResults(truths: readonly CallTruth[], found: readonly Found
     callCount: pairs.length,
     byStatus: accuracies(sure, statusesOf),
     byCause: accuracies(sure, ({ causes }) => causes),
+    /** How many calls of each status were found as which; NOTHING: one side has none. */
     confusion: confusionOf(sure),
+    /** Calls wrongly said to be missing. */
     falseMissing: sure.filter(isFalseMissing).length,
+    /** Pairs of the right status with a record of another call. */
     wrongPartner: sure.filter((pair) => isStatusRight(pair) && !isPartnerRight(pair)).length,
     wrong: sure.filter((pair) => !isRight(pair)),
     ambiguous: {
       count: unsure.length,
+      /** Of all calls. */
       share: unsure.length / Math.max(1, truths.length),
+      /** Of them, those that were right nevertheless. */
       right: unsure.filter(isRight).length,
       falseMissing: unsure.filter(isFalseMissing).length,
       byStatus: accuracies(unsure, statusesOf),
@@ -72,34 +59,14 @@ export function scoreResults(truths: readonly CallTruth[], found: readonly Found
   };
 }
 
-/**
- * Which bounds are missed: precision and recall of each status and cause of unambiguous calls (and
- * of AMBIGUOUS itself), how often each was planted, no false MISSING, enough ambiguous calls.
- */
-export function findShortfalls(score: Score, { least = 0.99, leastPlanted = 0, leastAmbiguous = 0.05 } = {}): string[] {
-  const shortfalls: string[] = [];
-  const crowds = [...score.ambiguous.byStatus].filter(([name]) => name === "AMBIGUOUS");
-  for (const [name, { right, overlooked, precision, recall }] of [...score.byStatus, ...crowds, ...score.byCause]) {
-    if (name === NOTHING) continue;
-    if (precision < least) shortfalls.push(`precision of ${name} is ${precision.toFixed(4)}`);
-    if (recall < least) shortfalls.push(`recall of ${name} is ${recall.toFixed(4)}`);
-    if (right + overlooked < leastPlanted) shortfalls.push(`${name} is planted only ${right + overlooked} times`);
-  }
-  if (score.falseMissing > 0) shortfalls.push(`${score.falseMissing} calls are wrongly said to be missing`);
-  if (score.ambiguous.share < leastAmbiguous) {
-    shortfalls.push(`only ${(score.ambiguous.share * 100).toFixed(1)} % of the calls are ambiguous`);
-  }
-  return shortfalls;
-}
-
 /** Joins results to truths by the record that names the call. */
 function alignResults(truths: readonly CallTruth[], found: readonly FoundResult[]): ScoredCall[] {
   const foundByName = new Map(exchangeCopies(truths, found).map((result) => [nameOf(result), result]));
   const aligned: ScoredCall[] = [];
   for (const truth of truths) {
-    const result = foundByName.get(nameOf(truth));
-    aligned.push({ truth, ...(result ? { found: result } : {}), isAmbiguous: truth.isAmbiguous });
-    foundByName.delete(nameOf(truth));
+    const name = nameOf(truth);
+    aligned.push({ truth, ...given({ found: foundByName.get(name) }), isAmbiguous: truth.isAmbiguous });
+    foundByName.delete(name);
   }
   const unsure = new Set(truths.flatMap((truth) => (truth.isAmbiguous ? truth.carrierRecordIds : [])));
   for (const result of foundByName.values()) {
@@ -126,7 +93,7 @@ function exchangeCopies(truths: readonly CallTruth[], found: readonly FoundResul
   const exchanged = (id: string) => other.get(id) ?? id;
   return found.map((result) => ({
     ...result,
-    ...(result.platformRecordId === undefined ? {} : { platformRecordId: exchanged(result.platformRecordId) }),
+    platformRecordId: result.platformRecordId && exchanged(result.platformRecordId),
     carrierRecordIds: result.carrierRecordIds.map(exchanged),
   }));
 }
@@ -142,18 +109,15 @@ function accuracies(
   namesOf: (call: { status: string; causes: readonly string[] }) => readonly string[],
 ): Map<string, Accuracy> {
   const counts = new Map<string, { right: number; wronglyFound: number; overlooked: number }>();
-  const countOf = (name: string) => {
-    const count = counts.get(name) ?? { right: 0, wronglyFound: 0, overlooked: 0 };
-    counts.set(name, count);
-    return count;
-  };
   for (const { truth, found } of pairs) {
     const expected = new Set(namesOf(truth ?? ABSENT));
     const told = new Set(namesOf(found ?? ABSENT));
     for (const name of expected.union(told)) {
-      if (!told.has(name)) countOf(name).overlooked += 1;
-      else if (!expected.has(name)) countOf(name).wronglyFound += 1;
-      else countOf(name).right += 1;
+      const count = counts.get(name) ?? { right: 0, wronglyFound: 0, overlooked: 0 };
+      if (!told.has(name)) count.overlooked += 1;
+      else if (!expected.has(name)) count.wronglyFound += 1;
+      else count.right += 1;
+      counts.set(name, count);
     }
   }
   return new Map([...counts].sort().map(([name, count]) => [name, withRatios(count)]));

@@ -1,16 +1,12 @@
 import { DAY_MS, HOUR_MS } from "../../domain/time/instant.ts";
-import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
-import type { CallDuration } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { createRandom, type Random } from "../random.ts";
 import type { SimulatedCarrier } from "../world.ts";
 import { type Calendar, createCalendar, type TrunkWindow } from "./calendar.ts";
 import { FAULTS, faultSpec, type PlantedFault, type TimeBounds } from "./faults.ts";
 import { CallPlanner, type PlannedCall } from "./planned-call.ts";
 import { clockOf, platformRecord } from "./platform-record.ts";
-import { type FaultyCall, playCalls } from "./play-calls.ts";
-import type { Arriving } from "./played-call.ts";
+import { playCalls } from "./play-calls.ts";
 import { planRepeatedCalls, planStorms } from "./repeated-calls.ts";
-import type { CallTruth } from "./truth.ts";
 
 /** This many calls make every hour of the day busy on every trunk. */
 const BUSY_CALLS = 50_000;
@@ -47,22 +43,7 @@ export interface ReconciliationWorldOptions {
 }
 
 /** Both sides' records of the same calls, with planted faults, and what must come out. */
-export interface ReconciliationWorld {
-  readonly carrier: SimulatedCarrier;
-  /** When all of it is judged: six hours after the last day. */
-  readonly nowMs: number;
-  readonly graceMs: number;
-  readonly toleranceMs: number;
-  /** By arrival, with all revisions. */
-  readonly cdrs: readonly Arriving<CallDetailRecord>[];
-  /** By arrival. */
-  readonly durations: readonly Arriving<CallDuration>[];
-  readonly truths: readonly CallTruth[];
-  /** In how many calls each fault was planted. */
-  readonly plantedCounts: ReadonlyMap<PlantedFault, number>;
-  /** The hours and days in which a trunk's clock is off or its lengths are rounded. */
-  readonly windows: readonly TrunkWindow[];
-}
+export type ReconciliationWorld = ReturnType<typeof createReconciliationWorld>;
 
 /**
  * Makes the platform's records of some days, the carrier's durations of the same calls with planted
@@ -70,7 +51,7 @@ export interface ReconciliationWorld {
  * @example createReconciliationWorld({ seed: "1", carrier, callCount: 6_000, correlatedShare: 0.5,
  *   startDay: "2026-01-12" })
  */
-export function createReconciliationWorld(options: ReconciliationWorldOptions): ReconciliationWorld {
+export function createReconciliationWorld(options: ReconciliationWorldOptions) {
   const { graceMs = DAY_MS, toleranceMs = 2_000 } = options;
   const random = createRandom(`${options.seed}/reconciliation/${options.carrier.carrierId}`);
   const startMs = Date.parse(`${options.startDay}T00:00:00Z`);
@@ -80,15 +61,18 @@ export function createReconciliationWorld(options: ReconciliationWorldOptions): 
   const nowMs = calendar.endMs + 6 * HOUR_MS;
   const plans = planCalls(options, calendar, boundsOf(calendar, nowMs, graceMs), random);
   const calls = plans.map((plan, index) => {
-    return makeCall({ plan, options, graceMs, toleranceMs }, random.fork(`call/${index}`));
+    return { ...makeCall(plan, options.carrier, random.fork(`call/${index}`)), graceMs, toleranceMs };
   });
   return {
     carrier: options.carrier,
+    /** When all of it is judged: six hours after the last day. */
     nowMs,
     graceMs,
     toleranceMs,
     ...playCalls(calls),
+    /** In how many calls each fault was planted. */
     plantedCounts: countFaults(plans),
+    /** The hours and days in which a trunk's clock is off or its lengths are rounded. */
     windows: calendar.windows,
   };
 }
@@ -171,26 +155,18 @@ function faultCounts({ callCount, faults, leastPerFault = 12 }: ReconciliationWo
   return (fault: PlantedFault) => faults?.[fault] ?? often[fault] ?? each;
 }
 
-interface Making {
-  readonly plan: Plan;
-  readonly options: ReconciliationWorldOptions;
-  readonly graceMs: number;
-  readonly toleranceMs: number;
-}
-
-function makeCall({ plan, options, graceMs, toleranceMs }: Making, random: Random): FaultyCall {
+function makeCall(plan: Plan, carrier: SimulatedCarrier, random: Random) {
   const { suits = () => true } = faultSpec(plan.fault);
   const recordId = `rec-${random.hex(14)}`;
   for (let draws = 0; draws < 1_000; draws += 1) {
-    const cdr = platformRecord({ plan, carrier: options.carrier, recordId }, random);
+    const cdr = platformRecord({ plan, carrier, recordId }, random);
     const clock = clockOf(cdr);
-    if (suits(clock)) return { plan, cdr, clock, graceMs, toleranceMs, random };
+    if (suits(clock)) return { plan, cdr, clock, random };
   }
   throw new Error(`no call suits ${plan.fault}`);
 }
 
 function countFaults(plans: readonly Plan[]): Map<PlantedFault, number> {
-  const counts = new Map<PlantedFault, number>();
-  for (const { fault } of plans) counts.set(fault, (counts.get(fault) ?? 0) + 1);
-  return counts;
+  const groups = Map.groupBy(plans, ({ fault }) => fault);
+  return new Map(Array.from(groups, ([fault, { length }]) => [fault, length]));
 }

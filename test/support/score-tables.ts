@@ -18,6 +18,26 @@ export function formatScore(score: Score): string {
   ].join("\n");
 }
 
+/**
+ * Which bounds are missed: precision and recall of each status and cause of unambiguous calls (and
+ * of AMBIGUOUS itself), how often each was planted, no false MISSING, enough ambiguous calls.
+ */
+export function findShortfalls(score: Score, { least = 0.99, leastPlanted = 0, leastAmbiguous = 0.05 } = {}): string[] {
+  const shortfalls: string[] = [];
+  const crowds = [...score.ambiguous.byStatus].filter(([name]) => name === "AMBIGUOUS");
+  for (const [name, { right, overlooked, precision, recall }] of [...score.byStatus, ...crowds, ...score.byCause]) {
+    if (name === NOTHING) continue;
+    if (precision < least) shortfalls.push(`precision of ${name} is ${precision.toFixed(4)}`);
+    if (recall < least) shortfalls.push(`recall of ${name} is ${recall.toFixed(4)}`);
+    if (right + overlooked < leastPlanted) shortfalls.push(`${name} is planted only ${right + overlooked} times`);
+  }
+  if (score.falseMissing > 0) shortfalls.push(`${score.falseMissing} calls are wrongly said to be missing`);
+  if (score.ambiguous.share < leastAmbiguous) {
+    shortfalls.push(`only ${(score.ambiguous.share * 100).toFixed(1)} % of the calls are ambiguous`);
+  }
+  return shortfalls;
+}
+
 function confusionLines(confusion: Score["confusion"]): string[] {
   const names = [...new Set([...confusion].flatMap(([truth, row]) => [truth, ...row.keys()]))].sort();
   const letter = (index: number) => (names[index] === NOTHING ? "-" : String.fromCharCode(97 + index));
