@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { HandlerContext } from "@connectrpc/connect";
 import { MAX_CALL_ID } from "../../domain/calls/call-fields.ts";
 import { cdrFeed, cdrMessage, cdrParts } from "../../feed/cdr-feed.ts";
 import { filterHash } from "../../feed/cursor.ts";
@@ -9,6 +9,7 @@ import {
   type GetCdrRequest,
   type ListCdrsRequest,
   ListCdrsResponseSchema,
+  type ResolveCdrCursorRequest,
   type StreamCdrsRequest,
 } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
 import { CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
@@ -17,7 +18,7 @@ import type { Tx } from "../../store/database/run.ts";
 import { type CdrSearch, listCdrs, scanCdrs } from "../../store/records/cdr-lists.ts";
 import { carrierOf } from "../shared/access/caller.ts";
 import { answerFeed } from "../shared/answer-feed.ts";
-import { requireCarrier, type Services } from "../shared/context.ts";
+import { type Methods, requireCarrier, type Services } from "../shared/context.ts";
 import { cutForwardedPage } from "../shared/cut-page.ts";
 import { discloseRecords } from "../shared/disclosure/disclose.ts";
 import { disclosedCdrs, disclosedStoredCdrs } from "../shared/disclosure/disclosed-records.ts";
@@ -30,23 +31,23 @@ import { summarizeQuality } from "./quality-summary.ts";
 import { cdrNameSearch, cutLegs, listScope, MAX_LEGS, pageKey, pagePlace, recordNotFound } from "./search.ts";
 
 /** The carrier's call detail records. */
-export function carrierCdrService(services: Services): ServiceImpl<typeof CdrService> {
-  return {
-    streamCdrs: (request, context) => streamCdrs(services, request, context),
-    listCdrs: (request, context) => listCarrierCdrs(services, request, context),
-    getCdr: (request, context) => getCdr(services, request, context),
-    getCdrFeed: (_, context) => getCdrFeed(services, carrierOf(context).carrierId),
-    async resolveCdrCursor(request, context) {
-      cdrConditions(request.filter);
-      const place = cdrPlace(services, carrierOf(context).carrierId, request.filter);
-      const ingestTime = requiredInstant("ingest_time", request.ingestTime);
-      const { position } = await resolveStart(place, { at: "ingest_time", ingestTime });
-      return { cursor: cursorText(place, position), afterSequence: position.sequence };
-    },
-    commitCdrCursor: (request, context) => commitCdrCursor(services, request, carrierOf(context).carrierId),
-    listCdrConsumers: (request, context) => listCdrConsumers(services, request, context),
-    summarizeQuality: (request, context) => summarizeQuality(services, request, carrierOf(context).carrierId),
-  };
+export const carrierCdrMethods: Methods<typeof CdrService> = {
+  streamCdrs,
+  listCdrs: listCarrierCdrs,
+  getCdr,
+  getCdrFeed,
+  resolveCdrCursor,
+  commitCdrCursor,
+  listCdrConsumers,
+  summarizeQuality,
+};
+
+async function resolveCdrCursor(services: Services, request: ResolveCdrCursorRequest, context: HandlerContext) {
+  cdrConditions(request.filter);
+  const place = cdrPlace(services, carrierOf(context).carrierId, request.filter);
+  const ingestTime = requiredInstant("ingest_time", request.ingestTime);
+  const { position } = await resolveStart(place, { at: "ingest_time", ingestTime });
+  return { cursor: cursorText(place, position), afterSequence: position.sequence };
 }
 
 function streamCdrs(services: Services, request: StreamCdrsRequest, context: HandlerContext) {

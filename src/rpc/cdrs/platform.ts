@@ -1,4 +1,4 @@
-import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { HandlerContext } from "@connectrpc/connect";
 import { MAX_CALL_ID } from "../../domain/calls/call-fields.ts";
 import { invalidArgument } from "../../domain/errors.ts";
 import { cdrMessage } from "../../feed/cdr-feed.ts";
@@ -15,7 +15,7 @@ import { type CdrSearch, findCarriersOfCdr, listCdrs, scanCdrs } from "../../sto
 import type { StoredCdr } from "../../store/records/cdrs.ts";
 import { cdrCodec } from "../../upload/records/record-codecs.ts";
 import type { CdrFrame } from "../intake/record-requests.ts";
-import { horizonsOf, requireCarrier, type Services } from "../shared/context.ts";
+import { horizonsOf, type Methods, requireCarrier, type Services } from "../shared/context.ts";
 import { discloseRecords } from "../shared/disclosure/disclose.ts";
 import { disclosedCdrs } from "../shared/disclosure/disclosed-records.ts";
 import { ListPage } from "../shared/list-page.ts";
@@ -28,12 +28,7 @@ import { cdrNameSearch, cutLegs, listScope, MAX_LEGS, pageKey, pagePlace, record
 const INGEST_METHOD = "tandem.platform.v1.CdrService/IngestCdrs";
 
 /** The platform's side of the call detail records, but for the method that takes them. */
-export function platformCdrService(services: Services): Omit<ServiceImpl<typeof CdrService>, "ingestCdrs"> {
-  return {
-    getCdr: (request, context) => getCdr(services, request, context),
-    listCdrs: (request, context) => listCarrierCdrs(services, request, context),
-  };
-}
+export const platformCdrMethods: Omit<Methods<typeof CdrService>, "ingestCdrs"> = { getCdr, listCdrs: listCarrierCdrs };
 
 /** The method IngestCdrs. */
 export async function* ingestCdrs(services: Services, requests: AsyncIterable<CdrFrame>, context: HandlerContext) {

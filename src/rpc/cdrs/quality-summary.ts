@@ -1,3 +1,4 @@
+import type { HandlerContext } from "@connectrpc/connect";
 import { invalidArgument, TandemError } from "../../domain/errors.ts";
 import { timestampFromMicros } from "../../domain/time/instant.ts";
 import {
@@ -12,6 +13,7 @@ import {
   SUMMARY_TIMEOUT_MS,
 } from "../../store/records/quality-summary.ts";
 import { readDaysOf } from "../../store/zone-days/zone-days.ts";
+import { carrierOf } from "../shared/access/caller.ts";
 import { requireCarrier, type Services } from "../shared/context.ts";
 import { requiredPeriod } from "../shared/lists.ts";
 import { cdrConditions } from "./filter.ts";
@@ -21,8 +23,9 @@ const MAX_GROUPS = 10_000;
 /** Longest period that is summarized by hours, days. */
 const MAX_HOURLY_DAYS = 7;
 
-/** Answers SummarizeQuality for one carrier. */
-export async function summarizeQuality(services: Services, request: SummarizeQualityRequest, carrierId: string) {
+/** The method SummarizeQuality. */
+export async function summarizeQuality(services: Services, request: SummarizeQualityRequest, context: HandlerContext) {
+  const { carrierId } = carrierOf(context);
   const hourly = request.period === SummaryPeriod.HOUR;
   if (!hourly && request.period !== SummaryPeriod.DAY)
     throw invalidArgument("period", "is required: SUMMARY_PERIOD_HOUR or SUMMARY_PERIOD_DAY");

@@ -1,10 +1,11 @@
-import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { HandlerContext } from "@connectrpc/connect";
 import type { VerdictCounts } from "../../domain/calls/verdict.ts";
 import { invalidArgument, TandemError } from "../../domain/errors.ts";
 import { DURATION } from "../../domain/record-kind.ts";
 import { type Micros, timestampFromMicros } from "../../domain/time/instant.ts";
 import type {
   DurationService,
+  GetUploadRequest,
   ListDurationsRequest,
   ListRejectsRequest,
   ListUploadsRequest,
@@ -22,7 +23,7 @@ import { durationCodec } from "../../upload/records/record-codecs.ts";
 import { checkUploadId } from "../../upload/upload-store.ts";
 import type { AppendedDurations, DurationFrame } from "../intake/record-requests.ts";
 import { carrierOf } from "../shared/access/caller.ts";
-import { horizonsOf, type Services } from "../shared/context.ts";
+import { horizonsOf, type Methods, type Services } from "../shared/context.ts";
 import { discloseRecords } from "../shared/disclosure/disclose.ts";
 import { disclosedDurations, disclosedRejects } from "../shared/disclosure/disclosed-records.ts";
 import { ListPage } from "../shared/list-page.ts";
@@ -46,22 +47,20 @@ const UPLOAD_METHOD = "tandem.carrier.v1.DurationService/UploadDurations";
 const APPEND_METHOD = "tandem.carrier.v1.DurationService/AppendDurations";
 
 /** The carrier's uploads of durations, but for the methods that take records. */
-export function durationService(
-  services: Services,
-): Omit<ServiceImpl<typeof DurationService>, "uploadDurations" | "appendDurations"> {
-  return {
-    async getUpload(request, context) {
-      const { carrierId } = carrierOf(context);
-      checkUploadId(request.uploadId);
-      const key = durationUpload(carrierId, request.uploadId);
-      const upload = await carrierTransaction(services.db, carrierId, (tx) => readUpload(tx, key));
-      if (!upload) throw uploadNotFound(request.uploadId);
-      return { upload: uploadMessage(upload) };
-    },
-    listUploads: (request, context) => listDurationUploads(services, request, context),
-    listRejects: (request, context) => listRejects(services, request, context),
-    listDurations: (request, context) => listStoredDurations(services, request, context),
-  };
+export const durationMethods: Omit<Methods<typeof DurationService>, "uploadDurations" | "appendDurations"> = {
+  getUpload,
+  listUploads: listDurationUploads,
+  listRejects,
+  listDurations: listStoredDurations,
+};
+
+async function getUpload(services: Services, { uploadId }: GetUploadRequest, context: HandlerContext) {
+  const { carrierId } = carrierOf(context);
+  checkUploadId(uploadId);
+  const key = durationUpload(carrierId, uploadId);
+  const upload = await carrierTransaction(services.db, carrierId, (tx) => readUpload(tx, key));
+  if (!upload) throw uploadNotFound(uploadId);
+  return { upload: uploadMessage(upload) };
 }
 
 /** The method UploadDurations. */

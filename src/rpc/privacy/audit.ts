@@ -1,16 +1,12 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { HandlerContext } from "@connectrpc/connect";
 import { isCarrierId } from "../../domain/carriers/carrier.ts";
 import { invalidArgument } from "../../domain/errors.ts";
 import type { AuditEvent } from "../../domain/privacy/audit.ts";
 import { maskInternational } from "../../domain/privacy/masking.ts";
 import { timestampFromMicros } from "../../domain/time/instant.ts";
 import { AuditEventSchema } from "../../gen/tandem/platform/v1/audit_event_pb.js";
-import type {
-  ListAuditEventsRequest,
-  PrivacyService,
-  VerifyAuditLogRequest,
-} from "../../gen/tandem/platform/v1/privacy_service_pb.js";
+import type { ListAuditEventsRequest, VerifyAuditLogRequest } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { type AuditConditions, listAuditEvents } from "../../store/audit/audit-events.ts";
 import { systemTransaction } from "../../store/database/database.ts";
 import { verifyAuditChain } from "../../store/verify/verify-audit.ts";
@@ -22,14 +18,7 @@ import { optionalInstant } from "../shared/lists.ts";
 const MAX_FILTER = 1_024;
 const HASH_BYTES = 32;
 
-export function auditMethods(services: Services): Partial<ServiceImpl<typeof PrivacyService>> {
-  return {
-    listAuditEvents: (request, context) => listEvents(services, request, context),
-    verifyAuditLog: (request, context) => verify(services, request, context),
-  };
-}
-
-async function listEvents(services: Services, request: ListAuditEventsRequest, context: HandlerContext) {
+export async function listEvents(services: Services, request: ListAuditEventsRequest, context: HandlerContext) {
   const conditions = readConditions(request);
   const scope = [
     "platform.ListAuditEvents",
@@ -44,7 +33,7 @@ async function listEvents(services: Services, request: ListAuditEventsRequest, c
   return { events, nextPageToken: page.tokenAfter(last && { after: String(last.sequence) }) };
 }
 
-async function verify(services: Services, request: VerifyAuditLogRequest, { signal }: HandlerContext) {
+export async function verify(services: Services, request: VerifyAuditLogRequest, { signal }: HandlerContext) {
   const { firstSequence, lastSequence, expectedHash } = request;
   assertRange(request);
   const carrierId = readChain(request.carrierId);

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { HandlerContext } from "@connectrpc/connect";
 import { isE164 } from "../../domain/calls/party.ts";
 import { type FieldViolation, fieldViolations, invalidArgument, TandemError } from "../../domain/errors.ts";
 import { auditedRequestId } from "../../domain/privacy/audited-request-id.ts";
@@ -14,7 +14,6 @@ import {
   type ErasePhoneNumberRequest,
   ErasureState,
   type GetErasureRequest,
-  type PrivacyService,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { appendAuditEvent } from "../../store/audit/audit-log.ts";
 import { systemTransaction } from "../../store/database/database.ts";
@@ -25,14 +24,7 @@ import { isTimestamp } from "../shared/lists.ts";
 import { erasureMessage, forecastMessage } from "./erasure-message.ts";
 import { isPast, isText } from "./text.ts";
 
-export function erasureMethods(services: Services): Partial<ServiceImpl<typeof PrivacyService>> {
-  return {
-    erasePhoneNumber: (request, context) => erasePhoneNumber(services, request, context),
-    getErasure: (request) => getErasure(services, request),
-  };
-}
-
-async function erasePhoneNumber(services: Services, request: ErasePhoneNumberRequest, context: HandlerContext) {
+export async function erasePhoneNumber(services: Services, request: ErasePhoneNumberRequest, context: HandlerContext) {
   const asked = readRequest(request);
   if (request.validateOnly) {
     const scope = { erasureId: "", number: new ErasedNumber(asked.phoneNumber), ...periodOf(asked), role: asked.role };
@@ -50,7 +42,7 @@ async function erasePhoneNumber(services: Services, request: ErasePhoneNumberReq
   return { erasure: await erasureMessage(services.db, erasure) };
 }
 
-async function getErasure(services: Services, { erasureId }: GetErasureRequest) {
+export async function getErasure(services: Services, { erasureId }: GetErasureRequest) {
   if (!isText(erasureId, 64)) throw invalidArgument("erasure_id", "is required: 1 to 64 characters");
   const erasure = await systemTransaction(services.db, (tx) => readErasure(tx, { erasureId }));
   if (!erasure) throw new TandemError("ERASURE_NOT_FOUND", "no erasure with this id", { erasure_id: erasureId });

@@ -1,5 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { HandlerContext } from "@connectrpc/connect";
 import { isCarrierId } from "../../domain/carriers/carrier.ts";
 import { isCountry } from "../../domain/carriers/country.ts";
 import type { Stated } from "../../domain/enum-values.ts";
@@ -9,7 +9,6 @@ import { type Bound, findRule } from "../../domain/privacy/retention-law.ts";
 import { timestampFromMicros } from "../../domain/time/instant.ts";
 import type {
   ListRetentionPoliciesRequest,
-  PrivacyService,
   SetRetentionPolicyRequest,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { SetRetentionPolicyResponseSchema } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
@@ -31,14 +30,7 @@ import { ListPage } from "../shared/list-page.ts";
 import { repeatableCall } from "../shared/repeatable-call.ts";
 import { isText } from "./text.ts";
 
-export function retentionMethods(services: Services): Partial<ServiceImpl<typeof PrivacyService>> {
-  return {
-    listRetentionPolicies: (request, context) => listPolicies(services, request, context),
-    setRetentionPolicy: (request, context) => setPolicy(services, request, context),
-  };
-}
-
-async function listPolicies(services: Services, request: ListRetentionPoliciesRequest, context: HandlerContext) {
+export async function listPolicies(services: Services, request: ListRetentionPoliciesRequest, context: HandlerContext) {
   const { countryCode, carrierId, recordPart } = request;
   if (countryCode !== "" && !isCountry(countryCode))
     throw invalidArgument("country_code", "expected an ISO 3166-1 alpha-2 code");
@@ -96,7 +88,7 @@ function boundMessage(bound: Bound | undefined) {
   return bound && { dayCount: bound.days, source: bound.source };
 }
 
-async function setPolicy(services: Services, request: SetRetentionPolicyRequest, context: HandlerContext) {
+export async function setPolicy(services: Services, request: SetRetentionPolicyRequest, context: HandlerContext) {
   const call = repeatableCall(services, request, context);
   const policy = readPolicy(request.policy);
   const { carrierId, countryCode } = policy;
