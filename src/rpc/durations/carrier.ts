@@ -134,7 +134,7 @@ async function listRejects(services: Services, request: ListRejectsRequest, cont
   if (!upload) throw uploadNotFound(request.uploadId);
   const { page, messages: rejects, last } = await asked.cut(found, StoredRejectSchema, rejectMessage);
   // Their excerpts are masked, but for the customer's own numbers.
-  const disclosed = [disclosedRejects(carrierId, page)];
+  const disclosed = disclosedRejects(carrierId, page);
   await discloseRecords(services, context, { request, masked: true, disclosed });
   return {
     rejects,
@@ -183,7 +183,7 @@ async function listStoredDurations(services: Services, request: ListDurationsReq
   const found = await carrierTransaction(services.db, carrierId, read, LIST_PAGE);
   const { messages: durations, last } = await page.cut(found, CallDurationSchema, durationMessage);
   const next = last && { startTime: String(last.startTime), recordId: last.recordId };
-  const disclosed = [disclosedDurations(carrierId, durations)];
+  const disclosed = disclosedDurations(carrierId, durations);
   await discloseRecords(services, context, { request, masked: false, disclosed });
   return { durations, nextPageToken: page.tokenAfter(next) };
 }

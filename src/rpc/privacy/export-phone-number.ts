@@ -20,7 +20,7 @@ import type { Services } from "../shared/context.ts";
 import { discloseRecords } from "../shared/disclosure/disclose.ts";
 import { maskForReader } from "../shared/masking/reader-mask.ts";
 import { assertAlive, openStreamLife } from "../shared/stream-life.ts";
-import { disclosedItems } from "./export-disclosed.ts";
+import { disclosedItem } from "./export-disclosed.ts";
 import { exportedPages } from "./export-pages.ts";
 import type { ExportedItem } from "./export-records.ts";
 import { type AskedExport, readExportRequest } from "./export-request.ts";
@@ -70,7 +70,7 @@ export async function* exportPhoneNumber(
         request,
         masked: true,
         sessionId: exportId,
-        disclosed: disclosedItems(batch),
+        disclosed: batch.flatMap(disclosedItem),
       });
       itemCount += BigInt(batch.length);
       yield frame({ case: "batch", value: { items: batch } });
