@@ -34,7 +34,7 @@ import { type Methods, requireCarrier, type Services } from "../shared/context.t
 import { discloseRecords } from "../shared/disclosure/disclose.ts";
 import { disclosedNumbers } from "../shared/disclosure/disclosed-records.ts";
 import { ListPage } from "../shared/list-page.ts";
-import { optionalInstant, requiredInstant } from "../shared/lists.ts";
+import { optionalInstant, optionalPeriod, requiredInstant } from "../shared/lists.ts";
 import { decodePhoneNumber, phoneNumberMessage, redactLocation } from "../shared/messages/phone-number.ts";
 import { repeatableCall } from "../shared/repeatable-call.ts";
 import { assertNumber, numberNotFound, readPlainNumbers } from "./carrier.ts";
@@ -99,10 +99,7 @@ async function listNumbers(services: Services, request: ListNumbersRequest, cont
 async function listNumberHistory(services: Services, request: ListNumberHistoryRequest, context: HandlerContext) {
   const { phoneNumber } = request;
   assertNumber(phoneNumber);
-  const from = optionalInstant("start_time", request.startTime);
-  const to = optionalInstant("end_time", request.endTime);
-  if (from !== undefined && to !== undefined && to <= from)
-    throw invalidArgument("end_time", "expected a time after start_time");
+  const { start: from, end: to } = optionalPeriod(request);
   const scope = ["platform.ListNumberHistory", phoneNumber, String(from), String(to)];
   const asked = await ListPage.open(services, context, request, scope);
   const after = asked.after && BigInt(asked.after["after"] ?? 0);

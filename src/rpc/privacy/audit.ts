@@ -12,7 +12,7 @@ import { systemTransaction } from "../../store/database/database.ts";
 import { verifyAuditChain } from "../../store/verify/verify-audit.ts";
 import { requireCarrier, type Services } from "../shared/context.ts";
 import { ListPage } from "../shared/list-page.ts";
-import { optionalInstant } from "../shared/lists.ts";
+import { optionalPeriod } from "../shared/lists.ts";
 
 /** Longest actor and method that are looked for, characters. */
 const MAX_FILTER = 1_024;
@@ -55,10 +55,7 @@ function assertRange({ firstSequence, lastSequence, expectedHash }: VerifyAuditL
 }
 
 function readConditions(request: ListAuditEventsRequest): AuditConditions {
-  const start = optionalInstant("start_time", request.startTime);
-  const end = optionalInstant("end_time", request.endTime);
-  if (start !== undefined && end !== undefined && end <= start)
-    throw invalidArgument("end_time", "expected a time after start_time");
+  const { start, end } = optionalPeriod(request);
   const carrierId = readChain(request.carrierId);
   // As the log keeps it.
   const actor = maskInternational(readFilter("actor", request.actor)) || undefined;

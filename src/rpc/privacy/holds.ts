@@ -27,10 +27,10 @@ import { act } from "../shared/act.ts";
 import { actorOf } from "../shared/audit/audit.ts";
 import { requireCarrier, type Services } from "../shared/context.ts";
 import { ListPage } from "../shared/list-page.ts";
+import { isText } from "../shared/lists.ts";
 import { repeatableCall } from "../shared/repeatable-call.ts";
 import { assertServedHere } from "../shared/residency.ts";
 import { holdMessage, readHoldMessage } from "./hold-message.ts";
-import { isText } from "./text.ts";
 
 /** Counting what a hold keeps may read all calls of a year. */
 const COUNT_TIMEOUT_MS = 30_000;

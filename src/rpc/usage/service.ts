@@ -46,7 +46,7 @@ import { actorOf } from "../shared/audit/audit.ts";
 import type { Methods, Services } from "../shared/context.ts";
 import { discloseRecords } from "../shared/disclosure/disclose.ts";
 import { ListPage } from "../shared/list-page.ts";
-import { optionalInstant } from "../shared/lists.ts";
+import { optionalPeriod } from "../shared/lists.ts";
 import { repeatableCall } from "../shared/repeatable-call.ts";
 import { assertServedHere } from "../shared/residency.ts";
 import { disclosedRestatements, disclosedUsage } from "./disclosed.ts";
@@ -209,10 +209,7 @@ async function listRestatements(services: Services, request: ListRestatementsReq
     throw invalidArgument("customer_id", "expected 1 to 64 characters of A-Z, a-z, 0-9, ., _ and -");
   const periodId = request.periodId === "" ? undefined : request.periodId;
   if (periodId !== undefined) assertPeriodId("period_id", periodId);
-  const start = optionalInstant("start_time", request.startTime);
-  const end = optionalInstant("end_time", request.endTime);
-  if (start !== undefined && end !== undefined && end <= start)
-    throw invalidArgument("end_time", "expected a time after start_time");
+  const { start, end } = optionalPeriod(request);
   const scope = ["platform.ListRestatements", customerId, periodId ?? "", String(start), String(end)];
   const asked = await ListPage.open(services, context, request, scope);
   const token = asked.after;
