@@ -14,10 +14,8 @@ import { UsageService } from "../gen/tandem/platform/v1/usage_service_pb.js";
 import { agreementMethods } from "./carriers/agreement.ts";
 import { platformCarrierMethods } from "./carriers/service.ts";
 import { carrierCdrMethods } from "./cdrs/carrier.ts";
-import { ingestCdrs, platformCdrMethods } from "./cdrs/platform.ts";
-import { appendDurations, durationMethods, uploadDurations } from "./durations/carrier.ts";
-import { registerRaw, registerRawUnary } from "./intake/raw-messages.ts";
-import { readAppended, readCdrFrame, readDurationFrame } from "./intake/record-requests.ts";
+import { platformCdrMethods } from "./cdrs/platform.ts";
+import { durationMethods } from "./durations/carrier.ts";
 import { carrierNumberMethods } from "./numbers/carrier.ts";
 import { platformNumberMethods } from "./numbers/platform.ts";
 import { ProbeLimit } from "./numbers/probe-limit.ts";
@@ -25,7 +23,6 @@ import { privacyMethods } from "./privacy/service.ts";
 import { carrierReconciliationMethods } from "./reconciliation/carrier.ts";
 import { platformReconciliationMethods } from "./reconciliation/platform.ts";
 import type { Methods, Services } from "./shared/context.ts";
-import { readEach } from "./shared/message-steps.ts";
 import { usageMethods } from "./usage/service.ts";
 
 /** A service of the contract and how it is registered. */
@@ -48,16 +45,21 @@ export function route<S extends DescService>(
 
 /** Every service of the contract. */
 export function listRoutes(services: Services): Route[] {
-  const bound = <S extends DescService>(service: S, methods: Methods<S>) => route(service, bind(services, methods));
+  const bound = <S extends DescService>(service: S, methods: Methods<S>) => {
+    const implementation = Object.entries(methods as Record<string, Method>).map(([name, method]) => {
+      return [name, (request: never, context: HandlerContext) => method(services, request, context)];
+    });
+    return route(service, Object.fromEntries(implementation) as ServiceImpl<S>);
+  };
   return [
     bound(AgreementService, agreementMethods),
     bound(NumberService, carrierNumberMethods(new ProbeLimit(services.config.limits.maxUnavailablePerHour))),
     bound(CdrService, carrierCdrMethods),
-    durationRoute(services),
+    bound(DurationService, durationMethods),
     bound(ReconciliationService, carrierReconciliationMethods),
     bound(CarrierService, platformCarrierMethods),
     bound(PlatformNumberService, platformNumberMethods),
-    platformCdrRoute(services),
+    bound(PlatformCdrService, platformCdrMethods),
     bound(PlatformReconciliationService, platformReconciliationMethods),
     bound(UsageService, usageMethods),
     bound(PrivacyService, privacyMethods),
@@ -65,40 +67,3 @@ export function listRoutes(services: Services): Route[] {
 }
 
 type Method = (services: Services, request: never, context: HandlerContext) => unknown;
-
-/** Gives each method what services are made of. */
-function bind<S extends DescService>(services: Services, methods: Partial<Methods<S>>): Partial<ServiceImpl<S>> {
-  const bound = Object.entries(methods as Record<string, Method>).map(([name, method]) => {
-    return [name, (request: never, context: HandlerContext) => method(services, request, context)];
-  });
-  return Object.fromEntries(bound);
-}
-
-// The records of uploads are read one by one, each for itself: one that cannot be read is refused
-// alone.
-function platformCdrRoute(services: Services): Route {
-  return {
-    service: PlatformCdrService,
-    register(router) {
-      router.service(PlatformCdrService, bind<typeof PlatformCdrService>(services, platformCdrMethods));
-      registerRaw(router, PlatformCdrService.method.ingestCdrs, (messages, context) =>
-        ingestCdrs(services, readEach(messages, readCdrFrame), context),
-      );
-    },
-  };
-}
-
-function durationRoute(services: Services): Route {
-  return {
-    service: DurationService,
-    register(router) {
-      router.service(DurationService, bind<typeof DurationService>(services, durationMethods));
-      registerRaw(router, DurationService.method.uploadDurations, (messages, context) =>
-        uploadDurations(services, readEach(messages, readDurationFrame), context),
-      );
-      registerRawUnary(router, DurationService.method.appendDurations, (message, context) =>
-        appendDurations(services, readAppended(message), context),
-      );
-    },
-  };
-}

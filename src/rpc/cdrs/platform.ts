@@ -14,7 +14,8 @@ import type { Tx } from "../../store/database/run.ts";
 import { type CdrSearch, findCarriersOfCdr, listCdrs, scanCdrs } from "../../store/records/cdr-lists.ts";
 import type { StoredCdr } from "../../store/records/cdrs.ts";
 import { cdrCodec } from "../../upload/records/record-codecs.ts";
-import type { CdrFrame } from "../intake/record-requests.ts";
+import { readRaw } from "../intake/raw-messages.ts";
+import { readCdrFrame } from "../intake/record-requests.ts";
 import { horizonsOf, type Methods, requireCarrier, type Services } from "../shared/context.ts";
 import { discloseRecords } from "../shared/disclosure/disclose.ts";
 import { disclosedCdrs } from "../shared/disclosure/disclosed-records.ts";
@@ -27,12 +28,12 @@ import { cdrNameSearch, cutLegs, listScope, MAX_LEGS, pageKey, pagePlace, record
 
 const INGEST_METHOD = "tandem.platform.v1.CdrService/IngestCdrs";
 
-/** The platform's side of the call detail records, but for the method that takes them. */
-export const platformCdrMethods: Omit<Methods<typeof CdrService>, "ingestCdrs"> = { getCdr, listCdrs: listCarrierCdrs };
+/** The platform's side of the call detail records. */
+export const platformCdrMethods: Methods<typeof CdrService> = { ingestCdrs, getCdr, listCdrs: listCarrierCdrs };
 
-/** The method IngestCdrs. */
-export async function* ingestCdrs(services: Services, requests: AsyncIterable<CdrFrame>, context: HandlerContext) {
-  const { open: ingest, rest } = await readOpen(requests, context, services);
+async function* ingestCdrs(services: Services, requests: AsyncIterable<unknown>, context: HandlerContext) {
+  const frames = readRaw(requests, context, readCdrFrame);
+  const { open: ingest, rest } = await readOpen(frames, context, services);
   if (!ingest.open) throw invalidArgument("open.open", "is required");
   const { carrierId } = await requireCarrier(services, ingest.carrierId);
   const horizons = await horizonsOf(services, carrierId);

@@ -21,7 +21,8 @@ import type { UploadKey } from "../../store/records/upload-key.ts";
 import { listUploads, readUpload } from "../../store/records/uploads.ts";
 import { durationCodec } from "../../upload/records/record-codecs.ts";
 import { checkUploadId } from "../../upload/upload-store.ts";
-import type { AppendedDurations, DurationFrame } from "../intake/record-requests.ts";
+import { nextRaw, readRaw } from "../intake/raw-messages.ts";
+import { readAppended, readDurationFrame } from "../intake/record-requests.ts";
 import { carrierOf } from "../shared/access/caller.ts";
 import { horizonsOf, type Methods, type Services } from "../shared/context.ts";
 import { discloseRecords } from "../shared/disclosure/disclose.ts";
@@ -46,8 +47,10 @@ import {
 const UPLOAD_METHOD = "tandem.carrier.v1.DurationService/UploadDurations";
 const APPEND_METHOD = "tandem.carrier.v1.DurationService/AppendDurations";
 
-/** The carrier's uploads of durations, but for the methods that take records. */
-export const durationMethods: Omit<Methods<typeof DurationService>, "uploadDurations" | "appendDurations"> = {
+/** The carrier's uploads of durations. */
+export const durationMethods: Methods<typeof DurationService> = {
+  uploadDurations,
+  appendDurations,
   getUpload,
   listUploads: listDurationUploads,
   listRejects,
@@ -63,26 +66,17 @@ async function getUpload(services: Services, { uploadId }: GetUploadRequest, con
   return { upload: uploadMessage(upload) };
 }
 
-/** The method UploadDurations. */
-export async function* uploadDurations(
-  services: Services,
-  requests: AsyncIterable<DurationFrame>,
-  context: HandlerContext,
-) {
+async function* uploadDurations(services: Services, requests: AsyncIterable<unknown>, context: HandlerContext) {
   const { carrierId } = carrierOf(context);
   using life = openStreamLife(context, services, carrierId, "upload");
-  const { open, rest } = await readOpen(requests, life, services);
+  const { open, rest } = await readOpen(readRaw(requests, context, readDurationFrame), life, services);
   const horizons = await horizonsOf(services, carrierId);
   const target = { carrierId, codec: durationCodec, horizons, validateOnly: open.validateOnly };
   yield* answerUpload(services, UPLOAD_METHOD, { target, open, life, frames: clientFrames(rest) });
 }
 
-/** The method AppendDurations. */
-export async function appendDurations(
-  services: Services,
-  { request, records }: AppendedDurations,
-  context: HandlerContext,
-) {
+async function appendDurations(services: Services, _: unknown, context: HandlerContext) {
+  const { request, records } = readAppended(nextRaw(context));
   const { carrierId } = carrierOf(context);
   const horizons = await horizonsOf(services, carrierId);
   const target = { carrierId, codec: durationCodec, horizons, validateOnly: request.validateOnly };

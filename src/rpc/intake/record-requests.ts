@@ -30,15 +30,15 @@ export interface RecordBatch<Message> {
 }
 
 /** A frame of an upload. Each of its records is read for itself. */
-export interface RecordFrame<Frame, Message> {
+interface RecordFrame<Frame, Message> {
   frame: Exclude<Frame, { case: "batch" }> | { case: "batch"; value: RecordBatch<Message> };
 }
 
-export type DurationFrame = RecordFrame<UploadDurationsRequest["frame"], CallDuration>;
-export type CdrFrame = RecordFrame<IngestCdrsRequest["frame"], CallDetailRecord>;
+type DurationFrame = RecordFrame<UploadDurationsRequest["frame"], CallDuration>;
+type CdrFrame = RecordFrame<IngestCdrsRequest["frame"], CallDetailRecord>;
 
 /** AppendDurations without its records, and these. */
-export interface AppendedDurations {
+interface AppendedDurations {
   readonly request: AppendDurationsRequest;
   readonly records: RecordList<CallDuration>;
 }
