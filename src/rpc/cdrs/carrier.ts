@@ -15,20 +15,20 @@ import {
 import { CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { carrierTransaction, LIST_PAGE } from "../../store/database/database.ts";
 import type { Tx } from "../../store/database/run.ts";
-import { type CdrSearch, listCdrs, scanCdrs } from "../../store/records/cdr-lists.ts";
+import { type CdrSearch, scanCdrs } from "../../store/records/cdr-lists.ts";
 import { carrierOf } from "../shared/access/caller.ts";
 import { answerFeed } from "../shared/answer-feed.ts";
 import { type Methods, requireCarrier, type Services } from "../shared/context.ts";
 import { cutForwardedPage } from "../shared/cut-page.ts";
 import { discloseRecords } from "../shared/disclosure/disclose.ts";
-import { disclosedCdrs, disclosedStoredCdrs } from "../shared/disclosure/disclosed-records.ts";
+import { disclosedStoredCdrs } from "../shared/disclosure/disclosed-records.ts";
 import { feedStart } from "../shared/feed-frames.ts";
 import { ListPage } from "../shared/list-page.ts";
 import { optionalId, requiredInstant, requiredPeriod } from "../shared/lists.ts";
 import { cdrPlace, commitCdrCursor, consumerStart, getCdrFeed, listCdrConsumers } from "./consumers.ts";
 import { cdrConditions, filterBytes } from "./filter.ts";
 import { summarizeQuality } from "./quality-summary.ts";
-import { cdrNameSearch, cutLegs, listScope, MAX_LEGS, pageKey, pagePlace, recordNotFound } from "./search.ts";
+import { answerLegs, cdrNameSearch, listScope, pageKey, pagePlace } from "./search.ts";
 
 /** The carrier's call detail records. */
 export const carrierCdrMethods: Methods<typeof CdrService> = {
@@ -95,15 +95,7 @@ async function listCarrierCdrs(services: Services, request: ListCdrsRequest, con
   return fill(create(ListCdrsResponseSchema, { nextPageToken: asked.tokenAfter(next && pageKey(next)) }));
 }
 
-async function getCdr(services: Services, request: GetCdrRequest, context: HandlerContext) {
-  const { carrierId } = carrierOf(context);
+function getCdr(services: Services, request: GetCdrRequest, context: HandlerContext) {
   const search = cdrNameSearch(request.name, request.recordDate);
-  const withNetwork = (await requireCarrier(services, carrierId)).networkIdentifiersAllowed;
-  const found = await carrierTransaction(services.db, carrierId, (tx) =>
-    listCdrs(tx, carrierId, search, { limit: MAX_LEGS + 1, newestFirst: search.recordId !== undefined }, withNetwork),
-  );
-  if (found.length === 0) throw recordNotFound(search);
-  const { records, hasMore } = await cutLegs(found, services.config.limits, context);
-  await discloseRecords(services, context, { request, masked: false, disclosed: disclosedCdrs(records) });
-  return { records, hasMore };
+  return answerLegs(services, context, { request, search, carrierIds: [carrierOf(context).carrierId] });
 }

@@ -11,8 +11,7 @@ import { CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_rec
 import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
 import { carrierTransaction, LIST_PAGE, systemTransaction } from "../../store/database/database.ts";
 import type { Tx } from "../../store/database/run.ts";
-import { type CdrSearch, findCarriersOfCdr, listCdrs, scanCdrs } from "../../store/records/cdr-lists.ts";
-import type { StoredCdr } from "../../store/records/cdrs.ts";
+import { type CdrSearch, findCarriersOfCdr, scanCdrs } from "../../store/records/cdr-lists.ts";
 import { cdrCodec } from "../../upload/records/record-codecs.ts";
 import { readRaw } from "../intake/raw-messages.ts";
 import { readCdrFrame } from "../intake/record-requests.ts";
@@ -24,7 +23,7 @@ import { idText, optionalId, requiredPeriod } from "../shared/lists.ts";
 import { seesMaskedParties } from "../shared/masking/mask-interceptor.ts";
 import { openStreamLife } from "../shared/stream-life.ts";
 import { answerUpload, clientFrames, readOpen } from "../shared/upload-frames.ts";
-import { cdrNameSearch, cutLegs, listScope, MAX_LEGS, pageKey, pagePlace, recordNotFound } from "./search.ts";
+import { answerLegs, cdrNameSearch, listScope, MAX_LEGS, pageKey, pagePlace } from "./search.ts";
 
 const INGEST_METHOD = "tandem.platform.v1.CdrService/IngestCdrs";
 
@@ -44,27 +43,11 @@ async function* ingestCdrs(services: Services, requests: AsyncIterable<unknown>,
 
 async function getCdr(services: Services, request: GetCdrRequest, context: HandlerContext) {
   const search = cdrNameSearch(request.name);
-  const carriers =
+  const carrierIds =
     request.carrierId === undefined
       ? await systemTransaction(services.db, (tx) => findCarriersOfCdr(tx, namesOf(search), MAX_LEGS))
       : [request.carrierId];
-  const stored: StoredCdr[] = [];
-  for (const id of carriers) {
-    const { carrierId, networkIdentifiersAllowed } = await requireCarrier(services, id);
-    const page = { limit: MAX_LEGS + 1, newestFirst: search.recordId !== undefined };
-    const found = await carrierTransaction(services.db, carrierId, (tx) =>
-      listCdrs(tx, carrierId, search, page, networkIdentifiersAllowed),
-    );
-    stored.push(...found);
-  }
-  if (stored.length === 0) throw recordNotFound(search);
-  const { records, hasMore } = await cutLegs(stored, services.config.limits, context);
-  await discloseRecords(services, context, {
-    request,
-    masked: seesMaskedParties(context),
-    disclosed: disclosedCdrs(records),
-  });
-  return { records, hasMore };
+  return answerLegs(services, context, { request, search, carrierIds });
 }
 
 async function listCarrierCdrs(services: Services, request: ListCdrsRequest, context: HandlerContext) {
@@ -88,11 +71,8 @@ async function listCarrierCdrs(services: Services, request: ListCdrsRequest, con
   const { found, scannedTo } = await carrierTransaction(services.db, carrierId, read, LIST_PAGE);
   const { messages: records, last } = await page.cut(found, CallDetailRecordSchema, cdrMessage);
   const next = last ?? scannedTo;
-  await discloseRecords(services, context, {
-    request,
-    masked: seesMaskedParties(context),
-    disclosed: disclosedCdrs(records),
-  });
+  const masked = seesMaskedParties(context);
+  await discloseRecords(services, context, { request, masked, disclosed: disclosedCdrs(records) });
   return { records, nextPageToken: page.tokenAfter(next && pageKey(next)) };
 }
 

@@ -10,15 +10,8 @@ import { readDiscrepancyFilter } from "./filter.ts";
 import { summary } from "./summary.ts";
 
 export const carrierReconciliationMethods: Methods<typeof ReconciliationService> = {
-  getReconciliationSummary: (services, request, context) =>
-    summary(services, request, { method: "GetReconciliationSummary", ...carrierOf(context), context }),
-  listDiscrepancies: (services, request, context) =>
-    listedDiscrepancies(services, request, {
-      method: "ListDiscrepancies",
-      ...carrierOf(context),
-      masked: false,
-      context,
-    }),
+  getReconciliationSummary: summary,
+  listDiscrepancies: listedDiscrepancies,
   watchDiscrepancies: (services, request, context) => {
     const { carrierId } = carrierOf(context);
     const { conditions, hash: filter } = readDiscrepancyFilter(request.filter);

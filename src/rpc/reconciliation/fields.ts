@@ -1,8 +1,20 @@
+import type { HandlerContext } from "@connectrpc/connect";
 import { invalidArgument } from "../../domain/errors.ts";
 import { addDays, isDay, utcDay } from "../../domain/time/instant.ts";
 import { wallMicros } from "../../domain/time/wall-clock.ts";
 import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
+import { carrierOf } from "../shared/access/caller.ts";
 import { type FieldCheck, isIdText, windowTooLarge } from "../shared/lists.ts";
+
+/**
+ * The carrier that a request of either side is about, empty for every one; and how page tokens name
+ * a method of that side.
+ */
+export function askedCarrier(request: object | { readonly carrierId: string }, context: HandlerContext) {
+  const isPlatforms = "carrierId" in request;
+  const { carrierId } = isPlatforms ? request : carrierOf(context);
+  return { carrierId, scopeOf: (method: string) => (isPlatforms ? `platform.${method}` : method) };
+}
 
 /** Most customers, and most trunks, of a request. */
 const MAX_VALUES = 100;

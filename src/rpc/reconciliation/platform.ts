@@ -22,7 +22,6 @@ import { readDaysOf } from "../../store/zone-days/zone-days.ts";
 import { carriersAsked } from "../shared/carriers-asked.ts";
 import { type Methods, requireCarrier, type Services } from "../shared/context.ts";
 import { ListPage } from "../shared/list-page.ts";
-import { seesMaskedParties } from "../shared/masking/mask-interceptor.ts";
 import { listedDiscrepancies } from "./discrepancy-list.ts";
 import { explainCalls } from "./explain-call.ts";
 import { sortedUnique } from "./fields.ts";
@@ -34,19 +33,8 @@ const MAX_CARRIERS = 100;
 const REPORTING_DAYS = 7;
 
 export const platformReconciliationMethods: Methods<typeof ReconciliationService> = {
-  getReconciliationSummary: (services, request, context) =>
-    summary(services, request, {
-      method: "platform.GetReconciliationSummary",
-      carrierId: request.carrierId,
-      context,
-    }),
-  listDiscrepancies: (services, request, context) =>
-    listedDiscrepancies(services, request, {
-      method: "platform.ListDiscrepancies",
-      carrierId: request.carrierId,
-      masked: seesMaskedParties(context),
-      context,
-    }),
+  getReconciliationSummary: summary,
+  listDiscrepancies: listedDiscrepancies,
   getReconciliationStatus: getStatus,
   explainCall: explainCalls,
 };

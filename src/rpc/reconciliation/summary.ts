@@ -25,22 +25,17 @@ import { carriersAsked } from "../shared/carriers-asked.ts";
 import { requireCarrier, type Services } from "../shared/context.ts";
 import { ListPage } from "../shared/list-page.ts";
 import { fieldChecks } from "../shared/lists.ts";
-import { checkDirection, checkNames, type DatePeriod, requiredDates, sortedUnique } from "./fields.ts";
+import { askedCarrier, checkDirection, checkNames, type DatePeriod, requiredDates, sortedUnique } from "./fields.ts";
 
 type Asked = DatePeriod & Pick<SummaryRequest, "customerIds" | "trunkIds" | "direction" | "groupBy">;
 
-/**
- * @param method part of the scope of page tokens.
- * @param carrierId empty: every carrier.
- */
-export async function summary(
-  services: Services,
-  request: OfAll | OfCarrier,
-  { method, carrierId, context }: { method: string; carrierId: string; context: HandlerContext },
-) {
+/** Answers GetReconciliationSummary to a carrier, or to the platform. */
+export async function summary(services: Services, request: OfAll | OfCarrier, context: HandlerContext) {
+  const { carrierId, scopeOf } = askedCarrier(request, context);
   const { limits, region } = services.config;
   const asked = readRequest(request, limits.maxListWindowDays);
-  const page = await ListPage.open(services, context, request, [method, carrierId, JSON.stringify(asked)]);
+  const scope = [scopeOf("GetReconciliationSummary"), carrierId, JSON.stringify(asked)];
+  const page = await ListPage.open(services, context, request, scope);
   if (carrierId !== "") await requireCarrier(services, carrierId);
   // Before the rows: they may know more.
   const named = carrierId === "" ? { region } : { carrierId };

@@ -32,26 +32,31 @@ import { countAcknowledged } from "./metrics.ts";
 
 /** What the request frames of both uploads have in common. */
 interface RequestFrame<Message> {
-  frame:
-    | { case: "open"; value: unknown }
-    | { case: "batch"; value: { firstOffset: bigint; records: RecordList<Message> } }
-    | { case: "keepAlive"; value: unknown }
-    | { case: "finish"; value: UploadFinishMessage }
-    | { case: undefined; value?: undefined };
+  readonly request: {
+    readonly frame:
+      | { case: "open"; value: unknown }
+      | { case: "batch"; value: { firstOffset: bigint } }
+      | { case: "keepAlive"; value: unknown }
+      | { case: "finish"; value: UploadFinishMessage }
+      | { case: undefined; value?: undefined };
+  };
+  readonly records: RecordList<Message>;
 }
+
+type OpenOf<Frame extends RequestFrame<unknown>> = Extract<Frame["request"]["frame"], { case: "open" }>["value"];
 
 /** Reads the first frame of an upload, which must be Open, and leaves the rest to be read. */
 export async function readOpen<Message, Frame extends RequestFrame<Message>>(
   requests: AsyncIterable<Frame>,
   call: FirstFrameCall,
   services: FirstFrameLimits,
-): Promise<{ open: Extract<Frame["frame"], { case: "open" }>["value"]; rest: AsyncIterator<Frame> }> {
+): Promise<{ open: OpenOf<Frame>; rest: AsyncIterator<Frame> }> {
   const rest = requests[Symbol.asyncIterator]();
   const first = await readFirst(rest, call, services);
   if (first.done) throw outOfTurn("the end of the stream", "open");
-  const { frame } = first.value;
+  const { frame } = first.value.request;
   if (frame.case !== "open") throw outOfTurn(frame.case, "open");
-  return { open: frame.value as Extract<Frame["frame"], { case: "open" }>["value"], rest };
+  return { open: frame.value as OpenOf<Frame>, rest };
 }
 
 /** Turns the frames after Open into what the session reads. */
@@ -60,8 +65,9 @@ export async function* clientFrames<Message>(
 ): AsyncGenerator<ClientFrame<Message>> {
   try {
     for (let next = await rest.next(); !next.done; next = await rest.next()) {
-      const { frame } = next.value;
-      if (frame.case === "batch") yield { frame: "batch", ...frame.value };
+      const { request, records } = next.value;
+      const { frame } = request;
+      if (frame.case === "batch") yield { frame: "batch", firstOffset: frame.value.firstOffset, records };
       else if (frame.case === "finish") yield { frame: "finish", ...finishOf(frame.value) };
       else if (frame.case === "keepAlive") yield { frame: "keepAlive" };
       else throw outOfTurn(frame.case satisfies "open" | undefined, "batch, keep_alive or finish");
