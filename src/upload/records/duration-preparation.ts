@@ -54,7 +54,7 @@ export function prepareDuration(
     direction,
     trunkId: message.trunkId,
     partIndex: message.part?.partIndex,
-    connectedDurationMs,
+    sentConnectedMs: connectedDurationMs,
     startTime,
     warnings: toldWarnings(...warnings, hasUnknown ? unknownFieldsWarning(CallDurationSchema, message) : undefined),
     candidates: attributionCandidates(direction, message),
