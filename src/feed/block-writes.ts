@@ -1,6 +1,7 @@
 import type { DisclosureTerms } from "../domain/privacy/disclosure.ts";
 import { outlivingCall } from "../store/database/callers.ts";
-import { carrierTransaction, type Database, isTransient } from "../store/database/database.ts";
+import { carrierTransaction, type Database } from "../store/database/database.ts";
+import { Gathered } from "../store/database/gathered.ts";
 import { type ReservedBlock, type SentBlock, writeBlocks } from "../store/privacy/disclosures.ts";
 
 /** Blocks that one stream reserves, and what was sent of others. */
@@ -12,56 +13,38 @@ export interface BlockChanges {
 /** Most streams that share a commit. */
 const MAX_SHARED = 100;
 
-interface Waiting extends PromiseWithResolvers<void> {
+/** What one stream has written down. */
+interface BlockWrite {
+  readonly carrierId: string;
   readonly terms: DisclosureTerms;
   readonly changes: BlockChanges;
 }
 
 /**
- * Commits what the streams of a carrier disclose. One transaction of a carrier runs at a time, and
- * what comes meanwhile shares the next: many streams that open or end at once take few turns in
- * the carrier's line for connections, and few commits. One for each process.
+ * Commits what the streams of a carrier disclose, of many at once in one transaction. One for each
+ * process.
  */
 export class BlockWrites {
-  readonly #db: Database;
-  readonly #waiting = new Map<string, Waiting[]>();
+  readonly #writes: Gathered<BlockWrite, void>;
 
   constructor(db: Database) {
-    this.#db = db;
+    // The commit is others' too: it does not end with the call that happened to come first.
+    this.#writes = new Gathered<BlockWrite, void>(
+      (writes) => outlivingCall(() => commit(db, writes)),
+      () => MAX_SHARED,
+    );
   }
 
   /** Resolves once it is committed. */
   write(carrierId: string, terms: DisclosureTerms, changes: BlockChanges): Promise<void> {
-    const one: Waiting = { ...Promise.withResolvers<void>(), terms, changes };
-    const waiting = this.#waiting.get(carrierId);
-    if (waiting) waiting.push(one);
-    else {
-      this.#waiting.set(carrierId, [one]);
-      // The commit is others' too: it does not end with the call that happened to come first.
-      void outlivingCall(() => this.#run(carrierId));
-    }
-    return one.promise;
+    return this.#writes.add(carrierId, { carrierId, terms, changes });
   }
+}
 
-  async #run(carrierId: string): Promise<void> {
-    for (;;) {
-      const next = this.#waiting.get(carrierId)?.splice(0, MAX_SHARED) ?? [];
-      if (next.length === 0) break;
-      await this.#commit(carrierId, next);
-    }
-    this.#waiting.delete(carrierId);
-  }
-
-  async #commit(carrierId: string, waiting: readonly Waiting[]): Promise<void> {
-    try {
-      await carrierTransaction(this.#db, carrierId, async (tx) => {
-        for (const { terms, changes } of waiting) await writeBlocks(tx, carrierId, terms, changes);
-      });
-      for (const { resolve } of waiting) resolve();
-    } catch (error) {
-      // What one of them cannot have written must not keep the others from it.
-      if (waiting.length > 1 && !isTransient(error)) for (const one of waiting) await this.#commit(carrierId, [one]);
-      else for (const { reject } of waiting) reject(error);
-    }
-  }
+async function commit(db: Database, writes: readonly BlockWrite[]): Promise<undefined[]> {
+  const [{ carrierId }] = writes as [BlockWrite];
+  return carrierTransaction(db, carrierId, async (tx) => {
+    for (const { terms, changes } of writes) await writeBlocks(tx, carrierId, terms, changes);
+    return [];
+  });
 }

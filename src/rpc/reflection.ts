@@ -1,5 +1,6 @@
 import {
   type DescEnum,
+  type DescExtension,
   type DescFile,
   type DescMessage,
   type DescService,
@@ -7,6 +8,7 @@ import {
   type MessageShape,
   toBinary,
 } from "@bufbuild/protobuf";
+import { nestedTypes } from "@bufbuild/protobuf/reflect";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { TandemError } from "../domain/errors.ts";
@@ -82,7 +84,9 @@ class DescriptorIndex {
 
   constructor(services: readonly DescService[]) {
     this.#services = services;
-    for (const service of services) this.#addFile(service.file);
+    const files = new Set<DescFile>();
+    for (const service of services) withDependencies(service.file, files);
+    for (const file of files) this.#addFile(file);
   }
 
   answer(request: Request["messageRequest"]): Answer {
@@ -116,9 +120,7 @@ class DescriptorIndex {
   /** The file and all that it needs, so that a client has it whole after one question. */
   #describe(file: DescFile | undefined, what: string): Answer {
     if (!file) return failure(NOT_FOUND, `no ${what}`);
-    const files = new Set<DescFile>();
-    collectFiles(file, files);
-    const fileDescriptorProto = [...files].map((each) => this.#encode(each));
+    const fileDescriptorProto = [...withDependencies(file)].map((each) => this.#encode(each));
     return { case: "fileDescriptorResponse", value: { fileDescriptorProto } };
   }
 
@@ -135,41 +137,30 @@ class DescriptorIndex {
   }
 
   #addFile(file: DescFile): void {
-    if (this.#files.has(file.proto.name)) return;
     this.#files.set(file.proto.name, file);
-    for (const dependency of file.dependencies) this.#addFile(dependency);
-    for (const service of file.services) {
-      this.#symbols.set(service.typeName, file);
-      for (const method of service.methods) this.#symbols.set(`${service.typeName}.${method.name}`, file);
+    for (const type of nestedTypes(file)) {
+      const { kind, typeName } = type;
+      this.#symbols.set(typeName, file);
+      if (kind === "message") this.#messages.add(typeName);
+      // An enum's values are named beside it, not within it.
+      const scope = kind === "enum" ? typeName.slice(0, typeName.lastIndexOf(".")) : typeName;
+      for (const { name } of membersOf(type)) this.#symbols.set(`${scope}.${name}`, file);
     }
-    for (const message of file.messages) this.#addMessage(message);
-    for (const descEnum of file.enums) this.#addEnum(descEnum);
-    for (const extension of file.extensions) this.#symbols.set(extension.typeName, file);
-  }
-
-  #addMessage(message: DescMessage): void {
-    this.#messages.add(message.typeName);
-    this.#symbols.set(message.typeName, message.file);
-    for (const member of [...message.fields, ...message.oneofs]) {
-      this.#symbols.set(`${message.typeName}.${member.name}`, message.file);
-    }
-    for (const nested of message.nestedMessages) this.#addMessage(nested);
-    for (const nested of message.nestedEnums) this.#addEnum(nested);
-    for (const extension of message.nestedExtensions) this.#symbols.set(extension.typeName, message.file);
-  }
-
-  #addEnum(descEnum: DescEnum): void {
-    this.#symbols.set(descEnum.typeName, descEnum.file);
-    // An enum's values are named beside it, not within it.
-    const scope = descEnum.typeName.slice(0, descEnum.typeName.lastIndexOf(".") + 1);
-    for (const value of descEnum.values) this.#symbols.set(`${scope}${value.name}`, descEnum.file);
   }
 }
 
-function collectFiles(file: DescFile, files: Set<DescFile>): void {
-  if (files.has(file)) return;
+function membersOf(type: DescMessage | DescEnum | DescExtension | DescService): readonly { readonly name: string }[] {
+  if (type.kind === "message") return [...type.fields, ...type.oneofs];
+  if (type.kind === "service") return type.methods;
+  return type.kind === "enum" ? type.values : [];
+}
+
+/** A file and all that it needs. */
+function withDependencies(file: DescFile, files = new Set<DescFile>()): ReadonlySet<DescFile> {
+  if (files.has(file)) return files;
   files.add(file);
-  for (const dependency of file.dependencies) collectFiles(dependency, files);
+  for (const dependency of file.dependencies) withDependencies(dependency, files);
+  return files;
 }
 
 /** Of an answer with files, all of them; every other one is short. */

@@ -1,5 +1,5 @@
 import type { DescService } from "@bufbuild/protobuf";
-import type { ConnectRouter, ConnectRouterOptions, ServiceImpl } from "@connectrpc/connect";
+import type { ConnectRouter, ConnectRouterOptions, HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { AgreementService } from "../gen/tandem/carrier/v1/agreement_service_pb.js";
 import { CdrService } from "../gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../gen/tandem/carrier/v1/duration_service_pb.js";
@@ -11,21 +11,19 @@ import { NumberService as PlatformNumberService } from "../gen/tandem/platform/v
 import { ReconciliationService as PlatformReconciliationService } from "../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import { PrivacyService } from "../gen/tandem/platform/v1/privacy_service_pb.js";
 import { UsageService } from "../gen/tandem/platform/v1/usage_service_pb.js";
-import { agreementService } from "./carriers/agreement.ts";
-import { platformCarrierService } from "./carriers/service.ts";
-import { carrierCdrService } from "./cdrs/carrier.ts";
-import { ingestCdrs, platformCdrService } from "./cdrs/platform.ts";
-import { appendDurations, durationService, uploadDurations } from "./durations/carrier.ts";
-import { registerRaw, registerRawUnary } from "./intake/raw-messages.ts";
-import { readAppended, readCdrFrame, readDurationFrame } from "./intake/record-requests.ts";
-import { carrierNumberService } from "./numbers/carrier.ts";
-import { platformNumberService } from "./numbers/platform.ts";
-import { privacyService } from "./privacy/service.ts";
-import { carrierReconciliationService } from "./reconciliation/carrier.ts";
-import { platformReconciliationService } from "./reconciliation/platform.ts";
-import type { Services } from "./shared/context.ts";
-import { readEach } from "./shared/message-steps.ts";
-import { usageService } from "./usage/service.ts";
+import { agreementMethods } from "./carriers/agreement.ts";
+import { platformCarrierMethods } from "./carriers/service.ts";
+import { carrierCdrMethods } from "./cdrs/carrier.ts";
+import { platformCdrMethods } from "./cdrs/platform.ts";
+import { durationMethods } from "./durations/carrier.ts";
+import { carrierNumberMethods } from "./numbers/carrier.ts";
+import { platformNumberMethods } from "./numbers/platform.ts";
+import { ProbeLimit } from "./numbers/probe-limit.ts";
+import { privacyMethods } from "./privacy/service.ts";
+import { carrierReconciliationMethods } from "./reconciliation/carrier.ts";
+import { platformReconciliationMethods } from "./reconciliation/platform.ts";
+import type { Methods, Services } from "./shared/context.ts";
+import { usageMethods } from "./usage/service.ts";
 
 /** A service of the contract and how it is registered. */
 export interface Route {
@@ -47,46 +45,25 @@ export function route<S extends DescService>(
 
 /** Every service of the contract. */
 export function listRoutes(services: Services): Route[] {
+  const bound = <S extends DescService>(service: S, methods: Methods<S>) => {
+    const implementation = Object.entries(methods as Record<string, Method>).map(([name, method]) => {
+      return [name, (request: never, context: HandlerContext) => method(services, request, context)];
+    });
+    return route(service, Object.fromEntries(implementation) as ServiceImpl<S>);
+  };
   return [
-    route(AgreementService, agreementService(services)),
-    route(NumberService, carrierNumberService(services)),
-    route(CdrService, carrierCdrService(services)),
-    durationRoute(services),
-    route(ReconciliationService, carrierReconciliationService(services)),
-    route(CarrierService, platformCarrierService(services)),
-    route(PlatformNumberService, platformNumberService(services)),
-    platformCdrRoute(services),
-    route(PlatformReconciliationService, platformReconciliationService(services)),
-    route(UsageService, usageService(services)),
-    route(PrivacyService, privacyService(services)),
+    bound(AgreementService, agreementMethods),
+    bound(NumberService, carrierNumberMethods(new ProbeLimit(services.config.limits.maxUnavailablePerHour))),
+    bound(CdrService, carrierCdrMethods),
+    bound(DurationService, durationMethods),
+    bound(ReconciliationService, carrierReconciliationMethods),
+    bound(CarrierService, platformCarrierMethods),
+    bound(PlatformNumberService, platformNumberMethods),
+    bound(PlatformCdrService, platformCdrMethods),
+    bound(PlatformReconciliationService, platformReconciliationMethods),
+    bound(UsageService, usageMethods),
+    bound(PrivacyService, privacyMethods),
   ];
 }
 
-// The records of uploads are read one by one, each for itself: one that cannot be read is refused
-// alone.
-function platformCdrRoute(services: Services): Route {
-  return {
-    service: PlatformCdrService,
-    register(router) {
-      router.service(PlatformCdrService, platformCdrService(services));
-      registerRaw(router, PlatformCdrService.method.ingestCdrs, (messages, context) =>
-        ingestCdrs(services, readEach(messages, readCdrFrame), context),
-      );
-    },
-  };
-}
-
-function durationRoute(services: Services): Route {
-  return {
-    service: DurationService,
-    register(router) {
-      router.service(DurationService, durationService(services));
-      registerRaw(router, DurationService.method.uploadDurations, (messages, context) =>
-        uploadDurations(services, readEach(messages, readDurationFrame), context),
-      );
-      registerRawUnary(router, DurationService.method.appendDurations, (message, context) =>
-        appendDurations(services, readAppended(message), context),
-      );
-    },
-  };
-}
+type Method = (services: Services, request: never, context: HandlerContext) => unknown;

@@ -1,12 +1,13 @@
 import type { FeedId } from "../domain/feed-id.ts";
 import type { RecordKind } from "../domain/record-kind.ts";
 import type { ErasuresInForce } from "../erasure/late-records.ts";
-import { currentCaller, finishingCall, type Judged } from "../store/database/callers.ts";
-import { carrierTransaction, type Database, isTransient } from "../store/database/database.ts";
+import { type Caller, currentCaller, finishingCall, type Judged } from "../store/database/callers.ts";
+import { carrierTransaction, type Database } from "../store/database/database.ts";
+import { Gathered } from "../store/database/gathered.ts";
 import type { Tx } from "../store/database/run.ts";
 import type { HoldingsCache } from "../store/numbers/holdings-cache.ts";
-import { appendBatches } from "./append.ts";
-import type { AppendResult, PendingBatch } from "./pending.ts";
+import { type AppendPlace, appendBatches } from "./append.ts";
+import type { AppendResult, PreparedBatch } from "./pending.ts";
 
 /**
  * Most records that share one commit. A busy carrier is limited by its commits, so batches that
@@ -23,68 +24,46 @@ export interface CommitterOptions {
   onAppended: (carrierId: string, feed: FeedId, headSequence: bigint) => void;
 }
 
+/** A batch that waits for its commit. */
+interface PendingBatch extends AppendPlace {
+  readonly batch: PreparedBatch;
+  /** The caller whose share of the connections its commit uses. */
+  readonly caller: Caller | undefined;
+}
+
 /**
  * Commits batches, one transaction at a time for each carrier and kind: what has gathered during a
- * commit shares the next. A group that fails because of its data is tried again batch by batch, so
- * that nobody else's records suffer for it.
+ * commit shares the next.
  */
 export class Committer {
   readonly #options: CommitterOptions;
-  readonly #lines = new Map<string, PendingBatch[]>();
+  readonly #commits: Gathered<PendingBatch, AppendResult>;
 
   constructor(options: CommitterOptions) {
     this.#options = options;
+    this.#commits = new Gathered((group) => this.#commitGroup(group), groupLength);
   }
 
   /**
    * Commits a batch; batches of one upload are committed in the order of the calls. Rejects when
    * the store failed: the outcome may then be unknown.
    */
-  commit(carrierId: string, kind: RecordKind, batch: PendingBatch["batch"]): Promise<AppendResult> {
-    return new Promise((resolve, reject) => {
-      const key = `${kind.name}:${carrierId}`;
-      const line = this.#lines.get(key);
-      const pending = { batch, caller: currentCaller(), resolve, reject };
-      if (line) line.push(pending);
-      else {
-        const fresh = [pending];
-        this.#lines.set(key, fresh);
-        void this.#run(key, carrierId, kind, fresh);
-      }
-    });
+  commit(carrierId: string, kind: RecordKind, batch: PreparedBatch): Promise<AppendResult> {
+    return this.#commits.add(`${kind.name}:${carrierId}`, { carrierId, kind, batch, caller: currentCaller() });
   }
 
-  async #run(key: string, carrierId: string, kind: RecordKind, line: PendingBatch[]): Promise<void> {
-    // First waits for a turn of the event loop, so that batches that came in together are committed
-    // together.
-    await new Promise((resolve) => setImmediate(resolve));
-    while (line.length > 0) await this.#commitGroup(carrierId, kind, takeGroup(line));
-    this.#lines.delete(key);
+  // Several uploads may share a commit, so it does not end with one's call. It counts to the
+  // first's caller; if it is refused while it waits, the others are tried by themselves.
+  #commitGroup(group: readonly PendingBatch[]): Promise<AppendResult[]> {
+    const [first] = group as [PendingBatch];
+    const caller = first.caller && { ...first.caller, judged: judgedTogether(group) };
+    const batches = group.map(({ batch }) => batch);
+    return finishingCall(() => this.#append(first, batches), caller);
   }
 
-  async #commitGroup(carrierId: string, kind: RecordKind, group: PendingBatch[]): Promise<void> {
-    try {
-      // Several uploads may share a commit, so it does not end with one's call; it counts to the
-      // first's caller. If it is refused while it waits, the others are tried by themselves.
-      const [{ caller }] = group as [PendingBatch, ...PendingBatch[]];
-      const results = await finishingCall(
-        () => this.#append(carrierId, kind, group),
-        caller && { ...caller, judged: judgedTogether(group) },
-      );
-      for (const [index, pending] of group.entries()) pending.resolve(results[index] ?? { committed: false });
-    } catch (error) {
-      if (group.length > 1 && !isTransient(error)) {
-        for (const pending of group) await this.#commitGroup(carrierId, kind, [pending]);
-        return;
-      }
-      for (const pending of group) pending.reject(error);
-    }
-  }
-
-  async #append(carrierId: string, kind: RecordKind, group: PendingBatch[]): Promise<AppendResult[]> {
+  async #append(place: AppendPlace, batches: readonly PreparedBatch[]): Promise<AppendResult[]> {
     const { db, onAppended } = this.#options;
-    const place = { carrierId, kind };
-    const batches = group.map((pending) => pending.batch);
+    const { carrierId, kind } = place;
     const append = (tx: Tx) => appendBatches(tx, place, this.#options, batches);
     const outcome = await carrierTransaction(db, carrierId, append, { byIndexOnly: true });
     if (outcome.appended > 0) onAppended(carrierId, kind.feed, outcome.headSequence);
@@ -106,18 +85,15 @@ function judgedTogether(group: readonly PendingBatch[]): Judged | undefined {
 
 // The batches of one upload in a group follow each other without a gap, because the store moves an
 // upload once for each group.
-function takeGroup(line: PendingBatch[]): PendingBatch[] {
-  const group: PendingBatch[] = [];
+function groupLength(line: readonly PendingBatch[]): number {
   const ends = new Map<string, string>();
   let records = 0;
-  while (line.length > 0) {
-    const { batch } = line[0] as PendingBatch;
+  for (const [index, { batch }] of line.entries()) {
     const end = ends.get(batch.uploadId);
     const follows = end === undefined || end === `${batch.writerEpoch}:${batch.firstOffset}`;
-    if (group.length > 0 && (!follows || records + batch.records.length > MAX_GROUP_RECORDS)) break;
-    group.push(line.shift() as PendingBatch);
     records += batch.records.length;
+    if (index > 0 && (!follows || records > MAX_GROUP_RECORDS)) return index;
     ends.set(batch.uploadId, `${batch.writerEpoch}:${batch.firstOffset + BigInt(batch.records.length)}`);
   }
-  return group;
+  return line.length;
 }

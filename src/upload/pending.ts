@@ -1,5 +1,4 @@
 import type { Verdict } from "../gen/tandem/type/v1/upload_pb.js";
-import type { Caller } from "../store/database/callers.ts";
 import type { RejectRow } from "../store/records/rejects.ts";
 import type { RecordCodec } from "./record-codec.ts";
 import type { PreparedRecord } from "./records/prepared.ts";
@@ -23,13 +22,4 @@ export interface SentBatch {
   readonly count: number;
   readonly receivedBytes: number;
   readonly prepare: () => PreparedBatch;
-}
-
-/** A prepared batch in a committer's line. */
-export interface PendingBatch {
-  batch: PreparedBatch;
-  /** The caller whose share of the connections its commit uses. */
-  caller: Caller | undefined;
-  resolve: (result: AppendResult) => void;
-  reject: (error: unknown) => void;
 }

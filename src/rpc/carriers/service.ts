@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { HandlerContext } from "@connectrpc/connect";
 import { type Carrier, findCarrierViolations, isCarrierId, isRegion } from "../../domain/carriers/carrier.ts";
 import { isCountry } from "../../domain/carriers/country.ts";
 import { type FieldViolation, fieldViolations, invalidArgument, TandemError } from "../../domain/errors.ts";
@@ -11,6 +11,7 @@ import {
   type CarrierService,
   type CreateCarrierRequest,
   CreateCarrierResponseSchema,
+  type GetCarrierRequest,
   type ListCarriersRequest,
   type UpdateCarrierRequest,
   UpdateCarrierResponseSchema,
@@ -29,7 +30,7 @@ import type { Tx } from "../../store/database/run.ts";
 import { readRetentionDays } from "../../store/privacy/retention-policies.ts";
 import { findPlatformViolations } from "../shared/access/platform-identities.ts";
 import { act } from "../shared/act.ts";
-import type { Services } from "../shared/context.ts";
+import type { Methods, Services } from "../shared/context.ts";
 import { ListPage } from "../shared/list-page.ts";
 import { repeatableCall } from "../shared/repeatable-call.ts";
 import { auditCarrier } from "./audit.ts";
@@ -40,20 +41,20 @@ import { getNumberRanges, setNumberRanges } from "./number-ranges.ts";
 /** How often an update that lost to another is tried again on what that left. */
 const MAX_ATTEMPTS = 5;
 
-export function platformCarrierService(services: Services): ServiceImpl<typeof CarrierService> {
-  return {
-    createCarrier: (request, context) => createCarrier(services, request, context),
-    async getCarrier({ carrierId }) {
-      assertCarrierId("carrier_id", carrierId);
-      const carrier = await systemTransaction(services.db, (tx) => readCarrier(tx, carrierId));
-      if (!carrier) throw carrierNotFound(carrierId);
-      return { carrier: carrierMessage(carrier, services.config.sipDomain) };
-    },
-    listCarriers: (request, context) => listCarriers(services, request, context),
-    updateCarrier: (request, context) => updateCarrier(services, request, context),
-    setNumberRanges: (request, context) => setNumberRanges(services, request, context),
-    getNumberRanges: (request, context) => getNumberRanges(services, request, context),
-  };
+export const platformCarrierMethods: Methods<typeof CarrierService> = {
+  createCarrier,
+  getCarrier,
+  listCarriers,
+  updateCarrier,
+  setNumberRanges,
+  getNumberRanges,
+};
+
+async function getCarrier(services: Services, { carrierId }: GetCarrierRequest) {
+  assertCarrierId("carrier_id", carrierId);
+  const carrier = await systemTransaction(services.db, (tx) => readCarrier(tx, carrierId));
+  if (!carrier) throw carrierNotFound(carrierId);
+  return { carrier: carrierMessage(carrier, services.config.sipDomain) };
 }
 
 async function createCarrier(services: Services, request: CreateCarrierRequest, context: HandlerContext) {

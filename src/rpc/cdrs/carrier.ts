@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { HandlerContext } from "@connectrpc/connect";
 import { MAX_CALL_ID } from "../../domain/calls/call-fields.ts";
 import { cdrFeed, cdrMessage, cdrParts } from "../../feed/cdr-feed.ts";
 import { filterHash } from "../../feed/cursor.ts";
@@ -9,44 +9,45 @@ import {
   type GetCdrRequest,
   type ListCdrsRequest,
   ListCdrsResponseSchema,
+  type ResolveCdrCursorRequest,
   type StreamCdrsRequest,
 } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
 import { CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { carrierTransaction, LIST_PAGE } from "../../store/database/database.ts";
 import type { Tx } from "../../store/database/run.ts";
-import { type CdrSearch, listCdrs, scanCdrs } from "../../store/records/cdr-lists.ts";
+import { type CdrSearch, scanCdrs } from "../../store/records/cdr-lists.ts";
 import { carrierOf } from "../shared/access/caller.ts";
 import { answerFeed } from "../shared/answer-feed.ts";
-import { requireCarrier, type Services } from "../shared/context.ts";
+import { type Methods, requireCarrier, type Services } from "../shared/context.ts";
 import { cutForwardedPage } from "../shared/cut-page.ts";
 import { discloseRecords } from "../shared/disclosure/disclose.ts";
-import { disclosedCdrs, disclosedStoredCdrs } from "../shared/disclosure/disclosed-records.ts";
+import { disclosedStoredCdrs } from "../shared/disclosure/disclosed-records.ts";
 import { feedStart } from "../shared/feed-frames.ts";
 import { ListPage } from "../shared/list-page.ts";
 import { optionalId, requiredInstant, requiredPeriod } from "../shared/lists.ts";
 import { cdrPlace, commitCdrCursor, consumerStart, getCdrFeed, listCdrConsumers } from "./consumers.ts";
 import { cdrConditions, filterBytes } from "./filter.ts";
 import { summarizeQuality } from "./quality-summary.ts";
-import { cdrNameSearch, cutLegs, listScope, MAX_LEGS, pageKey, pagePlace, recordNotFound } from "./search.ts";
+import { answerLegs, cdrNameSearch, listScope, pageKey, pagePlace } from "./search.ts";
 
 /** The carrier's call detail records. */
-export function carrierCdrService(services: Services): ServiceImpl<typeof CdrService> {
-  return {
-    streamCdrs: (request, context) => streamCdrs(services, request, context),
-    listCdrs: (request, context) => listCarrierCdrs(services, request, context),
-    getCdr: (request, context) => getCdr(services, request, context),
-    getCdrFeed: (_, context) => getCdrFeed(services, carrierOf(context).carrierId),
-    async resolveCdrCursor(request, context) {
-      cdrConditions(request.filter);
-      const place = cdrPlace(services, carrierOf(context).carrierId, request.filter);
-      const ingestTime = requiredInstant("ingest_time", request.ingestTime);
-      const { position } = await resolveStart(place, { at: "ingest_time", ingestTime });
-      return { cursor: cursorText(place, position), afterSequence: position.sequence };
-    },
-    commitCdrCursor: (request, context) => commitCdrCursor(services, request, carrierOf(context).carrierId),
-    listCdrConsumers: (request, context) => listCdrConsumers(services, request, context),
-    summarizeQuality: (request, context) => summarizeQuality(services, request, carrierOf(context).carrierId),
-  };
+export const carrierCdrMethods: Methods<typeof CdrService> = {
+  streamCdrs,
+  listCdrs: listCarrierCdrs,
+  getCdr,
+  getCdrFeed,
+  resolveCdrCursor,
+  commitCdrCursor,
+  listCdrConsumers,
+  summarizeQuality,
+};
+
+async function resolveCdrCursor(services: Services, request: ResolveCdrCursorRequest, context: HandlerContext) {
+  cdrConditions(request.filter);
+  const place = cdrPlace(services, carrierOf(context).carrierId, request.filter);
+  const ingestTime = requiredInstant("ingest_time", request.ingestTime);
+  const { position } = await resolveStart(place, { at: "ingest_time", ingestTime });
+  return { cursor: cursorText(place, position), afterSequence: position.sequence };
 }
 
 function streamCdrs(services: Services, request: StreamCdrsRequest, context: HandlerContext) {
@@ -94,15 +95,7 @@ async function listCarrierCdrs(services: Services, request: ListCdrsRequest, con
   return fill(create(ListCdrsResponseSchema, { nextPageToken: asked.tokenAfter(next && pageKey(next)) }));
 }
 
-async function getCdr(services: Services, request: GetCdrRequest, context: HandlerContext) {
-  const { carrierId } = carrierOf(context);
+function getCdr(services: Services, request: GetCdrRequest, context: HandlerContext) {
   const search = cdrNameSearch(request.name, request.recordDate);
-  const withNetwork = (await requireCarrier(services, carrierId)).networkIdentifiersAllowed;
-  const found = await carrierTransaction(services.db, carrierId, (tx) =>
-    listCdrs(tx, carrierId, search, { limit: MAX_LEGS + 1, newestFirst: search.recordId !== undefined }, withNetwork),
-  );
-  if (found.length === 0) throw recordNotFound(search);
-  const { records, hasMore } = await cutLegs(found, services.config.limits, context);
-  await discloseRecords(services, context, { request, masked: false, disclosed: disclosedCdrs(records) });
-  return { records, hasMore };
+  return answerLegs(services, context, { request, search, carrierIds: [carrierOf(context).carrierId] });
 }

@@ -33,7 +33,8 @@ export async function consumerStart(services: Services, carrierId: string, consu
   return { at: "cursor", cursor: found.cursor };
 }
 
-export async function getCdrFeed(services: Services, carrierId: string) {
+export async function getCdrFeed(services: Services, _: unknown, context: HandlerContext) {
+  const { carrierId } = carrierOf(context);
   const place = cdrPlace(services, carrierId, undefined);
   const { position, head } = await resolveStart(place, { at: "latest" });
   const days = await services.retention.get(await requireCarrier(services, carrierId));
@@ -46,7 +47,8 @@ export async function getCdrFeed(services: Services, carrierId: string) {
   };
 }
 
-export async function commitCdrCursor(services: Services, request: CommitCdrCursorRequest, carrierId: string) {
+export async function commitCdrCursor(services: Services, request: CommitCdrCursorRequest, context: HandlerContext) {
+  const { carrierId } = carrierOf(context);
   checkConsumerName(request.consumer);
   if (request.cursor === "")
     throw invalidArgument("cursor", "is required: the position up to which the consumer has applied the feed");

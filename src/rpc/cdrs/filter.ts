@@ -1,10 +1,9 @@
 import { toBinary } from "@bufbuild/protobuf";
-import { type FieldViolation, fieldViolations } from "../../domain/errors.ts";
 import { type CdrFilter, CdrFilterSchema } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
 import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
 import { QualityVerdict } from "../../gen/tandem/type/v1/stream_quality_pb.js";
 import type { CdrConditions } from "../../store/records/cdrs.ts";
-import { isIdText } from "../shared/lists.ts";
+import { fieldChecks, isIdText } from "../shared/lists.ts";
 
 /** Most customers, and most numbers, of a filter. */
 const MAX_VALUES = 100;
@@ -17,9 +16,7 @@ const isText = (text: string) => isIdText(text, 128);
  */
 export function cdrConditions(filter: CdrFilter | undefined): CdrConditions | undefined {
   if (!filter || toBinary(CdrFilterSchema, filter).length === 0) return undefined;
-  const wrong: FieldViolation[] = [];
-  const check = (ok: boolean, field: string, description: string) =>
-    void (ok || wrong.push({ field: `filter.${field}`, description }));
+  const { check, done } = fieldChecks("filter.");
   check(Direction[filter.direction] !== undefined, "direction", "expected DIRECTION_OUTBOUND or DIRECTION_INBOUND");
   check(filter.customerIds.length <= MAX_VALUES, "customer_ids", `expected at most ${MAX_VALUES}`);
   check(filter.customerIds.every(isText), "customer_ids", EXPECTED_TEXT);
@@ -37,7 +34,7 @@ export function cdrConditions(filter: CdrFilter | undefined): CdrConditions | un
     "quality_verdicts",
     "expected GOOD, POOR or UNCLASSIFIED",
   );
-  if (wrong.length > 0) throw fieldViolations(wrong);
+  done();
   return {
     direction: filter.direction || undefined,
     customerIds: filter.customerIds,

@@ -1,4 +1,4 @@
-import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { HandlerContext } from "@connectrpc/connect";
 import { MAX_CALL_ID } from "../../domain/calls/call-fields.ts";
 import { invalidArgument } from "../../domain/errors.ts";
 import { cdrMessage } from "../../feed/cdr-feed.ts";
@@ -11,11 +11,11 @@ import { CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_rec
 import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
 import { carrierTransaction, LIST_PAGE, systemTransaction } from "../../store/database/database.ts";
 import type { Tx } from "../../store/database/run.ts";
-import { type CdrSearch, findCarriersOfCdr, listCdrs, scanCdrs } from "../../store/records/cdr-lists.ts";
-import type { StoredCdr } from "../../store/records/cdrs.ts";
+import { type CdrSearch, findCarriersOfCdr, scanCdrs } from "../../store/records/cdr-lists.ts";
 import { cdrCodec } from "../../upload/records/record-codecs.ts";
-import type { CdrFrame } from "../intake/record-requests.ts";
-import { horizonsOf, requireCarrier, type Services } from "../shared/context.ts";
+import { readRaw } from "../intake/raw-messages.ts";
+import { readCdrFrame } from "../intake/record-requests.ts";
+import { horizonsOf, type Methods, requireCarrier, type Services } from "../shared/context.ts";
 import { discloseRecords } from "../shared/disclosure/disclose.ts";
 import { disclosedCdrs } from "../shared/disclosure/disclosed-records.ts";
 import { ListPage } from "../shared/list-page.ts";
@@ -23,21 +23,16 @@ import { idText, optionalId, requiredPeriod } from "../shared/lists.ts";
 import { seesMaskedParties } from "../shared/masking/mask-interceptor.ts";
 import { openStreamLife } from "../shared/stream-life.ts";
 import { answerUpload, clientFrames, readOpen } from "../shared/upload-frames.ts";
-import { cdrNameSearch, cutLegs, listScope, MAX_LEGS, pageKey, pagePlace, recordNotFound } from "./search.ts";
+import { answerLegs, cdrNameSearch, listScope, MAX_LEGS, pageKey, pagePlace } from "./search.ts";
 
 const INGEST_METHOD = "tandem.platform.v1.CdrService/IngestCdrs";
 
-/** The platform's side of the call detail records, but for the method that takes them. */
-export function platformCdrService(services: Services): Omit<ServiceImpl<typeof CdrService>, "ingestCdrs"> {
-  return {
-    getCdr: (request, context) => getCdr(services, request, context),
-    listCdrs: (request, context) => listCarrierCdrs(services, request, context),
-  };
-}
+/** The platform's side of the call detail records. */
+export const platformCdrMethods: Methods<typeof CdrService> = { ingestCdrs, getCdr, listCdrs: listCarrierCdrs };
 
-/** The method IngestCdrs. */
-export async function* ingestCdrs(services: Services, requests: AsyncIterable<CdrFrame>, context: HandlerContext) {
-  const { open: ingest, rest } = await readOpen(requests, context, services);
+async function* ingestCdrs(services: Services, requests: AsyncIterable<unknown>, context: HandlerContext) {
+  const frames = readRaw(requests, context, readCdrFrame);
+  const { open: ingest, rest } = await readOpen(frames, context, services);
   if (!ingest.open) throw invalidArgument("open.open", "is required");
   const { carrierId } = await requireCarrier(services, ingest.carrierId);
   const horizons = await horizonsOf(services, carrierId);
@@ -48,27 +43,11 @@ export async function* ingestCdrs(services: Services, requests: AsyncIterable<Cd
 
 async function getCdr(services: Services, request: GetCdrRequest, context: HandlerContext) {
   const search = cdrNameSearch(request.name);
-  const carriers =
+  const carrierIds =
     request.carrierId === undefined
       ? await systemTransaction(services.db, (tx) => findCarriersOfCdr(tx, namesOf(search), MAX_LEGS))
       : [request.carrierId];
-  const stored: StoredCdr[] = [];
-  for (const id of carriers) {
-    const { carrierId, networkIdentifiersAllowed } = await requireCarrier(services, id);
-    const page = { limit: MAX_LEGS + 1, newestFirst: search.recordId !== undefined };
-    const found = await carrierTransaction(services.db, carrierId, (tx) =>
-      listCdrs(tx, carrierId, search, page, networkIdentifiersAllowed),
-    );
-    stored.push(...found);
-  }
-  if (stored.length === 0) throw recordNotFound(search);
-  const { records, hasMore } = await cutLegs(stored, services.config.limits, context);
-  await discloseRecords(services, context, {
-    request,
-    masked: seesMaskedParties(context),
-    disclosed: disclosedCdrs(records),
-  });
-  return { records, hasMore };
+  return answerLegs(services, context, { request, search, carrierIds });
 }
 
 async function listCarrierCdrs(services: Services, request: ListCdrsRequest, context: HandlerContext) {
@@ -92,11 +71,8 @@ async function listCarrierCdrs(services: Services, request: ListCdrsRequest, con
   const { found, scannedTo } = await carrierTransaction(services.db, carrierId, read, LIST_PAGE);
   const { messages: records, last } = await page.cut(found, CallDetailRecordSchema, cdrMessage);
   const next = last ?? scannedTo;
-  await discloseRecords(services, context, {
-    request,
-    masked: seesMaskedParties(context),
-    disclosed: disclosedCdrs(records),
-  });
+  const masked = seesMaskedParties(context);
+  await discloseRecords(services, context, { request, masked, disclosed: disclosedCdrs(records) });
   return { records, nextPageToken: page.tokenAfter(next && pageKey(next)) };
 }
 

@@ -1,7 +1,10 @@
+import type { HandlerContext } from "@connectrpc/connect";
 import { invalidArgument, TandemError } from "../../domain/errors.ts";
+import { messageOf } from "../../domain/message-of.ts";
 import { timestampFromMicros } from "../../domain/time/instant.ts";
 import {
   QualityDimension,
+  QualitySummarySchema,
   type SummarizeQualityRequest,
   SummaryPeriod,
 } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
@@ -12,6 +15,7 @@ import {
   SUMMARY_TIMEOUT_MS,
 } from "../../store/records/quality-summary.ts";
 import { readDaysOf } from "../../store/zone-days/zone-days.ts";
+import { carrierOf } from "../shared/access/caller.ts";
 import { requireCarrier, type Services } from "../shared/context.ts";
 import { requiredPeriod } from "../shared/lists.ts";
 import { cdrConditions } from "./filter.ts";
@@ -21,8 +25,9 @@ const MAX_GROUPS = 10_000;
 /** Longest period that is summarized by hours, days. */
 const MAX_HOURLY_DAYS = 7;
 
-/** Answers SummarizeQuality for one carrier. */
-export async function summarizeQuality(services: Services, request: SummarizeQualityRequest, carrierId: string) {
+/** The method SummarizeQuality. */
+export async function summarizeQuality(services: Services, request: SummarizeQualityRequest, context: HandlerContext) {
+  const { carrierId } = carrierOf(context);
   const hourly = request.period === SummaryPeriod.HOUR;
   if (!hourly && request.period !== SummaryPeriod.DAY)
     throw invalidArgument("period", "is required: SUMMARY_PERIOD_HOUR or SUMMARY_PERIOD_DAY");
@@ -69,40 +74,36 @@ function checkDimensions(dimensions: readonly QualityDimension[]): Set<QualityDi
   return unique;
 }
 
-function summaryMessage(group: QualityGroup) {
-  const { attempts, answered, connectedDurationMs, classifiedStreams, poorStreams } = group;
-  const answerSeizureRatio = shareOf(answered, attempts);
-  const networkEffectivenessRatio = shareOf(group.networkEffective, attempts);
-  const averageCallDurationMs = shareOf(connectedDurationMs, answered - group.unmeasured);
-  const poorStreamRatio = shareOf(poorStreams, classifiedStreams);
-  return {
+function summaryMessage({ setup, setupCount, mosLq, mosLqCount, mosCq, mosCqCount, ...group }: QualityGroup) {
+  const { attempts, answered, classifiedStreams, poorStreams, unmeasured } = group;
+  return messageOf(QualitySummarySchema, {
     periodStartTime: timestampFromMicros(group.periodStart),
-    ...(group.trunkId === undefined ? {} : { trunkId: group.trunkId }),
-    ...(group.codec === undefined ? {} : { codec: group.codec }),
+    trunkId: group.trunkId,
+    codec: group.codec,
     direction: group.direction,
     attemptCount: attempts,
     answeredCount: answered,
-    ...(answerSeizureRatio === undefined ? {} : { answerSeizureRatio }),
-    ...(networkEffectivenessRatio === undefined ? {} : { networkEffectivenessRatio }),
-    ...(averageCallDurationMs === undefined ? {} : { averageCallDurationMs }),
-    connectedDurationMs,
-    unmeasuredCount: group.unmeasured,
-    ...percentileField("postDialDelayMs", group.setupCount, group.setup),
-    ...percentileField("mosLq", group.mosLqCount, group.mosLq),
-    ...percentileField("mosCq", group.mosCqCount, group.mosCq),
+    answerSeizureRatio: shareOf(answered, attempts),
+    networkEffectivenessRatio: shareOf(group.networkEffective, attempts),
+    averageCallDurationMs: shareOf(group.connectedDurationMs, answered - unmeasured),
+    connectedDurationMs: group.connectedDurationMs,
+    unmeasuredCount: unmeasured,
+    postDialDelayMs: percentiles(setupCount, setup),
+    mosLq: percentiles(mosLqCount, mosLq),
+    mosCq: percentiles(mosCqCount, mosCq),
     classifiedStreamCount: classifiedStreams,
     poorStreamCount: poorStreams,
-    ...(poorStreamRatio === undefined ? {} : { poorStreamRatio }),
+    poorStreamRatio: shareOf(poorStreams, classifiedStreams),
     poorReasons: group.poorReasons.map(({ reason, calls }) => ({ reason, callCount: calls })),
-  };
+  });
 }
 
 function shareOf(part: bigint, whole: bigint): number | undefined {
   return whole === 0n ? undefined : Number(part) / Number(whole);
 }
 
-function percentileField<Name extends string>(name: Name, measuredCount: bigint, values: number[] | undefined) {
-  if (measuredCount === 0n || !values) return {};
+function percentiles(measuredCount: bigint, values: number[] | undefined) {
+  if (measuredCount === 0n || !values) return undefined;
   const [p10 = 0, p50 = 0, p90 = 0, p99 = 0] = values;
-  return { [name]: { measuredCount, p10, p50, p90, p99 } } as Record<Name, object>;
+  return { measuredCount, p10, p50, p90, p99 };
 }

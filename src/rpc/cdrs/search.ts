@@ -1,14 +1,20 @@
+import type { Message } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import { invalidArgument, TandemError } from "../../domain/errors.ts";
-import type { Limits } from "../../domain/limits.ts";
 import { isDay } from "../../domain/time/instant.ts";
 import { cdrMessage } from "../../feed/cdr-feed.ts";
 import type { GetCdrRequest } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
 import { CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
-import type { CdrPlace, CdrSearch } from "../../store/records/cdr-lists.ts";
+import { carrierTransaction } from "../../store/database/database.ts";
+import type { Tx } from "../../store/database/run.ts";
+import { type CdrPlace, type CdrSearch, listCdrs } from "../../store/records/cdr-lists.ts";
 import type { StoredCdr } from "../../store/records/cdrs.ts";
+import { requireCarrier, type Services } from "../shared/context.ts";
 import { cutPage } from "../shared/cut-page.ts";
+import { discloseRecords } from "../shared/disclosure/disclose.ts";
+import { disclosedCdrs } from "../shared/disclosure/disclosed-records.ts";
 import { idText } from "../shared/lists.ts";
+import { seesMaskedParties } from "../shared/masking/mask-interceptor.ts";
 
 /** Most legs, or days, that GetCdr answers with. */
 export const MAX_LEGS = 100;
@@ -34,11 +40,27 @@ export function listScope(search: CdrSearch): string {
 }
 
 /**
- * What GetCdr gives of what was found: as many as an answer may hold, and whether there are more.
+ * Answers GetCdr with the records that carriers have of a search, as many as an answer may hold.
+ * @throws TandemError RECORD_NOT_FOUND.
  */
-export async function cutLegs(found: readonly StoredCdr[], limits: Limits, context: HandlerContext) {
-  const page = { size: MAX_LEGS, schema: CallDetailRecordSchema, show: cdrMessage, context, limits };
-  const { messages: records, last } = await cutPage(found, page);
+export async function answerLegs(
+  services: Services,
+  context: HandlerContext,
+  { request, search, carrierIds }: { request: Message; search: CdrSearch; carrierIds: readonly string[] },
+) {
+  const found: StoredCdr[] = [];
+  const page = { limit: MAX_LEGS + 1, newestFirst: search.recordId !== undefined };
+  for (const id of carrierIds) {
+    const { carrierId, networkIdentifiersAllowed } = await requireCarrier(services, id);
+    const read = (tx: Tx) => listCdrs(tx, carrierId, search, page, networkIdentifiersAllowed);
+    found.push(...(await carrierTransaction(services.db, carrierId, read)));
+  }
+  if (found.length === 0) throw recordNotFound(search);
+  const { limits } = services.config;
+  const rules = { size: MAX_LEGS, schema: CallDetailRecordSchema, show: cdrMessage, context, limits };
+  const { messages: records, last } = await cutPage(found, rules);
+  const masked = seesMaskedParties(context);
+  await discloseRecords(services, context, { request, masked, disclosed: disclosedCdrs(records) });
   return { records, hasMore: last !== undefined };
 }
 
@@ -60,8 +82,7 @@ export function cdrNameSearch(name: GetCdrRequest["name"], recordDate?: string):
   }
 }
 
-/** The error of a record that is not there. */
-export function recordNotFound(search: CdrSearch): TandemError {
+function recordNotFound(search: CdrSearch): TandemError {
   return search.recordId === undefined
     ? new TandemError("RECORD_NOT_FOUND", "no call with this id", { call_id: search.callId ?? "" })
     : new TandemError("RECORD_NOT_FOUND", "no record with this id", { record_id: search.recordId });

@@ -1,10 +1,11 @@
-import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { HandlerContext } from "@connectrpc/connect";
 import type { VerdictCounts } from "../../domain/calls/verdict.ts";
 import { invalidArgument, TandemError } from "../../domain/errors.ts";
 import { DURATION } from "../../domain/record-kind.ts";
 import { type Micros, timestampFromMicros } from "../../domain/time/instant.ts";
 import type {
   DurationService,
+  GetUploadRequest,
   ListDurationsRequest,
   ListRejectsRequest,
   ListUploadsRequest,
@@ -20,9 +21,10 @@ import type { UploadKey } from "../../store/records/upload-key.ts";
 import { listUploads, readUpload } from "../../store/records/uploads.ts";
 import { durationCodec } from "../../upload/records/record-codecs.ts";
 import { checkUploadId } from "../../upload/upload-store.ts";
-import type { AppendedDurations, DurationFrame } from "../intake/record-requests.ts";
+import { nextRaw, readRaw } from "../intake/raw-messages.ts";
+import { readAppended, readDurationFrame } from "../intake/record-requests.ts";
 import { carrierOf } from "../shared/access/caller.ts";
-import { horizonsOf, type Services } from "../shared/context.ts";
+import { horizonsOf, type Methods, type Services } from "../shared/context.ts";
 import { discloseRecords } from "../shared/disclosure/disclose.ts";
 import { disclosedDurations, disclosedRejects } from "../shared/disclosure/disclosed-records.ts";
 import { ListPage } from "../shared/list-page.ts";
@@ -45,45 +47,36 @@ import {
 const UPLOAD_METHOD = "tandem.carrier.v1.DurationService/UploadDurations";
 const APPEND_METHOD = "tandem.carrier.v1.DurationService/AppendDurations";
 
-/** The carrier's uploads of durations, but for the methods that take records. */
-export function durationService(
-  services: Services,
-): Omit<ServiceImpl<typeof DurationService>, "uploadDurations" | "appendDurations"> {
-  return {
-    async getUpload(request, context) {
-      const { carrierId } = carrierOf(context);
-      checkUploadId(request.uploadId);
-      const key = durationUpload(carrierId, request.uploadId);
-      const upload = await carrierTransaction(services.db, carrierId, (tx) => readUpload(tx, key));
-      if (!upload) throw uploadNotFound(request.uploadId);
-      return { upload: uploadMessage(upload) };
-    },
-    listUploads: (request, context) => listDurationUploads(services, request, context),
-    listRejects: (request, context) => listRejects(services, request, context),
-    listDurations: (request, context) => listStoredDurations(services, request, context),
-  };
+/** The carrier's uploads of durations. */
+export const durationMethods: Methods<typeof DurationService> = {
+  uploadDurations,
+  appendDurations,
+  getUpload,
+  listUploads: listDurationUploads,
+  listRejects,
+  listDurations: listStoredDurations,
+};
+
+async function getUpload(services: Services, { uploadId }: GetUploadRequest, context: HandlerContext) {
+  const { carrierId } = carrierOf(context);
+  checkUploadId(uploadId);
+  const key = durationUpload(carrierId, uploadId);
+  const upload = await carrierTransaction(services.db, carrierId, (tx) => readUpload(tx, key));
+  if (!upload) throw uploadNotFound(uploadId);
+  return { upload: uploadMessage(upload) };
 }
 
-/** The method UploadDurations. */
-export async function* uploadDurations(
-  services: Services,
-  requests: AsyncIterable<DurationFrame>,
-  context: HandlerContext,
-) {
+async function* uploadDurations(services: Services, requests: AsyncIterable<unknown>, context: HandlerContext) {
   const { carrierId } = carrierOf(context);
   using life = openStreamLife(context, services, carrierId, "upload");
-  const { open, rest } = await readOpen(requests, life, services);
+  const { open, rest } = await readOpen(readRaw(requests, context, readDurationFrame), life, services);
   const horizons = await horizonsOf(services, carrierId);
   const target = { carrierId, codec: durationCodec, horizons, validateOnly: open.validateOnly };
   yield* answerUpload(services, UPLOAD_METHOD, { target, open, life, frames: clientFrames(rest) });
 }
 
-/** The method AppendDurations. */
-export async function appendDurations(
-  services: Services,
-  { request, records }: AppendedDurations,
-  context: HandlerContext,
-) {
+async function appendDurations(services: Services, _: unknown, context: HandlerContext) {
+  const { request, records } = readAppended(nextRaw(context));
   const { carrierId } = carrierOf(context);
   const horizons = await horizonsOf(services, carrierId);
   const target = { carrierId, codec: durationCodec, horizons, validateOnly: request.validateOnly };
@@ -135,7 +128,7 @@ async function listRejects(services: Services, request: ListRejectsRequest, cont
   if (!upload) throw uploadNotFound(request.uploadId);
   const { page, messages: rejects, last } = await asked.cut(found, StoredRejectSchema, rejectMessage);
   // Their excerpts are masked, but for the customer's own numbers.
-  const disclosed = [disclosedRejects(carrierId, page)];
+  const disclosed = disclosedRejects(carrierId, page);
   await discloseRecords(services, context, { request, masked: true, disclosed });
   return {
     rejects,
@@ -184,7 +177,7 @@ async function listStoredDurations(services: Services, request: ListDurationsReq
   const found = await carrierTransaction(services.db, carrierId, read, LIST_PAGE);
   const { messages: durations, last } = await page.cut(found, CallDurationSchema, durationMessage);
   const next = last && { startTime: String(last.startTime), recordId: last.recordId };
-  const disclosed = [disclosedDurations(carrierId, durations)];
+  const disclosed = disclosedDurations(carrierId, durations);
   await discloseRecords(services, context, { request, masked: false, disclosed });
   return { durations, nextPageToken: page.tokenAfter(next) };
 }

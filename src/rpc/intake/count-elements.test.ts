@@ -9,6 +9,7 @@ import { TandemError } from "../../domain/errors.ts";
 import { HealthListResponseSchema } from "../../gen/grpc/health/v1/health_pb.js";
 import { ListCdrsRequestSchema } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
 import { AppendDurationsRequestSchema } from "../../gen/tandem/carrier/v1/duration_service_pb.js";
+import { CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { countBinary, MAX_DEPTH } from "./count-elements.ts";
 import { countJson } from "./count-json.ts";
 import { shapeOf } from "./wire-shape.ts";
@@ -25,6 +26,13 @@ describe("in binary", () => {
   test("an empty message, which takes two bytes, counts as an element and an object", () => {
     const bytes = Buffer.alloc(20, Buffer.from([0x1a, 0x00]));
     expect(count(AppendDurationsRequestSchema, bytes)).toEqual({ elements: 10, objects: 10 });
+  });
+
+  test("a record counts as one, whatever it holds, and whether it can be read or not", () => {
+    const bytes = Buffer.concat([Buffer.from([0x1a, 4, 0x0a, 0x00, 0x12, 0x00]), Buffer.from([0x1a, 1, 0xff])]);
+    const shape = shapeOf(AppendDurationsRequestSchema);
+    const counted = countBinary(shape, bytes, NO_BOUNDS, shapeOf(CallDurationSchema));
+    expect(counted).toMatchObject({ elements: 2, objects: 2, records: 2 });
   });
 
   test("a text without characters counts", () => {

@@ -11,20 +11,14 @@ export interface ElementCount {
    * How many of them become objects: messages, entries, unknown fields; of JSON: objects and lists.
    */
   readonly objects: number;
+  /** How many records there are, of which each is an element and an object, whatever it holds. */
+  readonly records?: number;
 }
 
 /** The most that a message may consist of. */
 export interface ElementBounds {
   readonly maxElements: number;
   readonly maxObjects: number;
-}
-
-/** Records within a message, each of which is judged for itself. */
-export interface CountedRecords {
-  readonly shape: MessageShape;
-  readonly bounds: ElementBounds;
-  /** With more of them the message is refused, whatever they hold. */
-  readonly most: number;
 }
 
 /** Most levels of nested messages. The contract needs six. */
@@ -34,16 +28,16 @@ export const MAX_DEPTH = 32;
  * Counts the elements of a binary message before anything is made of it, in one pass that allocates
  * nothing for an element. Each field is read as its type says, which is how it will be decoded:
  * bytes that do not fit are refused, so that no other reading can find more.
- * @param records what is wrong with one of them is no fault of the message
+ * @param record of what type records are: what they hold is counted when each is read
  * @throws TandemError MESSAGE_TOO_LARGE, INVALID_ARGUMENT
  */
 export function countBinary(
   shape: MessageShape,
   bytes: Uint8Array,
   bounds: ElementBounds,
-  records?: CountedRecords,
+  record?: MessageShape,
 ): ElementCount {
-  const counter = new BinaryCounter(bytes, bounds, records);
+  const counter = new BinaryCounter(bytes, bounds, record);
   counter.message(shape, bytes.length, 1);
   return counter;
 }
@@ -51,16 +45,16 @@ export function countBinary(
 class BinaryCounter implements ElementCount {
   elements = 0;
   objects = 0;
+  records = 0;
   readonly #bytes: Uint8Array;
   readonly #bounds: ElementBounds;
-  readonly #records: CountedRecords | undefined;
-  #recordCount = 0;
+  readonly #record: MessageShape | undefined;
   #position = 0;
 
-  constructor(bytes: Uint8Array, bounds: ElementBounds, records?: CountedRecords) {
+  constructor(bytes: Uint8Array, bounds: ElementBounds, record?: MessageShape) {
     this.#bytes = bytes;
     this.#bounds = bounds;
-    this.#records = records;
+    this.#record = record;
   }
 
   message(shape: MessageShape, end: number, depth: number): void {
@@ -89,17 +83,10 @@ class BinaryCounter implements ElementCount {
   #inner(shape: MessageShape, end: number, depth: number): void {
     const innerEnd = this.#length(end);
     this.#countObject();
-    if (shape === this.#records?.shape && ++this.#recordCount <= this.#records.most)
-      this.#record(this.#records, innerEnd);
-    else this.message(shape, innerEnd, depth + 1);
-  }
-
-  // A record that cannot be read, or has too much in it, is never decoded.
-  #record({ shape, bounds }: CountedRecords, end: number): void {
-    const record = this.#bytes.subarray(this.#position, end);
-    const own = countIfSound(() => countBinary(shape, record, bounds));
-    this.#position = end;
-    this.#add(own);
+    if (shape === this.#record) {
+      this.records += 1;
+      this.#position = innerEnd;
+    } else this.message(shape, innerEnd, depth + 1);
   }
 
   #unknown(tag: number, end: number, depth: number): void {
@@ -160,12 +147,6 @@ class BinaryCounter implements ElementCount {
     if (this.elements > this.#bounds.maxElements) throw tooMany(this.#bounds.maxElements, "elements");
   }
 
-  #add({ elements, objects }: ElementCount): void {
-    this.#count(elements);
-    this.objects += objects - 1;
-    this.#countObject();
-  }
-
   #countObject(): void {
     this.objects += 1;
     if (this.objects > this.#bounds.maxObjects) throw tooMany(this.#bounds.maxObjects, "objects");
@@ -208,18 +189,6 @@ class BinaryCounter implements ElementCount {
       if ((this.#bytes[this.#position++] as number) < 0x80) return;
     }
     throw unreadableMessage();
-  }
-}
-
-const NOTHING: ElementCount = { elements: 0, objects: 0 };
-
-/** The count; zero for something that is to be refused. */
-export function countIfSound(count: () => ElementCount): ElementCount {
-  try {
-    return count();
-  } catch (error) {
-    if (error instanceof TandemError) return NOTHING;
-    throw error;
   }
 }
 

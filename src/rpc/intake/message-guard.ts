@@ -7,14 +7,14 @@ import { isTransportGone } from "../../port/client-gone.ts";
 import { fastGzip } from "../../port/compression.ts";
 import type { MemoryHold } from "../../port/memory-budget.ts";
 import { type FaultReporter, toConnectError } from "../shared/errors.ts";
-import { type CountedRecords, countBinary, type ElementCount } from "./count-elements.ts";
+import { countBinary, type ElementCount } from "./count-elements.ts";
 import { countJson } from "./count-json.ts";
-import { countRecordsJson } from "./count-records.ts";
 import { checkJsonRequest } from "./json-requests.ts";
-import { boundsOf, type MessageBounds, recordBounds } from "./message-bounds.ts";
+import { boundsOf, type MessageBounds } from "./message-bounds.ts";
 import { MessageBytes } from "./message-bytes.ts";
 import { type RawMessage, rawMessagesKey } from "./raw-messages.ts";
 import { type RecordPath, recordPathOf } from "./record-paths.ts";
+import { splitJson } from "./split-json.ts";
 import { type MessageShape, shapeOf } from "./wire-shape.ts";
 
 /** What stands between an exchange and its messages. */
@@ -55,28 +55,22 @@ export function guardMessages(handlers: UniversalHandler[], options: GuardOption
 
 function guarded(handler: UniversalHandler, options: GuardOptions): UniversalHandler {
   const { method } = handler;
-  const bounds = boundsOf(method, options.limits);
-  const shape = shapeOf(method.input);
-  const records = recordsOf(method, options.limits);
+  const path = recordPathOf(method);
+  const guard: MethodGuard = {
+    ...options,
+    method,
+    bounds: boundsOf(method, options.limits),
+    shape: shapeOf(method.input),
+    records: path && { path, shape: shapeOf(path.record) },
+  };
   const handle = (request: UniversalServerRequest) => {
     const values = request.contextValues;
     const call = values && options.callOf(values);
     if (!values || !call || !isByteStream(request.body)) return handler(request);
-    const takeAnonymous = bounds.isAnonymous ? () => options.takeAnonymous(values) : () => {};
     const raw: RawMessage[] = [];
-    if (records) values.set(rawMessagesKey, raw);
-    const body = new GuardedBody({
-      chunks: request.body,
-      request,
-      method,
-      bounds,
-      shape,
-      records: records && { ...records, raw },
-      call,
-      takeAnonymous,
-      report: options.report,
-    });
-    request.body = body.read();
+    if (path) values.set(rawMessagesKey, raw);
+    const body = new GuardedBody(guard, { request, values, call, raw });
+    request.body = body.read(request.body);
     const answer = handler(request);
     call.holdDecoded(answer);
     const release = () => body.releaseMessage();
@@ -86,41 +80,36 @@ function guarded(handler: UniversalHandler, options: GuardOptions): UniversalHan
   return Object.assign(handle, handler);
 }
 
-function recordsOf(
-  method: DescMethod,
-  { maxBatchRecords }: Limits,
-): (CountedRecords & { path: RecordPath }) | undefined {
-  const path = recordPathOf(method);
-  return path && { path, shape: shapeOf(path.record), bounds: recordBounds(path.record), most: maxBatchRecords };
-}
-
 function isByteStream(body: UniversalServerRequest["body"]): body is AsyncIterable<Uint8Array> {
   return typeof body === "object" && body !== null && Symbol.asyncIterator in body;
 }
 
-interface BodyOptions {
-  /** The body as it comes. */
-  readonly chunks: AsyncIterable<Uint8Array>;
-  readonly request: UniversalServerRequest;
+/** What is known of a method's messages. */
+interface MethodGuard extends GuardOptions {
   readonly method: DescMethod;
   readonly bounds: MessageBounds;
   readonly shape: MessageShape;
-  /**
-   * For a method of records: how they are counted, and where its messages go, since it takes them
-   * undecoded.
-   */
-  readonly records: (CountedRecords & { readonly path: RecordPath; readonly raw: RawMessage[] }) | undefined;
+  /** For a method of records, which takes its messages undecoded. */
+  readonly records: { readonly path: RecordPath; readonly shape: MessageShape } | undefined;
+}
+
+/** One request. */
+interface GuardedRequest {
+  readonly request: UniversalServerRequest;
+  readonly values: ContextValues;
   readonly call: GuardedCall;
-  readonly takeAnonymous: () => void;
-  readonly report: FaultReporter;
+  /** Where the messages of a method of records go. */
+  readonly raw: RawMessage[];
 }
 
 /**
  * Estimates of what a decoded message costs at most: a field or an item, an object with its own
- * fields, and a byte of JSON with its parsed form.
+ * fields, and a byte of JSON with its parsed form. Records are decoded one at a time, and of each
+ * stays what is prepared to be stored.
  */
 const ELEMENT_BYTES = 32;
 const OBJECT_BYTES = 256;
+const RECORD_BYTES = 4_096;
 const JSON_BYTES = 3;
 /** By how much gzip can shrink something at most. */
 const MAX_INFLATION = 1_032;
@@ -148,10 +137,10 @@ function framingOf(contentType: string): Framing {
 
 /** The body of one request. */
 class GuardedBody {
-  readonly #options: BodyOptions;
+  readonly #guard: MethodGuard;
+  readonly #of: GuardedRequest;
   readonly #isJson: boolean;
-  readonly #isEnveloped: boolean;
-  readonly #endFlag: number;
+  readonly #framing: Framing;
   readonly #isGzip: boolean;
   readonly #isOneMessage: boolean;
   readonly #promisedBytes: number = 0;
@@ -159,18 +148,17 @@ class GuardedBody {
   #heldBytes = 0;
   #messageCount = 0;
 
-  constructor(options: BodyOptions) {
-    this.#options = options;
-    const { header } = options.request;
-    const { methodKind } = options.method;
+  constructor(guard: MethodGuard, of: GuardedRequest) {
+    this.#guard = guard;
+    this.#of = of;
+    const { header } = of.request;
+    const { methodKind } = guard.method;
     const contentType = header.get("content-type") ?? "";
     this.#isJson = /\bjson\b/i.test(contentType);
-    const { isEnveloped, endFlag, encodingHeader } = framingOf(contentType);
-    this.#isEnveloped = isEnveloped;
-    this.#endFlag = endFlag;
+    this.#framing = framingOf(contentType);
     this.#isOneMessage = methodKind === "unary" || methodKind === "server_streaming";
-    this.#isGzip = header.get(encodingHeader) === fastGzip.name && !options.bounds.isAnonymous;
-    if (this.#isEnveloped) return;
+    this.#isGzip = header.get(this.#framing.encodingHeader) === fastGzip.name && !guard.bounds.isAnonymous;
+    if (this.#framing.isEnveloped) return;
     this.#promisedBytes = Number(header.get("content-length") ?? 0);
     // Connect would allocate the announced length before anything has come.
     header.delete("content-length");
@@ -179,15 +167,14 @@ class GuardedBody {
   }
 
   /** Whole messages, checked, in the protocol's frames. */
-  async *read(): AsyncGenerator<Uint8Array> {
-    const { chunks, report } = this.#options;
+  async *read(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     try {
-      yield* this.#isEnveloped ? this.#readEnvelopes(chunks) : this.#readBare(chunks);
+      yield* this.#framing.isEnveloped ? this.#readEnvelopes(chunks) : this.#readBare(chunks);
     } catch (error) {
       // A connection that breaks here is the client's; the methods could not tell it from the
       // database's.
       const told = isTransportGone(error) ? new TandemError("CANCELLED", "the client left") : error;
-      throw told instanceof TandemError ? toConnectError(told, undefined, report) : told;
+      throw told instanceof TandemError ? toConnectError(told, undefined, this.#guard.report) : told;
     }
   }
 
@@ -197,12 +184,13 @@ class GuardedBody {
    * message is given back when the next is asked for.
    */
   releaseMessage(): void {
-    this.#options.call.decoded.remove(this.#heldBytes);
+    this.#of.call.decoded.remove(this.#heldBytes);
     this.#heldBytes = 0;
   }
 
   async *#readBare(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-    const { call, bounds } = this.#options;
+    const { bounds } = this.#guard;
+    const { call } = this.#of;
     this.#assertSize(this.#promisedBytes);
     using body = new MessageBytes(call.received);
     for await (const chunk of chunks) {
@@ -215,10 +203,10 @@ class GuardedBody {
   async *#readEnvelopes(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     const head = Buffer.alloc(ENVELOPE_BYTES);
     let headLength = 0;
-    using message = new MessageBytes(this.#options.call.received);
+    using message = new MessageBytes(this.#of.call.received);
     for await (const chunk of chunks) {
       for (let at = 0; at < chunk.length; ) {
-        this.#options.call.messageBegan();
+        this.#of.call.messageBegan();
         if (headLength < ENVELOPE_BYTES) {
           head[headLength++] = chunk[at++] as number;
           if (headLength < ENVELOPE_BYTES) continue;
@@ -230,7 +218,7 @@ class GuardedBody {
         at += part.length;
         if (message.length < length) continue;
         headLength = 0;
-        this.#options.call.messageCame();
+        this.#of.call.messageCame();
         yield* this.#takeEnvelope(head.readUInt8(0), message);
       }
     }
@@ -239,9 +227,10 @@ class GuardedBody {
 
   async *#takeEnvelope(flags: number, message: MessageBytes): AsyncGenerator<Uint8Array> {
     this.#messageCount += 1;
-    if (this.#messageCount > 1) this.#options.takeAnonymous();
+    const { bounds, takeAnonymous } = this.#guard;
+    if (this.#messageCount > 1 && bounds.isAnonymous) takeAnonymous(this.#of.values);
     const isCompressed = (flags & compressedFlag) !== 0;
-    const isMessage = (flags & this.#endFlag) === 0;
+    const isMessage = (flags & this.#framing.endFlag) === 0;
     if (isMessage && (!isCompressed || this.#isGzip)) yield* this.#check(message, isCompressed, true, flags);
     // Connect refuses a compressed message without a named encoding. It skips end frames as well,
     // but inflates them first.
@@ -256,7 +245,7 @@ class GuardedBody {
     isEnveloped: boolean,
     flags = 0,
   ): AsyncGenerator<Uint8Array> {
-    const { call, request } = this.#options;
+    const { call, request } = this.#of;
     using inflated = new MessageBytes(call.received);
     const whole = isCompressed ? inflated : message;
     if (isCompressed) {
@@ -276,7 +265,8 @@ class GuardedBody {
 
   /** The inflated size is paid for before it is inflated. */
   async #inflate(compressed: Uint8Array<ArrayBuffer>, inflated: MessageBytes): Promise<void> {
-    const { call, bounds, request } = this.#options;
+    const { call, request } = this.#of;
+    const { bounds } = this.#guard;
     const most = Math.min(bounds.maxBytes, compressed.length * MAX_INFLATION);
     const held = await call.decoded.addWhenRoom(most, request.signal);
     try {
@@ -288,9 +278,12 @@ class GuardedBody {
   }
 
   #count(bytes: Uint8Array): ElementCount & Pick<RawMessage, "split"> {
-    const { bounds, shape, records, method } = this.#options;
-    if (!this.#isJson) return countBinary(shape, bytes, bounds, records);
-    if (records) return countRecordsJson(records, bytes, bounds);
+    const { bounds, shape, records, method, limits } = this.#guard;
+    if (!this.#isJson) return countBinary(shape, bytes, bounds, records?.shape);
+    if (records) {
+      const split = splitJson(records.path, bytes, limits.maxBatchRecords);
+      return { ...countJson(split.head, bounds), records: split.bounds.length / 2, split };
+    }
     const counted = countJson(bytes, bounds, bounds.hasFieldMask);
     // Methods that anyone may call are not of this contract, and nothing is parsed twice for
     // strangers.
@@ -300,18 +293,18 @@ class GuardedBody {
 
   /** What Connect gets of a message: an empty one, if its method takes it undecoded. */
   #giveRaw(bytes: Uint8Array, split: RawMessage["split"]): Uint8Array {
-    const { records } = this.#options;
-    if (!records) return bytes;
-    records.raw.push({ bytes, isJson: this.#isJson, split });
+    if (!this.#guard.records) return bytes;
+    this.#of.raw.push({ bytes, isJson: this.#isJson, split });
     return this.#isJson ? EMPTY_JSON : EMPTY;
   }
 
-  #costOf(bytes: Uint8Array, { elements, objects }: ElementCount): number {
-    return bytes.length * (this.#isJson ? JSON_BYTES : 1) + elements * ELEMENT_BYTES + objects * OBJECT_BYTES;
+  #costOf({ length }: Uint8Array, { elements, objects, records = 0 }: ElementCount): number {
+    const inside = elements * ELEMENT_BYTES + objects * OBJECT_BYTES + records * RECORD_BYTES;
+    return length * (this.#isJson ? JSON_BYTES : 1) + inside;
   }
 
   #assertSize(bytes: number): void {
-    const { maxBytes } = this.#options.bounds;
+    const { maxBytes } = this.#guard.bounds;
     if (bytes <= maxBytes) return;
     const limit = String(maxBytes);
     throw new TandemError("MESSAGE_TOO_LARGE", `the message is over ${limit} bytes`, { limit, unit: "bytes" });

@@ -23,43 +23,27 @@ import { type RecordPath, recordPathOf } from "./record-paths.ts";
 import { type SplitRequest, splitBinary } from "./split-binary.ts";
 import { DROP_UNKNOWN_FIELDS } from "./unknown-fields.ts";
 
-/** A run of records that have not been read yet. */
-export interface RecordBatch<Message> {
-  readonly firstOffset: bigint;
-  readonly records: RecordList<Message>;
-}
-
-/** A frame of an upload. Each of its records is read for itself. */
-export interface RecordFrame<Frame, Message> {
-  frame: Exclude<Frame, { case: "batch" }> | { case: "batch"; value: RecordBatch<Message> };
-}
-
-export type DurationFrame = RecordFrame<UploadDurationsRequest["frame"], CallDuration>;
-export type CdrFrame = RecordFrame<IngestCdrsRequest["frame"], CallDetailRecord>;
-
-/** AppendDurations without its records, and these. */
-export interface AppendedDurations {
-  readonly request: AppendDurationsRequest;
-  readonly records: RecordList<CallDuration>;
+/** A request without its records, and these. Each of them is read for itself. */
+interface RecordRequest<Request, Record> {
+  readonly request: Request;
+  readonly records: RecordList<Record>;
 }
 
 /**
  * Reads a frame of UploadDurations.
  * @throws TandemError INVALID_ARGUMENT for anything wrong outside of its records.
  */
-export function readDurationFrame(message: RawMessage): DurationFrame {
-  const { request, records } = readRequest(DURATION_FRAME, message);
-  return withRecords(request.frame, records);
+export function readDurationFrame(message: RawMessage): RecordRequest<UploadDurationsRequest, CallDuration> {
+  return readRequest(DURATION_FRAME, message);
 }
 
 /** Reads a frame of IngestCdrs, as `readDurationFrame`. */
-export function readCdrFrame(message: RawMessage): CdrFrame {
-  const { request, records } = readRequest(CDR_FRAME, message);
-  return withRecords(request.frame, records);
+export function readCdrFrame(message: RawMessage): RecordRequest<IngestCdrsRequest, CallDetailRecord> {
+  return readRequest(CDR_FRAME, message);
 }
 
 /** Reads the request of AppendDurations, as `readDurationFrame`. */
-export function readAppended(message: RawMessage): AppendedDurations {
+export function readAppended(message: RawMessage): RecordRequest<AppendDurationsRequest, CallDuration> {
   return readRequest(APPEND, message);
 }
 
@@ -84,7 +68,7 @@ function kindOf<I extends DescMessage, R extends DescMessage>(input: I, reader: 
 function readRequest<I extends DescMessage, R extends DescMessage>(
   { input, path, reader }: RequestKind<I, R>,
   { bytes, isJson, split }: RawMessage,
-): { request: MessageShape<I>; records: RecordList<MessageShape<R>> } {
+): RecordRequest<MessageShape<I>, MessageShape<R>> {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (isJson) {
     if (!split) throw unreadableMessage();
@@ -117,12 +101,3 @@ function readJsonHead<I extends DescMessage>(input: I, head: Uint8Array): Messag
 }
 
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true });
-
-function withRecords<Frame extends { case: string | undefined; value?: unknown }, Message>(
-  frame: Frame,
-  records: RecordList<Message>,
-): RecordFrame<Frame, Message> {
-  if (frame.case !== "batch") return { frame: frame as Exclude<Frame, { case: "batch" }> };
-  const { firstOffset } = frame.value as { firstOffset: bigint };
-  return { frame: { case: "batch", value: { firstOffset, records } } };
-}

@@ -6,13 +6,14 @@ import type { SplitRequest } from "./split-binary.ts";
 /**
  * Takes the records out of a JSON request before any of it is parsed, so that one that is not JSON
  * stops no other. A record ends where its braces balance, outside of texts; what is between them is
- * not looked at. Undefined for a request that cannot be taken apart.
- * @throws TandemError BATCH_TOO_LARGE
+ * not looked at.
+ * @throws TandemError BATCH_TOO_LARGE; INVALID_ARGUMENT for one that cannot be taken apart.
  */
-export function splitJson(path: RecordPath, bytes: Uint8Array, maxRecords: number): SplitRequest | undefined {
+export function splitJson(path: RecordPath, bytes: Uint8Array, maxRecords: number): SplitRequest {
   const scanner = new JsonScanner(bytes, maxRecords);
   const list = scanner.findList(path.fields);
-  if (list === "NOT_JSON") return undefined;
+  if (list === "NOT_JSON")
+    throw new TandemError("INVALID_ARGUMENT", "the message is not valid JSON for this method", { field: "" });
   if (list === "NO_LIST") return { head: bytes, bounds: [] };
   const head = Buffer.concat([bytes.subarray(0, list.start), Buffer.from("[]"), bytes.subarray(list.end)]);
   return { head, bounds: list.bounds };

@@ -1,4 +1,4 @@
-import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { HandlerContext } from "@connectrpc/connect";
 import { TandemError } from "../../domain/errors.ts";
 import { FeedId } from "../../domain/feed-id.ts";
 import type { NumberProblem } from "../../domain/numbers/number-changes.ts";
@@ -27,7 +27,7 @@ import { releaseNumbers } from "../../store/numbers/number-inventory.ts";
 import { readRows } from "../../store/numbers/number-rows.ts";
 import { type NumberOffer, provisionNumbers, TooManyUnavailable } from "../../store/numbers/provision-numbers.ts";
 import { carrierOf } from "../shared/access/caller.ts";
-import type { Services } from "../shared/context.ts";
+import type { Methods, Services } from "../shared/context.ts";
 import { discloseRecords } from "../shared/disclosure/disclose.ts";
 import { disclosedNumbers } from "../shared/disclosure/disclosed-records.ts";
 import { ListPage } from "../shared/list-page.ts";
@@ -35,17 +35,17 @@ import { decodePhoneNumber } from "../shared/messages/phone-number.ts";
 import { repeatableCall } from "../shared/repeatable-call.ts";
 import { readNumberFilter } from "./filter.ts";
 import { answerBatch, fieldsSet, readNumberItems } from "./number-call.ts";
-import { ProbeLimit } from "./probe-limit.ts";
+import type { ProbeLimit } from "./probe-limit.ts";
 import { watchNumbers } from "./watch.ts";
 
-export function carrierNumberService(services: Services): ServiceImpl<typeof NumberService> {
-  const probes = new ProbeLimit(services.config.limits.maxUnavailablePerHour);
+/** @param probes counted for all carriers of this process. */
+export function carrierNumberMethods(probes: ProbeLimit): Methods<typeof NumberService> {
   return {
-    getNumber: (request, context) => getNumber(services, request, context),
-    listNumbers: (request, context) => listNumbers(services, request, context),
-    watchNumbers: (request, context) => watchNumbers(services, request, context),
-    provisionNumbers: (request, context) => provision(services, probes, request, context),
-    releaseNumbers: (request, context) => release(services, request, context),
+    getNumber,
+    listNumbers,
+    watchNumbers,
+    provisionNumbers: (services, request, context) => provision(services, probes, request, context),
+    releaseNumbers: release,
   };
 }
 

@@ -1,4 +1,4 @@
-import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { HandlerContext } from "@connectrpc/connect";
 import type { Carrier } from "../../domain/carriers/carrier.ts";
 import { invalidArgument, TandemError } from "../../domain/errors.ts";
 import { type AssignmentRequest, isEffectiveTime } from "../../domain/numbers/number-changes.ts";
@@ -30,11 +30,11 @@ import { type HistoryPeriod, readHolderRow, readNumberHistory } from "../../stor
 import { assignNumbers, portNumbers, unassignNumbers } from "../../store/numbers/number-inventory.ts";
 import { hasScope } from "../shared/access/caller.ts";
 import { actorOf } from "../shared/audit/audit.ts";
-import { requireCarrier, type Services } from "../shared/context.ts";
+import { type Methods, requireCarrier, type Services } from "../shared/context.ts";
 import { discloseRecords } from "../shared/disclosure/disclose.ts";
 import { disclosedNumbers } from "../shared/disclosure/disclosed-records.ts";
 import { ListPage } from "../shared/list-page.ts";
-import { optionalInstant, requiredInstant } from "../shared/lists.ts";
+import { optionalInstant, optionalPeriod, requiredInstant } from "../shared/lists.ts";
 import { decodePhoneNumber, phoneNumberMessage, redactLocation } from "../shared/messages/phone-number.ts";
 import { repeatableCall } from "../shared/repeatable-call.ts";
 import { assertNumber, numberNotFound, readPlainNumbers } from "./carrier.ts";
@@ -43,16 +43,14 @@ import { answerBatch, fieldsSet, readNumberItems } from "./number-call.ts";
 
 const ACTIVE = 2;
 
-export function platformNumberService(services: Services): ServiceImpl<typeof NumberService> {
-  return {
-    getNumber: (request, context) => getNumber(services, request, context),
-    listNumbers: (request, context) => listNumbers(services, request, context),
-    listNumberHistory: (request, context) => listNumberHistory(services, request, context),
-    assignNumbers: (request, context) => assign(services, request, context),
-    unassignNumbers: (request, context) => unassign(services, request, context),
-    portNumbers: (request, context) => port(services, request, context),
-  };
-}
+export const platformNumberMethods: Methods<typeof NumberService> = {
+  getNumber,
+  listNumbers,
+  listNumberHistory,
+  assignNumbers: assign,
+  unassignNumbers: unassign,
+  portNumbers: port,
+};
 
 async function getNumber(services: Services, request: GetNumberRequest, context: HandlerContext) {
   const { phoneNumber } = request;
@@ -101,10 +99,7 @@ async function listNumbers(services: Services, request: ListNumbersRequest, cont
 async function listNumberHistory(services: Services, request: ListNumberHistoryRequest, context: HandlerContext) {
   const { phoneNumber } = request;
   assertNumber(phoneNumber);
-  const from = optionalInstant("start_time", request.startTime);
-  const to = optionalInstant("end_time", request.endTime);
-  if (from !== undefined && to !== undefined && to <= from)
-    throw invalidArgument("end_time", "expected a time after start_time");
+  const { start: from, end: to } = optionalPeriod(request);
   const scope = ["platform.ListNumberHistory", phoneNumber, String(from), String(to)];
   const asked = await ListPage.open(services, context, request, scope);
   const after = asked.after && BigInt(asked.after["after"] ?? 0);

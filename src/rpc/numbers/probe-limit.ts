@@ -1,4 +1,5 @@
 import { TandemError } from "../../domain/errors.ts";
+import { unlessAborted } from "../../domain/unless-aborted.ts";
 import { Buckets } from "../../port/buckets.ts";
 
 const HOUR_S = 3_600;
@@ -72,13 +73,7 @@ interface Carrier {
 }
 
 function untilSettled({ waiting }: Carrier, signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted();
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const onAbort = () => reject(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
+  const { promise, resolve } = Promise.withResolvers<void>();
   waiting.add(resolve);
-  return promise.finally(() => {
-    waiting.delete(resolve);
-    signal.removeEventListener("abort", onAbort);
-  });
+  return unlessAborted(promise, signal).finally(() => waiting.delete(resolve));
 }

@@ -1,35 +1,24 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { HandlerContext } from "@connectrpc/connect";
 import { isCarrierId } from "../../domain/carriers/carrier.ts";
 import { invalidArgument } from "../../domain/errors.ts";
 import type { AuditEvent } from "../../domain/privacy/audit.ts";
 import { maskInternational } from "../../domain/privacy/masking.ts";
 import { timestampFromMicros } from "../../domain/time/instant.ts";
 import { AuditEventSchema } from "../../gen/tandem/platform/v1/audit_event_pb.js";
-import type {
-  ListAuditEventsRequest,
-  PrivacyService,
-  VerifyAuditLogRequest,
-} from "../../gen/tandem/platform/v1/privacy_service_pb.js";
+import type { ListAuditEventsRequest, VerifyAuditLogRequest } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { type AuditConditions, listAuditEvents } from "../../store/audit/audit-events.ts";
 import { systemTransaction } from "../../store/database/database.ts";
 import { verifyAuditChain } from "../../store/verify/verify-audit.ts";
 import { requireCarrier, type Services } from "../shared/context.ts";
 import { ListPage } from "../shared/list-page.ts";
-import { optionalInstant } from "../shared/lists.ts";
+import { optionalPeriod } from "../shared/lists.ts";
 
 /** Longest actor and method that are looked for, characters. */
 const MAX_FILTER = 1_024;
 const HASH_BYTES = 32;
 
-export function auditMethods(services: Services): Partial<ServiceImpl<typeof PrivacyService>> {
-  return {
-    listAuditEvents: (request, context) => listEvents(services, request, context),
-    verifyAuditLog: (request, context) => verify(services, request, context),
-  };
-}
-
-async function listEvents(services: Services, request: ListAuditEventsRequest, context: HandlerContext) {
+export async function listEvents(services: Services, request: ListAuditEventsRequest, context: HandlerContext) {
   const conditions = readConditions(request);
   const scope = [
     "platform.ListAuditEvents",
@@ -44,7 +33,7 @@ async function listEvents(services: Services, request: ListAuditEventsRequest, c
   return { events, nextPageToken: page.tokenAfter(last && { after: String(last.sequence) }) };
 }
 
-async function verify(services: Services, request: VerifyAuditLogRequest, { signal }: HandlerContext) {
+export async function verify(services: Services, request: VerifyAuditLogRequest, { signal }: HandlerContext) {
   const { firstSequence, lastSequence, expectedHash } = request;
   assertRange(request);
   const carrierId = readChain(request.carrierId);
@@ -66,10 +55,7 @@ function assertRange({ firstSequence, lastSequence, expectedHash }: VerifyAuditL
 }
 
 function readConditions(request: ListAuditEventsRequest): AuditConditions {
-  const start = optionalInstant("start_time", request.startTime);
-  const end = optionalInstant("end_time", request.endTime);
-  if (start !== undefined && end !== undefined && end <= start)
-    throw invalidArgument("end_time", "expected a time after start_time");
+  const { start, end } = optionalPeriod(request);
   const carrierId = readChain(request.carrierId);
   // As the log keeps it.
   const actor = maskInternational(readFilter("actor", request.actor)) || undefined;

@@ -13,7 +13,7 @@ import type {
   SubjectRole,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import type { AskedRecord } from "../../store/privacy/disclosure-targets.ts";
-import { idText, optionalInstant, requiredInstant } from "../shared/lists.ts";
+import { idText, optionalPeriod, requiredInstant } from "../shared/lists.ts";
 
 /** Longest period of record dates, days. */
 const MAX_DAYS = 400;
@@ -49,10 +49,7 @@ export function readDisclosuresRequest(request: ListDisclosuresRequest): AskedDi
     throw invalidArgument("carrier_id", "is required, except with a number");
   if (RecipientKind[recipientKind] === undefined)
     throw invalidArgument("recipient_kind", "expected RECIPIENT_KIND_CARRIER or RECIPIENT_KIND_PLATFORM, or none");
-  const start = optionalInstant("start_time", request.startTime);
-  const end = optionalInstant("end_time", request.endTime);
-  if (start !== undefined && end !== undefined && end <= start)
-    throw invalidArgument("end_time", "expected a time after start_time");
+  const { start, end } = optionalPeriod(request);
   const asked = { carrierId, subject, recipientKind: recipientKind === 0 ? undefined : recipientKind, start, end };
   return { ...asked, scope: JSON.stringify(asked, (_, value) => (typeof value === "bigint" ? String(value) : value)) };
 }

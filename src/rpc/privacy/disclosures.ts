@@ -1,10 +1,10 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { HandlerContext } from "@connectrpc/connect";
 import { TandemError } from "../../domain/errors.ts";
 import { recordKey } from "../../domain/privacy/disclosure.ts";
 import { timestampFromMicros } from "../../domain/time/instant.ts";
 import { DisclosureSchema } from "../../gen/tandem/platform/v1/disclosure_pb.js";
-import type { ListDisclosuresRequest, PrivacyService } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
+import type { ListDisclosuresRequest } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { systemTransaction } from "../../store/database/database.ts";
 import {
   type DisclosurePlace,
@@ -26,11 +26,7 @@ const STATEMENT_TIMEOUT_MS = 30_000;
 /** Most records that a page names, some 1.5 MB; otherwise it is shorter. */
 const MAX_NAMED = 20_000;
 
-export function disclosureMethods(services: Services): Partial<ServiceImpl<typeof PrivacyService>> {
-  return { listDisclosures: (request, context) => listDisclosures(services, request, context) };
-}
-
-async function listDisclosures(services: Services, request: ListDisclosuresRequest, context: HandlerContext) {
+export async function listDisclosures(services: Services, request: ListDisclosuresRequest, context: HandlerContext) {
   const asked = readDisclosuresRequest(request);
   const page = await ListPage.open(services, context, request, ["platform.ListDisclosures", asked.scope]);
   const selection = { ...asked, after: page.after && placeOf(page.after), limit: page.limit };

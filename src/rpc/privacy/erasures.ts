@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { HandlerContext } from "@connectrpc/connect";
 import { isE164 } from "../../domain/calls/party.ts";
-import { type FieldViolation, fieldViolations, invalidArgument, TandemError } from "../../domain/errors.ts";
+import { invalidArgument, TandemError } from "../../domain/errors.ts";
 import { auditedRequestId } from "../../domain/privacy/audited-request-id.ts";
 import { ErasedNumber } from "../../domain/privacy/erased-number.ts";
 import { holdsNumber, isSubjectRole } from "../../domain/privacy/subject.ts";
@@ -14,25 +14,17 @@ import {
   type ErasePhoneNumberRequest,
   ErasureState,
   type GetErasureRequest,
-  type PrivacyService,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { appendAuditEvent } from "../../store/audit/audit-log.ts";
 import { systemTransaction } from "../../store/database/database.ts";
 import { type ErasureRow, insertErasure, readErasure } from "../../store/privacy/erasures.ts";
 import { actorOf, doneBy } from "../shared/audit/audit.ts";
 import type { Services } from "../shared/context.ts";
-import { isTimestamp } from "../shared/lists.ts";
+import { fieldChecks, isText, isTimestamp } from "../shared/lists.ts";
 import { erasureMessage, forecastMessage } from "./erasure-message.ts";
-import { isPast, isText } from "./text.ts";
+import { isPast } from "./text.ts";
 
-export function erasureMethods(services: Services): Partial<ServiceImpl<typeof PrivacyService>> {
-  return {
-    erasePhoneNumber: (request, context) => erasePhoneNumber(services, request, context),
-    getErasure: (request) => getErasure(services, request),
-  };
-}
-
-async function erasePhoneNumber(services: Services, request: ErasePhoneNumberRequest, context: HandlerContext) {
+export async function erasePhoneNumber(services: Services, request: ErasePhoneNumberRequest, context: HandlerContext) {
   const asked = readRequest(request);
   if (request.validateOnly) {
     const scope = { erasureId: "", number: new ErasedNumber(asked.phoneNumber), ...periodOf(asked), role: asked.role };
@@ -50,7 +42,7 @@ async function erasePhoneNumber(services: Services, request: ErasePhoneNumberReq
   return { erasure: await erasureMessage(services.db, erasure) };
 }
 
-async function getErasure(services: Services, { erasureId }: GetErasureRequest) {
+export async function getErasure(services: Services, { erasureId }: GetErasureRequest) {
   if (!isText(erasureId, 64)) throw invalidArgument("erasure_id", "is required: 1 to 64 characters");
   const erasure = await systemTransaction(services.db, (tx) => readErasure(tx, { erasureId }));
   if (!erasure) throw new TandemError("ERASURE_NOT_FOUND", "no erasure with this id", { erasure_id: erasureId });
@@ -102,34 +94,28 @@ function periodOf({ start, end }: Pick<Asked, "start" | "end">): { start: Micros
 
 function readRequest(request: ErasePhoneNumberRequest): Asked {
   const { requestId, phoneNumber, startTime, endTime, role, caseReference, verifiedBy, validateOnly } = request;
-  const found: FieldViolation[] = [];
-  const check = (field: string, isGood: boolean, description: string) => {
-    if (!isGood) found.push({ field, description });
-  };
+  const { check, done } = fieldChecks();
   const isNumber = isE164(phoneNumber);
   // A forecast is not kept, so it needs no name.
-  check("request_id", isText(requestId, 64) || (validateOnly && requestId === ""), "is required: 1 to 64 characters");
-  check("phone_number", isNumber, "expected E.164: + and 2 to 15 digits, the first not 0");
+  check(isText(requestId, 64) || (validateOnly && requestId === ""), "request_id", "is required: 1 to 64 characters");
+  check(isNumber, "phone_number", "expected E.164: + and 2 to 15 digits, the first not 0");
   const start = startTime && instantOf(startTime);
   const end = endTime && instantOf(endTime);
-  check("start_time", start !== undefined, "is required: when the number became the person's");
-  check("end_time", end !== undefined, "is required: until when the number was the person's");
+  check(start !== undefined, "start_time", "is required: when the number became the person's");
+  check(end !== undefined, "end_time", "is required: until when the number was the person's");
   if (start !== undefined && end !== undefined) {
-    check("end_time", end > start, "expected a time after start_time");
-    check("end_time", isPast(end), "expected a time that is not in the future");
+    check(end > start, "end_time", "expected a time after start_time");
+    check(isPast(end), "end_time", "expected a time that is not in the future");
   }
-  check("role", isSubjectRole(role), "expected SUBSCRIBER, OTHER_PARTY or ANY");
+  check(isSubjectRole(role), "role", "expected SUBSCRIBER, OTHER_PARTY or ANY");
   const number = isNumber ? new ErasedNumber(phoneNumber) : undefined;
   const texts = { request_id: requestId, case_reference: caseReference, verified_by: verifiedBy };
   for (const [field, text] of Object.entries(texts)) {
-    if (field !== "request_id") check(field, isText(text, 128), "is required: 1 to 128 characters");
-    check(
-      field,
-      !number?.isIn(text) && !(isNumber && holdsNumber(text, phoneNumber)),
-      "holds the number that is to be erased",
-    );
+    if (field !== "request_id") check(isText(text, 128), field, "is required: 1 to 128 characters");
+    const isFree = !number?.isIn(text) && !(isNumber && holdsNumber(text, phoneNumber));
+    check(isFree, field, "holds the number that is to be erased");
   }
-  if (found.length > 0) throw fieldViolations(found);
+  done();
   return { requestId, phoneNumber, start: String(start), end: String(end), role, caseReference, verifiedBy };
 }
 

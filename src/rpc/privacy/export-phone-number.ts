@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
-import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { HandlerContext } from "@connectrpc/connect";
 import { PRIVACY_STATEMENT_VERSION } from "../../domain/privacy/retention.ts";
 import { StallWatch } from "../../domain/stream-life.ts";
 import { isoFromMicros, type Micros, timestampFromMicros } from "../../domain/time/instant.ts";
@@ -10,7 +10,6 @@ import {
   PhoneNumberExportHeaderSchema,
   type PhoneNumberExportItem,
   PhoneNumberExportItemSchema,
-  type PrivacyService,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { appendAuditEvent } from "../../store/audit/audit-log.ts";
 import { systemTransaction } from "../../store/database/database.ts";
@@ -21,7 +20,7 @@ import type { Services } from "../shared/context.ts";
 import { discloseRecords } from "../shared/disclosure/disclose.ts";
 import { maskForReader } from "../shared/masking/reader-mask.ts";
 import { assertAlive, openStreamLife } from "../shared/stream-life.ts";
-import { disclosedItems } from "./export-disclosed.ts";
+import { disclosedItem } from "./export-disclosed.ts";
 import { exportedPages } from "./export-pages.ts";
 import type { ExportedItem } from "./export-records.ts";
 import { type AskedExport, readExportRequest } from "./export-request.ts";
@@ -33,16 +32,14 @@ const BATCH_BYTES = 1_048_576;
 /** One limit of streams, 8, for all exports of a process. */
 const ACROSS_CARRIERS = "";
 
-export function exportMethods(services: Services): Partial<ServiceImpl<typeof PrivacyService>> {
-  return {
-    exportPhoneNumber: (request, context) => exportPhoneNumber(services, request, context),
-  };
-}
-
 type Frame = NonNullable<MessageInitShape<typeof ExportPhoneNumberResponseSchema>["frame"]>;
 
 /** Reads a page, logs its disclosure, sends it at the client's pace, reads the next. */
-async function* exportPhoneNumber(services: Services, request: ExportPhoneNumberRequest, context: HandlerContext) {
+export async function* exportPhoneNumber(
+  services: Services,
+  request: ExportPhoneNumberRequest,
+  context: HandlerContext,
+) {
   const asked = readExportRequest(request);
   using life = openStreamLife(context, services, ACROSS_CARRIERS, "feed");
   const exportId = randomUUID();
@@ -73,7 +70,7 @@ async function* exportPhoneNumber(services: Services, request: ExportPhoneNumber
         request,
         masked: true,
         sessionId: exportId,
-        disclosed: disclosedItems(batch),
+        disclosed: batch.flatMap(disclosedItem),
       });
       itemCount += BigInt(batch.length);
       yield frame({ case: "batch", value: { items: batch } });

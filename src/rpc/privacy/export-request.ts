@@ -1,9 +1,8 @@
-import { type FieldViolation, fieldViolations } from "../../domain/errors.ts";
 import { isE164 } from "../../domain/numbers/phone-number.ts";
 import { holdsNumber, isSubjectRole, partyMatcher } from "../../domain/privacy/subject.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import type { ExportPhoneNumberRequest } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
-import { requiredInstant } from "../shared/lists.ts";
+import { fieldChecks, isText, requiredInstant } from "../shared/lists.ts";
 import type { Subject } from "./export-item.ts";
 import { isPast } from "./text.ts";
 
@@ -23,9 +22,7 @@ export function readExportRequest(request: ExportPhoneNumberRequest): AskedExpor
   const { phoneNumber, role, caseReference, verifiedBy } = request;
   const start = requiredInstant("start_time", request.startTime);
   const end = requiredInstant("end_time", request.endTime);
-  const wrong: FieldViolation[] = [];
-  const expect = (holds: boolean, field: string, description: string) =>
-    void (holds || wrong.push({ field, description }));
+  const { check: expect, done } = fieldChecks();
   expect(isE164(phoneNumber), "phone_number", "expected E.164: + and 2 to 15 digits, the first not 0");
   expect(end > start, "end_time", "expected a time after start_time");
   expect(isPast(end), "end_time", "is in the future");
@@ -33,11 +30,11 @@ export function readExportRequest(request: ExportPhoneNumberRequest): AskedExpor
     ["case_reference", caseReference],
     ["verified_by", verifiedBy],
   ] as const) {
-    const isText = text.trim() !== "" && [...text].length <= MAX_CASE && /^[^\p{Cc}\p{Cs}]*$/u.test(text);
-    expect(isText, field, `is required: 1 to ${MAX_CASE} characters`);
+    expect(text.trim() !== "" && isText(text, MAX_CASE), field, `is required: 1 to ${MAX_CASE} characters`);
     expect(!holdsNumber(text, phoneNumber), field, "contains the number, and would put it into the audit log for good");
   }
-  if (!isSubjectRole(role)) wrong.push({ field: "role", description: "is required: a role" });
-  if (wrong.length > 0 || !isSubjectRole(role)) throw fieldViolations(wrong);
-  return { subject: { phoneNumber, role, isParty: partyMatcher(phoneNumber) }, start, end, caseReference, verifiedBy };
+  expect(isSubjectRole(role), "role", "is required: a role");
+  done();
+  const subject = { phoneNumber, role: role as Subject["role"], isParty: partyMatcher(phoneNumber) };
+  return { subject, start, end, caseReference, verifiedBy };
 }

@@ -1,6 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { isCarrierId } from "../../domain/carriers/carrier.ts";
-import { type FieldViolation, fieldViolations, invalidArgument } from "../../domain/errors.ts";
+import { invalidArgument } from "../../domain/errors.ts";
 import { isCustomerId } from "../../domain/numbers/number-item.ts";
 import { CARRIER_SIDE, PLATFORM_SIDE, type RecordKind } from "../../domain/record-kind.ts";
 import { addDays, DAY, isDay, type Micros, timestampFromMicros } from "../../domain/time/instant.ts";
@@ -13,8 +13,7 @@ import {
 } from "../../gen/tandem/platform/v1/hold_pb.js";
 import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
 import type { HeldName, HeldPeriod, NewHold, StoredHold } from "../../store/privacy/holds.ts";
-import { requiredInstant } from "../shared/lists.ts";
-import { isText } from "./text.ts";
+import { type FieldCheck, fieldChecks, isText, requiredInstant } from "../shared/lists.ts";
 
 const MAX_RECORDS = 1_000;
 const MAX_PERIOD_DAYS = 400;
@@ -25,10 +24,7 @@ const MAX_HOLD_MICROS = 1_827n * DAY;
 export function readHoldMessage(message: Hold | undefined): Omit<NewHold, "holdId" | "createdBy"> {
   if (!message) throw invalidArgument("hold", "is required");
   const endTime = requiredInstant("hold.end_time", message.endTime);
-  const found: FieldViolation[] = [];
-  const expect = (holds: boolean, field: string, description: string) => {
-    if (!holds) found.push({ field: `hold.${field}`, description });
-  };
+  const { check: expect, done } = fieldChecks("hold.");
   expect(isCarrierId(message.carrierId), "carrier_id", "is required: a carrier's id");
   expect(HoldReason[message.reason] !== undefined && message.reason !== 0, "reason", "is required: a reason");
   expect(isText(message.caseReference, 256), "case_reference", "is required: 1 to 256 characters");
@@ -40,7 +36,7 @@ export function readHoldMessage(message: Hold | undefined): Omit<NewHold, "holdI
     "expected a time from now on, at most 5 years ahead",
   );
   const target = readTarget(message, expect);
-  if (found.length > 0 || !target) throw fieldViolations(found);
+  done();
   return {
     carrierId: message.carrierId,
     target,
@@ -51,9 +47,7 @@ export function readHoldMessage(message: Hold | undefined): Omit<NewHold, "holdI
   };
 }
 
-type Expect = (holds: boolean, field: string, description: string) => void;
-
-function readTarget({ target }: Hold, expect: Expect): NewHold["target"] | undefined {
+function readTarget({ target }: Hold, expect: FieldCheck): NewHold["target"] {
   switch (target.case) {
     case "records":
       return { records: readRecords(target.value.records, expect) };
@@ -61,7 +55,7 @@ function readTarget({ target }: Hold, expect: Expect): NewHold["target"] | undef
       return { period: readPeriod(target.value, expect) };
     case undefined:
       expect(false, "target", "is required: records or period");
-      return undefined;
+      return { records: [] };
     default:
       return target satisfies never;
   }
@@ -69,7 +63,7 @@ function readTarget({ target }: Hold, expect: Expect): NewHold["target"] | undef
 
 function readRecords(
   records: readonly { side: number; record?: { recordId: string; recordDate: string } | undefined }[],
-  expect: Expect,
+  expect: FieldCheck,
 ): HeldName[] {
   expect(
     records.length >= 1 && records.length <= MAX_RECORDS,
@@ -86,7 +80,7 @@ function readRecords(
   });
 }
 
-function readPeriod(period: HeldPeriodMessage, expect: Expect): HeldPeriod {
+function readPeriod(period: HeldPeriodMessage, expect: FieldCheck): HeldPeriod {
   const { startDate, endDate, customerId, trunkId, direction } = period;
   expect(isDay(startDate), "period.start_date", "is required: a day, YYYY-MM-DD");
   expect(isDay(endDate), "period.end_date", "is required: a day, YYYY-MM-DD");

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { HandlerContext } from "@connectrpc/connect";
 import { isCarrierId } from "../../domain/carriers/carrier.ts";
 import { invalidArgument, TandemError } from "../../domain/errors.ts";
 import { HoldSchema, HoldState } from "../../gen/tandem/platform/v1/hold_pb.js";
@@ -7,7 +7,6 @@ import {
   type CreateHoldRequest,
   CreateHoldResponseSchema,
   type ListHoldsRequest,
-  type PrivacyService,
   type ReleaseHoldRequest,
   ReleaseHoldResponseSchema,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
@@ -28,23 +27,15 @@ import { act } from "../shared/act.ts";
 import { actorOf } from "../shared/audit/audit.ts";
 import { requireCarrier, type Services } from "../shared/context.ts";
 import { ListPage } from "../shared/list-page.ts";
+import { isText } from "../shared/lists.ts";
 import { repeatableCall } from "../shared/repeatable-call.ts";
 import { assertServedHere } from "../shared/residency.ts";
 import { holdMessage, readHoldMessage } from "./hold-message.ts";
-import { isText } from "./text.ts";
 
 /** Counting what a hold keeps may read all calls of a year. */
 const COUNT_TIMEOUT_MS = 30_000;
 
-export function holdMethods(services: Services): Partial<ServiceImpl<typeof PrivacyService>> {
-  return {
-    createHold: (request, context) => createHold(services, request, context),
-    releaseHold: (request, context) => releaseHold(services, request, context),
-    listHolds: (request, context) => listHolds(services, request, context),
-  };
-}
-
-async function createHold(services: Services, request: CreateHoldRequest, context: HandlerContext) {
+export async function createHold(services: Services, request: CreateHoldRequest, context: HandlerContext) {
   const call = repeatableCall(services, request, context);
   const asked = readHoldMessage(request.hold);
   const { carrierId } = asked;
@@ -73,7 +64,7 @@ async function createHold(services: Services, request: CreateHoldRequest, contex
   );
 }
 
-async function releaseHold(services: Services, request: ReleaseHoldRequest, context: HandlerContext) {
+export async function releaseHold(services: Services, request: ReleaseHoldRequest, context: HandlerContext) {
   const call = repeatableCall(services, request, context);
   const { holdId, releaseNote } = request;
   if (!isText(holdId, 64)) throw invalidArgument("hold_id", "is required: 1 to 64 characters");
@@ -94,7 +85,7 @@ async function releaseHold(services: Services, request: ReleaseHoldRequest, cont
   });
 }
 
-async function listHolds(services: Services, request: ListHoldsRequest, context: HandlerContext) {
+export async function listHolds(services: Services, request: ListHoldsRequest, context: HandlerContext) {
   const { carrierId, state } = request;
   if (carrierId !== "" && !isCarrierId(carrierId)) throw invalidArgument("carrier_id", "expected a carrier's id");
   if (HoldState[state] === undefined) throw invalidArgument("state", "expected ACTIVE, RELEASED or EXPIRED, or none");

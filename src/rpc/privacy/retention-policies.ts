@@ -1,15 +1,14 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { HandlerContext } from "@connectrpc/connect";
 import { isCarrierId } from "../../domain/carriers/carrier.ts";
 import { isCountry } from "../../domain/carriers/country.ts";
 import type { Stated } from "../../domain/enum-values.ts";
-import { type FieldViolation, fieldViolations, invalidArgument, TandemError } from "../../domain/errors.ts";
+import { invalidArgument, TandemError } from "../../domain/errors.ts";
 import { type PolicyInForce, policiesInForce, type SetPolicy } from "../../domain/privacy/retention.ts";
 import { type Bound, findRule } from "../../domain/privacy/retention-law.ts";
 import { timestampFromMicros } from "../../domain/time/instant.ts";
 import type {
   ListRetentionPoliciesRequest,
-  PrivacyService,
   SetRetentionPolicyRequest,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { SetRetentionPolicyResponseSchema } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
@@ -28,17 +27,10 @@ import { act } from "../shared/act.ts";
 import { actorOf } from "../shared/audit/audit.ts";
 import { requireCarrier, type Services } from "../shared/context.ts";
 import { ListPage } from "../shared/list-page.ts";
+import { fieldChecks, isText } from "../shared/lists.ts";
 import { repeatableCall } from "../shared/repeatable-call.ts";
-import { isText } from "./text.ts";
 
-export function retentionMethods(services: Services): Partial<ServiceImpl<typeof PrivacyService>> {
-  return {
-    listRetentionPolicies: (request, context) => listPolicies(services, request, context),
-    setRetentionPolicy: (request, context) => setPolicy(services, request, context),
-  };
-}
-
-async function listPolicies(services: Services, request: ListRetentionPoliciesRequest, context: HandlerContext) {
+export async function listPolicies(services: Services, request: ListRetentionPoliciesRequest, context: HandlerContext) {
   const { countryCode, carrierId, recordPart } = request;
   if (countryCode !== "" && !isCountry(countryCode))
     throw invalidArgument("country_code", "expected an ISO 3166-1 alpha-2 code");
@@ -96,7 +88,7 @@ function boundMessage(bound: Bound | undefined) {
   return bound && { dayCount: bound.days, source: bound.source };
 }
 
-async function setPolicy(services: Services, request: SetRetentionPolicyRequest, context: HandlerContext) {
+export async function setPolicy(services: Services, request: SetRetentionPolicyRequest, context: HandlerContext) {
   const call = repeatableCall(services, request, context);
   const policy = readPolicy(request.policy);
   const { carrierId, countryCode } = policy;
@@ -165,10 +157,7 @@ const MAX_DAYS = 36_500;
 
 function readPolicy(message: RetentionPolicy | undefined): Omit<SetPolicy, "revision"> {
   if (!message) throw invalidArgument("policy", "is required");
-  const found: FieldViolation[] = [];
-  const expect = (holds: boolean, field: string, description: string) => {
-    if (!holds) found.push({ field: `policy.${field}`, description });
-  };
+  const { check: expect, done } = fieldChecks("policy.");
   const { countryCode, carrierId, recordPart, purpose, legalBasis, retentionDays, source } = message;
   expect(isCountry(countryCode), "country_code", "expected an ISO 3166-1 alpha-2 code");
   expect(carrierId === undefined || isCarrierId(carrierId), "carrier_id", "expected a carrier's id, or none");
@@ -178,7 +167,7 @@ function readPolicy(message: RetentionPolicy | undefined): Omit<SetPolicy, "revi
   expect(retentionDays >= 1 && retentionDays <= MAX_DAYS, "retention_days", `expected 1 to ${MAX_DAYS}`);
   expect(isText(source, 256), "source", "is required: 1 to 256 characters");
   expect(isText(message.privacyStatementVersion, 64), "privacy_statement_version", "is required: 1 to 64 characters");
-  if (found.length > 0) throw fieldViolations(found);
+  done();
   return {
     countryCode,
     carrierId,

@@ -8,9 +8,3 @@ const CLOCK_TOLERANCE_MS = 10_000;
 export function isPast(time: Micros): boolean {
   return time <= microsFromMs(wallMs() + CLOCK_TOLERANCE_MS);
 }
-
-/** Whether a text that a person wrote is there, is not too long, and has no control characters. */
-export function isText(text: string, maxLength: number): boolean {
-  const length = [...text].length;
-  return length >= 1 && length <= maxLength && /^[^\p{Cc}\p{Cs}]*$/u.test(text);
-}

@@ -12,36 +12,26 @@ import type { Services } from "../shared/context.ts";
 import { discloseRecords } from "../shared/disclosure/disclose.ts";
 import { disclosedDiscrepancies } from "../shared/disclosure/disclosed-records.ts";
 import { ListPage } from "../shared/list-page.ts";
+import { seesMaskedParties } from "../shared/masking/mask-interceptor.ts";
 import { attributeForReader } from "../shared/masking/reader-mask.ts";
-import { optionalDates } from "./fields.ts";
+import { askedCarrier, optionalDates } from "./fields.ts";
 import { readDiscrepancyFilter } from "./filter.ts";
-
-interface DiscrepancyReader {
-  /** Part of the scope of page tokens. */
-  readonly method: string;
-  /** Empty: every carrier. */
-  readonly carrierId: string;
-  /** Whether others' numbers are masked for the reader. */
-  readonly masked: boolean;
-  readonly context: HandlerContext;
-}
 
 type Search = Parameters<typeof listDiscrepancies>[2];
 
-export async function listedDiscrepancies(
-  services: Services,
-  request: OfAll | OfCarrier,
-  { method, carrierId, masked, context }: DiscrepancyReader,
-) {
+/** Answers ListDiscrepancies to a carrier, or to the platform. */
+export async function listedDiscrepancies(services: Services, request: OfAll | OfCarrier, context: HandlerContext) {
+  const { carrierId, scopeOf } = askedCarrier(request, context);
   const { conditions, hash } = readDiscrepancyFilter(request.filter);
   const search = { ...optionalDates(request, services.config.limits.maxListWindowDays), conditions };
   // The days as the request names them: default days change at midnight, tokens do not.
-  const scope = [method, carrierId, String(hash), JSON.stringify([request.startDate, request.endDate])];
+  const days = JSON.stringify([request.startDate, request.endDate]);
+  const scope = [scopeOf("ListDiscrepancies"), carrierId, String(hash), days];
   const page = await ListPage.open(services, context, request, scope);
   const { found, scannedTo } = await findPage(services, carrierId, search, page.after, page.limit);
   const { messages: discrepancies, last } = await page.cut(found, DiscrepancySchema, shownDiscrepancy);
   const disclosed = disclosedDiscrepancies(discrepancies);
-  await discloseRecords(services, context, { request, masked, disclosed });
+  await discloseRecords(services, context, { request, masked: seesMaskedParties(context), disclosed });
   const next = last ?? scannedTo;
   const place = next && { carrier: next.carrierId, sequence: String(next.sequence) };
   return { discrepancies, nextPageToken: page.tokenAfter(place) };

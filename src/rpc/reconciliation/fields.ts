@@ -1,11 +1,20 @@
+import type { HandlerContext } from "@connectrpc/connect";
 import { invalidArgument } from "../../domain/errors.ts";
 import { addDays, isDay, utcDay } from "../../domain/time/instant.ts";
 import { wallMicros } from "../../domain/time/wall-clock.ts";
 import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
-import { windowTooLarge } from "../shared/lists.ts";
+import { carrierOf } from "../shared/access/caller.ts";
+import { type FieldCheck, isIdText, windowTooLarge } from "../shared/lists.ts";
 
-/** Notes a wrong field if a condition does not hold. */
-export type FieldCheck = (holds: boolean, field: string, description: string) => void;
+/**
+ * The carrier that a request of either side is about, empty for every one; and how page tokens name
+ * a method of that side.
+ */
+export function askedCarrier(request: object | { readonly carrierId: string }, context: HandlerContext) {
+  const isPlatforms = "carrierId" in request;
+  const { carrierId } = isPlatforms ? request : carrierOf(context);
+  return { carrierId, scopeOf: (method: string) => (isPlatforms ? `platform.${method}` : method) };
+}
 
 /** Most customers, and most trunks, of a request. */
 const MAX_VALUES = 100;
@@ -20,7 +29,11 @@ export function checkNames(
     ["trunk_ids", trunkIds],
   ] as const) {
     check(ids.length <= MAX_VALUES, field, `expected at most ${MAX_VALUES}`);
-    check(ids.every(isName), field, `expected 1 to ${MAX_NAME_LENGTH} characters each, without control characters`);
+    check(
+      ids.every((id) => isIdText(id, MAX_NAME_LENGTH)),
+      field,
+      `expected 1 to ${MAX_NAME_LENGTH} characters each, without control characters`,
+    );
   }
 }
 
@@ -67,11 +80,4 @@ export function sortedUnique<T extends string | number>(values: readonly T[]): T
 function day(field: string, text: string): string {
   if (isDay(text)) return text;
   throw invalidArgument(field, text === "" ? "is required: a day, YYYY-MM-DD" : "expected a day, YYYY-MM-DD");
-}
-
-// NUL and unpaired surrogates would reach the database as errors.
-function isName(text: string): boolean {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are refused here
-  const isPlain = !/[\u0000-\u001f\u007f]/.test(text) && text.isWellFormed();
-  return text.length >= 1 && text.length <= MAX_NAME_LENGTH && isPlain;
 }

@@ -1,5 +1,4 @@
 import { toBinary } from "@bufbuild/protobuf";
-import { type FieldViolation, fieldViolations } from "../../domain/errors.ts";
 import { messageOf } from "../../domain/message-of.ts";
 import { filterHash } from "../../feed/cursor.ts";
 import {
@@ -9,7 +8,8 @@ import {
   DiscrepancyStatus,
 } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import type { DiscrepancyConditions } from "../../store/reconciliation/discrepancies.ts";
-import { checkDirection, checkNames, type FieldCheck, sortedUnique } from "./fields.ts";
+import { fieldChecks } from "../shared/lists.ts";
+import { checkDirection, checkNames, sortedUnique } from "./fields.ts";
 
 /**
  * Reads a filter. Throws INVALID_ARGUMENT with every wrong field.
@@ -21,9 +21,7 @@ export function readDiscrepancyFilter(filter: DiscrepancyFilter | undefined): {
   readonly hash: bigint;
 } {
   if (!filter) return { conditions: undefined, hash: 0n };
-  const wrong: FieldViolation[] = [];
-  const check: FieldCheck = (holds, field, description) =>
-    void (holds || wrong.push({ field: `filter.${field}`, description }));
+  const { check, done } = fieldChecks("filter.");
   const { statuses, causes, customerIds, trunkIds, direction, minAbsoluteDeltaMs } = filter;
   check(statuses.length <= 14, "statuses", "expected at most 14");
   check(areStated(DiscrepancyStatus, statuses), "statuses", "expected DISCREPANCY_STATUS_ values");
@@ -32,7 +30,7 @@ export function readDiscrepancyFilter(filter: DiscrepancyFilter | undefined): {
   checkNames(check, { customerIds, trunkIds });
   checkDirection(check, direction);
   check(minAbsoluteDeltaMs === undefined || minAbsoluteDeltaMs >= 0n, "min_absolute_delta_ms", "expected 0 or more");
-  if (wrong.length > 0) throw fieldViolations(wrong);
+  done();
   const conditions = {
     statuses: sortedUnique(statuses),
     causes: sortedUnique(causes),

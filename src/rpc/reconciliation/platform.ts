@@ -1,5 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { HandlerContext } from "@connectrpc/connect";
 import type { Carrier } from "../../domain/carriers/carrier.ts";
 import { invalidArgument } from "../../domain/errors.ts";
 import { RULE_VERSION } from "../../domain/matching/result.ts";
@@ -20,9 +20,8 @@ import {
 import { SUMMARY_TIMEOUT_MS, summarizeReconciliation } from "../../store/reconciliation/reconciliation-summary.ts";
 import { readDaysOf } from "../../store/zone-days/zone-days.ts";
 import { carriersAsked } from "../shared/carriers-asked.ts";
-import { requireCarrier, type Services } from "../shared/context.ts";
+import { type Methods, requireCarrier, type Services } from "../shared/context.ts";
 import { ListPage } from "../shared/list-page.ts";
-import { seesMaskedParties } from "../shared/masking/mask-interceptor.ts";
 import { listedDiscrepancies } from "./discrepancy-list.ts";
 import { explainCalls } from "./explain-call.ts";
 import { sortedUnique } from "./fields.ts";
@@ -33,25 +32,12 @@ const MAX_CARRIERS = 100;
 /** Days over which a carrier's status says whether it reports. */
 const REPORTING_DAYS = 7;
 
-export function platformReconciliationService(services: Services): ServiceImpl<typeof ReconciliationService> {
-  return {
-    getReconciliationSummary: (request, context) =>
-      summary(services, request, {
-        method: "platform.GetReconciliationSummary",
-        carrierId: request.carrierId,
-        context,
-      }),
-    listDiscrepancies: (request, context) =>
-      listedDiscrepancies(services, request, {
-        method: "platform.ListDiscrepancies",
-        carrierId: request.carrierId,
-        masked: seesMaskedParties(context),
-        context,
-      }),
-    getReconciliationStatus: (request, context) => getStatus(services, request, context),
-    explainCall: (request, context) => explainCalls(services, request, context),
-  };
-}
+export const platformReconciliationMethods: Methods<typeof ReconciliationService> = {
+  getReconciliationSummary: summary,
+  listDiscrepancies: listedDiscrepancies,
+  getReconciliationStatus: getStatus,
+  explainCall: explainCalls,
+};
 
 async function getStatus(services: Services, request: GetReconciliationStatusRequest, context: HandlerContext) {
   const asked = sortedUnique(request.carrierIds);

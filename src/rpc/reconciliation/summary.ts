@@ -1,6 +1,5 @@
 import type { HandlerContext } from "@connectrpc/connect";
 import type { Carrier } from "../../domain/carriers/carrier.ts";
-import { type FieldViolation, fieldViolations } from "../../domain/errors.ts";
 import { messageOf } from "../../domain/message-of.ts";
 import { timestampFromMicros } from "../../domain/time/instant.ts";
 import type { GetReconciliationSummaryRequest as OfCarrier } from "../../gen/tandem/carrier/v1/reconciliation_service_pb.js";
@@ -25,22 +24,18 @@ import {
 import { carriersAsked } from "../shared/carriers-asked.ts";
 import { requireCarrier, type Services } from "../shared/context.ts";
 import { ListPage } from "../shared/list-page.ts";
-import { checkDirection, checkNames, type DatePeriod, type FieldCheck, requiredDates, sortedUnique } from "./fields.ts";
+import { fieldChecks } from "../shared/lists.ts";
+import { askedCarrier, checkDirection, checkNames, type DatePeriod, requiredDates, sortedUnique } from "./fields.ts";
 
 type Asked = DatePeriod & Pick<SummaryRequest, "customerIds" | "trunkIds" | "direction" | "groupBy">;
 
-/**
- * @param method part of the scope of page tokens.
- * @param carrierId empty: every carrier.
- */
-export async function summary(
-  services: Services,
-  request: OfAll | OfCarrier,
-  { method, carrierId, context }: { method: string; carrierId: string; context: HandlerContext },
-) {
+/** Answers GetReconciliationSummary to a carrier, or to the platform. */
+export async function summary(services: Services, request: OfAll | OfCarrier, context: HandlerContext) {
+  const { carrierId, scopeOf } = askedCarrier(request, context);
   const { limits, region } = services.config;
   const asked = readRequest(request, limits.maxListWindowDays);
-  const page = await ListPage.open(services, context, request, [method, carrierId, JSON.stringify(asked)]);
+  const scope = [scopeOf("GetReconciliationSummary"), carrierId, JSON.stringify(asked)];
+  const page = await ListPage.open(services, context, request, scope);
   if (carrierId !== "") await requireCarrier(services, carrierId);
   // Before the rows: they may know more.
   const named = carrierId === "" ? { region } : { carrierId };
@@ -88,14 +83,13 @@ function keyOf(token: Readonly<Record<string, string>>): SummaryKey {
 
 function readRequest(request: OfAll | OfCarrier, maxDays: number): Asked {
   const { customerIds, trunkIds, direction, groupBy } = request;
-  const wrong: FieldViolation[] = [];
-  const check: FieldCheck = (holds, field, description) => void (holds || wrong.push({ field, description }));
+  const { check, done } = fieldChecks();
   checkNames(check, { customerIds, trunkIds });
   checkDirection(check, direction);
   const isKnown = groupBy.every((by) => COLUMN_OF[by] !== undefined);
   check(isKnown, "group_by", "expected DAY, CUSTOMER, TRUNK or DIRECTION");
   check(new Set(groupBy).size === groupBy.length, "group_by", "expected each at most once");
-  if (wrong.length > 0) throw fieldViolations(wrong);
+  done();
   const columns = new Set(groupBy.map((by) => COLUMN_OF[by]));
   return {
     ...requiredDates(request, maxDays),

@@ -1,3 +1,5 @@
+import type { DescService } from "@bufbuild/protobuf";
+import type { ServiceImpl } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import type { Horizons } from "../../domain/calls/call-rules.ts";
 import { type Carrier, isCarrierId } from "../../domain/carriers/carrier.ts";
@@ -37,10 +39,14 @@ export interface ServiceConfig {
   readonly platformIdentities: ReadonlyMap<string, ReadonlySet<PlatformScope>>;
 }
 
-/**
- * What every service is made of: `export function numberService(services: Services):
- * ServiceImpl<typeof NumberService>`.
- */
+/** The methods of a service, each of which is given what services are made of. */
+export type Methods<S extends DescService> = {
+  readonly [Name in keyof ServiceImpl<S>]: ServiceImpl<S>[Name] extends (...call: infer Call) => infer Answer
+    ? (services: Services, ...call: Call) => Answer
+    : never;
+};
+
+/** What every service is made of. */
 export interface Services {
   readonly db: Database;
   readonly hub: FeedHub;

@@ -2,6 +2,7 @@ import type { HandlerContext } from "@connectrpc/connect";
 import type { Limits } from "../../domain/limits.ts";
 import { type StreamLife, streamEndError } from "../../domain/stream-life.ts";
 import { limitTime } from "../../domain/time-limit.ts";
+import { unlessAborted } from "../../domain/unless-aborted.ts";
 
 /** After how many heartbeats without a sign of life a peer is taken for dead. */
 const DEAD_AFTER_HEARTBEATS = 3;
@@ -27,25 +28,12 @@ export async function readFirst<Frame>(
 ): Promise<IteratorResult<Frame>> {
   using idle = limitTime(DEAD_AFTER_HEARTBEATS * config.limits.heartbeatIntervalMs);
   const signal = AbortSignal.any([call.signal, drain, idle.signal]);
-  const ended = Promise.withResolvers<never>();
-  const end = () => {
-    if (drain.aborted) ended.reject(streamEndError("DRAINING"));
-    else if (call.end) ended.reject(streamEndError(call.end));
-    else ended.reject(idle.signal.aborted ? streamEndError("IDLE") : signal.reason);
-  };
-  if (signal.aborted) end();
-  signal.addEventListener("abort", end);
-  const first = frames.next();
   try {
-    return await Promise.race([first, ended.promise]);
+    return await unlessAborted(frames.next(), signal);
   } catch (error) {
-    // Nobody awaits it any more: that it fails when the connection closes must not be an unhandled
-    // rejection.
-    first.catch(() => {});
-    throw error;
-  } finally {
-    signal.removeEventListener("abort", end);
-    // Nobody awaits this one either, when the frame came.
-    ended.promise.catch(() => {});
+    if (!signal.aborted) throw error;
+    if (drain.aborted) throw streamEndError("DRAINING");
+    if (call.end) throw streamEndError(call.end);
+    throw idle.signal.aborted ? streamEndError("IDLE") : error;
   }
 }

@@ -1,5 +1,5 @@
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { invalidArgument, TandemError } from "../../domain/errors.ts";
+import { type FieldViolation, fieldViolations, invalidArgument, TandemError } from "../../domain/errors.ts";
 import { DAY, type Micros, microsFromTimestamp } from "../../domain/time/instant.ts";
 
 /** Years 1 to 9999, as protobuf has them. */
@@ -50,6 +50,41 @@ export function windowTooLarge(field: string, startField: string, maxDays: numbe
     { limit_days: String(maxDays) },
     { fieldViolations: [{ field, description }] },
   );
+}
+
+/** A half-open period of a request that may leave out either end. */
+export function optionalPeriod(request: { startTime?: Timestamp | undefined; endTime?: Timestamp | undefined }): {
+  start: Micros | undefined;
+  end: Micros | undefined;
+} {
+  const start = optionalInstant("start_time", request.startTime);
+  const end = optionalInstant("end_time", request.endTime);
+  if (start !== undefined && end !== undefined && end <= start)
+    throw invalidArgument("end_time", "expected a time after start_time");
+  return { start, end };
+}
+
+/** Notes a wrong field if a condition does not hold. */
+export type FieldCheck = (holds: boolean, field: string, description: string) => void;
+
+/**
+ * Checks of a request's fields, and their end, which throws INVALID_ARGUMENT with every wrong one.
+ * @param path of what holds the fields, with a dot behind it.
+ */
+export function fieldChecks(path = ""): { check: FieldCheck; done: () => void } {
+  const wrong: FieldViolation[] = [];
+  return {
+    check: (holds, field, description) => void (holds || wrong.push({ field: `${path}${field}`, description })),
+    done: () => {
+      if (wrong.length > 0) throw fieldViolations(wrong);
+    },
+  };
+}
+
+/** Whether a text that a person wrote is there, is not too long, and has no control characters. */
+export function isText(text: string, maxLength: number): boolean {
+  const length = [...text].length;
+  return length >= 1 && length <= maxLength && /^[^\p{Cc}\p{Cs}]*$/u.test(text);
 }
 
 /** An id of a request: present, bounded and free of control characters. */

@@ -5,6 +5,7 @@ import { invalidArgument } from "../../domain/errors.ts";
 import { auditedRequestId } from "../../domain/privacy/audited-request-id.ts";
 import type { RepeatableCall } from "../../store/database/request-log.ts";
 import type { Services } from "./context.ts";
+import { isText } from "./lists.ts";
 
 /** What makes a call repeatable. Throws INVALID_ARGUMENT without a request_id. */
 export function repeatableCall(
@@ -13,10 +14,8 @@ export function repeatableCall(
   { method }: Pick<HandlerContext, "method">,
 ): RepeatableCall {
   const { requestId } = request;
-  const length = [...requestId].length;
-  if (length < 1 || length > 64 || !/^[^\p{Cc}\p{Cs}]*$/u.test(requestId)) {
+  if (!isText(requestId, 64))
     throw invalidArgument("request_id", "is required: 1 to 64 characters without control characters");
-  }
   // A repeat has another id only by mistake, so the id is part of the content. Unknown fields are
   // not.
   const content = toBinary(method.input, request, { writeUnknownFields: false });

@@ -32,26 +32,31 @@ import { countAcknowledged } from "./metrics.ts";
 
 /** What the request frames of both uploads have in common. */
 interface RequestFrame<Message> {
-  frame:
-    | { case: "open"; value: unknown }
-    | { case: "batch"; value: { firstOffset: bigint; records: RecordList<Message> } }
-    | { case: "keepAlive"; value: unknown }
-    | { case: "finish"; value: UploadFinishMessage }
-    | { case: undefined; value?: undefined };
+  readonly request: {
+    readonly frame:
+      | { case: "open"; value: unknown }
+      | { case: "batch"; value: { firstOffset: bigint } }
+      | { case: "keepAlive"; value: unknown }
+      | { case: "finish"; value: UploadFinishMessage }
+      | { case: undefined; value?: undefined };
+  };
+  readonly records: RecordList<Message>;
 }
+
+type OpenOf<Frame extends RequestFrame<unknown>> = Extract<Frame["request"]["frame"], { case: "open" }>["value"];
 
 /** Reads the first frame of an upload, which must be Open, and leaves the rest to be read. */
 export async function readOpen<Message, Frame extends RequestFrame<Message>>(
   requests: AsyncIterable<Frame>,
   call: FirstFrameCall,
   services: FirstFrameLimits,
-): Promise<{ open: Extract<Frame["frame"], { case: "open" }>["value"]; rest: AsyncIterator<Frame> }> {
+): Promise<{ open: OpenOf<Frame>; rest: AsyncIterator<Frame> }> {
   const rest = requests[Symbol.asyncIterator]();
   const first = await readFirst(rest, call, services);
   if (first.done) throw outOfTurn("the end of the stream", "open");
-  const { frame } = first.value;
-  if (frame.case !== "open") throw outOfTurn(frame.case ?? "an empty frame", "open");
-  return { open: frame.value as Extract<Frame["frame"], { case: "open" }>["value"], rest };
+  const { frame } = first.value.request;
+  if (frame.case !== "open") throw outOfTurn(frame.case, "open");
+  return { open: frame.value as OpenOf<Frame>, rest };
 }
 
 /** Turns the frames after Open into what the session reads. */
@@ -60,24 +65,12 @@ export async function* clientFrames<Message>(
 ): AsyncGenerator<ClientFrame<Message>> {
   try {
     for (let next = await rest.next(); !next.done; next = await rest.next()) {
-      const { frame } = next.value;
-      switch (frame.case) {
-        case "batch":
-          yield { frame: "batch", firstOffset: frame.value.firstOffset, records: frame.value.records };
-          break;
-        case "keepAlive":
-          yield { frame: "keepAlive" };
-          break;
-        case "finish":
-          yield { frame: "finish", ...finishOf(frame.value) };
-          break;
-        case "open":
-          throw outOfTurn("open", "batch, keep_alive or finish");
-        case undefined:
-          throw outOfTurn("an empty frame", "batch, keep_alive or finish");
-        default:
-          return frame satisfies never;
-      }
+      const { request, records } = next.value;
+      const { frame } = request;
+      if (frame.case === "batch") yield { frame: "batch", firstOffset: frame.value.firstOffset, records };
+      else if (frame.case === "finish") yield { frame: "finish", ...finishOf(frame.value) };
+      else if (frame.case === "keepAlive") yield { frame: "keepAlive" };
+      else throw outOfTurn(frame.case satisfies "open" | undefined, "batch, keep_alive or finish");
     }
   } finally {
     await rest.return?.();
@@ -131,29 +124,22 @@ interface AnsweredUpload<Message> {
 function responseFrame(frame: ServerFrame, limits: Limits, durability: Durability) {
   switch (frame.frame) {
     case "opened": {
-      const { committedOffset, writerEpoch, sendLimitOffset } = frame;
-      const lost = frame.lostSince === undefined ? {} : { lostSince: timestampFromMicros(frame.lostSince) };
+      const { frame: _, lostSince: lost, ...offsets } = frame;
+      const lostSince = lost === undefined ? {} : { lostSince: timestampFromMicros(lost) };
       return {
         case: "opened",
-        value: { committedOffset, writerEpoch, sendLimitOffset, limits: limitsMessage(limits), durability, ...lost },
+        value: { ...offsets, limits: limitsMessage(limits), durability, ...lostSince },
       } as const;
     }
     case "ack": {
       const { committedOffset, sendLimitOffset } = frame;
-      const value = {
-        committedOffset,
-        sendLimitOffset,
-        counts: countsMessage(frame.counts),
-        outcomes: frame.outcomes.map(outcomeMessage),
-      };
-      return { case: "ack", value } as const;
+      const told = { counts: countsMessage(frame.counts), outcomes: frame.outcomes.map(outcomeMessage) };
+      return { case: "ack", value: { committedOffset, sendLimitOffset, ...told } } as const;
     }
     case "rewind": {
-      const pause = frame.retryAfterMs === undefined ? {} : { retryAfter: durationFromMs(frame.retryAfterMs) };
-      return {
-        case: "rewind",
-        value: { expectedOffset: frame.expectedOffset, reason: UploadRewindReason[frame.reason], ...pause },
-      } as const;
+      const { expectedOffset, reason, retryAfterMs } = frame;
+      const pause = retryAfterMs === undefined ? {} : { retryAfter: durationFromMs(retryAfterMs) };
+      return { case: "rewind", value: { expectedOffset, reason: UploadRewindReason[reason], ...pause } } as const;
     }
     case "heartbeat":
       return { case: "heartbeat", value: { committedOffset: frame.committedOffset } } as const;
@@ -236,7 +222,7 @@ export function retryAfter(end: string) {
 
 const DRAIN_RETRY_MS = 250;
 
-function outOfTurn(frame: string, expected: string): TandemError {
+function outOfTurn(frame = "an empty frame", expected: string): TandemError {
   return new TandemError("UPLOAD_PROTOCOL_VIOLATION", `${frame} is out of order: expected ${expected}`, {
     frame,
     expected,

@@ -122,19 +122,12 @@ export function keptCompleteness({ completeness }: Pick<StoredPeriod, "completen
 }
 
 export function periodFields(period: StoredPeriod): MessageInitShape<typeof ClosedPeriodSchema> {
-  const { periodId, customerId, startDate, endDate, timeZone, closedBy, restatementNumber } = period;
   return {
-    periodId,
-    customerId,
-    startDate,
-    endDate,
-    timeZone,
+    ...period,
     closeTime: timestampFromMicros(period.closeTime),
-    closedBy,
     closedTotals: totalsFields(period.closedTotals),
     currentTotals: totalsFields(period.currentTotals),
     completeness: keptCompleteness(period),
-    restatementNumber,
   };
 }
 

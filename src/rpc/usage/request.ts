@@ -23,18 +23,7 @@ import {
 import type { PeriodVersion } from "../../store/usage/usage-source.ts";
 import { optionalInstant, windowTooLarge } from "../shared/lists.ts";
 
-type UsageRequest = Pick<
-  QueryUsageRequest | ExportUsageRequest,
-  | "customerId"
-  | "startDate"
-  | "endDate"
-  | "timeZone"
-  | "groupBy"
-  | "phoneNumbers"
-  | "direction"
-  | "countryCodes"
-  | "asOf"
->;
+type UsageRequest = QueryUsageRequest | ExportUsageRequest;
 
 export interface ReadUsageRequest {
   readonly period: UsagePeriod;

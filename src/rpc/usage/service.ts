@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
-import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { HandlerContext } from "@connectrpc/connect";
 import { invalidArgument, TandemError } from "../../domain/errors.ts";
 import { isCustomerId } from "../../domain/numbers/number-item.ts";
 import { type PartTotals, shareOf, totalOf } from "../../domain/usage/totals.ts";
@@ -43,10 +43,10 @@ import { NO_FILTER } from "../../store/usage/usage-source.ts";
 import { hasScope } from "../shared/access/caller.ts";
 import { act } from "../shared/act.ts";
 import { actorOf } from "../shared/audit/audit.ts";
-import type { Services } from "../shared/context.ts";
+import type { Methods, Services } from "../shared/context.ts";
 import { discloseRecords } from "../shared/disclosure/disclose.ts";
 import { ListPage } from "../shared/list-page.ts";
-import { optionalInstant } from "../shared/lists.ts";
+import { optionalPeriod } from "../shared/lists.ts";
 import { repeatableCall } from "../shared/repeatable-call.ts";
 import { assertServedHere } from "../shared/residency.ts";
 import { disclosedRestatements, disclosedUsage } from "./disclosed.ts";
@@ -80,14 +80,7 @@ const CLOSING_TIMEOUT_MS = 60_000;
 /** Most lines of a closed period. */
 const MAX_CLOSED_LINES = 1_000_000;
 
-export function usageService(services: Services): ServiceImpl<typeof UsageService> {
-  return {
-    queryUsage: (request, context) => queryUsage(services, request, context),
-    exportUsage: (request, context) => exportUsage(services, request, context),
-    closePeriod: (request, context) => closePeriod(services, request, context),
-    listRestatements: (request, context) => listRestatements(services, request, context),
-  };
-}
+export const usageMethods: Methods<typeof UsageService> = { queryUsage, exportUsage, closePeriod, listRestatements };
 
 async function queryUsage(services: Services, request: QueryUsageRequest, context: HandlerContext) {
   const asked = readUsageRequest(request, services.config.limits.maxListWindowDays);
@@ -216,10 +209,7 @@ async function listRestatements(services: Services, request: ListRestatementsReq
     throw invalidArgument("customer_id", "expected 1 to 64 characters of A-Z, a-z, 0-9, ., _ and -");
   const periodId = request.periodId === "" ? undefined : request.periodId;
   if (periodId !== undefined) assertPeriodId("period_id", periodId);
-  const start = optionalInstant("start_time", request.startTime);
-  const end = optionalInstant("end_time", request.endTime);
-  if (start !== undefined && end !== undefined && end <= start)
-    throw invalidArgument("end_time", "expected a time after start_time");
+  const { start, end } = optionalPeriod(request);
   const scope = ["platform.ListRestatements", customerId, periodId ?? "", String(start), String(end)];
   const asked = await ListPage.open(services, context, request, scope);
   const token = asked.after;

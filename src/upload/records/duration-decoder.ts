@@ -1,9 +1,18 @@
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import type { CallDuration, CallPart, RoundingRule } from "../../gen/tandem/type/v1/call_duration_pb.js";
-import { type Correlation, type InterconnectDialog, RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
-import type { Party } from "../../gen/tandem/type/v1/party_pb.js";
+import { TimestampSchema } from "@bufbuild/protobuf/wkt";
+import {
+  type CallDuration,
+  CallDurationSchema,
+  CallPartSchema,
+  RoundingRuleSchema,
+} from "../../gen/tandem/type/v1/call_duration_pb.js";
+import { CorrelationSchema, InterconnectDialogSchema, RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
+import { PartySchema } from "../../gen/tandem/type/v1/party_pb.js";
+import { compileDecoder, decodedType } from "./message-decoder.ts";
 import { WireReader } from "./wire-reader.ts";
-import type { WireWriter } from "./wire-writer.ts";
+import { varintBytes, type WireWriter } from "./wire-writer.ts";
+
+/** Fields that Tandem sets. What a carrier sends in them is for `fromBinary` to read. */
+export const OUTPUT_ONLY = ["sequence", "ingest_time", "state", "customer_id"];
 
 /**
  * Reads a duration of ordinary form from bytes `[start, end)`, in a fraction of the time of
@@ -15,24 +24,9 @@ import type { WireWriter } from "./wire-writer.ts";
  */
 export function decodeDuration(bytes: Buffer, start: number, end: number): CallDuration | undefined {
   reader.open(bytes, start, end);
-  const message = emptyDuration();
-  let tag = 0;
-  let revisionAt = -1;
-  let kindAt = -1;
-  while (reader.position < end) {
-    const at = reader.position;
-    tag = reader.tagAfter(tag);
-    if (revisionAt < 0 && tag >= REVISION_TAG) revisionAt = at;
-    if (kindAt < 0 && tag >= KIND_TAG) kindAt = at;
-    readField(message, tag, end);
-  }
+  const message = readDuration(reader, end);
   if (reader.position !== end) return undefined;
-  decoded.message = reader.isCanonical ? message : undefined;
-  decoded.bytes = bytes;
-  decoded.start = start;
-  decoded.revisionAt = revisionAt < 0 ? end : revisionAt;
-  decoded.kindAt = kindAt < 0 ? end : kindAt;
-  decoded.end = end;
+  decoded = { message, bytes, start, end };
   return message;
 }
 
@@ -42,347 +36,112 @@ export function decodeDuration(bytes: Buffer, start: number, end: number): CallD
  * bytes; else it writes nothing and returns false.
  */
 export function writeDecodedContent(writer: WireWriter, message: CallDuration): boolean {
-  const { bytes, start, revisionAt, kindAt, end } = decoded;
-  if (decoded.message !== message) return false;
+  if (decoded.message !== message || !reader.isCanonical) return false;
+  const { bytes, start, end } = decoded;
+  const { recordId, recordDate, revision, kind } = message;
+  const revisionAt = start + textBytes(recordId) + textBytes(recordDate);
+  const kindAt = revisionAt + (revision === undefined ? 0 : 1 + varintBytes(revision));
   writer.rawPart(bytes, start, revisionAt);
-  if (message.revision === undefined) writer.raw(FIRST_REVISION);
+  if (revision === undefined) writer.raw(FIRST_REVISION);
   writer.rawPart(bytes, revisionAt, kindAt);
-  if (message.kind === RecordKind.UNSPECIFIED) writer.raw(REPORT);
+  if (kind === RecordKind.UNSPECIFIED) writer.raw(REPORT);
   writer.rawPart(bytes, kindAt, end);
   return true;
 }
 
-const REVISION_TAG = 3 << 3;
-const KIND_TAG = 4 << 3;
-const FIRST_REVISION = Uint8Array.of(REVISION_TAG, 1);
-const REPORT = Uint8Array.of(KIND_TAG, RecordKind.REPORT);
+const FIRST_REVISION = Uint8Array.of(CallDurationSchema.field.revision.number << 3, 1);
+const REPORT = Uint8Array.of(CallDurationSchema.field.kind.number << 3, RecordKind.REPORT);
+
+// How many bytes a text takes that is ASCII and is not written when it is empty.
+function textBytes({ length }: string): number {
+  return length === 0 ? 0 : 1 + varintBytes(length) + length;
+}
 
 // What was decoded last.
-const decoded: {
-  message: CallDuration | undefined;
-  bytes: Buffer;
-  start: number;
-  revisionAt: number;
-  kindAt: number;
-  end: number;
-} = { message: undefined, bytes: Buffer.alloc(0), start: 0, revisionAt: 0, kindAt: 0, end: 0 };
+let decoded: { message: CallDuration | undefined; bytes: Buffer; start: number; end: number } = {
+  message: undefined,
+  bytes: Buffer.alloc(0),
+  start: 0,
+  end: 0,
+};
 
 // Shared: records are decoded one at a time. What it cannot read moves it past every end, so that
 // all loops end.
 const reader = new WireReader();
 
-// An upload sends the same day over and over, so that all share one string.
-let lastDay = "";
-function sameDay(day: string): string {
-  if (day !== lastDay) lastDay = day;
-  return lastDay;
-}
-
-// With every field from the start, so that all messages have one hidden class.
-function emptyDuration(): CallDuration {
-  const message = {
-    $typeName: "tandem.type.v1.CallDuration",
-    recordId: "",
-    recordDate: "",
-    revision: undefined,
-    kind: 0,
-    correlation: undefined,
-    platformRecordId: undefined,
-    direction: 0,
-    calling: undefined,
-    asserted: undefined,
-    called: undefined,
-    dialed: undefined,
-    redirecting: undefined,
-    inviteTime: undefined,
-    answerTime: undefined,
-    endTime: undefined,
-    utcOffsetMinutes: undefined,
-    timeResolutionMs: undefined,
-    connectedDurationMs: undefined,
-    billedDurationS: undefined,
-    roundingRule: undefined,
-    answered: undefined,
-    finalSipCode: undefined,
-    q850Cause: undefined,
-    customerReference: undefined,
-    trunkId: undefined,
-    part: undefined,
-    sequence: undefined,
-    ingestTime: undefined,
-    state: 0,
-    customerId: undefined,
-  };
-  return message as unknown as CallDuration;
-}
-
-// A tag is the field's number << 3 and its wire type: 0 a varint, 2 something with a length.
-function readField(message: CallDuration, tag: number, end: number): void {
-  switch (tag) {
-    case (1 << 3) | 2:
-      message.recordId = reader.asciiCopy(end);
-      return;
-    case (2 << 3) | 2:
-      message.recordDate = sameDay(reader.asciiOrAbsent(end));
-      return;
-    case (3 << 3) | 0:
-      message.revision = reader.uint31();
-      return;
-    case (4 << 3) | 0:
-      message.kind = reader.uint31OrAbsent();
-      return;
-    case (5 << 3) | 2:
-      message.correlation = readCorrelation(message.correlation, end);
-      return;
-    case (6 << 3) | 2:
-      message.platformRecordId = reader.ascii(end);
-      return;
-    case (7 << 3) | 0:
-      message.direction = reader.uint31OrAbsent();
-      return;
-    case (8 << 3) | 2:
-      message.calling = readParty(message.calling, end);
-      return;
-    case (9 << 3) | 2:
-      message.asserted = readParty(message.asserted, end);
-      return;
-    case (10 << 3) | 2:
-      message.called = readParty(message.called, end);
-      return;
-    case (11 << 3) | 2:
-      message.dialed = readParty(message.dialed, end);
-      return;
-    case (12 << 3) | 2:
-      message.redirecting = readParty(message.redirecting, end);
-      return;
-    default:
-      readMeasured(message, tag, end);
-  }
-}
-
-function readMeasured(message: CallDuration, tag: number, end: number): void {
-  switch (tag) {
-    case (13 << 3) | 2:
-      message.inviteTime = readTimestamp(message.inviteTime, end);
-      return;
-    case (14 << 3) | 2:
-      message.answerTime = readTimestamp(message.answerTime, end);
-      return;
-    case (15 << 3) | 2:
-      message.endTime = readTimestamp(message.endTime, end);
-      return;
-    case (16 << 3) | 0:
-      message.utcOffsetMinutes = reader.uint31();
-      return;
-    case (17 << 3) | 0:
-      message.timeResolutionMs = reader.uint31();
-      return;
-    case (18 << 3) | 0:
-      message.connectedDurationMs = BigInt(reader.uint53());
-      return;
-    case (19 << 3) | 0:
-      message.billedDurationS = BigInt(reader.uint53());
-      return;
-    case (20 << 3) | 2:
-      message.roundingRule = readRoundingRule(message.roundingRule, end);
-      return;
-    case (21 << 3) | 0:
-      message.answered = reader.bool();
-      return;
-    case (22 << 3) | 0:
-      message.finalSipCode = reader.uint31();
-      return;
-    case (23 << 3) | 0:
-      message.q850Cause = reader.uint31();
-      return;
-    case (24 << 3) | 2:
-      message.customerReference = reader.ascii(end);
-      return;
-    case (25 << 3) | 2:
-      message.trunkId = reader.ascii(end);
-      return;
-    case (26 << 3) | 2:
-      message.part = readPart(message.part, end);
-      return;
-    default:
-      reader.fail();
-  }
-}
-
-function readCorrelation(earlier: Correlation | undefined, end: number): Correlation {
-  const message = {
+const readDuration = compileDecoder(CallDurationSchema, [
+  decodedType(
+    CallDurationSchema,
+    (v) => ({
+      $typeName: "tandem.type.v1.CallDuration",
+      recordId: v[1],
+      recordDate: v[2],
+      revision: v[3],
+      kind: v[4],
+      correlation: v[5],
+      platformRecordId: v[6],
+      direction: v[7],
+      calling: v[8],
+      asserted: v[9],
+      called: v[10],
+      dialed: v[11],
+      redirecting: v[12],
+      inviteTime: v[13],
+      answerTime: v[14],
+      endTime: v[15],
+      utcOffsetMinutes: v[16],
+      timeResolutionMs: v[17],
+      connectedDurationMs: v[18],
+      billedDurationS: v[19],
+      roundingRule: v[20],
+      answered: v[21],
+      finalSipCode: v[22],
+      q850Cause: v[23],
+      customerReference: v[24],
+      trunkId: v[25],
+      part: v[26],
+      sequence: v[27],
+      ingestTime: v[28],
+      state: v[29],
+      customerId: v[30],
+    }),
+    { omit: OUTPUT_ONLY, copied: ["record_id"], shared: ["record_date"] },
+  ),
+  decodedType(CorrelationSchema, (v) => ({
     $typeName: "tandem.type.v1.Correlation",
-    interconnectDialog: undefined,
-    correlationId: undefined,
-    sessionId: undefined,
-    icid: undefined,
-    legIndex: undefined,
-  } as unknown as Correlation;
-  const innerEnd = reader.part(earlier, end);
-  let tag = 0;
-  while (reader.position < innerEnd) {
-    tag = reader.tagAfter(tag);
-    switch (tag) {
-      case (1 << 3) | 2:
-        message.interconnectDialog = readDialog(message.interconnectDialog, innerEnd);
-        break;
-      case (2 << 3) | 2:
-        message.correlationId = reader.ascii(innerEnd);
-        break;
-      case (3 << 3) | 2:
-        message.sessionId = reader.ascii(innerEnd);
-        break;
-      case (4 << 3) | 2:
-        message.icid = reader.ascii(innerEnd);
-        break;
-      case (5 << 3) | 0:
-        message.legIndex = reader.uint31();
-        break;
-      default:
-        reader.fail();
-    }
-  }
-  if (reader.position !== innerEnd) reader.fail();
-  return message;
-}
-
-function readDialog(earlier: InterconnectDialog | undefined, end: number): InterconnectDialog {
-  const message = {
+    interconnectDialog: v[1],
+    correlationId: v[2],
+    sessionId: v[3],
+    icid: v[4],
+    legIndex: v[5],
+  })),
+  decodedType(InterconnectDialogSchema, (v) => ({
     $typeName: "tandem.type.v1.InterconnectDialog",
-    callId: "",
-    fromTag: undefined,
-    toTag: undefined,
-  } as unknown as InterconnectDialog;
-  const innerEnd = reader.part(earlier, end);
-  let tag = 0;
-  while (reader.position < innerEnd) {
-    tag = reader.tagAfter(tag);
-    switch (tag) {
-      case (1 << 3) | 2:
-        message.callId = reader.asciiOrAbsent(innerEnd);
-        break;
-      case (2 << 3) | 2:
-        message.fromTag = reader.ascii(innerEnd);
-        break;
-      case (3 << 3) | 2:
-        message.toTag = reader.ascii(innerEnd);
-        break;
-      default:
-        reader.fail();
-    }
-  }
-  if (reader.position !== innerEnd) reader.fail();
-  return message;
-}
-
-function readParty(earlier: Party | undefined, end: number): Party {
-  const message = {
-    $typeName: "tandem.type.v1.Party",
-    kind: 0,
-    value: undefined,
-    countryCode: undefined,
-    presentation: 0,
-  } as unknown as Party;
-  const innerEnd = reader.part(earlier, end);
-  let tag = 0;
-  while (reader.position < innerEnd) {
-    tag = reader.tagAfter(tag);
-    switch (tag) {
-      case (1 << 3) | 0:
-        message.kind = reader.uint31OrAbsent();
-        break;
-      case (2 << 3) | 2:
-        message.value = reader.asciiCopy(innerEnd);
-        break;
-      case (3 << 3) | 2:
-        message.countryCode = reader.notCanonical(reader.ascii(innerEnd));
-        break;
-      case (4 << 3) | 0:
-        message.presentation = reader.uint31OrAbsent();
-        break;
-      default:
-        reader.fail();
-    }
-  }
-  if (reader.position !== innerEnd) reader.fail();
-  return message;
-}
-
-function readTimestamp(earlier: Timestamp | undefined, end: number): Timestamp {
-  const message = {
-    $typeName: "google.protobuf.Timestamp",
-    seconds: 0n,
-    nanos: 0,
-  } as unknown as Timestamp;
-  const innerEnd = reader.part(earlier, end);
-  let tag = 0;
-  while (reader.position < innerEnd) {
-    tag = reader.tagAfter(tag);
-    switch (tag) {
-      case (1 << 3) | 0:
-        message.seconds = BigInt(reader.uint53OrAbsent());
-        break;
-      case (2 << 3) | 0:
-        message.nanos = reader.uint31OrAbsent();
-        break;
-      default:
-        reader.fail();
-    }
-  }
-  if (reader.position !== innerEnd) reader.fail();
-  return message;
-}
-
-function readRoundingRule(earlier: RoundingRule | undefined, end: number): RoundingRule {
-  const message = {
+    callId: v[1],
+    fromTag: v[2],
+    toTag: v[3],
+  })),
+  decodedType(
+    PartySchema,
+    (v) => ({
+      $typeName: "tandem.type.v1.Party",
+      kind: v[1],
+      value: v[2],
+      countryCode: v[3],
+      presentation: v[4],
+    }),
+    { copied: ["value"], optional: ["country_code"] },
+  ),
+  decodedType(TimestampSchema, (v) => ({ $typeName: "google.protobuf.Timestamp", seconds: v[1], nanos: v[2] })),
+  decodedType(RoundingRuleSchema, (v) => ({
     $typeName: "tandem.type.v1.RoundingRule",
-    incrementS: 0,
-    minimumS: 0,
-  } as unknown as RoundingRule;
-  const innerEnd = reader.part(earlier, end);
-  let tag = 0;
-  while (reader.position < innerEnd) {
-    tag = reader.tagAfter(tag);
-    switch (tag) {
-      case (1 << 3) | 0:
-        message.incrementS = reader.uint31OrAbsent();
-        break;
-      case (2 << 3) | 0:
-        message.minimumS = reader.uint31OrAbsent();
-        break;
-      default:
-        reader.fail();
-    }
-  }
-  if (reader.position !== innerEnd) reader.fail();
-  return message;
-}
-
-function readPart(earlier: CallPart | undefined, end: number): CallPart {
-  const message = {
+    incrementS: v[1],
+    minimumS: v[2],
+  })),
+  decodedType(CallPartSchema, (v) => ({
     $typeName: "tandem.type.v1.CallPart",
-    partIndex: 0,
-    partCount: undefined,
-    lastPart: undefined,
-  } as unknown as CallPart;
-  const innerEnd = reader.part(earlier, end);
-  let tag = 0;
-  while (reader.position < innerEnd) {
-    tag = reader.tagAfter(tag);
-    switch (tag) {
-      case (1 << 3) | 0:
-        message.partIndex = reader.uint31OrAbsent();
-        break;
-      case (2 << 3) | 0:
-        message.partCount = reader.uint31();
-        break;
-      case (3 << 3) | 0:
-        message.lastPart = reader.bool();
-        break;
-      default:
-        reader.fail();
-    }
-  }
-  if (reader.position !== innerEnd) reader.fail();
-  return message;
-}
+    partIndex: v[1],
+    partCount: v[2],
+    lastPart: v[3],
+  })),
+]);

@@ -6,7 +6,7 @@ import { microsFromTimestamp } from "../../domain/time/instant.ts";
 import { type CallDuration, CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
 import { attributionCandidates, hasDerivedCountry, partyText, writeDerivedCountries } from "./call-parties.ts";
-import { writeDecodedContent } from "./duration-decoder.ts";
+import { OUTPUT_ONLY, writeDecodedContent } from "./duration-decoder.ts";
 import { compileEncoder } from "./message-encoder.ts";
 import { dropWrongFields } from "./optional-fields.ts";
 import type { PrepareContext, PreparedRecord } from "./prepared.ts";
@@ -54,7 +54,7 @@ export function prepareDuration(
     direction,
     trunkId: message.trunkId,
     partIndex: message.part?.partIndex,
-    connectedDurationMs,
+    sentConnectedMs: connectedDurationMs,
     startTime,
     warnings: toldWarnings(...warnings, hasUnknown ? unknownFieldsWarning(CallDurationSchema, message) : undefined),
     candidates: attributionCandidates(direction, message),
@@ -71,7 +71,7 @@ function writeContent(message: CallDuration): boolean {
 const writer = new WireWriter();
 /** Writes a duration's content, field by field. */
 export const encodeDurationContent = compileEncoder(CallDurationSchema, {
-  omit: ["sequence", "ingest_time", "state", "customer_id"],
+  omit: OUTPUT_ONLY,
   defaults: { revision: 1, kind: RecordKind.REPORT },
   omitWhen: { "tandem.type.v1.Party.country_code": hasDerivedCountry },
 });

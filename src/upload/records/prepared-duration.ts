@@ -6,23 +6,6 @@ import type { AttributionCandidate, PreparedRecord } from "./prepared.ts";
 /** The columns of a duration that come from its message alone. */
 export type DurationColumns = Omit<DurationRow, "payload">;
 
-export interface DurationParts {
-  recordId: string;
-  recordDate: string;
-  revision: number;
-  isVoid: boolean;
-  contentHash: bigint;
-  partyHash: bigint;
-  direction: number;
-  trunkId: string | undefined;
-  partIndex: number | undefined;
-  /** As sent. */
-  connectedDurationMs: bigint | undefined;
-  startTime: Micros | undefined;
-  warnings: RecordProblem[];
-  candidates: AttributionCandidate[];
-}
-
 const SLAB_BYTES = 65_536;
 const NO_WARNINGS: RecordProblem[] = [];
 Object.freeze(NO_WARNINGS);
@@ -46,16 +29,16 @@ export class PreparedDuration implements PreparedRecord<DurationColumns> {
   readonly startTime: Micros | undefined;
   readonly warnings: RecordProblem[];
   readonly candidates: AttributionCandidate[];
-  readonly #direction: number;
-  readonly #trunkId: string | undefined;
-  readonly #partIndex: number | undefined;
-  readonly #connectedDurationMs: bigint | undefined;
+  readonly direction: number;
+  readonly trunkId: string | undefined;
+  readonly partIndex: number | undefined;
+  readonly sentConnectedMs: bigint | undefined;
   readonly #slab: Buffer;
   readonly #start: number;
   readonly #end: number;
 
   /** @param payload is copied. */
-  constructor(parts: DurationParts, payload: Buffer) {
+  constructor(parts: Omit<PreparedDuration, "connectedDurationMs" | "payload" | "row">, payload: Buffer) {
     this.recordId = parts.recordId;
     this.recordDate = parts.recordDate;
     this.revision = parts.revision;
@@ -65,10 +48,10 @@ export class PreparedDuration implements PreparedRecord<DurationColumns> {
     this.startTime = parts.startTime;
     this.warnings = parts.warnings.length === 0 ? NO_WARNINGS : parts.warnings;
     this.candidates = parts.candidates;
-    this.#direction = parts.direction;
-    this.#trunkId = parts.trunkId;
-    this.#partIndex = parts.partIndex;
-    this.#connectedDurationMs = parts.connectedDurationMs;
+    this.direction = parts.direction;
+    this.trunkId = parts.trunkId;
+    this.partIndex = parts.partIndex;
+    this.sentConnectedMs = parts.sentConnectedMs;
     if (used + payload.length > slab.length) {
       slab = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, payload.length));
       used = 0;
@@ -81,7 +64,7 @@ export class PreparedDuration implements PreparedRecord<DurationColumns> {
   }
 
   get connectedDurationMs(): bigint {
-    return this.#connectedDurationMs ?? 0n;
+    return this.sentConnectedMs ?? 0n;
   }
 
   get payload(): Buffer {
@@ -92,10 +75,10 @@ export class PreparedDuration implements PreparedRecord<DurationColumns> {
     return {
       entryKind: this.isVoid ? EntryKind.VOID : EntryKind.REPORT,
       startTime: this.startTime ?? null,
-      direction: this.#direction,
-      connectedDurationMs: this.#connectedDurationMs ?? null,
-      trunkId: this.#trunkId || null,
-      partIndex: this.#partIndex ?? null,
+      direction: this.direction,
+      connectedDurationMs: this.sentConnectedMs ?? null,
+      trunkId: this.trunkId || null,
+      partIndex: this.partIndex ?? null,
     };
   }
 }

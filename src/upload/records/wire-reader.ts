@@ -28,14 +28,6 @@ export class WireReader {
     this.#textStart = start;
   }
 
-  /**
-   * Returns the value of a field that an encoder may leave out whatever its value, and notes that.
-   */
-  notCanonical<T>(value: T): T {
-    this.isCanonical = false;
-    return value;
-  }
-
   fail(): void {
     this.position = FAILED;
   }
@@ -81,20 +73,6 @@ export class WireReader {
     return this.#failed();
   }
 
-  /** As `uint31`, of a field that is not written when it is 0. */
-  uint31OrAbsent(): number {
-    const value = this.uint31();
-    if (value === 0) this.isCanonical = false;
-    return value;
-  }
-
-  /** As `uint53`, of a field that is not written when it is 0. */
-  uint53OrAbsent(): number {
-    const value = this.uint53();
-    if (value === 0) this.isCanonical = false;
-    return value;
-  }
-
   /** A boolean: 0 or 1. */
   bool(): boolean {
     const value = this.uint31();
@@ -115,6 +93,21 @@ export class WireReader {
 
   /** A text with its length, which ends by `end` and is ASCII. */
   ascii(end: number): string {
+    const start = this.#skipAscii(end);
+    return start < 0 ? "" : this.#text.slice(start - this.#textStart, this.position - this.#textStart);
+  }
+
+  /**
+   * As `ascii`, for a text that outlives the record: a copy, since a substring would keep the whole
+   * record's text alive.
+   */
+  asciiCopy(end: number): string {
+    const start = this.#skipAscii(end);
+    return start < 0 ? "" : this.#bytes.toString("latin1", start, this.position);
+  }
+
+  // Moves past a text; its start, or -1 if it fails.
+  #skipAscii(end: number): number {
     const length = this.uint31();
     const start = this.position;
     const textEnd = start + length;
@@ -123,26 +116,10 @@ export class WireReader {
     for (let at = start; at < textEnd && bits <= 0x7f; at++) bits |= bytes[at] ?? 0x80;
     if (bits > 0x7f) {
       this.fail();
-      return "";
+      return -1;
     }
     this.position = textEnd;
-    return this.#text.slice(start - this.#textStart, textEnd - this.#textStart);
-  }
-
-  /**
-   * As `ascii`, for a text that outlives the record: a copy, since a substring would keep the whole
-   * record's text alive.
-   */
-  asciiCopy(end: number): string {
-    const text = this.asciiOrAbsent(end);
-    return this.#bytes.toString("latin1", this.position - text.length, this.position);
-  }
-
-  /** As `ascii`, of a field that is not written when it is empty. */
-  asciiOrAbsent(end: number): string {
-    const text = this.ascii(end);
-    if (text === "") this.isCanonical = false;
-    return text;
+    return start;
   }
 
   #failed(): 0 {

@@ -150,9 +150,10 @@ export class WireWriter {
   }
 }
 
-function varintBytes(length: number): number {
-  if (length < 0x80) return 1;
-  if (length < 0x4000) return 2;
-  if (length < 0x20_0000) return 3;
-  return length < 0x1000_0000 ? 4 : 5;
+/** How many bytes a varint from 0 to 2^31 - 1 takes. */
+export function varintBytes(value: number): number {
+  if (value < 0x80) return 1;
+  if (value < 0x4000) return 2;
+  if (value < 0x20_0000) return 3;
+  return value < 0x1000_0000 ? 4 : 5;
 }

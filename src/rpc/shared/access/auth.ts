@@ -100,13 +100,16 @@ async function judge(
   const principal = await authenticate(context, options);
   if (before) assertSame(before, principal);
   context.values.set(principalKey, principal);
-  context.values.set(watchKey, (end) =>
-    options.trust.watch(() => endUnlessGood(context, options, principal, end), generation),
-  );
+  context.values.set(watchKey, (end) => {
+    const recheck = () =>
+      stillShows(context, options, principal).catch(() => {
+        end();
+        return true;
+      });
+    return options.trust.watch(recheck, generation);
+  });
   assertAllowed(context, principal, rule);
-  if (principal.kind === "carrier" && rule.principal === "carrier") {
-    await options.access.assertServed(principal.carrierId, rule.evenSuspended ?? false);
-  }
+  await assertServed(principal, rule, options);
 }
 
 function assertSame(before: Principal, now: Principal): void {
@@ -114,26 +117,18 @@ function assertSame(before: Principal, now: Principal): void {
 }
 
 /**
- * Judges the call's credential again. Resolves with false, and ends nothing, when it cannot be
- * judged at the moment.
+ * Whether the call's credential still shows who it showed; false: that cannot be judged at the
+ * moment. It was let in before, so this is not an attempt to get in, and must not fail because of
+ * limits on those. Throws when it shows somebody else, or nobody.
  */
-async function endUnlessGood(
-  context: HandlerContext,
-  options: Judgement,
-  before: Principal,
-  end: () => void,
-): Promise<boolean> {
+async function stillShows(context: HandlerContext, options: Judgement, before: Principal): Promise<boolean> {
   try {
-    // It was let in before, so this is not an attempt to get in, and must not fail because of
-    // limits on those.
-    const now = await authenticate(context, { ...options, failures: undefined, attempt: undefined });
-    assertSame(before, now);
+    assertSame(before, await authenticate(context, { ...options, failures: undefined, attempt: undefined }));
+    return true;
   } catch (error) {
-    const isRefusal = error instanceof TandemError && REFUSALS.has(error.reason);
-    if (!isRefusal) return false;
-    end();
+    if (isNoLongerServed(error)) throw error;
+    return false;
   }
-  return true;
 }
 
 /**
@@ -146,17 +141,19 @@ async function isStillServed(
   options: AuthOptions,
 ): Promise<boolean> {
   const before = findPrincipal(context);
-  if (!before) return false;
+  if (!before || !(await stillShows(context, options, before))) return false;
   try {
-    const now = await authenticate(context, { ...options, failures: undefined });
-    assertSame(before, now);
-    if (now.kind === "carrier" && rule.principal === "carrier")
-      await options.access.assertServed(now.carrierId, rule.evenSuspended ?? false);
+    await assertServed(before, rule, options);
     return true;
   } catch (error) {
     if (isNoLongerServed(error)) throw error;
     return false;
   }
+}
+
+async function assertServed(principal: Principal, rule: AccessRule, { access }: AuthOptions): Promise<void> {
+  if (principal.kind === "carrier" && rule.principal === "carrier")
+    await access.assertServed(principal.carrierId, rule.evenSuspended ?? false);
 }
 
 const REFUSALS: ReadonlySet<ErrorReason> = new Set(["UNAUTHENTICATED", "CREDENTIAL_EXPIRED"]);

@@ -12,8 +12,12 @@ import { Believed } from "../../../store/database/believed.ts";
 import { asOwn } from "../../../store/database/callers.ts";
 import { type Database, systemTransaction } from "../../../store/database/database.ts";
 import { every } from "../../../store/database/every.ts";
+import { Gathered } from "../../../store/database/gathered.ts";
+import type { Tx } from "../../../store/database/run.ts";
 import { regionMismatch } from "../residency.ts";
-import { GatheredLookups } from "./gathered-lookups.ts";
+
+/** Most keys of one query. */
+const MAX_KEYS = 1_000;
 
 export interface CarrierAccessOptions {
   readonly db: Database;
@@ -36,8 +40,8 @@ export class CarrierAccess implements AsyncDisposable {
   readonly #options: CarrierAccessOptions;
   readonly #carriers: Believed<CarrierAccessRow | undefined>;
   readonly #credentials: Believed<CredentialRow | undefined>;
-  readonly #carrierLookups: GatheredLookups<CarrierAccessRow>;
-  readonly #credentialLookups: GatheredLookups<CredentialRow>;
+  readonly #carrierLookups: Gathered<string, CarrierAccessRow | undefined>;
+  readonly #credentialLookups: Gathered<string, CredentialRow | undefined>;
   readonly #watchers = new Set<Watcher>();
   /** Watchers that have not been judged yet. */
   readonly #newcomers = new Set<Watcher>();
@@ -50,19 +54,8 @@ export class CarrierAccess implements AsyncDisposable {
     this.#options = options;
     this.#carriers = new Believed(options.cacheMs);
     this.#credentials = new Believed(options.cacheMs);
-    // On a connection of its own, since nobody has a share before it is known who calls.
-    this.#carrierLookups = new GatheredLookups((carrierIds) =>
-      asOwn("access", async () => {
-        const rows = await systemTransaction(options.db, (tx) => readCarrierAccess(tx, carrierIds));
-        return rows.map((row) => [row.carrierId, row] as const);
-      }),
-    );
-    this.#credentialLookups = new GatheredLookups((identities) =>
-      asOwn("access", async () => {
-        const rows = await systemTransaction(options.db, (tx) => findCredentials(tx, identities));
-        return rows.map((row) => [row.identity, row] as const);
-      }),
-    );
+    this.#carrierLookups = lookups(options.db, readCarriers);
+    this.#credentialLookups = lookups(options.db, readCredentials);
   }
 
   /** The carriers of these identities; one that is nobody's, or no longer accepted, is left out. */
@@ -122,11 +115,11 @@ export class CarrierAccess implements AsyncDisposable {
   }
 
   #findCarrier(carrierId: string): Promise<CarrierAccessRow | undefined> {
-    return this.#carriers.get(carrierId, () => this.#carrierLookups.find(carrierId));
+    return this.#carriers.get(carrierId, () => this.#carrierLookups.add("", carrierId));
   }
 
   #findCredential(identity: string): Promise<CredentialRow | undefined> {
-    return this.#credentials.get(identity, () => this.#credentialLookups.find(identity));
+    return this.#credentials.get(identity, () => this.#credentialLookups.add("", identity));
   }
 
   // Rests while nobody watches. An unreachable database ends no stream: it is asked again at the
@@ -156,8 +149,8 @@ export class CarrierAccess implements AsyncDisposable {
     const carrierIds = new Set(watchers.flatMap(({ principal }) => carrierIdOf(principal) ?? []));
     const identities = new Set(watchers.flatMap((watcher) => watcher.identities));
     const [carriers, credentials] = await systemTransaction(this.#options.db, async (tx) => [
-      new Map((await readCarrierAccess(tx, [...carrierIds])).map((row) => [row.carrierId, row])),
-      new Map((await findCredentials(tx, [...identities])).map((row) => [row.identity, row])),
+      await readCarriers(tx, carrierIds),
+      await readCredentials(tx, identities),
     ]);
     for (const watcher of watchers) {
       const shown = watcher.identities.flatMap((identity) => credentials.get(identity) ?? []);
@@ -195,6 +188,26 @@ export class CarrierAccess implements AsyncDisposable {
     this.#watchers.delete(watcher);
     this.#newcomers.delete(watcher);
   }
+}
+
+type Read<Row> = (tx: Tx, keys: Iterable<string>) => Promise<ReadonlyMap<string, Row>>;
+
+const readCarriers: Read<CarrierAccessRow> = async (tx, carrierIds) =>
+  new Map((await readCarrierAccess(tx, [...carrierIds])).map((row) => [row.carrierId, row]));
+
+const readCredentials: Read<CredentialRow> = async (tx, identities) =>
+  new Map((await findCredentials(tx, [...identities])).map((row) => [row.identity, row]));
+
+// On a connection of its own, since nobody has a share before it is known who calls.
+function lookups<Row>(db: Database, read: Read<Row>): Gathered<string, Row | undefined> {
+  const find = async (keys: readonly string[]) => {
+    const rows = await systemTransaction(db, (tx) => read(tx, new Set(keys)));
+    return keys.map((key) => rows.get(key));
+  };
+  return new Gathered(
+    (keys) => asOwn("access", () => find(keys)),
+    () => MAX_KEYS,
+  );
 }
 
 function carrierIdOf(principal: Principal): string | undefined {

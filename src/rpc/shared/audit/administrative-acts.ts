@@ -53,30 +53,23 @@ function act<M extends DescMethodUnary | DescMethodServerStreaming>(
 // phone number into it.
 const carrier = (carrierId = "") => (isCarrierId(carrierId) ? { id: carrierId, carrierId } : {});
 const uuid = (id: string) => (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id) ? { id } : {});
-const count = (items: readonly unknown[]) => String(items.length);
+const count = (items: readonly unknown[], carrierId?: string) => ({ id: String(items.length), carrierId });
 
 const ACTS: ReadonlyMap<DescMethod, Act> = new Map([
   act(CarrierService.method.createCarrier, "carrier", ({ carrierId }) => carrier(carrierId)),
   act(CarrierService.method.updateCarrier, "carrier", (request) => carrier(request.carrier?.carrierId)),
   act(CarrierService.method.setNumberRanges, "carrier", ({ carrierId }) => carrier(carrierId)),
-  act(NumberService.method.provisionNumbers, "numbers", ({ items }) => ({ id: count(items) })),
-  act(NumberService.method.releaseNumbers, "numbers", ({ phoneNumbers }) => ({ id: count(phoneNumbers) })),
-  act(PlatformNumberService.method.assignNumbers, "numbers", ({ items, carrierId }) => ({
-    id: count(items),
-    carrierId,
-  })),
-  act(PlatformNumberService.method.unassignNumbers, "numbers", ({ phoneNumbers, carrierId }) => ({
-    id: count(phoneNumbers),
-    carrierId,
-  })),
-  act(PlatformNumberService.method.portNumbers, "numbers", ({ phoneNumbers, carrierId }) => ({
-    id: count(phoneNumbers),
-    carrierId,
-  })),
+  act(NumberService.method.provisionNumbers, "numbers", ({ items }) => count(items)),
+  act(NumberService.method.releaseNumbers, "numbers", ({ phoneNumbers }) => count(phoneNumbers)),
+  act(PlatformNumberService.method.assignNumbers, "numbers", ({ items, carrierId }) => count(items, carrierId)),
+  act(PlatformNumberService.method.unassignNumbers, "numbers", ({ phoneNumbers, carrierId }) =>
+    count(phoneNumbers, carrierId),
+  ),
+  act(PlatformNumberService.method.portNumbers, "numbers", ({ phoneNumbers, carrierId }) =>
+    count(phoneNumbers, carrierId),
+  ),
   act(UsageService.method.closePeriod, "period"),
-  act(PrivacyService.method.setRetentionPolicy, "retention-policy", ({ policy }) => ({
-    carrierId: policy?.carrierId,
-  })),
+  act(PrivacyService.method.setRetentionPolicy, "retention-policy", ({ policy }) => ({ carrierId: policy?.carrierId })),
   act(PrivacyService.method.createHold, "hold", ({ hold }) => ({ carrierId: hold?.carrierId })),
   act(PrivacyService.method.releaseHold, "hold", ({ holdId }) => uuid(holdId)),
   act(PrivacyService.method.erasePhoneNumber, "erasure"),

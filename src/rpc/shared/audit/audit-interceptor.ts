@@ -4,6 +4,7 @@ import type { Principal } from "../../../domain/carriers/principal.ts";
 import type { ErrorReason } from "../../../domain/errors.ts";
 import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.js";
 import { findPrincipal } from "../access/caller.ts";
+import { isText } from "../lists.ts";
 import { throughSteps } from "../message-steps.ts";
 import { isAdministrativeAct, targetOf } from "./administrative-acts.ts";
 import { methodOf } from "./audit.ts";
@@ -87,5 +88,5 @@ function reasonOf(error: unknown): ErrorReason | undefined {
 // A request_id of a wrong form may hold anything.
 function requestIdOf(message: Message | undefined): string | undefined {
   const { requestId } = (message ?? {}) as { requestId?: string };
-  return requestId !== undefined && /^[^\p{Cc}\p{Cs}]{1,64}$/u.test(requestId) ? requestId : undefined;
+  return requestId !== undefined && isText(requestId, 64) ? requestId : undefined;
 }

@@ -4,25 +4,16 @@ import type { Principal } from "../../../domain/carriers/principal.ts";
 import { TandemError } from "../../../domain/errors.ts";
 import { numberHash } from "../../../domain/numbers/number-hash.ts";
 import { disclosedFilter } from "../../../domain/privacy/disclosed-filter.ts";
-import type { DisclosureTerms, NO_SIDE, RecordName } from "../../../domain/privacy/disclosure.ts";
+import type { DisclosureTerms } from "../../../domain/privacy/disclosure.ts";
 import { PRIVACY_STATEMENT_VERSION } from "../../../domain/privacy/retention.ts";
-import type { RecordKind } from "../../../domain/record-kind.ts";
 import { RecipientKind } from "../../../gen/tandem/platform/v1/disclosure_pb.js";
-import type { RecordPart } from "../../../gen/tandem/type/v1/agreement_pb.js";
 import { carrierTransaction } from "../../../store/database/database.ts";
+import type { Tx } from "../../../store/database/run.ts";
 import { insertNamedRecords } from "../../../store/privacy/disclosures.ts";
 import { principalOf } from "../access/caller.ts";
 import type { Services } from "../context.ts";
 import { disclosureRuleOf } from "../method-rules.ts";
-
-/** Records of one carrier and side that an answer is about to deliver. */
-export interface DisclosedRecords {
-  readonly carrierId: string;
-  readonly side: RecordKind["side"] | typeof NO_SIDE;
-  /** The parts that the answer includes. */
-  readonly recordParts: readonly RecordPart[];
-  readonly records: readonly RecordName[];
-}
+import type { DisclosedRecord } from "./disclosed-records.ts";
 
 /** What a get, list or export delivers. */
 export interface Reading {
@@ -32,11 +23,8 @@ export interface Reading {
   readonly masked: boolean;
   /** Of an export: its export_id. */
   readonly sessionId?: string;
-  /**
-   * Sides, carriers and parts in any order; empty, or without records: the answer discloses
-   * nothing, and nothing is written.
-   */
-  readonly disclosed: readonly DisclosedRecords[];
+  /** In any order; empty: the answer discloses nothing, and nothing is written. */
+  readonly disclosed: readonly DisclosedRecord[];
 }
 
 /**
@@ -50,15 +38,26 @@ export async function discloseRecords(
   { request, masked, sessionId, disclosed }: Reading,
 ): Promise<void> {
   context.values.set(declaredKey, true);
-  const named = disclosed.filter(({ records }) => records.length > 0);
-  if (named.length === 0) return;
+  if (disclosed.length === 0) return;
   const terms = disclosureTerms(services, context, { request, masked, sessionId });
   // One carrier a transaction, as everywhere.
-  for (const [carrierId, its] of Map.groupBy(named, (records) => records.carrierId)) {
-    const commit = carrierTransaction(services.db, carrierId, async (tx) => {
-      for (const records of its) await insertNamedRecords(tx, carrierId, terms, records);
-    });
-    await committed(services, commit);
+  for (const [carrierId, its] of Map.groupBy(disclosed, (each) => each.carrierId)) {
+    const insert = (tx: Tx) => insertDisclosed(tx, carrierId, terms, its);
+    await committed(services, carrierTransaction(services.db, carrierId, insert));
+  }
+}
+
+/** Writes down records of one carrier: those of one side and the same parts together. */
+export async function insertDisclosed(
+  tx: Tx,
+  carrierId: string,
+  terms: DisclosureTerms,
+  disclosed: readonly DisclosedRecord[],
+): Promise<void> {
+  const alike = Map.groupBy(disclosed, ({ side, recordParts }) => `${side} ${recordParts.join()}`);
+  for (const its of alike.values()) {
+    const [{ side, recordParts }] = its as [DisclosedRecord];
+    await insertNamedRecords(tx, carrierId, terms, { side, recordParts, records: its.map(({ record }) => record) });
   }
 }
 

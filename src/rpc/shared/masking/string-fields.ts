@@ -42,12 +42,12 @@ export function classifiedFields(): readonly string[] {
   return [...CLASSES.keys()];
 }
 
-const type = (message: string, fields: string) =>
-  fields.split(" ").map((field) => `tandem.type.v1.${message}.${field}`);
-const platform = (message: string, fields: string) =>
-  fields.split(" ").map((field) => `tandem.platform.v1.${message}.${field}`);
-const carrier = (message: string, fields: string) =>
-  fields.split(" ").map((field) => `tandem.carrier.v1.${message}.${field}`);
+/** Fields of these names, of each of these messages. */
+const fieldsOf = (scope: string) => (messages: string, fields: string) =>
+  messages.split(" ").flatMap((message) => fields.split(" ").map((field) => `tandem.${scope}.v1.${message}.${field}`));
+const type = fieldsOf("type");
+const platform = fieldsOf("platform");
+const carrier = fieldsOf("carrier");
 
 /** Page tokens of lists, and positions of feeds. */
 const POSITIONS = [
@@ -56,92 +56,72 @@ const POSITIONS = [
     .concat(["GetReconciliationStatus", "QueryUsage", "ListRestatements"])
     .flatMap((method) => platform(`${method}Response`, "next_page_token")),
   ...["ListCdrs", "ListCdrConsumers", "ListUploads", "ListRejects", "ListDurations", "GetReconciliationSummary"]
-    .concat(["ListDiscrepancies"])
+    .concat(["ListDiscrepancies", "ListNumbers"])
     .flatMap((method) => carrier(`${method}Response`, "next_page_token")),
-  ...carrier("ListNumbersResponse", "next_page_token watch_cursor"),
-  ...["StreamCdrs", "ResolveCdrCursor", "WatchNumbers", "WatchDiscrepancies"].flatMap((method) =>
-    carrier(`${method}Response`, "cursor"),
-  ),
-  ...carrier("CdrConsumer", "cursor"),
+  ...carrier("ListNumbersResponse", "watch_cursor"),
+  ...carrier("StreamCdrsResponse ResolveCdrCursorResponse WatchNumbersResponse", "cursor"),
+  ...carrier("WatchDiscrepanciesResponse CdrConsumer", "cursor"),
 ];
 
 const FIELDS: Readonly<Record<TextClass, readonly string[]>> = {
   PLAIN: [
     ...POSITIONS,
-    ...platform("Carrier", "legal_country time_zone region sip_domain"),
-    ...type("Agreement", "legal_country time_zone region sip_domain privacy_statement_version"),
-    ...platform("NumberRanges", "prefixes"),
-    ...type("Agreement", "number_ranges"),
+    ...type("CallDetailRecord CallDuration RecordReference ErasedRecord", "record_date"),
+    ...type("Agreement", "legal_country time_zone region sip_domain privacy_statement_version number_ranges"),
     ...type("PartRetention", "purpose legal_basis"),
-    ...platform("RetentionPolicy", "country_code"),
     ...type("RecordOutcome", "field_path message"),
-    ...type("NumberFailure", "field message"),
-    ...type("CallDetailRecord", "record_date"),
-    ...type("CallDuration", "record_date"),
-    ...type("RecordReference", "record_date"),
-    ...type("ErasedRecord", "record_date"),
-    ...type("Correlation", "session_id"),
-    ...type("Party", "country_code"),
-    ...type("PhoneNumber", "country_code"),
+    ...type("NumberFailure", "message field"),
+    ...type("Correlation FeedOpened", "session_id"),
+    ...type("Party PhoneNumber", "country_code"),
+    ...type("ErasureEntry", "erasure_id"),
+    ...type("Discrepancy", "discrepancy_id merged_into_discrepancy_id call_date"),
+    ...type("ReconciliationSummaryRow", "call_date"),
+    ...platform("Carrier", "legal_country time_zone region sip_domain"),
+    ...platform("ClosedPeriod", "time_zone start_date end_date period_id"),
+    ...platform("NumberRanges", "prefixes"),
+    ...platform("RetentionPolicy", "country_code"),
+    ...platform("UsageKey", "country_code usage_date other_party_key"),
     ...platform("Hold", "hold_id"),
     ...platform("HeldPeriod", "start_date end_date"),
     ...platform("Erasure", "erasure_id"),
-    ...type("ErasureEntry", "erasure_id"),
-    ...platform("ErasureException", "source"),
-    ...platform("RetentionBound", "source"),
+    ...platform("ErasureException RetentionBound", "source"),
     ...platform("ErasureNotice", "feed"),
     ...platform("PhoneNumberExportHeader", "export_id privacy_statement_version"),
-    ...type("Discrepancy", "discrepancy_id merged_into_discrepancy_id call_date"),
-    ...platform("Disclosure", "disclosure_id method session_id first_record_date last_record_date"),
-    ...platform("Disclosure", "privacy_statement_version"),
+    ...platform("UsageExportHeader", "export_id"),
+    ...platform(
+      "Disclosure",
+      "privacy_statement_version disclosure_id method session_id first_record_date last_record_date",
+    ),
     ...platform("VerifyAuditLogResponse", "last_hash"),
-    ...type("ReconciliationSummaryRow", "call_date"),
     ...platform("CarrierReconciliationStatus", "rejudged_from_date"),
     ...platform("EvidenceValue", "value_name limit_value"),
-    ...carrier("EvidenceValue", "value_name limit_value"),
-    ...platform("UsageKey", "usage_date country_code other_party_key"),
-    ...platform("UsageExportHeader", "export_id"),
-    ...platform("ClosedPeriod", "period_id start_date end_date time_zone"),
     ...platform("Restatement", "period_id"),
-    ...type("FeedOpened", "session_id"),
+    ...carrier("EvidenceValue", "value_name limit_value"),
   ],
   NAME: [
-    ...platform("Carrier", "carrier_id"),
-    ...platform("NumberRanges", "carrier_id"),
-    ...type("Agreement", "carrier_id"),
-    ...type("UploadReceipt", "upload_id"),
-    ...type("Upload", "upload_id"),
-    ...type("RecordOutcome", "record_id"),
-    ...type("CallDetailRecord", "record_id carrier_id call_id"),
-    ...type("Attribution", "customer_id"),
-    ...type("CallDuration", "record_id platform_record_id customer_id"),
-    ...type("RecordReference", "record_id"),
-    ...type("ErasedRecord", "record_id"),
-    ...type("Discrepancy", "carrier_id call_id customer_id"),
-    ...type("PhoneNumber", "carrier_id customer_id location_id"),
-    ...type("ReconciliationSummaryRow", "carrier_id customer_id"),
-    ...platform("RetentionPolicy", "carrier_id"),
-    ...platform("Hold", "carrier_id"),
-    ...platform("HeldPeriod", "customer_id"),
-    ...["ErasureCount", "ErasureException", "ErasureNotice", "PhoneNumberExportItem", "Disclosure"].flatMap((message) =>
-      platform(message, "carrier_id"),
+    ...type("Agreement CallDetailRecord Discrepancy PhoneNumber ReconciliationSummaryRow", "carrier_id"),
+    ...type("RecordOutcome CallDetailRecord CallDuration RecordReference ErasedRecord", "record_id"),
+    ...type("Attribution CallDuration Discrepancy PhoneNumber ReconciliationSummaryRow", "customer_id"),
+    ...type("UploadReceipt Upload", "upload_id"),
+    ...type("CallDetailRecord Discrepancy", "call_id"),
+    ...type("CallDuration", "platform_record_id"),
+    ...type("PhoneNumber", "location_id"),
+    ...platform("Carrier NumberRanges RetentionPolicy Hold ErasureCount ErasureException ErasureNotice", "carrier_id"),
+    ...platform(
+      "PhoneNumberExportItem Disclosure CarrierReconciliationStatus CallExplanation UsageKey CarrierCompleteness RestatedRecord",
+      "carrier_id",
     ),
-    ...["CarrierReconciliationStatus", "CallExplanation", "UsageKey", "CarrierCompleteness", "RestatedRecord"].flatMap(
-      (message) => platform(message, "carrier_id"),
-    ),
-    ...platform("ClosedPeriod", "customer_id"),
+    ...platform("HeldPeriod ClosedPeriod", "customer_id"),
     ...carrier("CdrConsumer", "consumer"),
   ],
   OWN_NUMBER: [
+    ...type("Attribution PhoneNumber NumberOutcome", "phone_number"),
+    ...type("PhoneNumber", "sip_uri tel_uri"),
     ...platform("NumberRanges", "approved_numbers"),
-    ...platform("NumberApproval", "phone_number"),
-    ...type("Attribution", "phone_number"),
-    ...type("PhoneNumber", "phone_number sip_uri tel_uri"),
-    ...type("NumberOutcome", "phone_number"),
-    ...platform("UsageKey", "phone_number"),
+    ...platform("NumberApproval UsageKey", "phone_number"),
   ],
-  MASKED_BEFORE: [...platform("UsageKey", "other_party_number"), ...type("StoredReject", "record_json")],
-  PARTY: type("Party", "value"),
+  MASKED_BEFORE: [...type("StoredReject", "record_json"), ...platform("UsageKey", "other_party_number")],
+  PARTY: [...type("Party", "value")],
   ID: [
     ...type("Correlation", "correlation_id icid"),
     ...type("InterconnectDialog", "call_id from_tag to_tag"),
@@ -155,33 +135,29 @@ const FIELDS: Readonly<Record<TextClass, readonly string[]>> = {
     ...platform("Disclosure", "credential_id filter_json"),
   ],
   TEXT: [
-    ...platform("Carrier", "display_name"),
+    ...type("CallRoute CallDuration Discrepancy ReconciliationSummaryRow", "trunk_id"),
     ...type("Agreement", "display_name"),
     ...type("CallOutcome", "reason_phrase close_reason"),
     ...type("NetworkIdentifiers", "user_agent"),
-    ...type("CallRoute", "trunk_id signaling_region media_region codec"),
-    ...type("StreamQuality", "mos_algorithm codec"),
-    ...type("CallDuration", "customer_reference trunk_id"),
-    ...type("Discrepancy", "trunk_id"),
-    ...type("ReconciliationSummaryRow", "trunk_id"),
-    ...carrier("QualitySummary", "trunk_id codec"),
-    ...platform("HeldPeriod", "trunk_id"),
-    ...platform("EvidenceStep", "explanation"),
-    ...platform("RefusedCandidate", "explanation"),
-    ...platform("NearRecord", "explanation"),
-    ...carrier("EvidenceStep", "explanation"),
-    ...carrier("RefusedCandidate", "explanation"),
-    ...carrier("NearRecord", "explanation"),
-    ...type("PhoneNumber", "customer_reference"),
+    ...type("CallRoute", "signaling_region media_region codec"),
+    ...type("StreamQuality", "codec mos_algorithm"),
+    ...type("CallDuration PhoneNumber", "customer_reference"),
     ...type("ActivationFailure", "message"),
+    ...platform("EvidenceStep RefusedCandidate NearRecord", "explanation"),
+    ...platform("Carrier", "display_name"),
+    ...platform("HeldPeriod", "trunk_id"),
     ...platform("RetentionPolicy", "source privacy_statement_version"),
     ...platform("Hold", "case_reference owner release_note"),
     ...platform("Erasure", "case_reference verified_by"),
+    ...carrier("EvidenceStep RefusedCandidate NearRecord", "explanation"),
+    ...carrier("QualitySummary", "trunk_id codec"),
   ],
-  WRITTEN_MASKED: platform(
-    "AuditEvent",
-    "carrier_id actor method resource error_reason request_id changed_fields details_json previous_hash entry_hash",
-  ),
+  WRITTEN_MASKED: [
+    ...platform(
+      "AuditEvent",
+      "carrier_id actor method resource error_reason request_id changed_fields details_json previous_hash entry_hash",
+    ),
+  ],
   EVIDENCE: [
     ...platform("EvidenceValue", "platform_value carrier_value"),
     ...carrier("EvidenceValue", "platform_value carrier_value"),
