@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import { type AuditEvent, NO_HASH } from "../../domain/privacy/audit.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import type { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
-import { run, type Tx } from "../database/run.ts";
+import { readRow, readRows, run, type Tx } from "../database/run.ts";
 import { PLATFORM_CHAIN } from "./audit-log.ts";
 
 export interface AuditConditions {
@@ -51,7 +51,7 @@ export interface ChainEnds {
 /** Reads the ends of a chain; undefined: no such chain. In a system transaction. */
 export async function readChainEnds(tx: Tx, carrierId: string | undefined): Promise<ChainEnds | undefined> {
   const chain = carrierId ?? PLATFORM_CHAIN;
-  const { rows } = await run(tx)<{
+  const row = await readRow(tx)<{
     first: bigint;
     last: bigint | undefined;
     lastHash: Buffer | undefined;
@@ -62,7 +62,6 @@ export async function readChainEnds(tx: Tx, carrierId: string | undefined): Prom
     FROM audit_chain c LEFT JOIN LATERAL (
       SELECT sequence, entry_hash FROM audit_head WHERE carrier_id = ${chain} ORDER BY sequence DESC LIMIT 1) h ON true
     WHERE c.carrier_id = ${chain}`;
-  const [row] = rows;
   if (!row) return undefined;
   return { first: row.first, last: row.last ?? 0n, lastHash: row.lastHash ?? NO_HASH, newest: row.newest ?? 0n };
 }
@@ -98,7 +97,7 @@ export async function deleteAuditEvents(
     rows: [head],
   } = await run(tx, update);
   if (!head) return 0;
-  const { rows } = await run(tx)<{ sequence: bigint }>`
+  const rows = await readRows(tx)<{ sequence: bigint }>`
     DELETE FROM audit_event WHERE carrier_id = ${chain} AND sequence < ${head.firstSequence + BigInt(limit)}
       AND event_time < ${isoFromMicros(before)}::timestamptz
     RETURNING sequence`;

@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import type { Micros } from "../../domain/time/instant.ts";
-import { run, type Tx } from "../database/run.ts";
+import { readRows, run, type Tx } from "../database/run.ts";
 
 export interface CarrierAccessRow {
   readonly carrierId: string;
@@ -26,12 +26,11 @@ export async function readCarrierAccess(tx: Tx, carrierIds: readonly string[]): 
 }
 
 /** Finds whose identities these are, or were before they were removed. In a system transaction. */
-export async function findCredentials(tx: Tx, identities: readonly string[]): Promise<CredentialRow[]> {
-  const { rows } = await run(tx)<CredentialRow>`
+export function findCredentials(tx: Tx, identities: readonly string[]): Promise<CredentialRow[]> {
+  return readRows(tx)<CredentialRow>`
     SELECT identity, carrier_id, expire_time FROM carrier_credential WHERE identity = ANY(${identities}::text[])
     UNION ALL
     SELECT identity, carrier_id, '1970-01-01T00:00:00Z' FROM carrier_identity AS former
     WHERE identity = ANY(${identities}::text[])
       AND NOT EXISTS (SELECT FROM carrier_credential AS present WHERE present.identity = former.identity)`;
-  return rows;
 }

@@ -1,5 +1,5 @@
 import { carrierTransaction, type Database, ownerTransaction } from "./database.ts";
-import { run, type Tx } from "./run.ts";
+import { readRow, run, type Tx } from "./run.ts";
 
 const PROBE_CARRIERS = ["isolation-probe-a", "isolation-probe-b"] as const;
 
@@ -28,10 +28,9 @@ export async function proveIsolation(db: Database): Promise<void> {
 
 /** Throws when row security does not bind a role that transactions take on. */
 export async function assertRolesBound(tx: Tx): Promise<void> {
-  const { rows } = await run(tx)<{ role: string }>`
+  const unbound = await readRow(tx)<{ role: string }>`
     SELECT rolname AS role FROM pg_roles
     WHERE rolname IN ('tandem_carrier', 'tandem_system') AND (rolsuper OR rolbypassrls) ORDER BY 1`;
-  const [unbound] = rows;
   if (unbound) {
     throw new Error(
       `row-level security does not hold on this database: role ${unbound.role} bypasses it; Tandem refuses to serve. As an administrator: ALTER ROLE ${unbound.role} NOSUPERUSER NOBYPASSRLS`,

@@ -55,18 +55,52 @@ export interface Answer<Row> {
   readonly count: number;
 }
 
+/** A text of SQL with its values, as a tagged template gives them. */
+type Sql = [text: TemplateStringsArray, ...values: unknown[]];
+
 /**
- * Runs a query: SQL as `` run(tx)<Row>`SELECT ...` ``, or what a builder has built.
+ * Runs a query: SQL as `` run(tx)`UPDATE ...` ``, or what a builder has built. `readRows` and the
+ * others below are for what a query finds.
  *
  * The call itself sends it. Queries that are sent before the first is answered run in the order of
  * their calls. Each sees what the ones before it did, and the database need not wait for us between
  * them. Wait for them with `together`.
  */
-export function run(tx: Tx): <Row>(text: TemplateStringsArray, ...values: unknown[]) => Promise<Answer<Row>>;
+export function run(tx: Tx): <Row>(...query: Sql) => Promise<Answer<Row>>;
 export function run<Row>(tx: Tx, query: Query<Row>): Promise<Answer<Row>>;
 export function run(tx: Tx, query?: Query<unknown>) {
-  if (query) return send(tx, query);
-  return (text: TemplateStringsArray, ...values: unknown[]) => send(tx, sql(text, ...values));
+  return query ? send(tx, query) : (...text: Sql) => send(tx, sql(...text));
+}
+
+/**
+ * Reads rows, as `` readRows(tx)<Row>`SELECT ...` ``.
+ * @param make makes something of each row. Default: nothing.
+ */
+export function readRows(tx: Tx): <Row>(...query: Sql) => Promise<Row[]>;
+export function readRows<Row, Made>(tx: Tx, make: (row: Row) => Made): (...query: Sql) => Promise<Made[]>;
+export function readRows(tx: Tx, make?: (row: unknown) => unknown) {
+  return async (...query: Sql) => {
+    const { rows } = await send(tx, sql(...query));
+    return make ? rows.map((row) => make(row)) : rows;
+  };
+}
+
+/** Reads the first row; undefined: there is none. */
+export function readRow(tx: Tx): <Row>(...query: Sql) => Promise<Row | undefined> {
+  return async <Row>(...query: Sql) => (await readRows(tx)<Row>(...query))[0];
+}
+
+/** Reads the first column of every row. */
+export function readColumn(tx: Tx) {
+  return async <Value>(...query: Sql): Promise<Value[]> => {
+    const rows = await readRows(tx)<object>(...query);
+    return rows.map((row) => Object.values(row)[0]);
+  };
+}
+
+/** Reads the first column of the first row. `Value` has undefined if there may be no row. */
+export function readValue(tx: Tx) {
+  return async <Value>(...query: Sql): Promise<Value> => (await readColumn(tx)<Value>(...query))[0] as Value;
 }
 
 async function send(tx: Tx, query: Query<unknown>): Promise<Answer<unknown>> {
@@ -115,9 +149,8 @@ export async function readInOrder(tx: Tx): Promise<void> {
 }
 
 /** The database's clock, which all times of the store are by. */
-export async function readClock(tx: Tx): Promise<Micros> {
-  const { rows } = await run(tx)<{ now: Micros }>`SELECT clock_timestamp() AS now`;
-  return rows[0]?.now ?? 0n;
+export function readClock(tx: Tx): Promise<Micros> {
+  return readValue(tx)<Micros>`SELECT clock_timestamp() AS now`;
 }
 
 /**

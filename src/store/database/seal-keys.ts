@@ -5,7 +5,7 @@ import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import { appendAuditEvent } from "../audit/audit-log.ts";
 import { type Database, ownerTransaction } from "./database.ts";
-import { readClock, run, type Tx } from "./run.ts";
+import { readClock, readRows, readValue, run, type Tx } from "./run.ts";
 
 /** A key of seals as it is listed: without its secret. */
 export interface SealKeyInfo {
@@ -18,20 +18,23 @@ export interface SealKeyInfo {
 /** Makes the first key if there is none. */
 export async function ensureSealKey(db: Database): Promise<void> {
   await ownerTransaction(db, async (tx) => {
-    const { rows } = await run(tx)`SELECT FROM seal_key LIMIT 1`;
+    const rows = await readRows(tx)`SELECT FROM seal_key LIMIT 1`;
     if (rows.length === 0) await insertKey(tx);
   });
 }
 
 /** Reads all keys, the one that seals last. In a system transaction. */
 export async function readSealSecrets(tx: Tx): Promise<SealSecret[]> {
-  const { rows } = await run(tx)<{ keyId: bigint; secret: Buffer }>`SELECT key_id, secret FROM seal_key ${NEWEST_LAST}`;
+  const rows = await readRows(tx)<{
+    keyId: bigint;
+    secret: Buffer;
+  }>`SELECT key_id, secret FROM seal_key ${NEWEST_LAST}`;
   return rows.map(({ keyId, secret }) => ({ keyId: Number(keyId), secret }));
 }
 
 /** Lists the keys, the one that seals last. In a system transaction. */
 export async function listSealKeys(tx: Tx): Promise<SealKeyInfo[]> {
-  const { rows } = await run(tx)<Omit<SealKeyInfo, "keyId"> & { keyId: bigint }>`
+  const rows = await readRows(tx)<Omit<SealKeyInfo, "keyId"> & { keyId: bigint }>`
     SELECT key_id, create_time, retire_time FROM seal_key ${NEWEST_LAST}`;
   return rows.map((row) => ({ ...row, keyId: Number(row.keyId) }));
 }
@@ -81,6 +84,5 @@ async function insertKey(tx: Tx): Promise<number> {
   await run(tx)`
     INSERT INTO seal_key (key_id, secret, create_time) VALUES (${keyId}, ${randomBytes(32)}, clock_timestamp())
     ON CONFLICT DO NOTHING`;
-  const { rows } = await run(tx)<{ keyId: bigint }>`SELECT key_id FROM seal_key WHERE retire_time IS NULL`;
-  return Number(rows[0]?.keyId ?? keyId);
+  return readValue(tx)<number>`SELECT key_id::float8 FROM seal_key WHERE retire_time IS NULL`;
 }

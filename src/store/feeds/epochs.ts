@@ -4,7 +4,7 @@ import { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import { appendAuditEvent } from "../audit/audit-log.ts";
 import { type Database, ownerTransaction } from "../database/database.ts";
 import { confirm } from "../database/installation.ts";
-import { run } from "../database/run.ts";
+import { readValue, run } from "../database/run.ts";
 
 /**
  * Starts a new epoch of every feed and confirms the server beneath: the last step of every restore,
@@ -21,9 +21,7 @@ export async function rotateEpochs(db: Database, actor: string, lostSince?: Micr
     await run(tx)`
       UPDATE feed_head SET epoch = epoch + 1, payload_generation = payload_generation + 1, lost_timeline = ${timeline},
         lost_since = COALESCE(${given}, CASE WHEN next_sequence > 1 THEN last_ingest_time END)`;
-    const { rows } = await run(tx)<{ carriers: bigint }>`
-      SELECT count(DISTINCT carrier_id) AS carriers FROM feed_head`;
-    const carriers = Number(rows[0]?.carriers ?? 0n);
+    const carriers = await readValue(tx)<number>`SELECT count(DISTINCT carrier_id)::int4 FROM feed_head`;
     await appendAuditEvent(tx, {
       carrierId: undefined,
       actor,

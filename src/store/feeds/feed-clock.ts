@@ -4,7 +4,7 @@ import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import { appendAuditEvent } from "../audit/audit-log.ts";
 import { type Database, ownerTransaction } from "../database/database.ts";
-import { readClock, run, type Tx } from "../database/run.ts";
+import { readClock, readRows, run, type Tx } from "../database/run.ts";
 import { MAX_CLOCK_STEP_BACK_S } from "./feed-head.ts";
 
 /** A feed whose newest ingest time is further ahead of the database's clock than is allowed. */
@@ -27,7 +27,7 @@ const MAX_ACCEPTED_AHEAD_S = 21 * 86_400;
  */
 export async function listFeedsAhead(tx: Tx): Promise<FeedAhead[]> {
   const clock = await readClock(tx);
-  const { rows } = await run(tx)<Omit<FeedAhead, "aheadSeconds">>`
+  const rows = await readRows(tx)<Omit<FeedAhead, "aheadSeconds">>`
     SELECT carrier_id, feed, last_ingest_time, COALESCE(last_ingest_time <= accepted_ingest_time, false) AS is_accepted
     FROM feed_head
     WHERE last_ingest_time > ${isoFromMicros(clock)}::timestamptz + make_interval(secs => ${sql.lit(MAX_CLOCK_STEP_BACK_S)})

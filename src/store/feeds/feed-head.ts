@@ -4,7 +4,7 @@ import { ALL_FEEDS, type FeedId } from "../../domain/feed-id.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { clockFrom } from "../database/clock-from.ts";
 import { onCommit, seenHeadsOf } from "../database/database.ts";
-import { run, type Tx } from "../database/run.ts";
+import { readRow, readRows, run, type Tx } from "../database/run.ts";
 import { judgeHead } from "../database/seen-heads.ts";
 
 /**
@@ -148,10 +148,10 @@ export const HEAD_COLUMNS = sql`
 
 /** Reads a feed's ends. */
 export async function readFeedHead(tx: Tx, carrierId: string, feed: FeedId): Promise<FeedHead> {
-  const { rows } = await run(tx)<FeedHead>`
+  const row = await readRow(tx)<FeedHead>`
     SELECT ${HEAD_COLUMNS} FROM feed_head h WHERE h.carrier_id = ${carrierId} AND h.feed = ${feed}`;
-  if (!rows[0]) throw noCarrier(carrierId);
-  return rows[0];
+  if (!row) throw noCarrier(carrierId);
+  return row;
 }
 
 /**
@@ -160,9 +160,8 @@ export async function readFeedHead(tx: Tx, carrierId: string, feed: FeedId): Pro
  * complete. Refuses an instant in the database's future.
  */
 export async function raiseIngestTime(tx: Tx, carrierId: string, feed: FeedId, instant: Micros): Promise<void> {
-  const { rows } = await run(tx)<{ isFuture: boolean; now: Micros }>`
+  const clock = await readRow(tx)<{ isFuture: boolean; now: Micros }>`
     SELECT ${isoFromMicros(instant)}::timestamptz > clock_timestamp() AS is_future, clock_timestamp() AS now`;
-  const clock = rows[0];
   if (clock?.isFuture) {
     throw new TandemError("INGEST_TIME_IN_FUTURE", "ingest_time is in the future", {
       field: "ingest_time",
@@ -208,8 +207,7 @@ export interface PolledHead extends FeedHead {
 }
 
 /** Every feed's ends for these carriers, in one query: what a process with live streams polls. */
-export async function pollFeedHeads(tx: Tx, carrierIds: readonly string[]): Promise<PolledHead[]> {
-  const { rows } = await run(tx)<PolledHead>`
+export function pollFeedHeads(tx: Tx, carrierIds: readonly string[]): Promise<PolledHead[]> {
+  return readRows(tx)<PolledHead>`
     SELECT h.carrier_id, h.feed, ${HEAD_COLUMNS} FROM feed_head h WHERE h.carrier_id = ANY(${carrierIds}::text[])`;
-  return rows;
 }

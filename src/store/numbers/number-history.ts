@@ -3,7 +3,7 @@ import { arrive, periodsMoved } from "../../domain/numbers/number-changes.ts";
 import { type NumberPeriod, type NumberTimeline, timelineUnderPort } from "../../domain/numbers/number-state.ts";
 import { sipUriOfNumber } from "../../domain/numbers/sip-uri.ts";
 import { textArray } from "../database/binary-array.ts";
-import { run, type Tx } from "../database/run.ts";
+import { readRows, run, type Tx } from "../database/run.ts";
 import { PortStage, readPortsOfNumber, type StoredPort } from "./number-port-rows.ts";
 import { type HoldingRow, periodOfRow } from "./number-timelines.ts";
 
@@ -22,7 +22,7 @@ const MAX_PERIODS = 10_000;
  * @param sipDomain of carriers that have no domain of their own.
  */
 export async function readNumberHistory(tx: Tx, phoneNumber: string, sipDomain: string): Promise<HistoryPeriod[]> {
-  const { rows } = await run(tx)<HoldingRow>`
+  const rows = await readRows(tx)<HoldingRow>`
     SELECT h.* FROM number_holding h WHERE h.phone_number = ${phoneNumber} ORDER BY h.start_time DESC LIMIT ${MAX_PERIODS}`;
   const timelines = new Map<string, NumberTimeline>();
   for (const [carrierId, held] of Map.groupBy(rows.toReversed(), (row) => row.carrierId))

@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import type { NumberTimeline } from "../../domain/numbers/number-state.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { textArray } from "../database/binary-array.ts";
-import { insertAll, run, type Tx, unnest } from "../database/run.ts";
+import { insertAll, readRows, run, type Tx, unnest } from "../database/run.ts";
 import { decodePeriods, encodePeriods } from "./number-timelines.ts";
 
 /** How far a port is; the losing carrier's row says it. */
@@ -30,7 +30,7 @@ export async function readUnfinishedPorts(
   carrierId: string,
   numbers: readonly string[],
 ): Promise<Map<string, StoredPort>> {
-  const { rows } = await run(tx)<PortRow>`
+  const rows = await readRows(tx)<PortRow>`
     SELECT ${PORT} FROM unnest(${textArray(numbers)}::text[]) AS n
     JOIN number_port p ON p.carrier_id = ${carrierId} AND p.phone_number = n
     WHERE p.stage < ${PortStage.DONE} ORDER BY p.stage`;
@@ -38,7 +38,7 @@ export async function readUnfinishedPorts(
 }
 
 /** Finds ports due or under way, of these numbers or this carrier. In a system transaction. */
-export async function findDuePorts(
+export function findDuePorts(
   tx: Tx,
   only: { numbers: readonly string[] } | { carrierId: string },
   limit: number,
@@ -47,18 +47,16 @@ export async function findDuePorts(
     "numbers" in only
       ? sql`p.phone_number = ANY(${textArray(only.numbers)}::text[])`
       : sql`p.carrier_id = ${only.carrierId}`;
-  const { rows } = await run(tx)<PortRow>`
+  return readRows(tx, portOfRow)`
     SELECT ${PORT} FROM number_port p
     WHERE p.stage < ${PortStage.DONE} AND p.effective_time <= clock_timestamp() AND ${condition}
     ORDER BY p.effective_time LIMIT ${limit}`;
-  return rows.map(portOfRow);
 }
 
 /** Of any carrier. In a system transaction. */
-export async function readPortsOfNumber(tx: Tx, phoneNumber: string): Promise<StoredPort[]> {
-  const { rows } = await run(tx)<PortRow>`
+export function readPortsOfNumber(tx: Tx, phoneNumber: string): Promise<StoredPort[]> {
+  return readRows(tx, portOfRow)`
     SELECT ${PORT} FROM number_port p WHERE p.phone_number = ${phoneNumber} AND p.stage < ${PortStage.DONE} ORDER BY p.effective_time`;
-  return rows.map(portOfRow);
 }
 
 /** Writes what became of ports at the losing carrier. */
@@ -86,7 +84,7 @@ export async function writePorts(
 
 /** Which of these ports have arrived at the gaining carrier. */
 export async function findArrivals(tx: Tx, toCarrierId: string, ports: readonly StoredPort[]): Promise<Set<string>> {
-  const { rows } = await run(tx)<{ portId: string }>`
+  const rows = await readRows(tx)<{ portId: string }>`
     SELECT p.port_id::text AS port_id
     FROM ${named(ports)}
     JOIN number_port p ON p.carrier_id = ${toCarrierId} AND p.phone_number = w.phone_number AND p.port_id = w.port_id::uuid
@@ -96,7 +94,7 @@ export async function findArrivals(tx: Tx, toCarrierId: string, ports: readonly 
 
 /** Which of these numbers this carrier's last port of them brought in. */
 export async function findPortedIn(tx: Tx, carrierId: string, numbers: readonly string[]): Promise<string[]> {
-  const { rows } = await run(tx)<{ phoneNumber: string; role: number }>`
+  const rows = await readRows(tx)<{ phoneNumber: string; role: number }>`
     SELECT DISTINCT ON (phone_number) phone_number, role FROM number_port
     WHERE carrier_id = ${carrierId} AND phone_number = ANY(${textArray(numbers)}::text[])
     ORDER BY phone_number, effective_time DESC, stage DESC`;

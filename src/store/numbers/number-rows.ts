@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import type { Micros } from "../../domain/time/instant.ts";
 import { textArray } from "../database/binary-array.ts";
-import { insertAll, instant, run, type Tx, unnest } from "../database/run.ts";
+import { insertAll, instant, readRows, run, type Tx, unnest } from "../database/run.ts";
 
 /** A number's current row: what filters look for, and the row as readers get it. */
 export interface StoredRow {
@@ -25,8 +25,12 @@ export interface EntryWrite extends StoredRow {
 export const NumberEntryKind = { CHANGE: 1, ERASURE: 2 } as const;
 
 /** Reads the current rows of numbers; those that the carrier never held are left out. */
-export async function readRows(tx: Tx, carrierId: string, numbers: readonly string[]): Promise<Map<string, StoredRow>> {
-  const { rows } = await run(tx)<StoredRow>`
+export async function readCurrentRows(
+  tx: Tx,
+  carrierId: string,
+  numbers: readonly string[],
+): Promise<Map<string, StoredRow>> {
+  const rows = await readRows(tx)<StoredRow>`
     SELECT p.* FROM phone_number p WHERE p.carrier_id = ${carrierId} AND p.phone_number = ANY(${textArray(numbers)}::text[])`;
   return new Map(rows.map((row) => [row.phoneNumber, row]));
 }

@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import type { EndState, NumberPeriod, NumberTimeline } from "../../domain/numbers/number-state.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { textArray } from "../database/binary-array.ts";
-import { insertAll, run, type Tx, unnest } from "../database/run.ts";
+import { insertAll, readRows, run, type Tx, unnest } from "../database/run.ts";
 
 // Timelines are rows of number_holding: queried columns, and JSON for the domain.
 
@@ -15,7 +15,7 @@ export async function readTimelines(
   carrierId: string,
   numbers: readonly string[],
 ): Promise<Map<string, NumberPeriod[]>> {
-  const { rows } = await run(tx)<HoldingRow>`
+  const rows = await readRows(tx)<HoldingRow>`
     SELECT h.* FROM number_holding h
     WHERE h.carrier_id = ${carrierId} AND h.phone_number = ANY(${textArray(numbers)}::text[]) AND (h.end_time > clock_timestamp() - make_interval(days => ${PAST_DAYS}) OR h.ended_as IS NOT NULL)
     ORDER BY h.phone_number, h.start_time`;

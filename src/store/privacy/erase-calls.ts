@@ -3,7 +3,7 @@ import { ERASED_HASH } from "../../domain/privacy/erasure.ts";
 import { CDR, DURATION, type RecordKind } from "../../domain/record-kind.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { textArray } from "../database/binary-array.ts";
-import { dayOf, inRange, readInOrder, run, type Tx, unnest } from "../database/run.ts";
+import { dayOf, inRange, readInOrder, readRows, readValue, run, type Tx, unnest } from "../database/run.ts";
 import { EntryKind } from "../records/record-rows.ts";
 import { covers, isInForce } from "./holds.ts";
 
@@ -50,17 +50,16 @@ export interface RecordSearch {
 }
 
 /** When the first record or result of a range begins; undefined: there is none. */
-export async function findNextStart(
+export function findNextStart(
   tx: Tx,
   of: RecordKind | "result",
   carrierId: string,
   { start, end }: Pick<RecordSearch, "start" | "end">,
 ): Promise<Micros | undefined> {
   const { records, start: column } = of === "result" ? { records: "call_result", start: "start_time" } : of;
-  const { rows } = await run(tx)<{ first: Micros | undefined }>`
+  return readValue(tx)<Micros | undefined>`
     SELECT min(${sql.ref(column)}) AS first FROM ${sql.table(records)}
     WHERE carrier_id = ${carrierId} AND ${inRange(sql.ref(column), { start, end })}`;
-  return rows[0]?.first;
 }
 
 export type FoundRecord = RecordName & { sequence: bigint };
@@ -69,7 +68,7 @@ export type FoundRecord = RecordName & { sequence: bigint };
  * Finds records of a range in which a number may be, by sequence.
  * @param page `areTimeless`: those without a start, such as VOIDs of what never came, by their day.
  */
-export async function findRecordsOf(
+export function findRecordsOf(
   tx: Tx,
   kind: RecordKind,
   carrierId: string,
@@ -83,13 +82,12 @@ export async function findRecordsOf(
     : sql`${inRange(start, search)} AND r.entry_kind <> ${EntryKind.ERASURE}`;
   // OFFSET 0: the planner does not know how few records have the number, and would read all of them
   // by sequence instead of by the index of starts.
-  const { rows } = await run(tx)<FoundRecord>`
+  return readRows(tx)<FoundRecord>`
     SELECT r.record_id, r.record_date, r.sequence FROM (
       SELECT * FROM ${sql.table(kind.records)} r
       WHERE r.carrier_id = ${carrierId} AND ${isIn} AND r.sequence > ${page.after?.sequence ?? 0n} OFFSET 0) r
     WHERE ${mayHold(kind, carrierId, search)}
     ORDER BY r.sequence LIMIT ${page.limit}`;
-  return rows;
 }
 
 // Finds numbers with separators too. Binary bytes appear as backslashes and digits, which may find
@@ -121,7 +119,7 @@ export async function readRevisions(
     kind === CDR
       ? sql`LEFT JOIN cdr_network n ON n.carrier_id = r.carrier_id AND n.sequence = r.sequence AND n.ingest_time = r.ingest_time`
       : sql``;
-  const { rows } = await run(tx)<Omit<StoredRecord, "hold"> & HoldColumns>`
+  const rows = await readRows(tx)<Omit<StoredRecord, "hold"> & HoldColumns>`
     SELECT k.record_id, k.record_date, k.revision, k.sequence, k.ingest_time, k.content_hash, ${sql.ref(`r.${start}`)} AS start_time,
       r.phone_number, r.payload, ${more}, held.hold_id, held.end_time AS hold_end
     FROM ${unnest("w", names, { recordId: "text", recordDate: "date" })}
@@ -225,11 +223,10 @@ export async function findBatches(
 ): Promise<UploadBatch[]> {
   await readInOrder(tx);
   const { kind, uploadId, firstOffset } = page.after ?? { kind: 0, uploadId: "", firstOffset: -1n };
-  const { rows } = await run(tx)<UploadBatch>`
+  return readRows(tx)<UploadBatch>`
     SELECT kind, upload_id, first_offset, hashes FROM upload_batch
     WHERE carrier_id = ${carrierId} AND (kind, upload_id, first_offset) > (${kind}::int2, ${uploadId}::text, ${firstOffset}::int8)
     ORDER BY kind, upload_id, first_offset LIMIT ${page.limit}`;
-  return rows;
 }
 
 export async function rewriteBatch(tx: Tx, carrierId: string, batch: UploadBatch): Promise<void> {

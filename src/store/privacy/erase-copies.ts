@@ -3,7 +3,7 @@ import { ERASED_HASH } from "../../domain/privacy/erasure.ts";
 import { CARRIER_SIDE, kindOfUpload, PLATFORM_SIDE, type RecordKind } from "../../domain/record-kind.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { textArray } from "../database/binary-array.ts";
-import { inRange, readInOrder, run, type Tx } from "../database/run.ts";
+import { inRange, readInOrder, readRows, run, type Tx } from "../database/run.ts";
 import { type HoldColumns, type HoldOn, holdOn, type RecordSearch, withHold } from "./erase-calls.ts";
 
 // Copies of records: in quarantine, as rejects, and under holds. In system transactions.
@@ -30,7 +30,7 @@ export async function findQuarantinedOf(
 ): Promise<QuarantinedRecord[]> {
   await readInOrder(tx);
   const after = page.after ?? { kind: undefined, recordId: "", recordDate: "0001-01-01", revision: 0 };
-  const { rows } = await run(tx)<Omit<QuarantinedRecord, "kind"> & { kind: number }>`
+  const rows = await readRows(tx)<Omit<QuarantinedRecord, "kind"> & { kind: number }>`
     SELECT kind, record_id, record_date, revision, upload_id, record_offset, start_time, payload, numbers FROM quarantine
     WHERE carrier_id = ${carrierId}
       AND (kind, record_id, record_date, revision) > (${after.kind?.upload ?? 0}::int2, ${after.recordId}::text, ${after.recordDate}::date, ${after.revision}::int4)
@@ -67,7 +67,7 @@ export async function findRejectsOf(
 ): Promise<StoredReject[]> {
   await readInOrder(tx);
   const after = page.after ?? { kind: undefined, uploadId: "", recordOffset: -1n };
-  const { rows } = await run(tx)<Omit<StoredReject, "kind"> & { kind: number }>`
+  const rows = await readRows(tx)<Omit<StoredReject, "kind"> & { kind: number }>`
     SELECT kind, upload_id, record_offset, message, record_json, create_time FROM upload_reject
     WHERE carrier_id = ${carrierId} AND (kind, upload_id, record_offset) > (${after.kind?.upload ?? 0}::int2, ${after.uploadId}::text, ${after.recordOffset}::int8)
       AND (record_json ~ ${maskedPattern} OR message ~ ${maskedPattern})
@@ -127,7 +127,7 @@ export async function findHeldOf(
       AND ${inRange(sql.ref("r.start_time"), { start, end })}
       AND (r.phone_number = ANY(${textArray(forms)}::text[]) OR encode(r.payload, 'escape') ~ ${pattern} OR encode(r.network, 'escape') ~ ${pattern}
         OR concat_ws(' ', r.call_id, r.dialog_call_id, r.correlation_id) ~ ${pattern})`;
-  const { rows } = await run(tx)<Omit<HeldCopy, "hold"> & HoldColumns>`
+  const rows = await readRows(tx)<Omit<HeldCopy, "hold"> & HoldColumns>`
     ${ofSide(PLATFORM_SIDE)} UNION ALL ${ofSide(CARRIER_SIDE)} ORDER BY side, sequence LIMIT ${page.limit}`;
   return rows.map(withHold);
 }
@@ -146,17 +146,16 @@ export async function rewriteHeld(
 }
 
 /** Stored answers to repeatable calls of an interval in which a number is. */
-export async function findAnswersOf(
+export function findAnswersOf(
   tx: Tx,
   carrierId: string,
   { pattern, start, end }: Pick<RecordSearch, "pattern" | "start" | "end">,
 ): Promise<{ method: string; requestId: string; response: Buffer }[]> {
-  const { rows } = await run(tx)<{ method: string; requestId: string; response: Buffer }>`
+  return readRows(tx)<{ method: string; requestId: string; response: Buffer }>`
     SELECT method, request_id, response FROM request_log
     WHERE carrier_id = ${carrierId} AND encode(response, 'escape') ~ ${pattern}
       AND ${inRange(sql.ref("create_time"), { start, end })}
     LIMIT 10000`;
-  return rows;
 }
 
 export async function rewriteAnswer(

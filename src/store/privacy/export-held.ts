@@ -2,7 +2,7 @@ import { type RawBuilder, sql } from "kysely";
 import { CDR, DURATION, type RecordKind } from "../../domain/record-kind.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { int8Array } from "../database/binary-array.ts";
-import { run, type Tx } from "../database/run.ts";
+import { readRows, type Tx } from "../database/run.ts";
 import {
   cdrOfRow,
   counterpartsOfCdr,
@@ -70,7 +70,7 @@ async function readHeld(
   { kind, hits, counterparts }: { kind: RecordKind; hits: readonly Hit[]; counterparts: RawBuilder<unknown> },
 ): Promise<HeldRow[]> {
   if (hits.length === 0) return [];
-  const { rows } = await run(tx)<HeldRow>`
+  return readRows(tx)<HeldRow>`
     SELECT r.*, ${counterparts} AS counterparts
     FROM held_record r
     WHERE r.carrier_id = ${carrierId} AND r.side = ${kind.side} AND r.sequence = ANY(${int8Array(hits.map((hit) => hit.sequence))}::int8[])
@@ -84,7 +84,6 @@ async function readHeld(
         WHERE k.carrier_id = ${carrierId} AND k.record_id = r.record_id AND k.record_date = r.record_date
           AND (v.entry_kind < r.entry_kind OR (v.entry_kind = r.entry_kind AND k.revision >= r.revision)))
     ORDER BY r.start_time, r.sequence`;
-  return rows;
 }
 
 interface HeldRow {

@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from "kysely";
 import { CDR, DURATION, PLATFORM_SIDE, type RecordKind } from "../../domain/record-kind.ts";
 import type { Micros } from "../../domain/time/instant.ts";
-import { instant, run, type Tx, unnest } from "../database/run.ts";
+import { instant, readRows, run, type Tx, unnest } from "../database/run.ts";
 import type { StoredCdr } from "../records/cdrs.ts";
 import type { StoredDuration } from "../records/durations.ts";
 import { recordAt } from "../records/record-at.ts";
@@ -93,7 +93,7 @@ export async function scan(
 ): Promise<Scan> {
   const { carrierId, start, end } = search;
   const from = after ?? { time: start, sequence: -1n };
-  const { rows } = await run(tx)<Hit & { time: Micros; isHit: boolean; position: bigint }>`
+  const rows = await readRows(tx)<Hit & { time: Micros; isHit: boolean; position: bigint }>`
     SELECT s.* FROM (
       SELECT r.sequence, r.ingest_time, ${time} AS time, ${mayHold(sql`r.payload`, search)} AS is_hit,
         row_number() OVER (ORDER BY ${time}, r.sequence) AS position
@@ -119,7 +119,7 @@ export async function readFoundCdrs(
 ): Promise<FoundCdr[]> {
   if (hits.length === 0) return [];
   const network = withNetwork ? sql`n.payload` : sql`NULL::bytea`;
-  const { rows } = await run(tx)<CdrRow>`
+  const rows = await readRows(tx)<CdrRow>`
     SELECT r.sequence, r.ingest_time, r.entry_kind, r.invite_time, r.payload, q.payload AS quality, ${network} AS network, r.phone_number,
       newest.sequence AS newest_sequence, newest.ingest_time AS newest_ingest_time, newest.payload AS newest_payload,
       ${counterpartsOfCdr(carrierId)} AS counterparts
@@ -148,7 +148,7 @@ export async function readFoundDurations(
   head: bigint,
 ): Promise<FoundDuration[]> {
   if (hits.length === 0) return [];
-  const { rows } = await run(tx)<DurationRow>`
+  const rows = await readRows(tx)<DurationRow>`
     SELECT r.record_id, r.sequence, r.ingest_time, r.start_time, r.customer_id, r.payload,
       newest.sequence AS newest_sequence, newest.ingest_time AS newest_ingest_time, newest.payload AS newest_payload,
       ${counterpartsOfDuration(carrierId)} AS counterparts

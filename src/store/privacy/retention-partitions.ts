@@ -9,7 +9,7 @@ import {
   withConnection,
 } from "../database/database.ts";
 import { AGING_TABLES, isWantedPartition } from "../database/partitions.ts";
-import { readClock, run, type Tx } from "../database/run.ts";
+import { readClock, readRow, readRows, run, type Tx } from "../database/run.ts";
 
 /** Longest that detaching waits for a transaction that reads, milliseconds. */
 const LOCK_TIMEOUT_MS = 2_000;
@@ -76,14 +76,13 @@ async function findExpired(db: Database): Promise<AgingPartition[]> {
 // The day before which every carrier's rows of a table are gone. A carrier that retention has not
 // reached keeps everything.
 async function readFloors(tx: Tx) {
-  const { rows } = await run(tx)<Record<"call" | "quality" | "network" | "duration" | "keys", string | undefined>>`
+  const row = await readRow(tx)<Record<"call" | "quality" | "network" | "duration" | "keys", string | undefined>>`
     SELECT (min(COALESCE(call_before, 'epoch')) AT TIME ZONE 'UTC')::date AS call,
       (min(COALESCE(quality_before, 'epoch')) AT TIME ZONE 'UTC')::date AS quality,
       (min(COALESCE(network_before, 'epoch')) AT TIME ZONE 'UTC')::date AS network,
       (min(COALESCE(duration_before, 'epoch')) AT TIME ZONE 'UTC')::date AS duration,
       min(COALESCE(keys_from, 'epoch'::date)) AS keys
     FROM carrier c LEFT JOIN retention_state s ON s.carrier_id = c.carrier_id`;
-  const row = rows[0];
   const floors: Record<string, string | undefined> = {
     cdr_record: row?.call,
     cdr_quality: row?.quality,
@@ -96,8 +95,8 @@ async function readFloors(tx: Tx) {
 }
 
 // Including detached ones, which are ordinary tables with a partition's name.
-async function listAging(tx: Tx): Promise<AgingPartition[]> {
-  const { rows } = await run(tx)<AgingPartition>`
+function listAging(tx: Tx): Promise<AgingPartition[]> {
+  return readRows(tx)<AgingPartition>`
     SELECT c.relname AS name, left(c.relname, -9) AS parent, to_date(right(c.relname, 8), 'YYYYMMDD')::text AS week,
       CASE WHEN i.inhrelid IS NULL THEN 'detached' WHEN i.inhdetachpending THEN 'pending' ELSE 'attached' END AS attached,
       pg_total_relation_size(c.oid) AS bytes
@@ -105,7 +104,6 @@ async function listAging(tx: Tx): Promise<AgingPartition[]> {
     WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace AND c.relname ~ '_\\d{8}$'
       AND left(c.relname, -9) = ANY(${[...AGING_TABLES]}::text[])
     ORDER BY right(c.relname, 8), c.relname`;
-  return rows;
 }
 
 async function isEmpty(db: Database, name: string): Promise<boolean> {

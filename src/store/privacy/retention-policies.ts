@@ -5,7 +5,7 @@ import type { LegalBasis, ProcessingPurpose } from "../../gen/tandem/platform/v1
 import type { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
 import { Believed } from "../database/believed.ts";
 import { type Database, systemTransaction } from "../database/database.ts";
-import { run, type Tx } from "../database/run.ts";
+import { readRow, run, type Tx } from "../database/run.ts";
 
 /** A policy that somebody has set. This file is for system transactions. */
 export interface StoredPolicy extends SetPolicy {
@@ -52,7 +52,7 @@ export async function writePolicy(
   revision: bigint,
   updatedBy: string,
 ): Promise<StoredPolicy | undefined> {
-  const { rows } = await run(tx)<{ updateTime: Micros }>`
+  const row = await readRow(tx)<{ updateTime: Micros }>`
     INSERT INTO retention_policy AS p (country_code, carrier_id, record_part, purpose, legal_basis, retention_days, source,
       privacy_statement_version, revision, update_time, updated_by)
     SELECT ${policy.countryCode}, ${policy.carrierId ?? ""}, ${policy.part}::int2, ${policy.purpose}::int2, ${policy.legalBasis}::int2,
@@ -63,7 +63,6 @@ export async function writePolicy(
       updated_by = EXCLUDED.updated_by
     WHERE p.revision = ${revision}::int8
     RETURNING update_time`;
-  const row = rows[0];
   return row && { ...policy, revision: revision + 1n, updateTime: row.updateTime, updatedBy };
 }
 

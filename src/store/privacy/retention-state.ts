@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { ALL_FEEDS, type FeedId } from "../../domain/feed-id.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { run, type Tx } from "../database/run.ts";
+import { readRow, run, type Tx } from "../database/run.ts";
 import { ENTRY_TABLES } from "../feeds/feed-position.ts";
 
 // How far retention has come with a carrier. In system transactions.
@@ -27,12 +27,12 @@ export interface RetentionState extends Omit<Cutoffs, "numberHistory" | "logs"> 
 /** Reads how far retention has come with a carrier, and begins it. */
 export async function readRetentionState(tx: Tx, carrierId: string): Promise<RetentionState> {
   await run(tx)`INSERT INTO retention_state (carrier_id) VALUES (${carrierId}) ON CONFLICT DO NOTHING`;
-  const { rows } = await run(tx)<RetentionState>`
+  const row = await readRow(tx)<RetentionState>`
     SELECT call_before AS call, quality_before AS quality, network_before AS network, duration_before AS duration, keys_from,
       hold_generation, verdict_sequence
     FROM retention_state WHERE carrier_id = ${carrierId}`;
-  if (!rows[0]) throw new Error(`retention has not begun with carrier ${carrierId}`);
-  return rows[0];
+  if (!row) throw new Error(`retention has not begun with carrier ${carrierId}`);
+  return row;
 }
 
 /**
@@ -53,9 +53,8 @@ export async function findSequenceAt(tx: Tx, carrierId: string, feed: FeedId, in
   let high = head.nextSequence;
   while (low < high) {
     const middle = (low + high) / 2n;
-    const { rows } = await run(tx)<{ ingestTime: Micros }>`
+    const found = await readRow(tx)<{ ingestTime: Micros }>`
       SELECT ingest_time FROM ${sql.table(ENTRY_TABLES[feed])} WHERE carrier_id = ${carrierId} AND sequence = ${middle} LIMIT 1`;
-    const found = rows[0];
     // A missing entry was lost by a restore: it keeps nothing.
     if (found && found.ingestTime >= instant) high = middle;
     else low = middle + 1n;

@@ -1,7 +1,7 @@
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { int2Array, textArray } from "../database/binary-array.ts";
 import { clockFrom } from "../database/clock-from.ts";
-import { run, type Tx } from "../database/run.ts";
+import { readRows, run, type Tx } from "../database/run.ts";
 
 /**
  * Seals uploads that were idle for 30 days, and forgets the verdicts of those sealed 30 days ago;
@@ -18,7 +18,7 @@ interface UploadName {
 }
 
 async function sealIdle(tx: Tx, limit: number): Promise<number> {
-  const { rows } = await run(tx)<UploadName & { readonly idleSince: Micros }>`
+  const rows = await readRows(tx)<UploadName & { readonly idleSince: Micros }>`
     SELECT carrier_id, kind, upload_id, clock_timestamp() - interval '30 days' AS idle_since FROM upload
     WHERE NOT sealed AND update_time < clock_timestamp() - interval '30 days' ORDER BY carrier_id, kind, upload_id LIMIT ${limit}`;
   let sealed = 0;
@@ -38,7 +38,7 @@ async function sealThose(tx: Tx, carrierId: string, idle: readonly UploadName[],
 }
 
 async function forgetVerdicts(tx: Tx, limit: number): Promise<number> {
-  const { rows } = await run(tx)<UploadName>`
+  const rows = await readRows(tx)<UploadName>`
     SELECT u.carrier_id, u.kind, u.upload_id FROM upload u
     WHERE sealed AND seal_time < clock_timestamp() - interval '30 days'
       AND EXISTS (SELECT FROM upload_batch b WHERE b.carrier_id = u.carrier_id AND b.kind = u.kind AND b.upload_id = u.upload_id)

@@ -2,7 +2,7 @@ import { type RawBuilder, sql } from "kysely";
 import { PLATFORM_SIDE } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { LIST_SCAN, type Scanned } from "../database/list-scan.ts";
-import { run, type Tx } from "../database/run.ts";
+import { readColumn, readRow, readRows, type Tx } from "../database/run.ts";
 import { allOf, type CdrConditions, cdrFloor, isHeldTip, isTip, joinParts, mergeHeld, type StoredCdr } from "./cdrs.ts";
 import { EntryKind } from "./record-rows.ts";
 
@@ -87,7 +87,7 @@ async function listKept(tx: Tx, list: CdrList): Promise<Scanned<ListedCdr, CdrPl
   const records = sql`cdr_record r WHERE r.carrier_id = ${carrierId}${inPeriod(list)}`;
   const from = isNamed(search) ? recordsNamed(carrierId, search) : scanned(records, list);
   // The parts of held records that are past their retention are with the held copy.
-  const { rows } = await run(tx)<ListedCdr>`
+  const rows = await readRows(tx)<ListedCdr>`
     SELECT r.carrier_id, r.sequence, r.ingest_time, r.entry_kind, r.record_id, r.record_date, r.revision, r.invite_time, r.payload, COALESCE(q.payload, x.quality) AS quality,
       ${withNetwork ? sql`COALESCE(n.payload, x.network)` : sql`NULL::bytea`} AS network
     FROM (
@@ -114,9 +114,8 @@ async function readScanEnd(
   found: number,
 ): Promise<CdrPlace | undefined> {
   if (isNamed(list.search) || found >= list.limit) return undefined;
-  const { rows } = await run(tx)<{ inviteTime: Micros | undefined; sequence: bigint }>`
+  return readRow(tx)<{ inviteTime: Micros | undefined; sequence: bigint }>`
     SELECT r.invite_time, r.sequence FROM ${records} ORDER BY ${orderOf(list)} OFFSET ${(list.scan ?? LIST_SCAN) - 1} LIMIT 1`;
-  return rows[0];
 }
 
 function isNamed({ recordId, callId, dialogCallId, correlationId }: CdrSearch): boolean {
@@ -158,7 +157,7 @@ async function listHeld(tx: Tx, list: CdrList): Promise<Scanned<ListedCdr, CdrPl
   const wheres = searchConditions(list);
   if (search.recordId !== undefined) wheres.push(sql`r.record_id = ${search.recordId}`);
   if (search.recordDate !== undefined) wheres.push(sql`r.record_date = ${search.recordDate}::date`);
-  const { rows } = await run(tx)<ListedCdr>`
+  const rows = await readRows(tx)<ListedCdr>`
     SELECT r.carrier_id, r.sequence, r.ingest_time, r.entry_kind, r.record_id, r.record_date, r.revision, r.invite_time, r.payload, r.quality,
       ${withNetwork ? sql`r.network` : sql`NULL::bytea`} AS network
     FROM ${isNamed(search) ? copies : scanned(records, list)}
@@ -211,12 +210,12 @@ function isBehind({ inviteTime, sequence }: CdrPlace, allHaveTimes: boolean): Ra
  * The carriers that have a record id or a call id: for the platform, in a system transaction. At
  * most `limit`. OFFSET 0: carriers are asked one by one, so that the ids of all are never read.
  */
-export async function findCarriersOfCdr(
+export function findCarriersOfCdr(
   tx: Tx,
   name: { recordId?: string; callId?: string },
   limit: number,
 ): Promise<string[]> {
-  const { rows } = await run(tx)<{ carrierId: string }>`
+  return readColumn(tx)<string>`
     SELECT c.carrier_id FROM carrier c
     WHERE EXISTS (${
       name.recordId === undefined
@@ -224,5 +223,4 @@ export async function findCarriersOfCdr(
         : sql`SELECT FROM cdr_key k WHERE k.carrier_id = c.carrier_id AND k.record_id = ${name.recordId}`
     } OFFSET 0) OR EXISTS (SELECT FROM held_record x WHERE x.carrier_id = c.carrier_id AND x.side = ${sql.lit(PLATFORM_SIDE)}
       AND ${name.recordId === undefined ? sql`x.call_id = ${name.callId ?? ""}` : sql`x.record_id = ${name.recordId}`} OFFSET 0) ORDER BY c.carrier_id LIMIT ${limit}`;
-  return rows.map((row) => row.carrierId);
 }

@@ -2,7 +2,7 @@ import { type RawBuilder, sql } from "kysely";
 import { FeedId } from "../../domain/feed-id.ts";
 import { CARRIER_SIDE, DURATION } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { run, type Tx } from "../database/run.ts";
+import { readRows, type Tx } from "../database/run.ts";
 import { isHeldTip, isTip, mergeHeld } from "./cdrs.ts";
 import { recordAt } from "./record-at.ts";
 import { EntryKind } from "./record-rows.ts";
@@ -36,7 +36,7 @@ export interface DurationSearch {
 export async function listDurations(tx: Tx, carrierId: string, search: DurationSearch): Promise<StoredDuration[]> {
   const floor = sql<bigint>`(SELECT f.earliest_sequence FROM feed_head f WHERE f.carrier_id = ${carrierId} AND f.feed = ${FeedId.DURATIONS})`;
   const read = async (from: RawBuilder<unknown>, which: RawBuilder<unknown>) => {
-    const { rows } = await run(tx)<Omit<StoredDuration, "quarantined">>`
+    const rows = await readRows(tx)<Omit<StoredDuration, "quarantined">>`
       SELECT r.record_id, r.start_time, r.payload, r.sequence, r.ingest_time, r.customer_id FROM ${from}
       WHERE r.carrier_id = ${carrierId} AND ${inSearch(search)} AND ${isTip("duration_key", carrierId)} AND ${which}
         ${search.withVoids ? sql`` : sql`AND r.entry_kind <> ${EntryKind.VOID}`}
@@ -72,7 +72,7 @@ export async function listQuarantinedDurations(
   carrierId: string,
   search: DurationSearch,
 ): Promise<StoredDuration[]> {
-  const { rows } = await run(tx)<Omit<StoredDuration, "quarantined">>`
+  const rows = await readRows(tx)<Omit<StoredDuration, "quarantined">>`
     SELECT r.record_id, r.start_time, r.payload, NULL::int8 AS sequence, r.create_time AS ingest_time, NULL::text AS customer_id FROM quarantine r
     WHERE r.carrier_id = ${carrierId} AND r.kind = ${DURATION.upload} AND ${inSearch(search)}
     ORDER BY r.start_time, r.record_id LIMIT ${search.limit}`;

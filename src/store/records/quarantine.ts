@@ -4,7 +4,7 @@ import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { RecordIssue } from "../../gen/tandem/type/v1/upload_pb.js";
 import { isOfRegion } from "../carriers/carriers.ts";
 import { dateArray, int4Array, textArray } from "../database/binary-array.ts";
-import { run, type Tx, together } from "../database/run.ts";
+import { readRows, run, type Tx, together } from "../database/run.ts";
 
 /** A quarantined record: it has a verdict and no sequence. */
 export interface QuarantineRow {
@@ -122,7 +122,7 @@ function named(carrierId: string, kind: RecordKind, identities: readonly Identit
  * sweeper, in a system transaction.
  */
 export async function listWaitingCarriers(tx: Tx, region?: string): Promise<{ carrierId: string; kind: RecordKind }[]> {
-  const { rows } = await run(tx)<{ carrierId: string; kind: number }>`
+  const rows = await readRows(tx)<{ carrierId: string; kind: number }>`
     SELECT DISTINCT q.carrier_id, q.kind FROM quarantine q
     JOIN feed_head h ON h.carrier_id = q.carrier_id AND h.feed = 1
     WHERE q.issue = ${RecordIssue.NOT_ATTRIBUTABLE} AND q.judged_numbers_sequence < h.next_sequence - 1

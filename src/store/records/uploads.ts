@@ -5,7 +5,7 @@ import { CDR, type RecordKind } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { Tally, takePlace } from "../carriers/carrier-tally.ts";
 import { clockFrom } from "../database/clock-from.ts";
-import { type Found, run, type Tx } from "../database/run.ts";
+import { type Found, readValue, run, type Tx } from "../database/run.ts";
 import type { Schema } from "../database/schema.ts";
 import { unreadRejects } from "./rejects.ts";
 import { isUpload, type UploadKey } from "./upload-key.ts";
@@ -75,10 +75,9 @@ async function createUpload(tx: Tx, key: UploadKey, mostOpen: number): Promise<v
       0, 0, 0, 0, 0, clock_timestamp(), clock_timestamp()) ON CONFLICT DO NOTHING`;
 }
 
-async function countOpenUploads(tx: Tx, { carrierId, kind }: UploadKey): Promise<number> {
-  const { rows } = await run(tx)<{ open: bigint }>`
-    SELECT count(*) AS open FROM upload WHERE carrier_id = ${carrierId} AND kind = ${kind.upload} AND NOT sealed`;
-  return Number(rows[0]?.open ?? 0n);
+function countOpenUploads(tx: Tx, { carrierId, kind }: UploadKey): Promise<number> {
+  return readValue(tx)<number>`
+    SELECT count(*)::int4 AS open FROM upload WHERE carrier_id = ${carrierId} AND kind = ${kind.upload} AND NOT sealed`;
 }
 
 function tooManyOpen(most: number): TandemError {

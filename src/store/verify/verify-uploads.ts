@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { addCounts, countVerdicts, type VerdictCounts } from "../../domain/calls/verdict.ts";
 import { kindOfUpload, type RecordKind } from "../../domain/record-kind.ts";
-import { run, type Tx } from "../database/run.ts";
+import { readRows, run, type Tx } from "../database/run.ts";
 import { MAX_STORED_REJECTS } from "../records/rejects.ts";
 import type { UploadKey } from "../records/upload-key.ts";
 import { readPage, type Verification } from "./verification.ts";
@@ -38,7 +38,7 @@ async function readUploads(tx: Tx, carrierId: string, after: UploadPlace): Promi
   const counts = [...Object.keys(countVerdicts([])), "stored_rejects"].map(
     (name) => sql`${sql.ref(`u.${name}`)}::float8`,
   );
-  const { rows } = await run(tx)<Omit<VerifiedUpload, "kind"> & { kind: number }>`
+  const rows = await readRows(tx)<Omit<VerifiedUpload, "kind"> & { kind: number }>`
     SELECT u.kind, u.upload_id, u.next_offset, ${sql.join(counts)},
       u.sealed AND u.seal_time < clock_timestamp() - make_interval(days => ${KEPT_DAYS}) AS forgotten,
       (SELECT count(*)::float8 FROM upload_reject r WHERE r.carrier_id = ${carrierId} AND r.kind = u.kind AND r.upload_id = u.upload_id) AS reject_rows
