@@ -5,7 +5,6 @@ import { readFileSync } from "node:fs";
 import { findBreaches, type LongFile } from "./house-rules.ts";
 
 const LONG_FILES: Readonly<Record<string, LongFile>> = {
-  "src/store/database/schema.ts": { maxLines: 380, reason: "one table: the columns of every table" },
   "src/upload/records/duration-decoder.ts": { maxLines: 405, reason: "one table: a case for each field" },
 };
 

@@ -1,5 +1,4 @@
 import { TandemError } from "../domain/errors.ts";
-import { AuditOutcome } from "../gen/tandem/platform/v1/audit_event_pb.js";
 import { appendAuditEvent } from "../store/audit/audit-log.ts";
 import { readCarrier } from "../store/carriers/carriers.ts";
 import { type Database, systemTransaction } from "../store/database/database.ts";
@@ -15,14 +14,8 @@ export function retrySetAside(db: Database, carrierId: string, actor: string): P
     if (!(await readCarrier(tx, carrierId)))
       throw new TandemError("CARRIER_NOT_FOUND", `no carrier ${carrierId}`, { carrier_id: carrierId });
     const minutes = await takeUpMinutes(tx, carrierId);
-    await appendAuditEvent(tx, {
-      carrierId,
-      actor,
-      method: "cli/reconcile retry",
-      resource: "minutes",
-      outcome: AuditOutcome.DONE,
-      details: { minutes },
-    });
+    const method = "cli/reconcile retry";
+    await appendAuditEvent(tx, { carrierId, actor, method, resource: "minutes", details: { minutes } });
     return minutes;
   });
 }

@@ -1,6 +1,5 @@
-import { sql } from "kysely";
 import type { Micros } from "../../domain/time/instant.ts";
-import { readRows, run, type Tx } from "../database/run.ts";
+import { readRows, type Tx } from "../database/run.ts";
 
 export interface CarrierAccessRow {
   readonly carrierId: string;
@@ -16,13 +15,9 @@ export interface CredentialRow {
   readonly expireTime: Micros;
 }
 
-export async function readCarrierAccess(tx: Tx, carrierIds: readonly string[]): Promise<CarrierAccessRow[]> {
-  const query = tx
-    .selectFrom("carrier")
-    .select(["carrier_id", "suspended", "region"])
-    .where("carrier_id", "=", sql<string>`ANY(${carrierIds}::text[])`);
-  const { rows } = await run(tx, query);
-  return rows;
+export function readCarrierAccess(tx: Tx, carrierIds: readonly string[]): Promise<CarrierAccessRow[]> {
+  return readRows(tx)<CarrierAccessRow>`
+    SELECT carrier_id, suspended, region FROM carrier WHERE carrier_id = ANY(${carrierIds}::text[])`;
 }
 
 /** Finds whose identities these are, or were before they were removed. In a system transaction. */

@@ -22,13 +22,9 @@ export async function takePlace(
 }
 
 export async function readTally(tx: Tx, carrierId: string, what: Tally): Promise<bigint> {
-  const {
-    rows: [row],
-  } = await run(
-    tx,
-    tx.selectFrom("carrier_tally").select("held").where("carrier_id", "=", carrierId).where("what", "=", what),
-  );
-  return row?.held ?? 0n;
+  const held = await readValue(tx)<bigint | undefined>`
+    SELECT held FROM carrier_tally WHERE carrier_id = ${carrierId} AND what = ${what}`;
+  return held ?? 0n;
 }
 
 /** Adds to a tally, and says what it then is. */

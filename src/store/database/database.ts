@@ -5,14 +5,13 @@ import { TandemError } from "../../domain/errors.ts";
 import { type Caller, currentCaller, outsideCalls } from "./callers.ts";
 import { Lanes } from "./lanes.ts";
 import { type Tx, txOf } from "./run.ts";
-import type { Schema } from "./schema.ts";
 import { SeenHeads } from "./seen-heads.ts";
 import { TIMELINE_SQL } from "./timeline.ts";
 import { getTypeParser } from "./type-parsers.ts";
 
 /** A connection pool to Tandem's database. Dispose it to close every connection. */
 export interface Database extends AsyncDisposable {
-  readonly kysely: Kysely<Schema>;
+  readonly kysely: Kysely<unknown>;
   readonly pool: pg.Pool;
   /** Who may take how many of the pool's connections. */
   readonly lanes: Lanes;
@@ -81,7 +80,7 @@ export function openDatabase(options: DatabaseOptions): Database {
   // without a listener. The next statement fails because of it.
   pool.on("connect", (client) => client.on("error", () => {}));
   const waitWithoutLimit = limitSilence(pool, options.silenceMs ?? 90_000);
-  const kysely = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) });
+  const kysely = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
   commitModes.set(kysely, options.synchronousCommit ?? "on");
   return {
     kysely,
@@ -289,7 +288,7 @@ export function onCommit(tx: Tx, act: () => void): void {
   contexts.get(tx)?.onCommit.push(act);
 }
 
-const commitModes = new WeakMap<Kysely<Schema>, string>();
+const commitModes = new WeakMap<Kysely<unknown>, string>();
 
 // One round trip. Everything is LOCAL, so a pooled connection carries nothing over (PgBouncer).
 function beginStatement(db: Database, role: Role, carrierId: string, options: TransactionOptions): string {

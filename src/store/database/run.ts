@@ -1,21 +1,10 @@
-import type { RawBuilder } from "kysely";
-import { type CompiledQuery, Kysely, PostgresDialect, sql } from "kysely";
+import { Kysely, PostgresDialect, type RawBuilder, sql } from "kysely";
 import type pg from "pg";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import {
-  boolArray,
-  byteaArray,
-  dateArray,
-  int2Array,
-  int4Array,
-  int8Array,
-  textArray,
-  timestamptzArray,
-} from "./binary-array.ts";
-import type { Schema } from "./schema.ts";
+import { ARRAYS } from "./binary-array.ts";
 
 /** What store functions take that must run inside a transaction: their only way to the database. */
-export type Tx = Kysely<Schema> & { readonly [inTransaction]: true };
+export type Tx = Kysely<unknown> & { readonly [inTransaction]: true };
 declare const inTransaction: unique symbol;
 
 const transactions = new WeakMap<pg.PoolClient, Tx>();
@@ -28,30 +17,18 @@ export function txOf(client: pg.PoolClient): Tx {
   const held = { query: client.query.bind(client), release: () => {} };
   // All that Kysely's dialect asks of a pool.
   const pool = { connect: async () => held, end: async () => {}, options: {} };
-  const tx = new Kysely<Schema>({ dialect: new PostgresDialect({ pool: pool as unknown as pg.Pool }) }) as Tx;
+  const tx = new Kysely<unknown>({ dialect: new PostgresDialect({ pool: pool as unknown as pg.Pool }) }) as Tx;
   transactions.set(client, tx);
   clients.set(tx, client);
   return tx;
 }
 
-/** A query: a raw one, or one of Kysely's builders. */
-export interface Query<Row> {
-  compile(executor: Tx): CompiledQuery<Row>;
-}
-
-/** A row as `run` gives it: names of columns in camelCase, undefined for NULL. */
-export type Found<Row> = {
-  [Column in keyof Row as CamelCase<Column>]: null extends Row[Column]
-    ? Exclude<Row[Column], null> | undefined
-    : Row[Column];
-};
-type CamelCase<Name> = Name extends `${infer Head}_${infer Tail}`
-  ? `${Head}${Capitalize<CamelCase<Tail> & string>}`
-  : Name;
-
-/** What a query found, and how many rows it returned or wrote. */
+/**
+ * What a query found, with the names of columns in camelCase and undefined for NULL; and how many
+ * rows it returned or wrote.
+ */
 export interface Answer<Row> {
-  readonly rows: Found<Row>[];
+  readonly rows: Row[];
   readonly count: number;
 }
 
@@ -59,7 +36,7 @@ export interface Answer<Row> {
 type Sql = [text: TemplateStringsArray, ...values: unknown[]];
 
 /**
- * Runs a query: SQL as `` run(tx)`UPDATE ...` ``, or what a builder has built. `readRows` and the
+ * Runs a query, as `` run(tx)`UPDATE ...` `` or one that is made elsewhere. `readRows` and the
  * others below are for what a query finds.
  *
  * The call itself sends it. Queries that are sent before the first is answered run in the order of
@@ -67,8 +44,8 @@ type Sql = [text: TemplateStringsArray, ...values: unknown[]];
  * them. Wait for them with `together`.
  */
 export function run(tx: Tx): <Row>(...query: Sql) => Promise<Answer<Row>>;
-export function run<Row>(tx: Tx, query: Query<Row>): Promise<Answer<Row>>;
-export function run(tx: Tx, query?: Query<unknown>) {
+export function run<Row>(tx: Tx, query: RawBuilder<Row>): Promise<Answer<Row>>;
+export function run(tx: Tx, query?: RawBuilder<unknown>) {
   return query ? send(tx, query) : (...text: Sql) => send(tx, sql(...text));
 }
 
@@ -103,7 +80,7 @@ export function readValue(tx: Tx) {
   return async <Value>(...query: Sql): Promise<Value> => (await readColumn(tx)<Value>(...query))[0] as Value;
 }
 
-async function send(tx: Tx, query: Query<unknown>): Promise<Answer<unknown>> {
+async function send(tx: Tx, query: RawBuilder<unknown>): Promise<Answer<unknown>> {
   const client = clients.get(tx);
   if (!client) throw new Error("run: expected a transaction of this store");
   const { sql: text, parameters } = query.compile(tx);
@@ -183,17 +160,6 @@ export function inRange(
 export function dayOf(time: Micros): RawBuilder<string> {
   return sql<string>`(${instant(time)} AT TIME ZONE 'UTC')::date`;
 }
-
-const ARRAYS = {
-  bool: boolArray,
-  bytea: byteaArray,
-  date: dateArray,
-  int2: int2Array,
-  int4: int4Array,
-  int8: int8Array,
-  text: textArray,
-  timestamptz: timestamptzArray,
-} as const;
 
 /** The types that a column of such values may have. */
 type TypeOf<Value> = Value extends bigint

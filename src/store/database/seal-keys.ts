@@ -2,7 +2,6 @@ import { randomBytes } from "node:crypto";
 import { sql } from "kysely";
 import type { SealSecret } from "../../domain/seals.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import { appendAuditEvent } from "../audit/audit-log.ts";
 import { type Database, ownerTransaction } from "./database.ts";
 import { readClock, readRows, readValue, run, type Tx } from "./run.ts";
@@ -54,14 +53,8 @@ export async function rotateSealKey(
     await run(tx)`UPDATE seal_key SET retire_time = ${now} WHERE retire_time IS NULL`;
     const forgotten = forgetOld ? (await run(tx)`DELETE FROM seal_key`).count : 0;
     const keyId = await insertKey(tx);
-    await appendAuditEvent(tx, {
-      carrierId: undefined,
-      actor,
-      method: "cli/keys rotate",
-      resource: `seal key/${keyId}`,
-      outcome: AuditOutcome.DONE,
-      details: { forgotten },
-    });
+    const resource = `seal key/${keyId}`;
+    await appendAuditEvent(tx, { actor, method: "cli/keys rotate", resource, details: { forgotten } });
     return { keyId, forgotten };
   });
 }

@@ -1,4 +1,3 @@
-import { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import { appendAuditEvent } from "../audit/audit-log.ts";
 import { type Database, ownerTransaction } from "./database.ts";
 import { readRows, run, type Tx } from "./run.ts";
@@ -43,14 +42,8 @@ export async function replaceSharedFiles(
     }
     await run(tx)`DELETE FROM shared_file`;
     for (const [file, fingerprint] of fingerprints) await insertSharedFile(tx, file, fingerprint);
-    await appendAuditEvent(tx, {
-      carrierId: undefined,
-      actor,
-      method: "cli/keys adopt",
-      resource: "shared files",
-      outcome: AuditOutcome.DONE,
-      details: Object.fromEntries(fingerprints),
-    });
+    const details = Object.fromEntries(fingerprints);
+    await appendAuditEvent(tx, { actor, method: "cli/keys adopt", resource: "shared files", details });
   });
 }
 

@@ -30,15 +30,9 @@ export async function commitConsumer(
   commit: { consumer: string; cursor: string; sequence: bigint; previousCursor: string | undefined },
 ): Promise<boolean> {
   if (commit.previousCursor === undefined && (await addConsumer(tx, carrierId, commit))) return true;
-  const update = tx
-    .updateTable("cdr_consumer")
-    .set({ committed_sequence: commit.sequence, cursor: commit.cursor, commit_time: clockFrom("commit_time") })
-    .where("carrier_id", "=", carrierId)
-    .where("consumer", "=", commit.consumer)
-    .where((where) =>
-      where.or([where("cursor", "=", commit.previousCursor ?? commit.cursor), where("cursor", "=", commit.cursor)]),
-    );
-  const { count } = await run(tx, update);
+  const { count } = await run(tx)`
+    UPDATE cdr_consumer SET committed_sequence = ${commit.sequence}, cursor = ${commit.cursor}, commit_time = ${clockFrom("commit_time")}
+    WHERE carrier_id = ${carrierId} AND consumer = ${commit.consumer} AND cursor IN (${commit.previousCursor ?? commit.cursor}, ${commit.cursor})`;
   return count === 1;
 }
 

@@ -1,6 +1,5 @@
 import type { FeedId } from "../../domain/feed-id.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import { appendAuditEvent } from "../audit/audit-log.ts";
 import { type Database, systemTransaction } from "../database/database.ts";
 import { readRow, type Tx } from "../database/run.ts";
@@ -115,7 +114,6 @@ function auditAct(lost: LostEntries, timeline: bigint) {
     actor: "tandem",
     method: "failover/new epoch",
     resource: `feed/${lost.feed}`,
-    outcome: AuditOutcome.DONE,
     details: {
       epoch: String(lost.epoch),
       lost_since: isoFromMicros(lost.lostSince),

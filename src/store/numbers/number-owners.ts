@@ -1,4 +1,3 @@
-import { sql } from "kysely";
 import type { Micros } from "../../domain/time/instant.ts";
 import { textArray } from "../database/binary-array.ts";
 import { clockFrom } from "../database/clock-from.ts";
@@ -79,7 +78,7 @@ export async function claimNumbers(
     if (claimTime === undefined) unmade.push(phoneNumber);
     else made.push({ phoneNumber, claimTime });
   }
-  if (unmade.length > 0) await run(tx, tx.deleteFrom("number_owner").where("phone_number", "in", unmade));
+  if (unmade.length > 0) await run(tx)`DELETE FROM number_owner WHERE phone_number = ANY(${textArray(unmade)}::text[])`;
   return { claims, made, overlaps, beyond };
 }
 
@@ -107,11 +106,8 @@ export async function freeNumbers(tx: Tx, carrierId: string, claims: readonly Nu
 
 /** Reads who has claimed numbers; those that nobody has are left out. */
 export async function readClaims(tx: Tx, numbers: readonly string[]): Promise<Map<string, StandingClaim>> {
-  const query = tx
-    .selectFrom("number_owner")
-    .selectAll()
-    .where("phone_number", "=", sql<string>`ANY(${textArray(numbers)}::text[])`);
-  const { rows } = await run(tx, query);
+  const rows = await readRows(tx)<StandingClaim>`
+    SELECT * FROM number_owner WHERE phone_number = ANY(${textArray(numbers)}::text[])`;
   return new Map(rows.map((row) => [row.phoneNumber, row]));
 }
 

@@ -1,8 +1,9 @@
 import { sql } from "kysely";
 import type { NumberTimeline } from "../../domain/numbers/number-state.ts";
-import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import type { Micros } from "../../domain/time/instant.ts";
 import { textArray } from "../database/binary-array.ts";
-import { insertAll, readRows, run, type Tx, unnest } from "../database/run.ts";
+import { readRows, run, type Tx, unnest } from "../database/run.ts";
+import { writeRows } from "../database/write-rows.ts";
 import { decodePeriods, encodePeriods } from "./number-timelines.ts";
 
 /** How far a port is; the losing carrier's row says it. */
@@ -71,15 +72,9 @@ export async function writePorts(
       DELETE FROM number_port p USING ${named(dropped)}
       WHERE p.carrier_id = ${carrierId} AND p.phone_number = w.phone_number AND p.port_id = w.port_id::uuid`;
   }
-  const ports = writes.flatMap(({ after }) => (after ? [after] : []));
-  for (const stage of [PortStage.SCHEDULED, PortStage.LEFT]) {
-    await upsertPorts(
-      tx,
-      carrierId,
-      ports.filter((port) => port.stage === stage),
-      stage,
-    );
-  }
+  const rows = writes.flatMap(({ after }) => (after ? [portRow(after, ROLE.LOSES)] : []));
+  const key = ["phone_number", "port_id"];
+  await writeRows(tx, { table: "number_port", carrierId, key, columns: COLUMNS, stored: STORED }, rows);
 }
 
 /** Which of these ports have arrived at the gaining carrier. */
@@ -102,22 +97,11 @@ export async function findPortedIn(tx: Tx, carrierId: string, numbers: readonly 
 }
 
 /** Notes at the gaining carrier that ports have arrived, in the transaction of their arrival. */
-export async function insertArrivals(tx: Tx, ports: readonly StoredPort[]): Promise<void> {
-  if (ports.length === 0) return;
-  const insert = tx.insertInto("number_port").values(
-    ports.map((port) => ({
-      carrier_id: port.toCarrierId,
-      phone_number: port.phoneNumber,
-      port_id: port.portId,
-      role: ROLE.GAINS,
-      other_carrier_id: port.carrierId,
-      effective_time: isoFromMicros(port.effectiveTime),
-      stage: PortStage.DONE,
-      moved: null,
-      ordered_by: null,
-    })),
+export function insertArrivals(tx: Tx, toCarrierId: string, ports: readonly StoredPort[]): Promise<void> {
+  const rows = ports.map(({ moved: _, ...port }) =>
+    portRow({ ...port, toCarrierId: port.carrierId, stage: PortStage.DONE, orderedBy: undefined }, ROLE.GAINS),
   );
-  await run(tx, insert);
+  return writeRows(tx, { table: "number_port", carrierId: toCarrierId, columns: COLUMNS, stored: STORED }, rows);
 }
 
 /** Notes at the losing carrier that ports are done. */
@@ -132,19 +116,20 @@ function named(ports: readonly StoredPort[]) {
   return unnest("w", ports, { phoneNumber: "text", portId: "text" });
 }
 
-async function upsertPorts(tx: Tx, carrierId: string, ports: readonly StoredPort[], stage: number): Promise<void> {
-  if (ports.length === 0) return;
-  const rows = ports.map((port) => ({ ...port, moved: port.moved && encodePeriods(port.moved) }));
-  const names = { phoneNumber: "text", portId: "text", toCarrierId: "text" } as const;
-  const query = sql`
-    INSERT INTO number_port (carrier_id, phone_number, port_id, role, other_carrier_id, effective_time, stage, moved, ordered_by)
-    SELECT c.carrier_id, w.phone_number, w.port_id::uuid, ${ROLE.LOSES}::int2, w.to_carrier_id, w.effective_time, ${stage}::int2,
-      w.moved::jsonb, w.ordered_by
-    FROM carrier c CROSS JOIN ${unnest("w", rows, { ...names, effectiveTime: "timestamptz", moved: "text", orderedBy: "text" })}
-    WHERE c.carrier_id = ${carrierId}
-    ON CONFLICT (carrier_id, phone_number, port_id) DO UPDATE
-    SET other_carrier_id = EXCLUDED.other_carrier_id, effective_time = EXCLUDED.effective_time, stage = EXCLUDED.stage, moved = EXCLUDED.moved`;
-  await insertAll(tx, query, ports.length);
+const COLUMNS = {
+  ...({
+    phoneNumber: "text",
+    portId: "text",
+    role: "int2",
+    otherCarrierId: "text",
+    effectiveTime: "timestamptz",
+  } as const),
+  ...({ stage: "int2", moved: "text", orderedBy: "text" } as const),
+};
+const STORED = { port_id: sql`r.port_id::uuid`, moved: sql`r.moved::jsonb` };
+
+function portRow({ toCarrierId: otherCarrierId, moved, ...port }: StoredPort, role: number) {
+  return { ...port, otherCarrierId, role, moved: moved && encodePeriods(moved) };
 }
 
 type PortRow = Omit<StoredPort, "moved"> & { moved: unknown };

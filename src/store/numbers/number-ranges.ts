@@ -15,22 +15,13 @@ export interface StoredRanges {
 }
 
 export async function readRanges(tx: Tx, carrierId: string): Promise<StoredRanges> {
-  const { rows: approved } = await run(
-    tx,
-    tx.selectFrom("number_approval").select("phone_number").where("carrier_id", "=", carrierId).orderBy("phone_number"),
-  );
-  return {
-    prefixes: await readPrefixes(tx, carrierId),
-    approvedNumbers: approved.map((row) => row.phoneNumber),
-  };
+  const approvedNumbers = await readColumn(tx)<string>`
+    SELECT phone_number FROM number_approval WHERE carrier_id = ${carrierId} ORDER BY phone_number`;
+  return { prefixes: await readPrefixes(tx, carrierId), approvedNumbers };
 }
 
-export async function readPrefixes(tx: Tx, carrierId: string): Promise<string[]> {
-  const { rows } = await run(
-    tx,
-    tx.selectFrom("number_range").select("prefix").where("carrier_id", "=", carrierId).orderBy("prefix"),
-  );
-  return rows.map((row) => row.prefix);
+export function readPrefixes(tx: Tx, carrierId: string): Promise<string[]> {
+  return readColumn(tx)<string>`SELECT prefix FROM number_range WHERE carrier_id = ${carrierId} ORDER BY prefix`;
 }
 
 /** A range of another carrier that one of these prefixes is, holds or lies within. */
@@ -61,8 +52,8 @@ export async function findTakenRange(
 }
 
 export async function writeRanges(tx: Tx, carrierId: string, ranges: StoredRanges): Promise<void> {
-  await run(tx, tx.deleteFrom("number_range").where("carrier_id", "=", carrierId));
-  await run(tx, tx.deleteFrom("number_approval").where("carrier_id", "=", carrierId));
+  await run(tx)`DELETE FROM number_range WHERE carrier_id = ${carrierId}`;
+  await run(tx)`DELETE FROM number_approval WHERE carrier_id = ${carrierId}`;
   await run(tx)`
     INSERT INTO number_range (prefix, carrier_id)
     SELECT p, ${carrierId} FROM unnest(${textArray(ranges.prefixes)}::text[]) AS p`;
@@ -75,10 +66,7 @@ export async function writeRanges(tx: Tx, carrierId: string, ranges: StoredRange
 
 /** Forgets that a number was approved for a carrier. */
 export async function deleteApproval(tx: Tx, carrierId: string, phoneNumber: string): Promise<void> {
-  await run(
-    tx,
-    tx.deleteFrom("number_approval").where("carrier_id", "=", carrierId).where("phone_number", "=", phoneNumber),
-  );
+  await run(tx)`DELETE FROM number_approval WHERE carrier_id = ${carrierId} AND phone_number = ${phoneNumber}`;
 }
 
 /**

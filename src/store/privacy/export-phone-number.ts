@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from "kysely";
 import { CDR, DURATION, PLATFORM_SIDE, type RecordKind } from "../../domain/record-kind.ts";
 import type { Micros } from "../../domain/time/instant.ts";
-import { instant, readRows, run, type Tx, unnest } from "../database/run.ts";
+import { instant, readRows, type Tx, unnest } from "../database/run.ts";
 import type { StoredCdr } from "../records/cdrs.ts";
 import type { StoredDuration } from "../records/durations.ts";
 import { recordAt } from "../records/record-at.ts";
@@ -63,12 +63,9 @@ export interface FoundDuration {
 
 /** The newest sequences of a carrier's feeds of records: who sees one sees all before it. */
 export async function readRecordHeads(tx: Tx, carrierId: string): Promise<(kind: RecordKind) => bigint> {
-  const query = tx
-    .selectFrom("feed_head")
-    .select(["feed", sql<bigint>`next_sequence - 1`.as("head")])
-    .where("carrier_id", "=", carrierId)
-    .where("feed", "in", [CDR.feed, DURATION.feed]);
-  const { rows } = await run(tx, query);
+  const rows = await readRows(tx)<{ feed: number; head: bigint }>`
+    SELECT feed, next_sequence - 1 AS head FROM feed_head
+    WHERE carrier_id = ${carrierId} AND feed IN (${CDR.feed}, ${DURATION.feed})`;
   return ({ feed }) => rows.find((row) => row.feed === feed)?.head ?? 0n;
 }
 

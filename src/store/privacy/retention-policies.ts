@@ -1,11 +1,9 @@
-import type { Stated } from "../../domain/enum-values.ts";
+import { sql } from "kysely";
 import { policiesInForce, type RetentionDays, retentionDays, type SetPolicy } from "../../domain/privacy/retention.ts";
 import type { Micros } from "../../domain/time/instant.ts";
-import type { LegalBasis, ProcessingPurpose } from "../../gen/tandem/platform/v1/retention_policy_pb.js";
-import type { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
 import { Believed } from "../database/believed.ts";
 import { type Database, systemTransaction } from "../database/database.ts";
-import { readRow, run, type Tx } from "../database/run.ts";
+import { readRow, readRows, type Tx } from "../database/run.ts";
 
 /** A policy that somebody has set. This file is for system transactions. */
 export interface StoredPolicy extends SetPolicy {
@@ -14,21 +12,17 @@ export interface StoredPolicy extends SetPolicy {
 }
 
 /** What was set for a country and its carriers, or everywhere. */
-export async function readSetPolicies(
+export function readSetPolicies(
   tx: Tx,
-  of: { countryCode?: string; carrierId?: string } = {},
+  { countryCode, carrierId }: { countryCode?: string; carrierId?: string } = {},
 ): Promise<StoredPolicy[]> {
-  let query = tx.selectFrom("retention_policy").selectAll();
-  if (of.countryCode !== undefined) query = query.where("country_code", "=", of.countryCode);
-  if (of.carrierId !== undefined) query = query.where("carrier_id", "in", ["", of.carrierId]);
-  const { rows } = await run(tx, query);
-  return rows.map(({ recordPart, ...row }) => ({
-    ...row,
-    carrierId: row.carrierId === "" ? undefined : row.carrierId,
-    part: recordPart as Stated<RecordPart>,
-    purpose: row.purpose as Stated<ProcessingPurpose>,
-    legalBasis: row.legalBasis as Stated<LegalBasis>,
-  }));
+  const wheres = [sql`true`];
+  if (countryCode !== undefined) wheres.push(sql`country_code = ${countryCode}`);
+  if (carrierId !== undefined) wheres.push(sql`carrier_id IN ('', ${carrierId})`);
+  return readRows(tx)<StoredPolicy>`
+    SELECT country_code, NULLIF(carrier_id, '') AS carrier_id, record_part AS part, purpose, legal_basis, retention_days, source,
+      privacy_statement_version, revision, update_time, updated_by
+    FROM retention_policy WHERE ${sql.join(wheres, sql` AND `)}`;
 }
 
 /** The policies in force for a carrier. */

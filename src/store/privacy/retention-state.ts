@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { ALL_FEEDS, type FeedId } from "../../domain/feed-id.ts";
-import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { readRow, run, type Tx } from "../database/run.ts";
+import type { Micros } from "../../domain/time/instant.ts";
+import { instant, readRow, run, type Tx } from "../database/run.ts";
 import { ENTRY_TABLES } from "../feeds/feed-position.ts";
 
 // How far retention has come with a carrier. In system transactions.
@@ -39,15 +39,9 @@ export async function readRetentionState(tx: Tx, carrierId: string): Promise<Ret
  * The first sequence of a feed that arrived at or after an instant, not below the floor. Found by
  * halving, since ingest times never fall along a feed and durations have no index by time.
  */
-export async function findSequenceAt(tx: Tx, carrierId: string, feed: FeedId, instant: Micros): Promise<bigint> {
-  const query = tx
-    .selectFrom("feed_head")
-    .select(["earliest_sequence", "next_sequence"])
-    .where("carrier_id", "=", carrierId)
-    .where("feed", "=", feed);
-  const {
-    rows: [head],
-  } = await run(tx, query);
+export async function findSequenceAt(tx: Tx, carrierId: string, feed: FeedId, time: Micros): Promise<bigint> {
+  const head = await readRow(tx)<{ earliestSequence: bigint; nextSequence: bigint }>`
+    SELECT earliest_sequence, next_sequence FROM feed_head WHERE carrier_id = ${carrierId} AND feed = ${feed}`;
   if (!head) throw new Error(`carrier ${carrierId} has no feed ${feed}`);
   let low = head.earliestSequence;
   let high = head.nextSequence;
@@ -56,7 +50,7 @@ export async function findSequenceAt(tx: Tx, carrierId: string, feed: FeedId, in
     const found = await readRow(tx)<{ ingestTime: Micros }>`
       SELECT ingest_time FROM ${sql.table(ENTRY_TABLES[feed])} WHERE carrier_id = ${carrierId} AND sequence = ${middle} LIMIT 1`;
     // A missing entry was lost by a restore: it keeps nothing.
-    if (found && found.ingestTime >= instant) high = middle;
+    if (found && found.ingestTime >= time) high = middle;
     else low = middle + 1n;
   }
   return low;
@@ -82,27 +76,16 @@ export async function raiseFloors(
   holdGeneration: bigint,
 ): Promise<void> {
   for (const feed of ALL_FEEDS) {
-    const update = tx
-      .updateTable("feed_head")
-      .set({ earliest_sequence: sql<bigint>`LEAST(next_sequence, ${floors[feed]}::int8)` })
-      .where("carrier_id", "=", carrierId)
-      .where("feed", "=", feed)
-      .where("earliest_sequence", "<", floors[feed]);
-    await run(tx, update);
+    await run(tx)`
+      UPDATE feed_head SET earliest_sequence = LEAST(next_sequence, ${floors[feed]}::int8)
+      WHERE carrier_id = ${carrierId} AND feed = ${feed} AND earliest_sequence < ${floors[feed]}`;
   }
-  const later = (column: string, instant: Micros) =>
-    sql<string>`GREATEST(${sql.ref(column)}, ${isoFromMicros(instant)}::timestamptz)`;
-  const query = tx
-    .updateTable("retention_state")
-    .set({
-      call_before: later("call_before", cutoffs.call),
-      quality_before: later("quality_before", cutoffs.quality),
-      network_before: later("network_before", cutoffs.network),
-      duration_before: later("duration_before", cutoffs.duration),
-      keys_from: sql<string>`GREATEST(keys_from, ${cutoffs.keysFrom}::date)`,
-    })
-    .where("carrier_id", "=", carrierId)
-    .where("hold_generation", "=", holdGeneration);
-  const { count } = await run(tx, query);
+  const later = (column: string, time: Micros) =>
+    sql`${sql.ref(column)} = GREATEST(${sql.ref(column)}, ${instant(time)})`;
+  const { count } = await run(tx)`
+    UPDATE retention_state SET ${later("call_before", cutoffs.call)}, ${later("quality_before", cutoffs.quality)},
+      ${later("network_before", cutoffs.network)}, ${later("duration_before", cutoffs.duration)},
+      keys_from = GREATEST(keys_from, ${cutoffs.keysFrom}::date)
+    WHERE carrier_id = ${carrierId} AND hold_generation = ${holdGeneration}`;
   if (count !== 1) throw new HoldsChanged(carrierId);
 }

@@ -22,7 +22,7 @@ export async function deleteOldPeriod(tx: Tx, now: Micros): Promise<boolean> {
   // in time.
   for (const table of ["usage_restatement", "usage_line"] as const)
     while ((await deleteSome(tx, table, period.periodId)) >= MOST_ROWS);
-  await run(tx, tx.deleteFrom("usage_period").where("period_id", "=", period.periodId));
+  await run(tx)`DELETE FROM usage_period WHERE period_id = ${period.periodId}`;
   return true;
 }
 

@@ -1,10 +1,8 @@
-import { type Selectable, sql } from "kysely";
+import { sql } from "kysely";
 import type { RecordName, RecordRef } from "../../domain/matching/facts.ts";
 import type { Micros } from "../../domain/time/instant.ts";
-import type { Found } from "../database/run.ts";
 import { snakeCase } from "../database/run.ts";
-import type { Schema } from "../database/schema.ts";
-import type { Columns } from "./write-rows.ts";
+import type { Columns } from "../database/write-rows.ts";
 
 /**
  * Names a result: side 1 and the platform's record if there is one, else side 2 and the carrier's
@@ -14,12 +12,69 @@ export interface ResultName extends RecordName {
   readonly side: number;
 }
 
-type Stored = Found<Selectable<Schema["call_result"]>>;
 type RecordArrays = "carrierRecordIds" | "carrierRecordDates" | "carrierRevisions";
-type Untold = "carrierId" | "updateTime" | "isErased" | "usageCustomerId";
 
-/** A row as read; schema.ts says what the columns mean. */
-export type StoredRow = Omit<Stored, Untold>;
+/** A row of call_result, one a call: what reconciliation found; see domain/matching/result.ts. */
+export interface StoredRow extends ResultName {
+  revision: number;
+  carrierRecordIds: string[];
+  carrierRecordDates: string[];
+  carrierRevisions: number[];
+  startTime: Micros;
+  /** The call's day in the time zone agreed with the carrier. */
+  callDate: string;
+  /** A DiscrepancyStatus. */
+  status: number;
+  /** Bit n: DiscrepancyCause n. */
+  causes: number;
+  /** 0: there is no pair. */
+  matchedBy: number;
+  /** 0: not pending. */
+  pendingReason: number;
+  /** Without a counterpart, or disagreeing: what later records may still pair with. */
+  isOpen: boolean;
+  /** Its carrier's record is in another row by now: it counts nowhere. */
+  isMerged: boolean;
+  /** When time alone changes it. */
+  dueTime: Micros | undefined;
+  direction: number;
+  phoneNumber: string | undefined;
+  /** As attributed when the record came; usage goes by the assignments as they stand. */
+  customerId: string | undefined;
+  trunkId: string | undefined;
+  callId: string | undefined;
+  otherNumber: string | undefined;
+  otherCountry: string | undefined;
+  /** Undefined: that side has no record. */
+  platformAnswered: boolean | undefined;
+  carrierAnswered: boolean | undefined;
+  platformMs: bigint | undefined;
+  carrierMs: bigint | undefined;
+  billedS: bigint | undefined;
+  /** The trunk, and when the call began by the carrier's clock, when it has a record. */
+  clockTrunk: string | undefined;
+  clockTime: Micros | undefined;
+  voteMs: bigint | undefined;
+  /** Of open rows: direction and numbers, hashed. */
+  pairKey: bigint | undefined;
+  /** Of pairs that begin far from each other: the name of the carrier's record, hashed. */
+  correlationKey: bigint | undefined;
+  /** Hashed ids under which records would be of this call, or take a record of it. */
+  idKeys: bigint[] | undefined;
+  /** Over all that a reader sees; unchanged: nothing is written. */
+  resultHash: bigint;
+  /** When the newest of its records was committed. */
+  arrivalTime: Micros;
+  /** Undefined: it never disagreed. */
+  discrepancyId: string | undefined;
+  discrepancyRevision: number;
+  firstSeenTime: Micros | undefined;
+  resolvedTime: Micros | undefined;
+  /** Of its newest entry in the discrepancy feed. */
+  sequence: bigint | undefined;
+  /** The encoded Discrepancy, of one that is or was. */
+  payload: Buffer | undefined;
+}
 
 /** A row of call_result, with the carrier's records that it rests on. */
 export interface CallResultRow extends Omit<StoredRow, RecordArrays> {

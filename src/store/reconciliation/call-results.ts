@@ -2,6 +2,7 @@ import { sql } from "kysely";
 import type { RecordName } from "../../domain/matching/facts.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { readRows, run, type Tx, unnest } from "../database/run.ts";
+import { writeRows } from "../database/write-rows.ts";
 import {
   type CallResultRow,
   COLUMNS,
@@ -12,7 +13,6 @@ import {
   writtenRow,
 } from "./call-result-columns.ts";
 import { RECORD_NAME, type TimeRange, unnestRanges } from "./reconcile-input.ts";
-import { writeRows } from "./write-rows.ts";
 
 export function readResultsIn(tx: Tx, carrierId: string, ranges: readonly TimeRange[]): Promise<CallResultRow[]> {
   return readRows(tx, callResultRow)`

@@ -2,10 +2,10 @@ import { sql } from "kysely";
 import type { Micros } from "../../domain/time/instant.ts";
 import { timestamptzArray } from "../database/binary-array.ts";
 import { readRows, run, type Tx, unnest } from "../database/run.ts";
+import { writeRows } from "../database/write-rows.ts";
 import type { ResultName } from "./call-result-columns.ts";
 import type { Votes } from "./clock-offsets.ts";
 import { RECORD_NAME, type TimeRange, unnestRanges } from "./reconcile-input.ts";
-import { writeRows } from "./write-rows.ts";
 
 // What the records say of a carrier's clock, as they were written. In system transactions.
 

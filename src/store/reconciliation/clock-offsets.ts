@@ -1,9 +1,9 @@
 import { sql } from "kysely";
 import { PLATFORM_SIDE } from "../../domain/record-kind.ts";
-import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { readColumn, run, type Tx, unnest } from "../database/run.ts";
+import type { Micros } from "../../domain/time/instant.ts";
+import { inRange, readColumn, readRows, type Tx, unnest } from "../database/run.ts";
+import { writeRows } from "../database/write-rows.ts";
 import type { TimeRange } from "./reconcile-input.ts";
-import { writeRows } from "./write-rows.ts";
 
 /** Number of votes by bucket. */
 export type Votes = Record<string, number>;
@@ -15,14 +15,9 @@ export interface ClockVotes {
   votes: Votes;
 }
 
-export async function readClockVotes(tx: Tx, carrierId: string, range: TimeRange): Promise<ClockVotes[]> {
-  const query = tx
-    .selectFrom("clock_offset")
-    .select(["trunk_id", "hour", "votes"])
-    .where("carrier_id", "=", carrierId)
-    .where("hour", ">=", sql<Micros>`${isoFromMicros(range.start)}::timestamptz`)
-    .where("hour", "<", sql<Micros>`${isoFromMicros(range.end)}::timestamptz`);
-  return (await run(tx, query)).rows;
+export function readClockVotes(tx: Tx, carrierId: string, range: TimeRange): Promise<ClockVotes[]> {
+  return readRows(tx)<ClockVotes>`
+    SELECT trunk_id, hour, votes FROM clock_offset WHERE carrier_id = ${carrierId} AND ${inRange(sql`hour`, range)}`;
 }
 
 export function writeClockVotes(tx: Tx, carrierId: string, votes: readonly ClockVotes[]): Promise<void> {
@@ -45,18 +40,14 @@ export interface RoundingVotes {
 }
 
 /** Reads the votes of days, the last included. */
-export async function readRoundingVotes(
+export function readRoundingVotes(
   tx: Tx,
   carrierId: string,
   days: { first: string; last: string },
 ): Promise<RoundingVotes[]> {
-  const query = tx
-    .selectFrom("rounding_vote")
-    .select(["trunk_id", "day", "votes"])
-    .where("carrier_id", "=", carrierId)
-    .where("day", ">=", days.first)
-    .where("day", "<=", days.last);
-  return (await run(tx, query)).rows;
+  return readRows(tx)<RoundingVotes>`
+    SELECT trunk_id, day, votes FROM rounding_vote
+    WHERE carrier_id = ${carrierId} AND day >= ${days.first}::date AND day <= ${days.last}::date`;
 }
 
 export function writeRoundingVotes(tx: Tx, carrierId: string, votes: readonly RoundingVotes[]): Promise<void> {

@@ -3,9 +3,9 @@ import { FeedId } from "../../domain/feed-id.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { LIST_SCAN, type Scanned } from "../database/list-scan.ts";
 import { readRows, readValue, type Tx } from "../database/run.ts";
+import { type Columns, writeRows } from "../database/write-rows.ts";
 import type { FeedLock } from "../feeds/feed-head.ts";
 import { type PageRequest, readFeedPage, type StoredPage } from "../feeds/feed-page.ts";
-import { type Columns, writeRows } from "./write-rows.ts";
 
 export const DiscrepancyEntryKind = { DISCREPANCY: 1, ERASURE: 2 } as const;
 

@@ -3,7 +3,7 @@ import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { isOfRegion } from "../carriers/carriers.ts";
 import { textArray, timestamptzArray } from "../database/binary-array.ts";
 import { clockFrom } from "../database/clock-from.ts";
-import { readColumn, readInOrder, readRows, readValue, run, type Tx } from "../database/run.ts";
+import { instant, readColumn, readInOrder, readRow, readRows, readValue, run, type Tx } from "../database/run.ts";
 
 /** How far a carrier's feeds are read. */
 export interface ReconcilePosition {
@@ -30,34 +30,26 @@ export interface ReconcilePosition {
 export const MOST_ROUNDS = 64;
 
 /** Undefined: it was never reconciled. */
-export async function readReconcilePosition(tx: Tx, carrierId: string): Promise<ReconcilePosition | undefined> {
-  const { rows } = await run(tx, tx.selectFrom("reconcile_position").selectAll().where("carrier_id", "=", carrierId));
-  return rows[0];
+export function readReconcilePosition(tx: Tx, carrierId: string): Promise<ReconcilePosition | undefined> {
+  return readRow(tx)<ReconcilePosition>`SELECT * FROM reconcile_position WHERE carrier_id = ${carrierId}`;
 }
 
 export async function writeReconcilePosition(tx: Tx, carrierId: string, position: ReconcilePosition): Promise<void> {
-  const values = {
-    cdr_sequence: position.cdrSequence,
-    duration_sequence: position.durationSequence,
-    marked_cdr_sequence: position.markedCdrSequence,
-    marked_duration_sequence: position.markedDurationSequence,
-    cdr_epoch: position.cdrEpoch,
-    duration_epoch: position.durationEpoch,
-    agreement_revision: position.agreementRevision,
-    rule_version: position.ruleVersion,
-    reconciled_through: isoFromMicros(position.reconciledThrough),
-    marked_through: position.markedThrough === undefined ? null : isoFromMicros(position.markedThrough),
-  };
-  const insert = tx
-    .insertInto("reconcile_position")
-    .values({ carrier_id: carrierId, ...values, update_time: sql<string>`clock_timestamp()` })
-    .onConflict((conflict) =>
-      conflict
-        .column("carrier_id")
-        .doUpdateSet({ ...values, update_time: clockFrom("reconcile_position.update_time") }),
-    );
-  await run(tx, insert);
+  const { reconciledThrough, markedThrough } = position;
+  const sequences = [position.cdrSequence, position.durationSequence];
+  const marked = [position.markedCdrSequence, position.markedDurationSequence];
+  const rules = [position.cdrEpoch, position.durationEpoch, position.agreementRevision, position.ruleVersion];
+  await run(tx)`
+    INSERT INTO reconcile_position AS p (carrier_id, update_time, ${sql.raw(POSITION.join())})
+    VALUES (${carrierId}, clock_timestamp(), ${sql.join([...sequences, ...marked, ...rules])}, ${instant(reconciledThrough)}, ${instant(markedThrough)})
+    ON CONFLICT (carrier_id) DO UPDATE SET ${sql.raw(POSITION.map((name) => `${name} = EXCLUDED.${name}`).join())},
+      update_time = ${clockFrom("p.update_time")}`;
 }
+
+const POSITION = [
+  ...["cdr_sequence", "duration_sequence", "marked_cdr_sequence", "marked_duration_sequence"],
+  ...["cdr_epoch", "duration_epoch", "agreement_revision", "rule_version", "reconciled_through", "marked_through"],
+];
 
 /** Marks minutes to be matched. A minute marked in an earlier round keeps that round. */
 export async function markMinutes(tx: Tx, carrierId: string, minutes: Iterable<Micros>, round = 0): Promise<void> {

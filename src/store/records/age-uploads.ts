@@ -1,7 +1,10 @@
+import { sql } from "kysely";
+import { kindOfUpload } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { int2Array, textArray } from "../database/binary-array.ts";
 import { clockFrom } from "../database/clock-from.ts";
 import { readRows, run, type Tx } from "../database/run.ts";
+import { isUpload } from "./upload-key.ts";
 
 /**
  * Seals uploads that were idle for 30 days, and forgets the verdicts of those sealed 30 days ago;
@@ -43,15 +46,10 @@ async function forgetVerdicts(tx: Tx, limit: number): Promise<number> {
     WHERE sealed AND seal_time < clock_timestamp() - interval '30 days'
       AND EXISTS (SELECT FROM upload_batch b WHERE b.carrier_id = u.carrier_id AND b.kind = u.kind AND b.upload_id = u.upload_id)
     LIMIT ${limit}`;
-  for (const row of rows) {
-    for (const table of ["upload_batch", "upload_reject"] as const) {
-      const deletion = tx
-        .deleteFrom(table)
-        .where("carrier_id", "=", row.carrierId)
-        .where("kind", "=", row.kind)
-        .where("upload_id", "=", row.uploadId);
-      await run(tx, deletion);
-    }
+  for (const { carrierId, kind, uploadId } of rows) {
+    const key = { carrierId, kind: kindOfUpload(kind), uploadId };
+    for (const table of ["upload_batch", "upload_reject"])
+      await run(tx)`DELETE FROM ${sql.table(table)} WHERE ${isUpload(key)}`;
   }
   return rows.length;
 }

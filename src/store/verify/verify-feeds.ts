@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import { FeedId } from "../../domain/feed-id.ts";
 import { RECORD_KINDS, type RecordKind } from "../../domain/record-kind.ts";
 import { type Days, listPartitions } from "../database/partitions.ts";
-import { readRow, readRows, run, type Tx } from "../database/run.ts";
+import { readRow, readRows, readValue, type Tx } from "../database/run.ts";
 import { EntryKind } from "../records/record-rows.ts";
 import { readPage, readSystemPage, type Verification } from "./verification.ts";
 
@@ -187,9 +187,11 @@ export function listKeyDays(verification: Verification, keys: string): Promise<D
 /** The first day whose keys are certainly kept: by partitions and by retention. */
 export async function findOldestKeyDay(verification: Verification, keys: string): Promise<string | undefined> {
   const week = (await listKeyDays(verification, keys))[0]?.start;
-  const { rows } = await readSystemPage(verification, (tx) =>
-    run(tx, tx.selectFrom("retention_state").select("keys_from").where("carrier_id", "=", verification.carrierId)),
+  const keysFrom = await readSystemPage(
+    verification,
+    (tx) =>
+      readValue(tx)<string | undefined>`
+        SELECT keys_from FROM retention_state WHERE carrier_id = ${verification.carrierId}`,
   );
-  const keysFrom = rows[0]?.keysFrom;
   return week !== undefined && keysFrom !== undefined && keysFrom > week ? keysFrom : week;
 }

@@ -1,9 +1,10 @@
 import { sql } from "kysely";
 import { addCounts, countVerdicts, type VerdictCounts } from "../../domain/calls/verdict.ts";
 import { kindOfUpload, type RecordKind } from "../../domain/record-kind.ts";
-import { readRows, run, type Tx } from "../database/run.ts";
+import { readRows, type Tx } from "../database/run.ts";
 import { MAX_STORED_REJECTS } from "../records/rejects.ts";
-import type { UploadKey } from "../records/upload-key.ts";
+import { isUpload, type UploadKey } from "../records/upload-key.ts";
+import type { StoredBatch } from "../records/uploads.ts";
 import { readPage, type Verification } from "./verification.ts";
 
 const UPLOAD_PAGE = 50;
@@ -68,19 +69,10 @@ async function verifyUpload(verification: Verification, upload: VerifiedUpload):
 }
 
 // By key from the last page's end: a search by offset would begin with the upload each time.
-async function readBatchesFrom(tx: Tx, { carrierId, kind, uploadId }: UploadKey, from: bigint, end: bigint) {
-  const query = tx
-    .selectFrom("upload_batch")
-    .select(["first_offset", "verdicts", "hashes"])
-    .where("carrier_id", "=", carrierId)
-    .where("kind", "=", kind.upload)
-    .where("upload_id", "=", uploadId)
-    .where("first_offset", ">=", from)
-    .where("first_offset", "<", end)
-    .orderBy("first_offset")
-    .limit(BATCH_PAGE);
-  const { rows } = await run(tx, query);
-  return rows;
+function readBatchesFrom(tx: Tx, key: UploadKey, from: bigint, end: bigint): Promise<StoredBatch[]> {
+  return readRows(tx)<StoredBatch>`
+    SELECT first_offset, verdicts, hashes FROM upload_batch
+    WHERE ${isUpload(key)} AND first_offset >= ${from} AND first_offset < ${end} ORDER BY first_offset LIMIT ${BATCH_PAGE}`;
 }
 
 // Batches below the committed offset never change.

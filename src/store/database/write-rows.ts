@@ -1,5 +1,5 @@
 import { type RawBuilder, sql } from "kysely";
-import { insertAll, snakeCase, type Tx, unnest } from "../database/run.ts";
+import { insertAll, snakeCase, type Tx, unnest } from "./run.ts";
 
 export type Columns<Row extends object> = Parameters<typeof unnest<Row>>[2];
 
