@@ -17,6 +17,7 @@ export interface RecordName {
 
 /** One revision of a record as it is stored. */
 export interface StoredRecord extends RecordName {
+  kind: RecordKind;
   revision: number;
   sequence: bigint;
   ingestTime: Micros;
@@ -119,14 +120,14 @@ export async function readRevisions(
     kind === CDR
       ? sql`LEFT JOIN cdr_network n ON n.carrier_id = r.carrier_id AND n.sequence = r.sequence AND n.ingest_time = r.ingest_time`
       : sql``;
-  const rows = await readRows(tx)<Omit<StoredRecord, "hold"> & HoldColumns>`
+  const rows = await readRows(tx)<Omit<StoredRecord, "hold" | "kind"> & HoldColumns>`
     SELECT k.record_id, k.record_date, k.revision, k.sequence, k.ingest_time, k.content_hash, ${sql.ref(`r.${start}`)} AS start_time,
       r.phone_number, r.payload, ${more}, held.hold_id, held.end_time AS hold_end
     FROM ${unnest("w", names, { recordId: "text", recordDate: "date" })}
     JOIN ${sql.table(keys)} k ON k.carrier_id = ${carrierId} AND k.record_id = w.record_id AND k.record_date = w.record_date
     JOIN ${sql.table(records)} r ON r.carrier_id = k.carrier_id AND r.sequence = k.sequence AND r.ingest_time = k.ingest_time
     ${network} ${holdOn(carrierId, kind.side, start, now)}`;
-  return rows.map(withHold);
+  return rows.map((row) => ({ ...withHold(row), kind }));
 }
 
 /** Joins the hold on a carrier's record `r` that ends last, as `held`. */
@@ -142,13 +143,13 @@ export function holdOn(
     ORDER BY o.end_time DESC, o.hold_id LIMIT 1) held ON true`;
 }
 
-/** A platform's record as it is to be stored. */
-export interface RewrittenCdr extends StoredRecord {
+/** A record as it is to be stored. */
+export interface RewrittenRecord extends StoredRecord {
   callingErased: boolean;
   calledErased: boolean;
 }
 
-export async function rewriteCdrs(tx: Tx, carrierId: string, records: readonly RewrittenCdr[]): Promise<void> {
+export async function rewriteCdrs(tx: Tx, carrierId: string, records: readonly RewrittenRecord[]): Promise<void> {
   if (records.length === 0) return;
   const written = unnest("w", records, {
     ...({

@@ -3,13 +3,13 @@ import { CARRIER_SIDE, PLATFORM_SIDE } from "../../domain/record-kind.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { int8Array, textArray } from "../database/binary-array.ts";
 import { inRange, instant, readRow, readRows, run, type Tx, unnest } from "../database/run.ts";
+import type { ResultName } from "../reconciliation/call-result-columns.ts";
 import type { RecordName, RecordSearch } from "./erase-calls.ts";
 
 // Results of reconciliation, as an erasure finds and rewrites them. In system transactions.
 
 /** A call as reconciliation judged it. */
-export interface StoredResult extends RecordName {
-  side: number;
+export interface StoredResult extends ResultName {
   carrierRecords: RecordName[];
   status: number;
   dueTime: Micros | undefined;
@@ -30,22 +30,18 @@ const COLUMNS =
 export async function readResultsOf(
   tx: Tx,
   carrierId: string,
-  records: { platform: readonly RecordName[]; carrier: readonly RecordName[] },
+  names: readonly ResultName[],
   range: { start: Micros; end: Micros },
 ): Promise<StoredResult[]> {
-  const names = [
-    ...records.platform.map((name) => ({ ...name, side: PLATFORM_SIDE })),
-    ...records.carrier.map((name) => ({ ...name, side: CARRIER_SIDE })),
-  ];
   if (names.length === 0) return [];
-  const ids = textArray(records.carrier.map(({ recordId }) => recordId));
+  const ids = names.flatMap(({ side, recordId }) => (side === CARRIER_SIDE ? [recordId] : []));
   const byCarrierRecord = sql`UNION
     SELECT ${COLUMNS} FROM call_result r
-    WHERE r.carrier_id = ${carrierId} AND ${inRange(sql.ref("r.start_time"), range)} AND r.carrier_record_ids && ${ids}::text[]`;
+    WHERE r.carrier_id = ${carrierId} AND ${inRange(sql.ref("r.start_time"), range)} AND r.carrier_record_ids && ${textArray(ids)}::text[]`;
   return readRows(tx, storedResult)`
     SELECT ${COLUMNS} FROM ${unnest("n", names, { side: "int2", recordId: "text", recordDate: "date" })}
     JOIN call_result r ON r.carrier_id = ${carrierId} AND r.record_date = n.record_date AND r.record_id = n.record_id AND r.side = n.side
-    ${records.carrier.length === 0 ? sql`` : byCarrierRecord}`;
+    ${ids.length === 0 ? sql`` : byCarrierRecord}`;
 }
 
 /** Results of a range that show a number, even if their records are gone; by start and id. */
