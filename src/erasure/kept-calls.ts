@@ -81,10 +81,6 @@ function graceOf(run: CarrierErasure, { status, dueTime }: StoredResult): HeldBa
   return due > run.now ? { reason: ErasureExceptionReason.PENDING, due } : undefined;
 }
 
-export function isKept(kept: ReadonlySet<string>, result: StoredResult): boolean {
-  return membersOf(result).some((name) => kept.has(name));
-}
-
 export function membersOf(result: StoredResult): string[] {
   return namesIn(result).map(nameOf);
 }

@@ -146,27 +146,23 @@ function namesOf(columns: object) {
   return sql.join(Object.keys(columns).map((name) => sql.ref(name)));
 }
 
-function columnsOf(carrier: Carrier) {
+function columnsOf({ carrierId: _, createTime: __, ...carrier }: Carrier) {
+  const { revision, displayName, legalCountry, timeZone, region, sipDomain, suspended, updateTime, ...agreed } =
+    carrier;
   const settings: Settings = {
-    reportingScopes: carrier.reportingScopes,
-    durationToleranceMs: carrier.durationToleranceMs,
-    graceMs: carrier.graceMs,
-    thresholds: carrier.thresholds,
-    horizons: carrier.horizons,
-    ...(carrier.roundingRule && { roundingRule: carrier.roundingRule }),
-    networkIdentifiersAllowed: carrier.networkIdentifiersAllowed,
-    credentials: carrier.credentials.map(({ identity, ...rest }) => ({ ...rest, identity: identityText(identity) })),
+    ...agreed,
+    credentials: agreed.credentials.map(({ identity, ...rest }) => ({ ...rest, identity: identityText(identity) })),
   };
   return {
-    revision: carrier.revision,
-    display_name: carrier.displayName,
-    legal_country: carrier.legalCountry,
-    time_zone: carrier.timeZone,
-    region: carrier.region,
-    sip_domain: carrier.sipDomain ?? null,
-    suspended: carrier.suspended,
+    revision,
+    display_name: displayName,
+    legal_country: legalCountry,
+    time_zone: timeZone,
+    region,
+    sip_domain: sipDomain ?? null,
+    suspended,
     settings: JSON.stringify(settings, (_, value) => (typeof value === "bigint" ? String(value) : value)),
-    update_time: instant(carrier.updateTime),
+    update_time: instant(updateTime),
   };
 }
 

@@ -58,15 +58,15 @@ export function textArray(values: readonly (string | null | undefined)[]): Buffe
   return buffer.subarray(0, at);
 }
 
-export function byteaArray(values: readonly Uint8Array[]): Buffer {
+export function byteaArray(values: readonly (Uint8Array | null | undefined)[]): Buffer {
   let bytes = HEADER_BYTES;
-  for (const value of values) bytes += 4 + value.length;
+  for (const value of values) bytes += 4 + (value?.length ?? 0);
   const { buffer, view } = allocate(bytes);
   let at = writeHeader(view, OID.bytea, values.length);
   for (const value of values) {
-    view.setInt32(at, value.length);
-    buffer.set(value, at + 4);
-    at += 4 + value.length;
+    view.setInt32(at, value?.length ?? -1);
+    if (value) buffer.set(value, at + 4);
+    at += 4 + (value?.length ?? 0);
   }
   return buffer;
 }

@@ -161,6 +161,18 @@ export function dayOf(time: Micros): RawBuilder<string> {
   return sql<string>`(${instant(time)} AT TIME ZONE 'UTC')::date`;
 }
 
+/** What a value of a column of each type is. */
+export interface ValueOf {
+  bool: boolean;
+  bytea: Buffer;
+  date: string;
+  int2: number;
+  int4: number;
+  int8: bigint;
+  text: string;
+  timestamptz: Micros;
+}
+
 /** The types that a column of such values may have. */
 type TypeOf<Value> = Value extends bigint
   ? "int8" | "timestamptz"

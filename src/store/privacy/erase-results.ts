@@ -84,13 +84,12 @@ export async function rewriteResults(
 ): Promise<void> {
   if (results.length === 0) return;
   const [masked, instead] = [int8Array([...idKeys.keys()]), int8Array([...idKeys.values()])];
-  const rows = results.map(({ payload = Buffer.alloc(0), ...result }) => ({ ...result, payload }));
-  const written = unnest("w", rows, {
+  const written = unnest("w", results, {
     ...({ side: "int2", recordId: "text", recordDate: "date", phoneNumber: "text", otherNumber: "text" } as const),
     ...({ callId: "text", payload: "bytea", isHeld: "bool", isWhole: "bool" } as const),
   });
   await run(tx)`
-    UPDATE call_result r SET phone_number = w.phone_number, other_number = w.other_number, call_id = w.call_id, payload = NULLIF(w.payload, ''::bytea),
+    UPDATE call_result r SET phone_number = w.phone_number, other_number = w.other_number, call_id = w.call_id, payload = w.payload,
       pair_key = NULL, result_hash = 0, is_erased = true,
       id_keys = CASE WHEN NOT w.is_whole THEN NULL WHEN r.id_keys && ${masked}::int8[] THEN (
         SELECT array_agg(DISTINCT COALESCE(m.instead, k.key)) FROM unnest(r.id_keys) AS k(key)

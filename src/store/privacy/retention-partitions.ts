@@ -9,7 +9,7 @@ import {
   withConnection,
 } from "../database/database.ts";
 import { AGING_TABLES, isWantedPartition } from "../database/partitions.ts";
-import { readClock, readRow, readRows, run, type Tx } from "../database/run.ts";
+import { readClock, readRows, readValue, run, type Tx } from "../database/run.ts";
 
 /** Longest that detaching waits for a transaction that reads, milliseconds. */
 const LOCK_TIMEOUT_MS = 2_000;
@@ -75,23 +75,13 @@ async function findExpired(db: Database): Promise<AgingPartition[]> {
 
 // The day before which every carrier's rows of a table are gone. A carrier that retention has not
 // reached keeps everything.
-async function readFloors(tx: Tx) {
-  const row = await readRow(tx)<Record<"call" | "quality" | "network" | "duration" | "keys", string | undefined>>`
-    SELECT (min(COALESCE(call_before, 'epoch')) AT TIME ZONE 'UTC')::date AS call,
-      (min(COALESCE(quality_before, 'epoch')) AT TIME ZONE 'UTC')::date AS quality,
-      (min(COALESCE(network_before, 'epoch')) AT TIME ZONE 'UTC')::date AS network,
-      (min(COALESCE(duration_before, 'epoch')) AT TIME ZONE 'UTC')::date AS duration,
-      min(COALESCE(keys_from, 'epoch'::date)) AS keys
+function readFloors(tx: Tx): Promise<Readonly<Record<string, string>>> {
+  const before = (part: string) => sql.raw(`(min(COALESCE(${part}_before, 'epoch')) AT TIME ZONE 'UTC')::date`);
+  const keys = sql`min(COALESCE(keys_from, 'epoch'::date))`;
+  return readValue(tx)<Readonly<Record<string, string>>>`
+    SELECT json_strip_nulls(json_build_object('cdr_record', ${before("call")}, 'cdr_quality', ${before("quality")},
+      'cdr_network', ${before("network")}, 'duration_record', ${before("duration")}, 'cdr_key', ${keys}, 'duration_key', ${keys}))
     FROM carrier c LEFT JOIN retention_state s ON s.carrier_id = c.carrier_id`;
-  const floors: Record<string, string | undefined> = {
-    cdr_record: row?.call,
-    cdr_quality: row?.quality,
-    cdr_network: row?.network,
-    duration_record: row?.duration,
-    cdr_key: row?.keys,
-    duration_key: row?.keys,
-  };
-  return floors;
 }
 
 // Including detached ones, which are ordinary tables with a partition's name.

@@ -3,7 +3,7 @@ import { FeedId } from "../../domain/feed-id.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { LIST_SCAN, type Scanned } from "../database/list-scan.ts";
 import { readRows, readValue, type Tx } from "../database/run.ts";
-import { type Columns, writeRows } from "../database/write-rows.ts";
+import { writeRows } from "../database/write-rows.ts";
 import type { FeedLock } from "../feeds/feed-head.ts";
 import { type PageRequest, readFeedPage, type StoredPage } from "../feeds/feed-page.ts";
 
@@ -174,7 +174,7 @@ const ENTRY_COLUMNS = {
   previousUnresolved: "bool",
   previousAbsoluteDeltaMs: "int8",
   payload: "bytea",
-} as const satisfies Columns<ReturnType<typeof entryRow>>;
+} as const;
 
 /** Appends entries, numbered from `lock.nextSequence`. */
 export function appendDiscrepancies(
