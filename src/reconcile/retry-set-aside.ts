@@ -1,4 +1,4 @@
-import { TandemError } from "../domain/errors.ts";
+import { noCarrier } from "../domain/errors.ts";
 import { appendAuditEvent } from "../store/audit/audit-log.ts";
 import { readCarrier } from "../store/carriers/carriers.ts";
 import { type Database, systemTransaction } from "../store/database/database.ts";
@@ -11,8 +11,7 @@ import { takeUpMinutes } from "../store/reconciliation/reconcile-progress.ts";
  */
 export function retrySetAside(db: Database, carrierId: string, actor: string): Promise<number> {
   return systemTransaction(db, async (tx) => {
-    if (!(await readCarrier(tx, carrierId)))
-      throw new TandemError("CARRIER_NOT_FOUND", `no carrier ${carrierId}`, { carrier_id: carrierId });
+    if (!(await readCarrier(tx, carrierId))) throw noCarrier(carrierId);
     const minutes = await takeUpMinutes(tx, carrierId);
     const method = "cli/reconcile retry";
     await appendAuditEvent(tx, { carrierId, actor, method, resource: "minutes", details: { minutes } });

@@ -1,7 +1,7 @@
-import { TandemError } from "../../domain/errors.ts";
+import { noCarrier } from "../../domain/errors.ts";
 import { type AuditAct, type AuditEvent, chainAct, NO_HASH } from "../../domain/privacy/audit.ts";
 import type { Micros } from "../../domain/time/instant.ts";
-import { instant, run, type Tx, together } from "../database/run.ts";
+import { instant, readRow, run, type Tx, together } from "../database/run.ts";
 
 export const PLATFORM_CHAIN = "";
 
@@ -45,16 +45,14 @@ interface ChainHead {
  * reads `turns`: it is written so that one transaction appends at a time.
  */
 async function takePlace(tx: Tx, chain: string) {
-  const [taken, { rows }] = await together([
+  const [taken, head] = await together([
     run(tx)`UPDATE audit_chain SET turns = turns + 1 WHERE carrier_id = ${chain}`,
-    run(tx)<ChainHead>`
+    readRow(tx)<ChainHead>`
     SELECT h.sequence, h.entry_hash, GREATEST(clock_timestamp(), h.event_time) AS event_time
     FROM (SELECT 1) one LEFT JOIN LATERAL (
       SELECT sequence, entry_hash, event_time FROM audit_head WHERE carrier_id = ${chain} ORDER BY sequence DESC LIMIT 1) h ON true`,
   ]);
-  const [head] = rows;
-  if (taken.count !== 1 || !head)
-    throw new TandemError("CARRIER_NOT_FOUND", `no carrier ${chain}`, { carrier_id: chain });
+  if (taken.count !== 1 || !head) throw noCarrier(chain);
   return {
     sequence: (head.sequence ?? 0n) + 1n,
     eventTime: head.eventTime,

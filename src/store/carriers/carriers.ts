@@ -112,26 +112,17 @@ export async function writeCredentials(
 }
 
 /** Carriers' settings for ingest and streams: at most two seconds old, read once for all. */
-export class CarrierDirectory {
-  readonly #db: Database;
-  readonly #known = new Believed<Carrier | undefined>();
-
-  constructor(db: Database) {
-    this.#db = db;
-  }
-
-  /** Undefined: no such carrier. */
-  get(carrierId: string): Promise<Carrier | undefined> {
-    return this.#known.get(carrierId, () =>
-      carrierTransaction(this.#db, carrierId, (tx) => readCarrier(tx, carrierId)),
-    );
-  }
-
-  /** Forgets a carrier that this process has just changed, or all. */
-  forget(carrierId?: string): void {
-    this.#known.forget(carrierId);
-  }
+export function openCarrierDirectory(db: Database) {
+  const known = new Believed<Carrier | undefined>();
+  return {
+    /** Undefined: no such carrier. */
+    get: (carrierId: string) =>
+      known.get(carrierId, () => carrierTransaction(db, carrierId, (tx) => readCarrier(tx, carrierId))),
+    /** Forgets a carrier that this process has just changed, or all. */
+    forget: (carrierId?: string) => known.forget(carrierId),
+  };
 }
+export type CarrierDirectory = ReturnType<typeof openCarrierDirectory>;
 
 const NO_END: Micros = 253_402_300_799_999_999n;
 

@@ -23,19 +23,13 @@ export async function ensureSealKey(db: Database): Promise<void> {
 }
 
 /** Reads all keys, the one that seals last. In a system transaction. */
-export async function readSealSecrets(tx: Tx): Promise<SealSecret[]> {
-  const rows = await readRows(tx)<{
-    keyId: bigint;
-    secret: Buffer;
-  }>`SELECT key_id, secret FROM seal_key ${NEWEST_LAST}`;
-  return rows.map(({ keyId, secret }) => ({ keyId: Number(keyId), secret }));
+export function readSealSecrets(tx: Tx): Promise<SealSecret[]> {
+  return readRows(tx)<SealSecret>`SELECT key_id::float8, secret FROM seal_key ${NEWEST_LAST}`;
 }
 
 /** Lists the keys, the one that seals last. In a system transaction. */
-export async function listSealKeys(tx: Tx): Promise<SealKeyInfo[]> {
-  const rows = await readRows(tx)<Omit<SealKeyInfo, "keyId"> & { keyId: bigint }>`
-    SELECT key_id, create_time, retire_time FROM seal_key ${NEWEST_LAST}`;
-  return rows.map((row) => ({ ...row, keyId: Number(row.keyId) }));
+export function listSealKeys(tx: Tx): Promise<SealKeyInfo[]> {
+  return readRows(tx)<SealKeyInfo>`SELECT key_id::float8, create_time, retire_time FROM seal_key ${NEWEST_LAST}`;
 }
 
 /**

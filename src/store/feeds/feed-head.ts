@@ -1,5 +1,5 @@
 import { sql } from "kysely";
-import { TandemError } from "../../domain/errors.ts";
+import { noCarrier, TandemError } from "../../domain/errors.ts";
 import { ALL_FEEDS, type FeedId } from "../../domain/feed-id.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { clockFrom } from "../database/clock-from.ts";
@@ -110,17 +110,12 @@ export function noteHead(tx: Tx, carrierId: string, feed: FeedId, head: FeedHead
   if (heads && timeline !== undefined) heads.note(carrierId, feed, { ...head, timeline });
 }
 
-function noCarrier(carrierId: string): TandemError {
-  return new TandemError("CARRIER_NOT_FOUND", `no carrier ${carrierId}`, { carrier_id: carrierId });
-}
-
 /** Moves the counter of a feed that this transaction has locked. */
 export async function advanceFeed(tx: Tx, carrierId: string, feed: FeedId, nextSequence: bigint): Promise<void> {
   const seen = seenHeadsOf(tx);
   if (seen) onCommit(tx, () => seen.heads.advance(carrierId, feed, seen.timeline, nextSequence - 1n));
-  await run(
-    tx,
-  )`UPDATE feed_head SET next_sequence = ${nextSequence} WHERE carrier_id = ${carrierId} AND feed = ${feed}`;
+  await run(tx)`
+    UPDATE feed_head SET next_sequence = ${nextSequence} WHERE carrier_id = ${carrierId} AND feed = ${feed}`;
 }
 
 /** The columns of a FeedHead, of the table `h`. */

@@ -97,15 +97,14 @@ function sumParts(a: Parts, b: Parts): Parts {
 }
 
 /** The restatements of a period in which a number may be. */
-export async function findRestatementsOf(
+export function findRestatementsOf(
   tx: Tx,
   periodId: string,
   pattern: string,
 ): Promise<{ number: number; payload: Buffer }[]> {
-  const rows = await readRows(tx)<{ restatementNumber: number; payload: Buffer }>`
-    SELECT restatement_number, payload FROM usage_restatement
+  return readRows(tx)<{ number: number; payload: Buffer }>`
+    SELECT restatement_number AS number, payload FROM usage_restatement
     WHERE period_id = ${periodId} AND encode(payload, 'escape') ~ ${pattern}`;
-  return rows.map((row) => ({ number: row.restatementNumber, payload: row.payload }));
 }
 
 export async function rewriteRestatement(tx: Tx, periodId: string, number: number, payload: Buffer): Promise<void> {

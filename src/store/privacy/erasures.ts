@@ -84,14 +84,13 @@ export function listErasures(tx: Tx): Promise<{ erasureId: string; requestId: st
 }
 
 /** Entries of the journal that the database has, by id. */
-export async function readErasureEntries(
+export function readErasureEntries(
   tx: Tx,
   after: string,
   limit: number,
 ): Promise<{ erasureId: string; sealed: Buffer }[]> {
-  const rows = await readRows(tx)<{ erasureId: string; journal: Buffer }>`
-    SELECT erasure_id, journal FROM erasure WHERE erasure_id > ${after} ORDER BY erasure_id LIMIT ${limit}`;
-  return rows.map((row) => ({ erasureId: row.erasureId, sealed: row.journal }));
+  return readRows(tx)<{ erasureId: string; sealed: Buffer }>`
+    SELECT erasure_id, journal AS sealed FROM erasure WHERE erasure_id > ${after} ORDER BY erasure_id LIMIT ${limit}`;
 }
 
 /** Erasures that are unfinished, have an exception to recheck, or miss a carrier. */
@@ -181,10 +180,9 @@ export async function appendErasure(
 }
 
 /** What is to be erased as it arrives at a carrier, encrypted. Also in a carrier's transaction. */
-export async function readInForce(tx: Tx, carrierId: string): Promise<{ erasureId: string; sealed: Buffer }[]> {
-  const rows = await readRows(tx)<{ erasureId: string; journal: Buffer }>`
-    SELECT erasure_id, journal FROM erasure_carrier WHERE carrier_id = ${carrierId} ORDER BY erasure_id`;
-  return rows.map((row) => ({ erasureId: row.erasureId, sealed: row.journal }));
+export function readInForce(tx: Tx, carrierId: string): Promise<{ erasureId: string; sealed: Buffer }[]> {
+  return readRows(tx)<{ erasureId: string; sealed: Buffer }>`
+    SELECT erasure_id, journal AS sealed FROM erasure_carrier WHERE carrier_id = ${carrierId} ORDER BY erasure_id`;
 }
 
 /** Counts records that were erased as they arrived. */

@@ -96,13 +96,10 @@ function listAging(tx: Tx): Promise<AgingPartition[]> {
     ORDER BY right(c.relname, 8), c.relname`;
 }
 
-async function isEmpty(db: Database, name: string): Promise<boolean> {
-  const { rows } = await ownerTransaction(
-    db,
-    (tx) => run(tx)<{ filled: boolean }>`SELECT EXISTS (SELECT FROM ${sql.table(name)}) AS filled`,
-    { statementTimeoutMs: 60_000 },
-  );
-  return rows[0]?.filled === false;
+function isEmpty(db: Database, name: string): Promise<boolean> {
+  return ownerTransaction(db, (tx) => readValue(tx)<boolean>`SELECT NOT EXISTS (SELECT FROM ${sql.table(name)})`, {
+    statementTimeoutMs: 60_000,
+  });
 }
 
 async function detach(db: Database, partition: AgingPartition, signal: AbortSignal): Promise<void> {

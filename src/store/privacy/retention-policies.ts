@@ -61,21 +61,12 @@ export async function writePolicy(
 }
 
 /** How long each carrier's parts are kept, at most two seconds old. */
-export class RetentionDirectory {
-  readonly #db: Database;
-  readonly #known = new Believed<RetentionDays>();
-
-  constructor(db: Database) {
-    this.#db = db;
-  }
-
-  get(carrier: { carrierId: string; legalCountry: string }): Promise<RetentionDays> {
-    return this.#known.get(carrier.carrierId, () =>
-      systemTransaction(this.#db, (tx) => readRetentionDays(tx, carrier)),
-    );
-  }
-
-  forget(): void {
-    this.#known.forget();
-  }
+export function openRetentionDirectory(db: Database) {
+  const known = new Believed<RetentionDays>();
+  return {
+    get: (carrier: { carrierId: string; legalCountry: string }) =>
+      known.get(carrier.carrierId, () => systemTransaction(db, (tx) => readRetentionDays(tx, carrier))),
+    forget: () => known.forget(),
+  };
 }
+export type RetentionDirectory = ReturnType<typeof openRetentionDirectory>;

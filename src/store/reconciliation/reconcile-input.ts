@@ -62,13 +62,13 @@ export async function readTips(
   const { records, start } = kind;
   const wanted = unnestRanges(ranges);
   const column = sql.ref(`r.${start}`);
-  const [{ rows }, { rows: others }] = await together([
-    run(tx)<TipRow>`
+  const [rows, others] = await together([
+    readRows(tx)<TipRow>`
     SELECT ${TIP_COLUMNS}, ${column} AS start_time
     FROM ${wanted}
     JOIN ${sql.table(records)} r ON r.carrier_id = ${carrierId} AND ${column} >= w.range_start AND ${column} < w.range_end
     WHERE r.entry_kind <> ${EntryKind.ERASURE}`,
-    run(tx)<TipRow>`
+    readRows(tx)<TipRow>`
     SELECT ${TIP_COLUMNS}, NULL::timestamptz AS start_time
     FROM ${wanted}
     JOIN ${sql.table(records)} r ON r.carrier_id = ${carrierId} AND ${column} IS NULL

@@ -1,9 +1,8 @@
 import { sql } from "kysely";
 import { kindOfUpload } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { int2Array, textArray } from "../database/binary-array.ts";
 import { clockFrom } from "../database/clock-from.ts";
-import { readRows, run, type Tx } from "../database/run.ts";
+import { readRows, run, type Tx, unnest } from "../database/run.ts";
 import { isUpload } from "./upload-key.ts";
 
 /**
@@ -34,7 +33,7 @@ async function sealIdle(tx: Tx, limit: number): Promise<number> {
 async function sealThose(tx: Tx, carrierId: string, idle: readonly UploadName[], idleSince: Micros): Promise<number> {
   const { count } = await run(tx)`
     UPDATE upload u SET sealed = true, seal_time = ${clockFrom("u.seal_time")}
-    FROM unnest(${int2Array(idle.map(({ kind }) => kind))}::int2[], ${textArray(idle.map((each) => each.uploadId))}::text[]) AS i(kind, upload_id)
+    FROM ${unnest("i", idle, { kind: "int2", uploadId: "text" })}
     WHERE u.carrier_id = ${carrierId} AND u.kind = i.kind AND u.upload_id = i.upload_id
       AND NOT u.sealed AND u.update_time < ${isoFromMicros(idleSince)}::timestamptz`;
   return count;

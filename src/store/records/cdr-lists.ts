@@ -1,9 +1,10 @@
 import { type RawBuilder, sql } from "kysely";
-import { PLATFORM_SIDE } from "../../domain/record-kind.ts";
+import { CDR, PLATFORM_SIDE } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { LIST_SCAN, type Scanned } from "../database/list-scan.ts";
 import { readColumn, readRow, readRows, type Tx } from "../database/run.ts";
 import { allOf, type CdrConditions, cdrFloor, isHeldTip, isTip, joinParts, mergeHeld, type StoredCdr } from "./cdrs.ts";
+import { recordsOfId } from "./record-at.ts";
 import { EntryKind } from "./record-rows.ts";
 
 /** A record as a list has it: with its name. */
@@ -118,36 +119,27 @@ async function readScanEnd(
     SELECT r.invite_time, r.sequence FROM ${records} ORDER BY ${orderOf(list)} OFFSET ${(list.scan ?? LIST_SCAN) - 1} LIMIT 1`;
 }
 
-function isNamed({ recordId, callId, dialogCallId, correlationId }: CdrSearch): boolean {
-  return [recordId, callId, dialogCallId, correlationId].some((id) => id !== undefined);
+function isNamed(search: CdrSearch): boolean {
+  return search.recordId !== undefined || idsOf(search).length > 0;
+}
+
+/** The columns of the ids that are asked for. */
+function idsOf({ callId, dialogCallId, correlationId }: CdrSearch) {
+  const ids = { call_id: callId, dialog_call_id: dialogCallId, correlation_id: correlationId };
+  return Object.entries(ids).filter(([, id]) => id !== undefined);
 }
 
 function recordsNamed(carrierId: string, search: CdrSearch): RawBuilder<unknown> {
-  return search.recordId === undefined
-    ? recordsOfCall(carrierId, search)
-    : recordsOfId(carrierId, search.recordId, search);
+  const { recordId, recordDate } = search;
+  return recordId === undefined ? recordsOfCall(carrierId, search) : recordsOfId(CDR, carrierId, recordId, recordDate);
 }
 
 // By the id first, and then the period: the index of the order would read all records of the period
 // for the few that have the id.
 function recordsOfCall(carrierId: string, search: CdrSearch): RawBuilder<unknown> {
-  const { callId, dialogCallId, correlationId } = search;
-  const named = [
-    [sql`i.call_id`, callId],
-    [sql`i.dialog_call_id`, dialogCallId],
-    [sql`i.correlation_id`, correlationId],
-  ] as const;
-  const [column, value] = named.find(([, id]) => id !== undefined) ?? [];
-  if (!column) return sql`cdr_record r`;
-  return sql`(SELECT * FROM cdr_record i WHERE i.carrier_id = ${carrierId} AND ${column} = ${value} OFFSET 0) r`;
-}
-
-function recordsOfId(carrierId: string, recordId: string, { recordDate }: CdrSearch): RawBuilder<unknown> {
-  const day = recordDate === undefined ? sql`` : sql` AND s.record_date = ${recordDate}::date`;
-  return sql`
-    (SELECT s.sequence, s.ingest_time FROM cdr_key s WHERE s.carrier_id = ${carrierId} AND s.record_id = ${recordId}${day} OFFSET 0) s
-    CROSS JOIN LATERAL (
-      SELECT * FROM cdr_record f WHERE f.carrier_id = ${carrierId} AND f.sequence = s.sequence AND f.ingest_time = s.ingest_time OFFSET 0) r`;
+  const [named] = idsOf(search);
+  if (!named) return sql`cdr_record r`;
+  return sql`(SELECT * FROM cdr_record i WHERE i.carrier_id = ${carrierId} AND ${sql.ref(`i.${named[0]}`)} = ${named[1]} OFFSET 0) r`;
 }
 
 async function listHeld(tx: Tx, list: CdrList): Promise<Scanned<ListedCdr, CdrPlace>> {
@@ -172,9 +164,7 @@ function searchConditions(list: CdrList): RawBuilder<unknown>[] {
     sql`r.carrier_id = ${carrierId}${inPeriod(list)}`,
     sql`r.entry_kind <> ${EntryKind.ERASURE}`,
   ];
-  if (search.dialogCallId !== undefined) wheres.push(sql`r.dialog_call_id = ${search.dialogCallId}`);
-  if (search.correlationId !== undefined) wheres.push(sql`r.correlation_id = ${search.correlationId}`);
-  if (search.callId !== undefined) wheres.push(sql`r.call_id = ${search.callId}`);
+  for (const [column, id] of idsOf(search)) wheres.push(sql`${sql.ref(`r.${column}`)} = ${id}`);
   if (search.conditions) wheres.push(allOf(search.conditions));
   return wheres;
 }

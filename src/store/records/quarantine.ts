@@ -3,8 +3,7 @@ import { kindOfUpload, type RecordKind } from "../../domain/record-kind.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { RecordIssue } from "../../gen/tandem/type/v1/upload_pb.js";
 import { isOfRegion } from "../carriers/carriers.ts";
-import { dateArray, int4Array, textArray } from "../database/binary-array.ts";
-import { readRows, run, type Tx } from "../database/run.ts";
+import { readRows, run, type Tx, unnest } from "../database/run.ts";
 import { writeRows } from "../database/write-rows.ts";
 
 /** A quarantined record: it has a verdict and no sequence. */
@@ -99,8 +98,7 @@ export async function markQuarantineJudged(
 
 /** The identities as rows `d`, and the condition that rows `q` of the table have one of them. */
 function named(carrierId: string, kind: RecordKind, identities: readonly Identity[]): RawBuilder<unknown> {
-  return sql`unnest(${textArray(identities.map((i) => i.recordId))}::text[], ${dateArray(identities.map((i) => i.recordDate))}::date[],
-                 ${int4Array(identities.map((i) => i.revision))}::int4[]) AS d(record_id, record_date, revision)
+  return sql`${unnest("d", identities, { recordId: "text", recordDate: "date", revision: "int4" })}
     WHERE q.carrier_id = ${carrierId} AND q.kind = ${kind.upload}
       AND q.record_id = d.record_id AND q.record_date = d.record_date AND q.revision = d.revision`;
 }

@@ -158,10 +158,10 @@ export function readChangedCalls(
 
 /** Which numbers have a history that changed since a time. */
 export async function readChangedNumbers(tx: Tx, phoneNumbers: readonly string[], since: Micros): Promise<Set<string>> {
-  const rows = await readRows(tx)<{ phoneNumber: string }>`
+  const changed = await readColumn(tx)<string>`
     SELECT DISTINCT e.phone_number FROM carrier c JOIN number_entry e ON e.carrier_id = c.carrier_id
       AND e.phone_number = ANY(${textArray(phoneNumbers)}::text[]) AND e.ingest_time > ${instant(since)}`;
-  return new Set(rows.map((row) => row.phoneNumber));
+  return new Set(changed);
 }
 
 /** When the period's newest restatement was recorded; undefined: never. */
