@@ -11,7 +11,7 @@ export function recordAt(record: RawBuilder<unknown>, carrierId: string, at: str
     AND f.ingest_time = ${sql.ref(`${at}.ingest_time`)} OFFSET 0`;
 }
 
-/** The records of one id as `r`: by the id first, since in the order of a list all would be read. */
+/** The records `r` of one id, found by the id first: in the order of a list all would be read. */
 export function recordsOfId(
   { keys, records }: RecordKind,
   carrierId: string,
