@@ -11,14 +11,7 @@ import { advanceFeed, type FeedLock, lockFeed } from "../../src/store/feeds/feed
 import type { StoredRow } from "../../src/store/reconciliation/call-result-columns.ts";
 import type { ReconcilePosition } from "../../src/store/reconciliation/reconcile-progress.ts";
 import { encodeDiscrepancy } from "./discrepancy-payload.ts";
-import { type Columns, insertRow } from "./rows.ts";
-
-/** A row of call_result. */
-export type ResultRow = Columns<StoredRow> & {
-  carrier_id: string;
-  update_time: string;
-  usage_customer_id?: string | null;
-};
+import { type Columns, insertRow, type ResultRow } from "./rows.ts";
 
 /**
  * What a test says of a row of call_result; the rest is as of a call of 60 s by the two sides that

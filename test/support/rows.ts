@@ -1,5 +1,6 @@
 import { sql } from "kysely";
 import { run, type Tx } from "../../src/store/database/run.ts";
+import type { StoredRow } from "../../src/store/reconciliation/call-result-columns.ts";
 
 /** A row that a test writes into a table, after the type that the store reads from it. */
 export type Columns<Row> = {
@@ -14,6 +15,13 @@ type SnakeCase<Name> = Name extends `${infer Head}${infer Tail}`
 
 /** Times are written as texts. */
 type Written<Name, Value> = Name extends `${string}Time` | `${string}Through` ? string : Exclude<Value, undefined>;
+
+/** A row of call_result. */
+export type ResultRow = Columns<StoredRow> & {
+  carrier_id: string;
+  update_time: string;
+  usage_customer_id?: string | null;
+};
 
 /** Inserts a row as it is; a column that is undefined gets its default. */
 export async function insertRow(tx: Tx, table: string, row: object): Promise<void> {

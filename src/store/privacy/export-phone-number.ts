@@ -186,7 +186,7 @@ export function payloadsOf(kind: RecordKind, carrierId: string, name: RawBuilder
       AND h.record_id = ${name}.record_id AND h.record_date = ${name}.record_date AND h.revision = ${name}.revision`;
 }
 
-/** A row as it is read. What is of the newest revision is absent if only the reported one counts. */
+/** A row as it is read. The newest revision is absent where only the reported one counts. */
 export interface FoundRow {
   sequence: bigint;
   ingestTime: Micros;

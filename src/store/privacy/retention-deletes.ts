@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { CLOSED_PERIOD_DAYS } from "../../domain/privacy/retention.ts";
 import { CDR, DURATION, type RecordKind } from "../../domain/record-kind.ts";
-import { addDays, isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import { addDays, earlier, isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { readRow, readRows, readValue, run, type Tx } from "../database/run.ts";
 import type { RetentionState } from "./retention-state.ts";
 
@@ -140,8 +140,7 @@ export function otherDeletes(
   const { state, now } = of;
   const at = (instant: Micros) => sql`${isoFromMicros(instant)}::timestamptz`;
   const oldestDay = addDays(isoFromMicros(now).slice(0, 10), -of.laterDays);
-  let both = state.call;
-  if (state.duration < both) both = state.duration;
+  const both = earlier(state.call, state.duration);
   const arrival = (kind: RecordKind) => (kind === CDR ? state.call : state.duration);
   const ofKind = (kind: RecordKind) => [
     // Not released any more either: what it would be compared with is gone.
@@ -182,16 +181,10 @@ function isOpen(now: Micros) {
 }
 
 function deleteSome(carrierId: string, table: string, where: ReturnType<typeof sql>) {
-  return (tx: Tx, limit: number) => deleteRows(tx, { carrierId, table, where }, limit);
-}
-
-async function deleteRows(
-  tx: Tx,
-  { carrierId, table, where }: { carrierId: string; table: string; where: ReturnType<typeof sql> },
-  limit: number,
-): Promise<number> {
-  const { count } = await run(tx)`
-    DELETE FROM ${sql.table(table)} WHERE carrier_id = ${carrierId} AND ctid = ANY(ARRAY(
-      SELECT r.ctid FROM ${sql.table(table)} r WHERE r.carrier_id = ${carrierId} AND ${where} LIMIT ${limit}))`;
-  return count;
+  return async function deleteSome(tx: Tx, limit: number): Promise<number> {
+    const { count } = await run(tx)`
+      DELETE FROM ${sql.table(table)} WHERE carrier_id = ${carrierId} AND ctid = ANY(ARRAY(
+        SELECT r.ctid FROM ${sql.table(table)} r WHERE r.carrier_id = ${carrierId} AND ${where} LIMIT ${limit}))`;
+    return count;
+  };
 }
