@@ -4,9 +4,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { findBreaches, type LongFile } from "./house-rules.ts";
 
-const LONG_FILES: Readonly<Record<string, LongFile>> = {
-  "src/store/database/schema.ts": { maxLines: 380, reason: "one table: the columns of every table" },
-};
+const LONG_FILES: Readonly<Record<string, LongFile>> = {};
 
 const root = new URL("../", import.meta.url);
 const options = { cwd: root, encoding: "utf8" } as const;

@@ -33,7 +33,7 @@ import { openRotation, type Rotation } from "./start/rotation.ts";
 import { openSharedSigningKey } from "./start/shared-signing-key.ts";
 import { openStore } from "./start/store.ts";
 import { watchTimeline } from "./start/timeline.ts";
-import { CarrierDirectory } from "./store/carriers/carriers.ts";
+import { openCarrierDirectory } from "./store/carriers/carriers.ts";
 import { asCaller } from "./store/database/callers.ts";
 import type { Database } from "./store/database/database.ts";
 import { type DatabaseWatch, openDatabaseWatch } from "./store/database/database-watch.ts";
@@ -41,7 +41,7 @@ import { type Installation, readInstallation } from "./store/database/installati
 import { findExcessRights } from "./store/database/isolation.ts";
 import { openSealDirectory } from "./store/database/seal-directory.ts";
 import type { TimelineWatch } from "./store/feeds/timeline-watch.ts";
-import { RetentionDirectory } from "./store/privacy/retention-policies.ts";
+import { openRetentionDirectory } from "./store/privacy/retention-policies.ts";
 import type { SigningKey } from "./trust/signing-key.ts";
 import { createTokenVerifier } from "./trust/tokens.ts";
 import { VerifiedTokens } from "./trust/verified-tokens.ts";
@@ -200,8 +200,8 @@ async function openServices(parts: Foundations, opening: AsyncDisposableStack): 
     feedPages: new SharedPages(),
     blockWrites: new BlockWrites(db),
     uploads,
-    carriers: new CarrierDirectory(db),
-    retention: new RetentionDirectory(db),
+    carriers: openCarrierDirectory(db),
+    retention: openRetentionDirectory(db),
     config,
     installation,
     seals: sealKeys.seals,

@@ -48,6 +48,11 @@ export class TandemError extends Error {
   }
 }
 
+/** The error of a carrier that does not exist. */
+export function noCarrier(carrierId: string): TandemError {
+  return new TandemError("CARRIER_NOT_FOUND", `no carrier ${carrierId}`, { carrier_id: carrierId });
+}
+
 /** The error of a request with one wrong field. */
 export function invalidArgument(field: string, description: string): TandemError {
   return fieldViolations([{ field, description }]);

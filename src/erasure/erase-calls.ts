@@ -1,6 +1,6 @@
 import { FeedId } from "../domain/feed-id.ts";
 import { type ErasureScope, reachesSubscriber } from "../domain/privacy/erasure.ts";
-import { CARRIER_SIDE, CDR, DURATION, PLATFORM_SIDE, type RecordKind } from "../domain/record-kind.ts";
+import { CDR, DURATION, RECORD_KINDS } from "../domain/record-kind.ts";
 import { DAY, type Micros } from "../domain/time/instant.ts";
 import { SubjectRole } from "../gen/tandem/platform/v1/privacy_service_pb.js";
 import { RecordPart } from "../gen/tandem/type/v1/agreement_pb.js";
@@ -23,17 +23,17 @@ import {
   type StoredResult,
 } from "../store/privacy/erase-results.ts";
 import { appendErasure, type ErasureAtCarrier } from "../store/privacy/erasures.ts";
+import type { ResultName } from "../store/reconciliation/call-result-columns.ts";
 import { forgetPairs } from "../store/reconciliation/clock-evidence.ts";
 import type { CarrierErasure } from "./carrier-run.ts";
 import { addCounts, addNotice } from "./erased-counts.ts";
-import { cdrWithout, durationWithout } from "./erased-record.ts";
-import { type FoundCalls, findKept, isKept, membersOf, nameOf, sidesOf, unique } from "./kept-calls.ts";
+import { recordWithout } from "./erased-record.ts";
+import { type FoundCalls, findKept, membersOf, namesIn, recordName, recordNames, unique } from "./kept-calls.ts";
 import { changedIdKeys, encodeErasureEntry, eraseDiscrepancy } from "./messages-codec.ts";
 
 /** Records that may hold the number, and the span in which they begin. */
 export interface Seeds {
-  readonly platform: readonly RecordName[];
-  readonly carrier: readonly RecordName[];
+  readonly names: readonly ResultName[];
   readonly start: Micros;
   readonly end: Micros;
 }
@@ -42,54 +42,36 @@ export interface Seeds {
 const REACH: Micros = (16n * DAY) / 24n;
 
 /** Finds the calls of records that hold the number, and notes those that something keeps. */
-export async function gatherCalls(tx: Tx, run: CarrierErasure, { start, end, ...seeds }: Seeds): Promise<FoundCalls> {
+export async function gatherCalls(tx: Tx, run: CarrierErasure, { names, start, end }: Seeds): Promise<FoundCalls> {
   const { carrierId } = run;
-  const results = await readResultsOf(tx, carrierId, seeds, { start: start - REACH, end: end + REACH });
-  const platform = unique([...seeds.platform, ...results.filter(({ side }) => side === PLATFORM_SIDE)]);
-  const carrier = unique([...seeds.carrier, ...results.flatMap(({ carrierRecords }) => carrierRecords)]);
+  const results = await readResultsOf(tx, carrierId, names, { start: start - REACH, end: end + REACH });
   // A platform record may have no result yet; one found by its result brings the carrier's record.
-  const stored = {
-    platform: await readRevisions(tx, CDR, carrierId, platform, run.now),
-    carrier: await readRevisions(tx, DURATION, carrierId, carrier, run.now),
-  };
+  const all = unique([...names, ...results.flatMap(namesIn)]);
+  const stored: StoredRecord[] = [];
+  for (const kind of RECORD_KINDS) {
+    const ofKind = all.filter(({ side }) => side === kind.side);
+    stored.push(...(await readRevisions(tx, kind, carrierId, ofKind, run.now)));
+  }
   const kept = await findKept(tx, run, stored, results);
-  const erased = {
-    platform: stored.platform.flatMap((record) =>
-      kept.has(nameOf(PLATFORM_SIDE, record)) ? [] : (cdrWithout(run, record) ?? []),
-    ),
-    carrier: stored.carrier.flatMap((record) =>
-      kept.has(nameOf(CARRIER_SIDE, record)) ? [] : (durationWithout(run, record) ?? []),
-    ),
+  const pairs = stored.flatMap((before) => {
+    const after = kept.has(recordName(before)) ? undefined : recordWithout(run, before);
+    return after ? [{ before, after }] : [];
+  });
+  const records = pairs.map(({ after }) => after);
+  const erased = new Set(records.map(recordName));
+  const found = new Set(stored.map(recordName));
+  const isErased = (result: StoredResult) => {
+    const members = membersOf(result);
+    if (members.some((name) => kept.has(name))) return false;
+    if (shows(run.scope, result) || members.some((name) => erased.has(name))) return true;
+    return members[0] !== undefined && !found.has(members[0]) && isInId(run.scope, result);
   };
-  const names = new Set([
-    ...erased.platform.map((record) => nameOf(PLATFORM_SIDE, record)),
-    ...erased.carrier.map((record) => nameOf(CARRIER_SIDE, record)),
-  ]);
-  const found = new Set([
-    ...stored.platform.map((record) => nameOf(PLATFORM_SIDE, record)),
-    ...stored.carrier.map((record) => nameOf(CARRIER_SIDE, record)),
-  ]);
-  const isErased = (result: StoredResult) =>
-    shows(run.scope, result) ||
-    membersOf(result).some((name) => names.has(name)) ||
-    (!found.has(nameOf(result.side, result)) && isInId(run.scope, result));
   return {
-    ...erased,
-    results: results.filter((result) => !isKept(kept, result) && isErased(result)),
-    idKeys: new Map([
-      ...maskedKeys(CDR, stored.platform, erased.platform),
-      ...maskedKeys(DURATION, stored.carrier, erased.carrier),
-    ]),
+    records,
+    results: results.filter(isErased),
+    idKeys: new Map(pairs.flatMap(({ before, after }) => changedIdKeys(before.kind, before.payload, after.payload))),
     stored: found,
   };
-}
-
-function maskedKeys(kind: RecordKind, stored: readonly StoredRecord[], erased: readonly StoredRecord[]) {
-  const payloads = new Map(stored.map(({ sequence, payload }) => [sequence, payload]));
-  return erased.flatMap(({ sequence, payload }) => {
-    const before = payloads.get(sequence);
-    return before === undefined ? [] : changedIdKeys(kind, before, payload);
-  });
 }
 
 /** Rewrites calls and tells the feeds' readers, in the caller's transaction. Returns new heads. */
@@ -114,10 +96,12 @@ export async function eraseCalls(
     ),
   );
   await rewriteResults(tx, carrierId, results, found.idKeys);
-  await forgetPairs(tx, carrierId, sidesOf(found));
+  await forgetPairs(tx, carrierId, [...recordNames(found.records), ...found.results.flatMap(namesIn)]);
   const isRewritten = await eraseEntries(tx, carrierId, scope, told);
-  await rewriteCdrs(tx, carrierId, found.platform);
-  await rewriteDurations(tx, carrierId, found.carrier);
+  const platform = found.records.filter(({ kind }) => kind === CDR);
+  const carrier = found.records.filter(({ kind }) => kind === DURATION);
+  await rewriteCdrs(tx, carrierId, platform);
+  await rewriteDurations(tx, carrierId, carrier);
   const notify = async (
     feed: typeof FeedId.CDRS | typeof FeedId.DISCREPANCIES,
     lock: FeedLock,
@@ -129,7 +113,7 @@ export async function eraseCalls(
     addNotice(at, feed, lock.nextSequence);
     heads.set(feed, lock.nextSequence);
   };
-  const cdrNames = unique(found.platform);
+  const cdrNames = unique(platform);
   await notify(FeedId.CDRS, cdrs, cdrNames);
   await notify(
     FeedId.DISCREPANCIES,
@@ -139,10 +123,10 @@ export async function eraseCalls(
   addCounts(at, RecordPart.CALL, {
     records: cdrNames.length,
     copies: isRewritten.size,
-    hashes: found.platform.length,
+    hashes: platform.length,
   });
-  addCounts(at, RecordPart.NETWORK, { records: found.platform.filter(({ network }) => network !== undefined).length });
-  addCounts(at, RecordPart.DURATION, { records: unique(found.carrier).length, hashes: found.carrier.length });
+  addCounts(at, RecordPart.NETWORK, { records: platform.filter(({ network }) => network !== undefined).length });
+  addCounts(at, RecordPart.DURATION, { records: unique(carrier).length, hashes: carrier.length });
   return heads;
 }
 

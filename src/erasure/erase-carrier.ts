@@ -1,5 +1,5 @@
 import { ERASED_HASH } from "../domain/privacy/erasure.ts";
-import { CDR, PLATFORM_SIDE, RECORD_KINDS, type RecordKind } from "../domain/record-kind.ts";
+import { RECORD_KINDS, type RecordKind } from "../domain/record-kind.ts";
 import { DAY, earlier, microsFromMs } from "../domain/time/instant.ts";
 import { RecordPart } from "../gen/tandem/type/v1/agreement_pb.js";
 import type { Tx } from "../store/database/run.ts";
@@ -20,7 +20,7 @@ import { eraseLogs } from "./erase-logs.ts";
 import { eraseNumbers } from "./erase-numbers.ts";
 import { eraseUsage } from "./erase-usage.ts";
 import { addCounts } from "./erased-counts.ts";
-import type { FoundCalls } from "./kept-calls.ts";
+import { type FoundCalls, namesIn } from "./kept-calls.ts";
 import { lookAgainAt } from "./look-again.ts";
 
 /** Erases a number at one carrier, each step in its own transaction. Safe to stop and repeat. */
@@ -28,12 +28,12 @@ export async function eraseAtCarrier(run: CarrierRun): Promise<void> {
   const began = performance.now();
   const hashes = new Set<bigint>();
   // Upload hashes come first: they are found by the records' hashes.
-  await eachCall(run, async (_, { platform, carrier }) => {
-    for (const { contentHash } of [...platform, ...carrier]) if (contentHash !== ERASED_HASH) hashes.add(contentHash);
+  await eachCall(run, async (_, { records }) => {
+    for (const { contentHash } of records) if (contentHash !== ERASED_HASH) hashes.add(contentHash);
   });
   if (hashes.size > 0) await eraseUploadedHashes(run, hashes);
   await eachCall(run, async (tx, found) => {
-    if (found.platform.length + found.carrier.length + found.results.length === 0) return undefined;
+    if (found.records.length + found.results.length === 0) return undefined;
     return writeReceipt(tx, run, (at) => eraseCalls(tx, run, found, at));
   });
   await eraseResultsAlone(run);
@@ -54,18 +54,13 @@ export async function eraseAtCarrier(run: CarrierRun): Promise<void> {
 /** Counts the records that an erasure would rewrite; writes nothing. */
 export async function forecastAtCarrier(run: CarrierRun, at: ErasureAtCarrier): Promise<void> {
   const names = new Set<string>();
-  await eachCall(run, async (_, { platform, carrier }) => {
-    const sides = [
-      { part: RecordPart.CALL, records: platform },
-      { part: RecordPart.DURATION, records: carrier },
-    ];
-    for (const { part, records } of sides) {
-      for (const { recordId, recordDate, revision } of records) {
-        const isNew = !names.has(`${part}/${recordDate}/${recordId}`);
-        const isOther = !names.has(`${part}/${recordDate}/${recordId}/${revision}`);
-        names.add(`${part}/${recordDate}/${recordId}`).add(`${part}/${recordDate}/${recordId}/${revision}`);
-        addCounts(at, part, { records: isNew ? 1 : 0, hashes: isOther ? 1 : 0 });
-      }
+  await eachCall(run, async (_, { records }) => {
+    for (const { kind, recordId, recordDate, revision } of records) {
+      const name = `${kind.part}/${recordDate}/${recordId}`;
+      const isNew = !names.has(name);
+      const isOther = !names.has(`${name}/${revision}`);
+      names.add(name).add(`${name}/${revision}`);
+      addCounts(at, kind.part, { records: isNew ? 1 : 0, hashes: isOther ? 1 : 0 });
     }
   });
   at.exceptions = run.exceptions.list();
@@ -83,9 +78,9 @@ async function eachCall(
       eachPage<FoundRecord>(
         run,
         (tx, page) => findRecordsOf(tx, kind, run.carrierId, { ...searchOf(run), ...span }, { ...page, areTimeless }),
-        async (tx, names) => {
-          const seeds = kind === CDR ? { platform: names, carrier: [] } : { platform: [], carrier: names };
-          return work(tx, await gatherCalls(tx, run, { ...seeds, start: span.start, end: span.end }));
+        async (tx, found) => {
+          const names = found.map(({ recordId, recordDate }) => ({ side: kind.side, recordId, recordDate }));
+          return work(tx, await gatherCalls(tx, run, { names, ...span }));
         },
       );
     for await (const slice of slicesOf(run, kind)) await ofSpan(slice, false);
@@ -139,9 +134,7 @@ async function eraseResultsAlone(run: CarrierRun): Promise<void> {
       run,
       (tx, page) => findResultsOf(tx, run.carrierId, { ...searchOf(run), ...slice }, page),
       async (tx, results) => {
-        const platform = results.filter(({ side }) => side === PLATFORM_SIDE);
-        const carrier = results.flatMap(({ carrierRecords }) => carrierRecords);
-        const found = await gatherCalls(tx, run, { platform, carrier, ...slice });
+        const found = await gatherCalls(tx, run, { names: results.flatMap(namesIn), ...slice });
         if (found.results.length === 0) return undefined;
         return writeReceipt(tx, run, (at) => eraseCalls(tx, run, found, at));
       },

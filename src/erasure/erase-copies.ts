@@ -1,5 +1,5 @@
 import { isInScope } from "../domain/privacy/erasure.ts";
-import { CDR, kindOfSide, PLATFORM_SIDE, RECORD_KINDS } from "../domain/record-kind.ts";
+import { RECORD_KINDS } from "../domain/record-kind.ts";
 import type { Tx } from "../store/database/run.ts";
 import {
   findHeldOf,
@@ -15,9 +15,9 @@ import {
 import { raiseGeneration } from "../store/privacy/erasures.ts";
 import { type CarrierRun, eachPage, searchOf, writeReceipt } from "./carrier-run.ts";
 import { addCounts } from "./erased-counts.ts";
-import { cdrWithout, durationWithout } from "./erased-record.ts";
+import { recordWithout } from "./erased-record.ts";
 import { keeps } from "./kept-calls.ts";
-import { eraseCdr, eraseDuration } from "./messages-codec.ts";
+import { eraseRecord } from "./messages-codec.ts";
 import { withoutNumber } from "./rejects.ts";
 
 interface CopyTable<Row, Erased> {
@@ -62,7 +62,7 @@ const QUARANTINE: CopyTable<QuarantinedRecord, QuarantinedRecord> = {
   },
   without({ scope }, record) {
     const { kind, payload } = record;
-    const erased = kind === CDR ? eraseCdr(payload, undefined, scope) : eraseDuration(payload, scope);
+    const erased = eraseRecord(kind, payload, undefined, scope);
     if (!erased || !isInScope(scope, record)) return undefined;
     const numbers = record.numbers.filter((each) => !scope.number.isIn(each));
     return { ...record, payload: erased.payload, numbers };
@@ -87,19 +87,13 @@ const REJECTS: CopyTable<StoredReject, StoredReject> = {
 const HELD_COPIES: CopyTable<HeldCopy, Parameters<typeof rewriteHeld>[2]> = {
   find: (tx, run, page) => findHeldOf(tx, run.carrierId, searchOf(run), { ...page, now: run.now }),
   without(run, copy) {
-    const erased = heldWithout(run, copy);
-    const { part } = kindOfSide(copy.side);
-    const held = erased && keeps(run, part, copy);
-    if (held) run.exceptions.add(part, held, `${copy.side}/${copy.recordDate}/${copy.recordId}`);
+    const erased = recordWithout(run, copy);
+    const held = erased && keeps(run, copy);
+    const { part, side } = copy.kind;
+    if (held) run.exceptions.add(part, held, `${side}/${copy.recordDate}/${copy.recordId}`);
     return held ? undefined : erased && { ...erased, network: erased.network ?? copy.network };
   },
   write: rewriteHeld,
-  partOf: ({ side }) => kindOfSide(side).part,
+  partOf: ({ kind }) => kind.part,
   hashes: 0,
 };
-
-function heldWithout(run: CarrierRun, copy: HeldCopy) {
-  if (copy.side === PLATFORM_SIDE) return cdrWithout(run, copy);
-  const erased = durationWithout(run, copy);
-  return erased && { ...erased, callingErased: false, calledErased: false };
-}

@@ -2,53 +2,38 @@ import { reachesSubscriber } from "../domain/privacy/erasure.ts";
 import { DAY, type Micros } from "../domain/time/instant.ts";
 import type { StoredRecord } from "../store/privacy/erase-calls.ts";
 import type { CarrierErasure } from "./carrier-run.ts";
-import { eraseCdr, eraseDuration, isInCdr } from "./messages-codec.ts";
+import { eraseRecord, isInCdr } from "./messages-codec.ts";
 
 /** A call lasts at most 30 days, and its last revision arrives within a day. */
 export const LONGEST_CALL: Micros = 31n * DAY;
 
-type ErasableCdr = Pick<
+type Erasable = Pick<
   StoredRecord,
-  "payload" | "network" | "phoneNumber" | "callId" | "dialogCallId" | "correlationId"
+  "kind" | "payload" | "network" | "phoneNumber" | "callId" | "dialogCallId" | "correlationId"
 >;
 
-/** A platform record or copy without the number; undefined: not in it in that role. */
-export function cdrWithout<Cdr extends ErasableCdr>({ scope }: CarrierErasure, record: Cdr) {
+/** A record or copy without the number; undefined: it is not in it in that role. */
+export function recordWithout<Record extends Erasable>({ scope }: CarrierErasure, record: Record) {
   const { number, role } = scope;
-  const erased = eraseCdr(record.payload, record.network, { number, role });
-  const isHolder = reachesSubscriber(role) && number.isNumber(record.phoneNumber);
+  const { kind, payload, network, phoneNumber, callId, dialogCallId, correlationId } = record;
+  const erased = eraseRecord(kind, payload, network, scope);
+  const isHolder = reachesSubscriber(role) && number.isNumber(phoneNumber);
   // A VOID has inherited values in columns only. Texts stay if the number also has another role.
-  const ids = [record.callId, record.dialogCallId, record.correlationId];
   const hasId =
-    ids.some((id) => id !== undefined && number.isIn(id)) &&
-    !number.isNumber(record.phoneNumber) &&
-    !isInCdr(record.payload, number);
+    [callId, dialogCallId, correlationId].some((id) => id !== undefined && number.isIn(id)) &&
+    !number.isNumber(phoneNumber) &&
+    !isInCdr(payload, number);
   if (!erased && !isHolder && !hasId) return undefined;
   const masked = (id: string | undefined) => (id === undefined ? undefined : number.mask(id));
   return {
     ...record,
-    payload: erased?.payload ?? record.payload,
+    payload: erased?.payload ?? payload,
     network: erased?.network,
-    phoneNumber: isHolder ? undefined : record.phoneNumber,
-    callId: masked(record.callId),
-    dialogCallId: masked(record.dialogCallId),
-    correlationId: masked(record.correlationId),
+    phoneNumber: isHolder ? undefined : phoneNumber,
+    callId: masked(callId),
+    dialogCallId: masked(dialogCallId),
+    correlationId: masked(correlationId),
     callingErased: erased?.parties.has("calling") ?? false,
     calledErased: erased?.parties.has("called") ?? false,
-  };
-}
-
-/** The same for a carrier's record. */
-export function durationWithout<Duration extends Pick<StoredRecord, "payload" | "phoneNumber">>(
-  { scope }: CarrierErasure,
-  record: Duration,
-): Duration | undefined {
-  const erased = eraseDuration(record.payload, scope);
-  const isHolder = reachesSubscriber(scope.role) && scope.number.isNumber(record.phoneNumber);
-  if (!erased && !isHolder) return undefined;
-  return {
-    ...record,
-    payload: erased?.payload ?? record.payload,
-    phoneNumber: isHolder ? undefined : record.phoneNumber,
   };
 }

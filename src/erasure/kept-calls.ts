@@ -1,21 +1,19 @@
-import type { Stated } from "../domain/enum-values.ts";
-import { CARRIER_SIDE, CDR, DURATION, PLATFORM_SIDE, type RecordKind } from "../domain/record-kind.ts";
+import { CARRIER_SIDE, CDR } from "../domain/record-kind.ts";
 import { DAY } from "../domain/time/instant.ts";
 import { ErasureExceptionReason } from "../gen/tandem/platform/v1/privacy_service_pb.js";
-import type { RecordPart } from "../gen/tandem/type/v1/agreement_pb.js";
 import { DiscrepancyStatus } from "../gen/tandem/type/v1/discrepancy_pb.js";
 import type { Tx } from "../store/database/run.ts";
-import type { RecordName, RewrittenCdr, StoredRecord } from "../store/privacy/erase-calls.ts";
+import type { RecordName, RewrittenRecord, StoredRecord } from "../store/privacy/erase-calls.ts";
 import { readJudgedThrough, type StoredResult } from "../store/privacy/erase-results.ts";
+import type { ResultName } from "../store/reconciliation/call-result-columns.ts";
 import type { CarrierErasure } from "./carrier-run.ts";
 import type { HeldBack } from "./erased-counts.ts";
-import { cdrWithout, durationWithout, LONGEST_CALL } from "./erased-record.ts";
+import { LONGEST_CALL, recordWithout } from "./erased-record.ts";
 import { legalMinimum } from "./legal-minimum.ts";
 
 /** Calls with both sides' records. */
 export interface FoundCalls {
-  readonly platform: readonly RewrittenCdr[];
-  readonly carrier: readonly StoredRecord[];
+  readonly records: readonly RewrittenRecord[];
   readonly results: readonly StoredResult[];
   /** Hashes of masked ids, each with that of its replacement. */
   readonly idKeys: ReadonlyMap<bigint, bigint>;
@@ -27,53 +25,46 @@ export interface FoundCalls {
 export async function findKept(
   tx: Tx,
   run: CarrierErasure,
-  stored: { platform: readonly StoredRecord[]; carrier: readonly StoredRecord[] },
+  records: readonly StoredRecord[],
   results: readonly StoredResult[],
-): Promise<Set<string>> {
-  const judged = await readJudgedThrough(tx, run.carrierId);
-  const reasons = new Map<string, HeldBack>();
-  const withResult = new Set(results.flatMap(membersOf));
-  const note = ({ side, part }: RecordKind, record: StoredRecord, through: bigint) => {
-    const name = nameOf(side, record);
-    // After a restore everything is judged again; what has a result was judged before.
-    const isJudged = record.sequence <= through || (through === 0n && withResult.has(name));
-    const held = keeps(run, part, record) ?? pendingOf(run, record, !isJudged);
-    if (held) reasons.set(name, held);
-  };
-  for (const record of stored.platform) note(CDR, record, judged.cdrs);
-  for (const record of stored.carrier) note(DURATION, record, judged.durations);
+): Promise<ReadonlySet<string>> {
+  const reasons = findReasons(run, records, results, await readJudgedThrough(tx, run.carrierId));
   for (const result of results) {
     const members = membersOf(result);
     const held =
       members.map((name) => reasons.get(name)).find((reason) => reason !== undefined) ?? graceOf(run, result);
     if (held) for (const name of members) if (!reasons.has(name)) reasons.set(name, held);
   }
-  reportKept(run, stored, reasons);
+  for (const record of records) {
+    const held = reasons.get(recordName(record));
+    if (held && recordWithout(run, record)) run.exceptions.add(record.kind.part, held, recordName(record));
+  }
   return new Set(reasons.keys());
 }
 
-function reportKept(
+function findReasons(
   run: CarrierErasure,
-  stored: { platform: readonly StoredRecord[]; carrier: readonly StoredRecord[] },
-  reasons: ReadonlyMap<string, HeldBack>,
-): void {
-  const report = ({ side, part }: RecordKind, record: StoredRecord, erased: object | undefined) => {
-    const name = nameOf(side, record);
-    const held = reasons.get(name);
-    if (held && erased) run.exceptions.add(part, held, name);
-  };
-  for (const record of stored.platform) report(CDR, record, cdrWithout(run, record));
-  for (const record of stored.carrier) report(DURATION, record, durationWithout(run, record));
+  records: readonly StoredRecord[],
+  results: readonly StoredResult[],
+  judged: { cdrs: bigint; durations: bigint },
+): Map<string, HeldBack> {
+  const withResult = new Set(results.flatMap(membersOf));
+  const found = records.map((record) => {
+    const name = recordName(record);
+    const through = record.kind === CDR ? judged.cdrs : judged.durations;
+    // After a restore everything is judged again; what has a result was judged before.
+    const isJudged = record.sequence <= through || (through === 0n && withResult.has(name));
+    return [name, keeps(run, record) ?? pendingOf(run, record, !isJudged)] as const;
+  });
+  return new Map(found.flatMap(([name, held]) => (held ? [[name, held]] : [])));
 }
 
 export function keeps(
   { legalCountry, now }: CarrierErasure,
-  part: Stated<RecordPart>,
-  record: Pick<StoredRecord, "hold" | "startTime" | "ingestTime">,
+  { kind, hold, startTime, ingestTime }: Pick<StoredRecord, "kind" | "hold" | "startTime" | "ingestTime">,
 ): HeldBack | undefined {
-  const { hold, startTime, ingestTime } = record;
   if (hold) return { reason: ErasureExceptionReason.HELD, due: hold.endTime, source: hold.holdId };
-  return legalMinimum(legalCountry, part, startTime ?? ingestTime, now);
+  return legalMinimum(legalCountry, kind.part, startTime ?? ingestTime, now);
 }
 
 // Calls that wait for records or for a judgement, for as long as that can take.
@@ -90,31 +81,28 @@ function graceOf(run: CarrierErasure, { status, dueTime }: StoredResult): HeldBa
   return due > run.now ? { reason: ErasureExceptionReason.PENDING, due } : undefined;
 }
 
-export function isKept(kept: ReadonlySet<string>, result: StoredResult): boolean {
-  return membersOf(result).some((name) => kept.has(name));
-}
-
 export function membersOf(result: StoredResult): string[] {
-  const carrier = result.carrierRecords.map((record) => nameOf(CARRIER_SIDE, record));
-  return [nameOf(result.side, result), ...carrier];
+  return namesIn(result).map(nameOf);
 }
 
-// Both sides, as stored and as named by results.
-export function sidesOf({ platform, carrier, results }: FoundCalls): (RecordName & { side: number })[] {
-  const named = (side: number, { recordId, recordDate }: RecordName) => ({ side, recordId, recordDate });
-  return [
-    ...platform.map((record) => named(PLATFORM_SIDE, record)),
-    ...[...carrier, ...results.flatMap(({ carrierRecords }) => carrierRecords)].map((each) =>
-      named(CARRIER_SIDE, each),
-    ),
-    ...results.map((result) => named(result.side, result)),
-  ];
+/** A result's own name, and the carrier's records that it rests on. */
+export function namesIn({ side, recordId, recordDate, carrierRecords }: StoredResult): ResultName[] {
+  return [{ side, recordId, recordDate }, ...carrierRecords.map((record) => ({ ...record, side: CARRIER_SIDE }))];
 }
 
-export function nameOf(side: number, { recordId, recordDate }: RecordName): string {
+/** The names of records. */
+export function recordNames(records: readonly StoredRecord[]): ResultName[] {
+  return records.map(({ kind: { side }, recordId, recordDate }) => ({ side, recordId, recordDate }));
+}
+
+export function recordName({ kind, recordId, recordDate }: StoredRecord): string {
+  return nameOf({ side: kind.side, recordId, recordDate });
+}
+
+function nameOf({ side, recordId, recordDate }: ResultName): string {
   return `${side}/${recordDate}/${recordId}`;
 }
 
-export function unique<Name extends RecordName>(names: readonly Name[]): Name[] {
-  return [...new Map(names.map((name) => [`${name.recordDate}/${name.recordId}`, name])).values()];
+export function unique<Name extends RecordName & { side?: number }>(names: readonly Name[]): Name[] {
+  return [...new Map(names.map((name) => [`${name.side}/${name.recordDate}/${name.recordId}`, name])).values()];
 }

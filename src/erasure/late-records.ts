@@ -5,7 +5,7 @@ import type { Tx } from "../store/database/run.ts";
 import { readInForce } from "../store/privacy/erasures.ts";
 import type { AppendBatch, AppendRecord, CdrRow, DurationRow } from "../store/records/record-rows.ts";
 import type { ErasureJournal } from "./journal.ts";
-import { type ErasedParts, eraseCdr, eraseDuration } from "./messages-codec.ts";
+import { type ErasedParts, eraseRecord } from "./messages-codec.ts";
 import { withoutNumber } from "./rejects.ts";
 
 export type LateErasures = readonly ErasureScope[];
@@ -92,9 +92,8 @@ function eraseOne(record: AppendRecord, kind: RecordKind, scope: ErasureScope): 
   if (row === undefined) return undefined;
   const { number } = scope;
   const isCdr = kind === CDR;
-  const erased = isCdr
-    ? eraseCdr(row.payload, (row as CdrRow).network?.payload, scope)
-    : eraseDuration(row.payload, scope);
+  const network = isCdr ? (row as CdrRow).network?.payload : undefined;
+  const erased = eraseRecord(kind, row.payload, network, scope);
   if (!erased) return undefined;
   const { attribution } = record;
   const isHolder = reachesSubscriber(scope.role) && number.isNumber(attribution?.phoneNumber);
@@ -104,7 +103,7 @@ function eraseOne(record: AppendRecord, kind: RecordKind, scope: ErasureScope): 
     numbers: record.numbers.filter((each) => !number.isIn(each)),
     encoded: () => {
       const whole = Buffer.from(record.encoded());
-      return (isCdr ? eraseCdr(whole, undefined, scope) : eraseDuration(whole, scope))?.payload ?? whole;
+      return eraseRecord(kind, whole, undefined, scope)?.payload ?? whole;
     },
     erasedBy: [...(record.erasedBy ?? []), scope.erasureId],
   });

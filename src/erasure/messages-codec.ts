@@ -33,12 +33,22 @@ export interface ErasedParts {
   /** Of a call detail record that has network identifiers. */
   readonly network?: Buffer;
   readonly parties: ReadonlySet<PartyName>;
-  /** Whether the attributed number was erased. */
-  readonly attribution: boolean;
 }
 
-/** A call detail record without the number; undefined when it is not in it in that role. */
-export function eraseCdr(payload: Uint8Array, network: Uint8Array | undefined, erasing: Erasing) {
+/**
+ * A record without the number; undefined when it is not in it in that role.
+ * @param network of a call detail record that has network identifiers.
+ */
+export function eraseRecord(
+  kind: RecordKind,
+  payload: Uint8Array,
+  network: Uint8Array | undefined,
+  erasing: Erasing,
+): ErasedParts | undefined {
+  return kind === CDR ? eraseCdr(payload, network, erasing) : eraseDuration(payload, erasing);
+}
+
+function eraseCdr(payload: Uint8Array, network: Uint8Array | undefined, erasing: Erasing) {
   const message = fromBinary(CallDetailRecordSchema, payload);
   const holder = message.parties ?? {};
   const inRole = partiesInRole(erasing.role, message.direction, message.parties?.redirecting !== undefined);
@@ -54,7 +64,6 @@ export function eraseCdr(payload: Uint8Array, network: Uint8Array | undefined, e
     payload: Buffer.from(toBinary(CallDetailRecordSchema, message)),
     ...(identifiers && isAgent && { network: Buffer.from(toBinary(CallDetailRecordSchema, identifiers)) }),
     parties: found,
-    attribution,
   };
 }
 
@@ -63,14 +72,13 @@ export function isInCdr(payload: Uint8Array, number: ErasedNumber): boolean {
   return hasParty(fromBinary(CallDetailRecordSchema, payload).parties ?? {}, number);
 }
 
-/** A call duration without the number; undefined when it is not in it in that role. */
-export function eraseDuration(payload: Uint8Array, erasing: Erasing): ErasedParts | undefined {
+function eraseDuration(payload: Uint8Array, erasing: Erasing): ErasedParts | undefined {
   const message = fromBinary(CallDurationSchema, payload);
   const inRole = partiesInRole(erasing.role, message.direction, message.redirecting !== undefined);
   const parties = eraseParties(message, inRole, erasing.number);
   const isText = !hasParty(message, erasing.number) && maskTexts(CallDurationSchema, message, erasing.number);
   if (parties.size === 0 && !isText) return undefined;
-  return { payload: Buffer.from(toBinary(CallDurationSchema, message)), parties, attribution: false };
+  return { payload: Buffer.from(toBinary(CallDurationSchema, message)), parties };
 }
 
 /** Hashes of masked signalling ids, each with its new value. */

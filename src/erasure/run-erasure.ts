@@ -3,7 +3,6 @@ import type { FeedId } from "../domain/feed-id.ts";
 import { numberHash } from "../domain/numbers/number-hash.ts";
 import type { AuditAct } from "../domain/privacy/audit.ts";
 import { auditedRequestId } from "../domain/privacy/audited-request-id.ts";
-import { AuditOutcome } from "../gen/tandem/platform/v1/audit_event_pb.js";
 import { ErasureState } from "../gen/tandem/platform/v1/privacy_service_pb.js";
 import { appendAuditEvent } from "../store/audit/audit-log.ts";
 import { readCarrier } from "../store/carriers/carriers.ts";
@@ -88,11 +87,9 @@ async function complete(tx: Tx, erasureId: string, hashSecret: Buffer): Promise<
 // Logged for whoever asked: the job decides nothing.
 function completed({ erasureId, requestedBy, requestId }: ErasureRow, exceptions: number, secret: Buffer): AuditAct {
   return {
-    carrierId: undefined,
     actor: requestedBy,
     method: ERASE_METHOD,
     resource: `erasure/${erasureId}`,
-    outcome: AuditOutcome.DONE,
     requestId: auditedRequestId(secret, requestId),
     changedFields: ["state", "receipt"],
     details: { exceptions, state: exceptions > 0 ? "COMPLETED_WITH_EXCEPTIONS" : "COMPLETED" },

@@ -1,4 +1,4 @@
-import { TandemError } from "../domain/errors.ts";
+import { noCarrier } from "../domain/errors.ts";
 import { FeedId } from "../domain/feed-id.ts";
 import { RULE_VERSION } from "../domain/matching/result.ts";
 import type { ErasureScope } from "../domain/privacy/erasure.ts";
@@ -197,7 +197,7 @@ function underLease<T>(
   const work = async (tx: Tx) => {
     await confirmLease(tx, lease, LEASE_S);
     const carrier = await readCarrier(tx, carrierId);
-    if (!carrier) throw new TandemError("CARRIER_NOT_FOUND", `no carrier ${carrierId}`, { carrier_id: carrierId });
+    if (!carrier) throw noCarrier(carrierId);
     return run(tx, reconciled(carrier, await readErased?.(tx, carrierId)));
   };
   return systemTransaction(db, work, OPTIONS);

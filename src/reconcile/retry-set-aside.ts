@@ -1,5 +1,4 @@
-import { TandemError } from "../domain/errors.ts";
-import { AuditOutcome } from "../gen/tandem/platform/v1/audit_event_pb.js";
+import { noCarrier } from "../domain/errors.ts";
 import { appendAuditEvent } from "../store/audit/audit-log.ts";
 import { readCarrier } from "../store/carriers/carriers.ts";
 import { type Database, systemTransaction } from "../store/database/database.ts";
@@ -12,17 +11,10 @@ import { takeUpMinutes } from "../store/reconciliation/reconcile-progress.ts";
  */
 export function retrySetAside(db: Database, carrierId: string, actor: string): Promise<number> {
   return systemTransaction(db, async (tx) => {
-    if (!(await readCarrier(tx, carrierId)))
-      throw new TandemError("CARRIER_NOT_FOUND", `no carrier ${carrierId}`, { carrier_id: carrierId });
+    if (!(await readCarrier(tx, carrierId))) throw noCarrier(carrierId);
     const minutes = await takeUpMinutes(tx, carrierId);
-    await appendAuditEvent(tx, {
-      carrierId,
-      actor,
-      method: "cli/reconcile retry",
-      resource: "minutes",
-      outcome: AuditOutcome.DONE,
-      details: { minutes },
-    });
+    const method = "cli/reconcile retry";
+    await appendAuditEvent(tx, { carrierId, actor, method, resource: "minutes", details: { minutes } });
     return minutes;
   });
 }

@@ -7,6 +7,7 @@ import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { CdrService as PlatformCdrService } from "../../src/gen/tandem/platform/v1/platform_cdr_service_pb.js";
 import { systemTransaction } from "../../src/store/database/database.ts";
+import { run } from "../../src/store/database/run.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { createIssuer } from "../support/issuer.ts";
@@ -141,14 +142,15 @@ test("another issuer's subject acts as a carrier once it is registered, and no l
   const cdrs = createClient(CdrService, outside.connect(await issuer.sign({ sub: "switch" })));
   const frames = cdrs.streamCdrs({ start: { position: { case: "latest", value: {} } } })[Symbol.asyncIterator]();
   await frames.next();
-  await systemTransaction(outside.services.db, (tx) => tx.deleteFrom("carrier_credential").execute());
+  await systemTransaction(outside.services.db, (tx) => run(tx)`DELETE FROM carrier_credential`);
   expect(await reasonOf(drainFrames(frames))).toBe("CREDENTIAL_EXPIRED");
   await expect.poll(() => call({ sub: "switch" })).toBe("UNAUTHENTICATED");
 });
 
 async function setSuspended(carrierId: string, suspended: boolean): Promise<void> {
-  await systemTransaction(app.services.db, (tx) =>
-    tx.updateTable("carrier").set({ suspended }).where("carrier_id", "=", carrierId).execute(),
+  await systemTransaction(
+    app.services.db,
+    (tx) => run(tx)`UPDATE carrier SET suspended = ${suspended} WHERE carrier_id = ${carrierId}`,
   );
 }
 

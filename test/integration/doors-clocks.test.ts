@@ -9,6 +9,7 @@ import {
   type UploadDurationsRequestSchema,
 } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { systemTransaction } from "../../src/store/database/database.ts";
+import { run } from "../../src/store/database/run.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { stepClockBack } from "../support/clock.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
@@ -76,8 +77,9 @@ async function lister(carrierId: string) {
 }
 
 async function setSuspended(carrierId: string, suspended: boolean): Promise<void> {
-  await systemTransaction(app.services.db, (tx) =>
-    tx.updateTable("carrier").set({ suspended }).where("carrier_id", "=", carrierId).execute(),
+  await systemTransaction(
+    app.services.db,
+    (tx) => run(tx)`UPDATE carrier SET suspended = ${suspended} WHERE carrier_id = ${carrierId}`,
   );
 }
 

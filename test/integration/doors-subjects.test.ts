@@ -8,6 +8,7 @@ import { CdrService } from "../../src/gen/tandem/platform/v1/platform_cdr_servic
 import { NumberService } from "../../src/gen/tandem/platform/v1/platform_number_service_pb.js";
 import { writeCredentials } from "../../src/store/carriers/carriers.ts";
 import { openDatabase, ownerTransaction, systemTransaction } from "../../src/store/database/database.ts";
+import { readRows } from "../../src/store/database/run.ts";
 import * as carrierIdentities from "../../src/store/migrations/0009-carrier-identities.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { runCli } from "../support/cli.ts";
@@ -115,13 +116,14 @@ test("what was registered or removed before the server kept such identities is f
   await addCarrier(db, "other", { credentials: [{ identity: { kind: "dns", name: "other.example" } }] });
   await ownerTransaction(db, (tx) => tx.schema.dropTable("carrier_identity").execute());
   await carrierIdentities.up(db.kysely as never);
-  const known = await systemTransaction(db, (tx) =>
-    tx.selectFrom("carrier_identity").selectAll().orderBy("identity").execute(),
+  const known = await systemTransaction(
+    db,
+    (tx) => readRows(tx)`SELECT identity, carrier_id FROM carrier_identity ORDER BY identity`,
   );
   expect(known).toEqual([
-    { identity: "dns:kept.example", carrier_id: "acme" },
-    { identity: "dns:old.example", carrier_id: "acme" },
-    { identity: "dns:other.example", carrier_id: "other" },
+    { identity: "dns:kept.example", carrierId: "acme" },
+    { identity: "dns:old.example", carrierId: "acme" },
+    { identity: "dns:other.example", carrierId: "other" },
   ]);
 });
 

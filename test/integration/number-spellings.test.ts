@@ -8,10 +8,10 @@ import { ErasureState, PrivacyService, SubjectRole } from "../../src/gen/tandem/
 import { type CallDuration, CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
 import { PartyKind } from "../../src/gen/tandem/type/v1/party_pb.js";
 import { RecordIssue, Verdict } from "../../src/gen/tandem/type/v1/upload_pb.js";
-import { numbersIn, spellingsOf, type WrittenNumber } from "../support/number-spellings.ts";
 import { dumpDatabase, erase, findNumber, untilReconciled } from "../support/erasure.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { call, ingest, runSql, timestamp } from "../support/feed.ts";
+import { numbersIn, spellingsOf, type WrittenNumber } from "../support/number-spellings.ts";
 
 const HOUR_MS = 3_600_000;
 const START_MS = Date.now() - 5 * HOUR_MS;

@@ -15,6 +15,7 @@ import { DiscrepancyStatus } from "../../src/gen/tandem/type/v1/discrepancy_pb.j
 import { restateUsage } from "../../src/jobs/restate-usage.ts";
 import { encodeRestatement } from "../../src/rpc/usage/message.ts";
 import { systemTransaction } from "../../src/store/database/database.ts";
+import { run } from "../../src/store/database/run.ts";
 import { setReconciled } from "../support/call-results.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { newRequestId, provisionItem, takeNumber } from "../support/numbers.ts";
@@ -335,7 +336,7 @@ describe("restatements", () => {
     const id = `${customerId}-1`;
     await insertCalls(db(), "alpha", [call(number, id), call(number, `${id}-kept`)]);
     await close(customerId);
-    await systemTransaction(db(), (tx) => tx.deleteFrom("call_result").where("record_id", "=", id).execute());
+    await systemTransaction(db(), (tx) => run(tx)`DELETE FROM call_result WHERE record_id = ${id}`);
     await changeCall(db(), "alpha", `${id}-kept`, { arrival_time: justNow(), carrier_revisions: [3] });
     expect((await restate(customerId)).map(describeRestatement)).toMatchObject([
       {
@@ -353,7 +354,7 @@ describe("restatements", () => {
     const id = `${customerId}-1`;
     await insertCalls(db(), "alpha", [call(number, id)]);
     await close(customerId);
-    await systemTransaction(db(), (tx) => tx.deleteFrom("call_result").where("record_id", "=", id).execute());
+    await systemTransaction(db(), (tx) => run(tx)`DELETE FROM call_result WHERE record_id = ${id}`);
     expect(await restate(customerId)).toEqual([]);
     expect((await restate(customerId, { recheckAgeS: 0 })).map(describeRestatement)).toMatchObject([
       {

@@ -12,12 +12,14 @@ import { UsageService } from "../../src/gen/tandem/platform/v1/usage_service_pb.
 import { DiscrepancyStatus } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
 import { ReportingState } from "../../src/gen/tandem/type/v1/reconciliation_summary_pb.js";
 import { systemTransaction } from "../../src/store/database/database.ts";
+import { run } from "../../src/store/database/run.ts";
 import { withDays } from "../../src/store/usage/usage-periods.ts";
 import { NO_FILTER, usageRelation } from "../../src/store/usage/usage-source.ts";
 import { setReconciled } from "../support/call-results.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { describeOutcome, newRequestId, provisionItem, takeNumber, takeNumbers } from "../support/numbers.ts";
 import { reasonOf } from "../support/refusal.ts";
+import { insertRow } from "../support/rows.ts";
 import { add, dayIn, describeRow, insertCalls, judgeCall, sumsOf, type UsageCall } from "../support/usage.ts";
 
 const { DAY, NUMBER, DIRECTION, COUNTRY, CARRIER, OTHER_PARTY } = UsageDimension;
@@ -334,24 +336,17 @@ describe("whose a call is", () => {
     const moved = [{ start: micros("2026-03-05T00:00:00Z"), end: "253402300799999999", assignment: { customerId } }];
     // As a port leaves it whose process was killed after the losing carrier's half.
     await systemTransaction(db(), async (tx) => {
-      await tx
-        .updateTable("number_holding")
-        .set({ end_time: "2026-03-05T00:00:00Z" })
-        .where("phone_number", "=", number)
-        .execute();
-      await tx
-        .insertInto("number_port")
-        .values({
-          carrier_id: "alpha",
-          phone_number: number,
-          port_id: crypto.randomUUID(),
-          role: 1,
-          other_carrier_id: "beta",
-          effective_time: "2026-03-05T00:00:00Z",
-          stage: 2,
-          moved: JSON.stringify(moved),
-        })
-        .execute();
+      await run(tx)`UPDATE number_holding SET end_time = '2026-03-05T00:00:00Z' WHERE phone_number = ${number}`;
+      await insertRow(tx, "number_port", {
+        carrier_id: "alpha",
+        phone_number: number,
+        port_id: crypto.randomUUID(),
+        role: 1,
+        other_carrier_id: "beta",
+        effective_time: "2026-03-05T00:00:00Z",
+        stage: 2,
+        moved: JSON.stringify(moved),
+      });
     });
     expect((await usage.queryUsage(march(customerId))).totals?.attemptCount).toBe(1n);
   });

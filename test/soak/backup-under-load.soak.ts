@@ -20,6 +20,7 @@ import { PrivacyService, SubjectRole } from "../../src/gen/tandem/platform/v1/pr
 import { DiscrepancyStatus } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
 import { PartyKind } from "../../src/gen/tandem/type/v1/party_pb.js";
 import { type Database, openDatabase, systemTransaction } from "../../src/store/database/database.ts";
+import { readColumn } from "../../src/store/database/run.ts";
 import { startEmbeddedPostgres } from "../../src/store/postgres/embedded-postgres.ts";
 import { findSigningKey } from "../../src/trust/signing-key.ts";
 import { addCarrier, assignNumbers } from "../support/carriers.ts";
@@ -233,10 +234,11 @@ async function withStore(dataDir: string, run: (db: Database) => Promise<void>):
 }
 
 async function isJudged(db: Database, recordId: string): Promise<boolean> {
-  const rows = await systemTransaction(db, (tx) =>
-    tx.selectFrom("call_result").select("status").where("record_id", "=", recordId).execute(),
+  const statuses = await systemTransaction(
+    db,
+    (tx) => readColumn(tx)<number>`SELECT status FROM call_result WHERE record_id = ${recordId}`,
   );
-  return rows.length > 0 && rows.every(({ status }) => status !== DiscrepancyStatus.PENDING);
+  return statuses.length > 0 && statuses.every((status) => status !== DiscrepancyStatus.PENDING);
 }
 
 async function storedIds(db: Database, kind: "cdrs" | "durations"): Promise<string[]> {

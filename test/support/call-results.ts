@@ -1,5 +1,4 @@
 import { create, toBinary } from "@bufbuild/protobuf";
-import type { Insertable } from "kysely";
 import { FeedId } from "../../src/domain/feed-id.ts";
 import { RULE_VERSION } from "../../src/domain/matching/result.ts";
 import { CARRIER_SIDE, PLATFORM_SIDE } from "../../src/domain/record-kind.ts";
@@ -7,13 +6,13 @@ import { isoFromMicros, type Micros, utcDay } from "../../src/domain/time/instan
 import { DiscrepancyStatus, MatchedBy } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
 import { ErasureEntrySchema } from "../../src/gen/tandem/type/v1/erasure_pb.js";
 import { type Database, systemTransaction } from "../../src/store/database/database.ts";
-import type { Tx } from "../../src/store/database/run.ts";
-import type { Schema } from "../../src/store/database/schema.ts";
+import { readRow, run, type Tx } from "../../src/store/database/run.ts";
 import { advanceFeed, type FeedLock, lockFeed } from "../../src/store/feeds/feed-head.ts";
+import type { StoredRow } from "../../src/store/reconciliation/call-result-columns.ts";
+import type { ReconcilePosition } from "../../src/store/reconciliation/reconcile-progress.ts";
 import { encodeDiscrepancy } from "./discrepancy-payload.ts";
+import { type Columns, insertRow, type ResultRow } from "./rows.ts";
 
-type ResultRow = Insertable<Schema["call_result"]>;
-type EntryRow = Insertable<Schema["discrepancy_entry"]>;
 /**
  * What a test says of a row of call_result; the rest is as of a call of 60 s by the two sides that
  * its status says.
@@ -47,7 +46,9 @@ export async function insertCallResults(
 ): Promise<void> {
   if (partialRows.length === 0) return;
   const values = partialRows.map((partial) => completeRow(carrierId, partial));
-  await systemTransaction(db, (tx) => tx.insertInto("call_result").values(values).execute());
+  await systemTransaction(db, async (tx) => {
+    for (const row of values) await insertRow(tx, "call_result", row);
+  });
 }
 
 /**
@@ -87,7 +88,7 @@ export async function appendErasure(
 export async function setReconciled(
   db: Database,
   carrierId: string,
-  position: Partial<Insertable<Schema["reconcile_position"]>> = {},
+  position: Partial<Columns<ReconcilePosition>> = {},
 ): Promise<void> {
   const row = {
     carrier_id: carrierId,
@@ -102,8 +103,8 @@ export async function setReconciled(
     ...position,
   };
   await systemTransaction(db, async (tx) => {
-    await tx.deleteFrom("reconcile_position").where("carrier_id", "=", carrierId).execute();
-    await tx.insertInto("reconcile_position").values(row).execute();
+    await run(tx)`DELETE FROM reconcile_position WHERE carrier_id = ${carrierId}`;
+    await insertRow(tx, "reconcile_position", row);
   });
 }
 
@@ -129,22 +130,18 @@ async function writeDiscrepancy(
   sequence: bigint,
 ): Promise<void> {
   const discrepancyId = partial.discrepancy_id ?? `discrepancy-${++rows}`;
-  const before = await tx
-    .selectFrom("call_result")
-    .selectAll()
-    .where("carrier_id", "=", carrierId)
-    .where("discrepancy_id", "=", discrepancyId)
-    .executeTakeFirst();
+  const before = await readRow(tx)<StoredRow>`
+    SELECT * FROM call_result WHERE carrier_id = ${carrierId} AND discrepancy_id = ${discrepancyId}`;
   const ingestTime = isoFromMicros(lock.ingestTime);
   const status = partial.status ?? DiscrepancyStatus.DURATION_MISMATCH;
   const isDisagreement = status >= DiscrepancyStatus.DURATION_MISMATCH && status <= DiscrepancyStatus.PENDING;
   const kept = before && {
-    record_id: before.record_id,
-    record_date: before.record_date,
+    record_id: before.recordId,
+    record_date: before.recordDate,
     side: before.side,
-    start_time: isoFromMicros(before.start_time),
-    customer_id: before.customer_id,
-    trunk_id: before.trunk_id,
+    start_time: isoFromMicros(before.startTime),
+    customer_id: before.customerId ?? null,
+    trunk_id: before.trunkId ?? null,
     direction: before.direction,
   };
   const row = completeRow(carrierId, {
@@ -153,20 +150,15 @@ async function writeDiscrepancy(
     ...partial,
     status,
     discrepancy_id: discrepancyId,
-    discrepancy_revision: (before?.discrepancy_revision ?? 0) + 1,
-    first_seen_time: before?.first_seen_time ? isoFromMicros(before.first_seen_time) : ingestTime,
+    discrepancy_revision: (before?.discrepancyRevision ?? 0) + 1,
+    first_seen_time: before?.firstSeenTime ? isoFromMicros(before.firstSeenTime) : ingestTime,
     update_time: ingestTime,
     sequence,
   });
   row.payload ??= encodeDiscrepancy(row);
-  if (before) {
-    await tx
-      .deleteFrom("call_result")
-      .where("carrier_id", "=", carrierId)
-      .where("discrepancy_id", "=", discrepancyId)
-      .execute();
-  }
-  await tx.insertInto("call_result").values(row).execute();
+  if (before)
+    await run(tx)`DELETE FROM call_result WHERE carrier_id = ${carrierId} AND discrepancy_id = ${discrepancyId}`;
+  await insertRow(tx, "call_result", row);
   await insertEntry(tx, carrierId, lock, {
     sequence,
     entry_kind: 1,
@@ -181,10 +173,10 @@ async function insertEntry(
   tx: Tx,
   carrierId: string,
   lock: FeedLock,
-  entry: Omit<EntryRow, "carrier_id" | "ingest_time">,
+  entry: { sequence: bigint; entry_kind: number; payload: Buffer } & Readonly<Record<string, unknown>>,
 ): Promise<void> {
   const row = { carrier_id: carrierId, ingest_time: isoFromMicros(lock.ingestTime), ...entry };
-  await tx.insertInto("discrepancy_entry").values(row).execute();
+  await insertRow(tx, "discrepancy_entry", row);
 }
 
 interface FilterRow {
@@ -212,17 +204,17 @@ function filterColumns(row: FilterRow) {
   };
 }
 
-function previousColumns(row: FilterRow) {
-  const columns = filterColumns(row);
-  return {
-    previous_status: columns.status,
-    previous_causes: columns.causes,
-    previous_customer_id: columns.customer_id,
-    previous_trunk_id: columns.trunk_id,
-    previous_direction: columns.direction,
-    previous_unresolved: columns.unresolved,
-    previous_absolute_delta_ms: columns.absolute_delta_ms,
-  };
+function previousColumns({ customerId, trunkId, platformMs, carrierMs, billedS, ...row }: StoredRow) {
+  const columns = filterColumns({
+    ...row,
+    customer_id: customerId ?? null,
+    trunk_id: trunkId ?? null,
+    resolved_time: row.resolvedTime,
+    platform_ms: platformMs ?? null,
+    carrier_ms: carrierMs ?? null,
+    billed_s: billedS ?? null,
+  });
+  return Object.fromEntries(Object.entries(columns).map(([name, value]) => [`previous_${name}`, value]));
 }
 
 function completeRow(carrierId: string, partial: PartialResult): ResultRow {

@@ -1,13 +1,10 @@
 import { create, toBinary } from "@bufbuild/protobuf";
-import type { Insertable } from "kysely";
 import { enumValues } from "../../src/domain/enum-values.ts";
 import { PLATFORM_SIDE } from "../../src/domain/record-kind.ts";
 import { timestampFromMicros } from "../../src/domain/time/instant.ts";
 import { DiscrepancyCause, DiscrepancySchema } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
-import type { Schema } from "../../src/store/database/schema.ts";
 import { timestamp } from "./feed.ts";
-
-type ResultRow = Insertable<Schema["call_result"]>;
+import type { ResultRow } from "./rows.ts";
 
 /** The payload of a row, as the reconciler encodes it: everything but sequence and update_time. */
 export function encodeDiscrepancy(row: ResultRow): Buffer {

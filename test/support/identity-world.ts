@@ -5,11 +5,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Interceptor, Transport } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
+import { sql } from "kysely";
 import type { Credential } from "../../src/domain/carriers/carrier.ts";
 import { type CredentialIdentity, identityText } from "../../src/domain/carriers/principal.ts";
 import { PLATFORM_SCOPES } from "../../src/domain/carriers/scopes.ts";
 import { writeCredentials } from "../../src/store/carriers/carriers.ts";
 import { systemTransaction } from "../../src/store/database/database.ts";
+import { run } from "../../src/store/database/run.ts";
 import { addCarrier } from "./carriers.ts";
 import { type CertificateFiles, createAuthority, type TestAuthority } from "./certificates.ts";
 import { stepClockBack } from "./clock.ts";
@@ -212,10 +214,8 @@ export class IdentityWorld implements AsyncDisposable {
     const carrierId = carrierIdOf(mode, name);
     const identity = identityOf(mode, name);
     if (change === "suspended" || change === "elsewhere") {
-      const changed = change === "suspended" ? { suspended: true } : { region: "us" };
-      await systemTransaction(db, async (tx) => {
-        await tx.updateTable("carrier").set(changed).where("carrier_id", "=", carrierId).execute();
-      });
+      const changed = change === "suspended" ? sql`suspended = true` : sql`region = 'us'`;
+      await systemTransaction(db, (tx) => run(tx)`UPDATE carrier SET ${changed} WHERE carrier_id = ${carrierId}`);
     } else if (change === "revoked") await this.#revoke(mode, subjectOf(name), await this.show(mode, name));
     else await this.#write(mode, carrierId, change === "expired" ? [{ identity, expireTime: 1n }] : []);
     if (change === "moved") await addCarrier(db, `${carrierId}-new`, { credentials: [{ identity }] });

@@ -203,7 +203,8 @@ export function listSenders(): Set<string> {
     let within = "";
     for (const line of readFileSync(join(STORE, path), "utf8").split("\n")) {
       within = /^(?:export )?(?:async )?function\*? (\w+)/.exec(line)?.[1] ?? within;
-      if (/\brun\(tx[,)]/.test(line) && within) senders.add(`${basename(path)}/${within}`);
+      if (/\b(?:run|readRows?|readColumn|readValue)\(tx[,)]/.test(line) && within)
+        senders.add(`${basename(path)}/${within}`);
     }
   }
   return senders;

@@ -53,8 +53,7 @@ export const SORTED: Readonly<Record<string, string>> = {
   "export-discrepancies.ts/findQuarantinedOfNumber":
     "what is in quarantine, of both kinds, which no index has in one order",
   "erase-results.ts/findResultsOf": "the results of one day, of which a number was in few",
-  "export-phone-number.ts/readFoundCdrs": "the records of a page",
-  "export-phone-number.ts/readFoundDurations": "the records of a page",
+  "export-phone-number.ts/readFound": "the records of a page",
   "usage-restatements.ts/compareLines": "the lines of one period that changed",
   "usage-restatements.ts/readChangedCalls": "the calls of the numbers that changed, since they were compared",
   "age-uploads.ts/sealIdle": "uploads that nobody has used for 30 days",

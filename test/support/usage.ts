@@ -1,3 +1,4 @@
+import { sql } from "kysely";
 import { PLATFORM_SIDE, type RecordKind } from "../../src/domain/record-kind.ts";
 import {
   UsageDimension,
@@ -7,6 +8,7 @@ import {
 } from "../../src/gen/tandem/platform/v1/usage_pb.js";
 import { DiscrepancyStatus } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
 import { type Database, systemTransaction } from "../../src/store/database/database.ts";
+import { run } from "../../src/store/database/run.ts";
 import { readUsageGroups } from "../../src/store/usage/usage.ts";
 import { withDays } from "../../src/store/usage/usage-periods.ts";
 import { NO_FILTER } from "../../src/store/usage/usage-source.ts";
@@ -47,13 +49,11 @@ export async function changeCall(
   changes: Partial<Record<keyof PartialResult, unknown>>,
 ): Promise<void> {
   await systemTransaction(db, async (tx) => {
-    const { numUpdatedRows } = await tx
-      .updateTable("call_result")
-      .set({ update_time: new Date().toISOString(), ...changes } as never)
-      .where("carrier_id", "=", carrierId)
-      .where("record_id", "=", recordId)
-      .executeTakeFirst();
-    if (numUpdatedRows !== 1n) throw new Error(`no call ${recordId}`);
+    const columns = Object.entries({ update_time: new Date().toISOString(), ...changes });
+    const { count } = await run(tx)`
+      UPDATE call_result SET ${sql.join(columns.map(([name, value]) => sql`${sql.ref(name)} = ${value}`))}
+      WHERE carrier_id = ${carrierId} AND record_id = ${recordId}`;
+    if (count !== 1) throw new Error(`no call ${recordId}`);
   });
 }
 

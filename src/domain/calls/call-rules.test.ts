@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { RecordIssue } from "../../gen/tandem/type/v1/upload_pb.js";
+import { dayNumber } from "../time/instant.ts";
 import {
   checkFuture,
   checkRecordDate,
   checkTimestamp,
-  dayNumber,
   isNetworkEffective,
   lengthsOf,
   MAX_AHEAD_MS,

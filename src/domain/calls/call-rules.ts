@@ -1,4 +1,5 @@
 import { RecordIssue } from "../../gen/tandem/type/v1/upload_pb.js";
+import { DAY_MS, dayNumber } from "../time/instant.ts";
 import { problem, quote, type RecordProblem } from "./field-checks.ts";
 
 /** The times of a call in their order, milliseconds since 1970 with a fraction; absent: unknown. */
@@ -38,12 +39,10 @@ export const MAX_AHEAD_MS = 15 * 3_600_000;
 /** A sent length may differ from the times by this. */
 export const LENGTH_SLACK_MS = 1_000;
 
-/** A day. */
-const MAX_PHASE_MS = 86_400_000;
+const MAX_PHASE_MS = DAY_MS;
 /** 30 days. */
 export const MAX_CONNECTED_MS = 2_592_000_000;
 
-const DAY_MS = 86_400_000;
 const MIN_SECONDS = -62_135_596_800n;
 const MAX_SECONDS = 253_402_300_799n;
 
@@ -121,7 +120,7 @@ export function checkRecordDate(
   }
   if (record.revision !== 1 || record.startMs === undefined || Math.floor(record.startMs / DAY_MS) === day)
     return undefined;
-  const expected = dayText(record.startMs);
+  const expected = new Date(record.startMs).toISOString().slice(0, 10);
   return problem(
     RecordIssue.RECORD_DATE_MISMATCH,
     field,
@@ -216,22 +215,6 @@ export function isNetworkEffective(attempt: {
   return EFFECTIVE_SIP_CODES.has(attempt.finalSipCode ?? 0) || EFFECTIVE_Q850_CAUSES.has(attempt.q850Cause ?? 0);
 }
 
-/** Days since 1970-01-01; undefined: not a day. */
-export function dayNumber(day: string): number | undefined {
-  if (day === lastDay) return lastDayNumber;
-  // PostgreSQL's calendar has no year 0.
-  if (!/^\d{4}-\d{2}-\d{2}$/.test(day) || day < "0001") return undefined;
-  const ms = Date.parse(`${day}T00:00:00Z`);
-  if (Number.isNaN(ms) || new Date(ms).toISOString().slice(0, 10) !== day) return undefined;
-  lastDay = day;
-  lastDayNumber = ms / DAY_MS;
-  return lastDayNumber;
-}
-
-// An upload repeats the same day.
-let lastDay = "";
-let lastDayNumber: number | undefined;
-
 const EFFECTIVE_SIP_CODES: ReadonlySet<number> = new Set([480, 486, 600, 603]);
 const EFFECTIVE_Q850_CAUSES: ReadonlySet<number> = new Set([17, 18, 19, 21, 27]);
 
@@ -282,8 +265,4 @@ function checkLength(
     field,
     `is ${sentMs}, but the times give ${derivedMs}; expected at most 1 s difference`,
   );
-}
-
-function dayText(ms: number): string {
-  return new Date(ms).toISOString().slice(0, 10);
 }

@@ -1,13 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import {
-  formatTelUri,
-  isE164,
-  isGlobalService,
-  isPossibleNumber,
-  isServedByCallingCode,
-  parseTelUri,
-} from "./phone-number.ts";
+import { isE164 } from "../calls/party.ts";
+import { formatTelUri, isGlobalService, isPossibleNumber, isServedByCallingCode, parseTelUri } from "./phone-number.ts";
 
 const e164 = fc.stringMatching(/^\+[1-9][0-9]{1,14}$/);
 

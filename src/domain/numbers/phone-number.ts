@@ -4,11 +4,8 @@ import {
   isSupportedCountry,
   parsePhoneNumberFromString,
 } from "libphonenumber-js/max";
-
-/** `+` and 2 to 15 digits, the first not 0 (ITU-T E.164). */
-export function isE164(text: string): boolean {
-  return E164.test(text);
-}
+import { isE164 } from "../calls/party.ts";
+import { callingCodeOf } from "./spelling.ts";
 
 /**
  * Whether a number could be in use, by calling code and length: libphonenumber's "possible", since
@@ -62,7 +59,6 @@ function goesOn(text: string, isNumber: (longer: string) => boolean): boolean {
 
 /** With the `+`. */
 const MAX_LENGTH = 16;
-const E164 = /^\+[1-9][0-9]{1,14}$/;
 
 /** ITU-T E.164.1: global services, groups of countries, networks. */
 const GLOBAL_SERVICES: ReadonlySet<string> = new Set(["800", "808", "870", "878", "881", "882", "883", "888", "979"]);
@@ -70,8 +66,3 @@ const GLOBAL_SERVICES: ReadonlySet<string> = new Set(["800", "808", "870", "878"
 // RFC 3966: visual separators; par = ";" parameter, with pct-encoded and paramchar in values.
 const PARAM = String.raw`;[A-Za-z0-9-]+(?:=(?:[A-Za-z0-9\-_.!~*'()[\]/:&+$]|%[0-9A-Fa-f]{2})+)?`;
 const TEL_URI = new RegExp(String.raw`^[Tt][Ee][Ll]:(\+[0-9().-]+)(?:${PARAM})*$`);
-
-// No calling code begins another, so the first known length is right.
-function callingCodeOf(e164: string): string | undefined {
-  return parsePhoneNumberFromString(e164)?.countryCallingCode;
-}

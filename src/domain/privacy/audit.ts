@@ -8,15 +8,16 @@ import { maskInternational, maskNumbers } from "./masking.ts";
 
 /** An administrative act, without any person's number. */
 export interface AuditAct {
-  /** The chain; undefined: the platform's. */
-  readonly carrierId: string | undefined;
+  /** The chain; absent: the platform's. */
+  readonly carrierId?: string | undefined;
   /** The credential's identity, or `cli:` and the operating system's user. */
   readonly actor: string;
   /** The method, as `tandem.platform.v1.PrivacyService/CreateHold`, or `cli/` and the command. */
   readonly method: string;
   /** What it was done to, as `hold/7f3a`; for numbers, how many. Cut at 256 characters. */
   readonly resource: string;
-  readonly outcome: AuditOutcome;
+  /** Default: DONE. */
+  readonly outcome?: AuditOutcome | undefined;
   /** Absent when done. */
   readonly errorReason?: ErrorReason | undefined;
   /** Absent when the call has none. */
@@ -69,7 +70,7 @@ export function chainAct(
     actor: maskInternational(act.actor),
     method: act.method,
     resource: maskInternational([...act.resource].slice(0, MAX_RESOURCE).join("")),
-    outcome: act.outcome,
+    outcome: act.outcome ?? AuditOutcome.DONE,
     errorReason: act.errorReason,
     requestId: act.requestId,
     changedFields: (act.changedFields ?? []).slice(0, MAX_CHANGED_FIELDS),

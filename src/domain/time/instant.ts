@@ -55,10 +55,23 @@ const LAST_DAY = "9999-12-31";
 
 /** Whether a text is a real day, `YYYY-MM-DD`, of the years 1 to 9999. */
 export function isDay(text: string): boolean {
-  if (!/^\d{4}-\d{2}-\d{2}$/.test(text) || text < FIRST_DAY) return false;
-  const date = new Date(`${text}T00:00:00Z`);
-  return !Number.isNaN(date.getTime()) && date.toISOString().slice(0, 10) === text;
+  return dayNumber(text) !== undefined;
 }
+
+/** Days since 1970-01-01; undefined: not such a day. */
+export function dayNumber(day: string): number | undefined {
+  if (day === lastDay) return lastDayNumber;
+  if (!/^\d{4}-\d{2}-\d{2}$/.test(day) || day < FIRST_DAY) return undefined;
+  const ms = midnightMs(day);
+  if (Number.isNaN(ms) || new Date(ms).toISOString().slice(0, 10) !== day) return undefined;
+  lastDay = day;
+  lastDayNumber = ms / DAY_MS;
+  return lastDayNumber;
+}
+
+// An upload repeats the same day.
+let lastDay = "";
+let lastDayNumber: number | undefined;
 
 /**
  * Whether a text like a time (RFC 3339) has a real day and hour: JavaScript takes 31 September for

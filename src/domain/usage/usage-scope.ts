@@ -1,10 +1,10 @@
 import { UsageDimension } from "../../gen/tandem/platform/v1/usage_pb.js";
 import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
+import { isE164 } from "../calls/party.ts";
 import { isCountry } from "../carriers/country.ts";
 import { lastValue, type Stated } from "../enum-values.ts";
 import type { FieldViolation } from "../errors.ts";
 import { isCustomerId } from "../numbers/number-item.ts";
-import { isE164 } from "../numbers/phone-number.ts";
 import { addDays, isDay } from "../time/instant.ts";
 import { isTimeZone } from "../time/time-zone.ts";
 import type { ZoneDays } from "../time/zone-days.ts";

@@ -3,7 +3,7 @@ import { deleteAuditEvents } from "../../store/audit/audit-events.ts";
 import { type Database, ownerTransaction } from "../../store/database/database.ts";
 import { drain } from "../../store/database/every.ts";
 import type { Tx } from "../../store/database/run.ts";
-import { deleteDisclosures } from "../../store/privacy/disclosure-retention.ts";
+import { deleteDisclosures } from "../../store/privacy/disclosures.ts";
 
 export interface RetentionWork {
   readonly db: Database;

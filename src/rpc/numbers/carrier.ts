@@ -24,7 +24,7 @@ import { readFeedHead } from "../../store/feeds/feed-head.ts";
 import { readEntryIngestTime } from "../../store/feeds/feed-position.ts";
 import { type NumberSnapshotRow, readNumberSnapshotPage } from "../../store/numbers/number-feed.ts";
 import { releaseNumbers } from "../../store/numbers/number-inventory.ts";
-import { readRows } from "../../store/numbers/number-rows.ts";
+import { readCurrentRows } from "../../store/numbers/number-rows.ts";
 import { type NumberOffer, provisionNumbers, TooManyUnavailable } from "../../store/numbers/provision-numbers.ts";
 import { carrierOf } from "../shared/access/caller.ts";
 import type { Methods, Services } from "../shared/context.ts";
@@ -53,7 +53,7 @@ async function getNumber(services: Services, request: GetNumberRequest, context:
   const { carrierId } = carrierOf(context);
   const { phoneNumber } = request;
   assertNumber(phoneNumber);
-  const rows = await carrierTransaction(services.db, carrierId, (tx) => readRows(tx, carrierId, [phoneNumber]));
+  const rows = await carrierTransaction(services.db, carrierId, (tx) => readCurrentRows(tx, carrierId, [phoneNumber]));
   const row = rows.get(phoneNumber);
   if (!row) throw numberNotFound(phoneNumber);
   const number = decodePhoneNumber(row.payload);

@@ -1,6 +1,6 @@
+import { isE164 } from "../../domain/calls/party.ts";
 import type { Stated } from "../../domain/enum-values.ts";
 import { invalidArgument } from "../../domain/errors.ts";
-import { isE164 } from "../../domain/numbers/phone-number.ts";
 import { isSubjectRole } from "../../domain/privacy/subject.ts";
 import { CARRIER_SIDE, PLATFORM_SIDE } from "../../domain/record-kind.ts";
 import { addDays, isDay, type Micros } from "../../domain/time/instant.ts";

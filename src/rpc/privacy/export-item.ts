@@ -15,7 +15,7 @@ import { type CallDuration, CallDurationSchema } from "../../gen/tandem/type/v1/
 import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
 import { type Discrepancy, DiscrepancySchema } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { PartyKind } from "../../gen/tandem/type/v1/party_pb.js";
-import type { FoundCdr, FoundDuration } from "../../store/privacy/export-phone-number.ts";
+import type { FoundRecord } from "../../store/privacy/export-phone-number.ts";
 import { maskForReader } from "../shared/masking/reader-mask.ts";
 import { durationMessage } from "../shared/messages/duration.ts";
 
@@ -34,7 +34,7 @@ export function callOf({ parties, direction }: CallDetailRecord): CallOfParties 
   return { direction, calling, asserted, called, dialed, redirecting };
 }
 
-export function givenCdr(found: FoundCdr, subject: Subject): Given<CallDetailRecord> {
+export function givenCdr(found: FoundRecord, subject: Subject): Given<CallDetailRecord> {
   const reported = cdrMessage(found.reported);
   const call = callOf(reported);
   const others = found.counterparts.map((payload) => fromBinary(CallDurationSchema, payload));
@@ -42,7 +42,7 @@ export function givenCdr(found: FoundCdr, subject: Subject): Given<CallDetailRec
   return giveMasked(item, call, others, subject, maskCdr);
 }
 
-export function givenDuration(found: FoundDuration, subject: Subject): Given<CallDuration> {
+export function givenDuration(found: FoundRecord, subject: Subject): Given<CallDuration> {
   const reported = durationMessage(found.reported);
   const others = found.counterparts.map((payload) => callOf(fromBinary(CallDetailRecordSchema, payload)));
   const item = found.newest === found.reported ? reported : durationMessage(found.newest);

@@ -1,6 +1,6 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import type { Carrier } from "../../domain/carriers/carrier.ts";
-import { CDR, DURATION, RECORD_KINDS } from "../../domain/record-kind.ts";
+import { CDR, DURATION, RECORD_KINDS, type RecordKind } from "../../domain/record-kind.ts";
 import { discrepancyMessage } from "../../feed/discrepancy-feed.ts";
 import type { PhoneNumberExportItem } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
@@ -14,13 +14,11 @@ import {
   findQuarantinedOfNumber,
   type NamedPlace,
 } from "../../store/privacy/export-discrepancies.ts";
-import { findHeldCdrs, findHeldDurations } from "../../store/privacy/export-held.ts";
+import { findHeldRecords } from "../../store/privacy/export-held.ts";
 import {
-  type FoundCdr,
-  type FoundDuration,
+  type FoundRecord,
   type PhoneNumberSearch,
-  readFoundCdrs,
-  readFoundDurations,
+  readFound,
   readRecordHeads,
   type ScanPlace,
   scanRecords,
@@ -68,35 +66,26 @@ export interface CarrierExport {
 export async function* exportedRecords({ db, carrier, search, subject }: CarrierExport): AsyncGenerator<ExportedPage> {
   const { carrierId, networkIdentifiersAllowed } = carrier;
   const read = reader(db, carrierId);
-  const cdr = (found: FoundCdr) => judgedCdr(found, subject);
-  const duration = (found: FoundDuration) => judgedDuration(found, subject);
+  const withNetwork = networkIdentifiersAllowed;
+  const judge = (kind: RecordKind) => (found: FoundRecord) =>
+    kind === CDR ? judgedCdr(found, subject) : judgedDuration(found, subject);
   yield* judged(
     read((tx, after: NamedPlace | undefined) => findQuarantinedOfNumber(tx, search, after)),
     (found) => givenQuarantined(found, carrier, subject),
   );
   const headOf = await readAt(db, carrierId, (tx) => readRecordHeads(tx, carrierId));
-  yield* judged(
-    read(async (tx, after: ScanPlace | undefined) => {
-      const { hits, next } = await scanRecords(tx, search, CDR, headOf(CDR), after);
-      return { found: await readFoundCdrs(tx, carrierId, hits, headOf(CDR), networkIdentifiersAllowed), next };
-    }),
-    cdr,
-  );
-  yield* judged(
-    read(async (tx, after: ScanPlace | undefined) => {
-      const { hits, next } = await scanRecords(tx, search, DURATION, headOf(DURATION), after);
-      return { found: await readFoundDurations(tx, carrierId, hits, headOf(DURATION)), next };
-    }),
-    duration,
-  );
-  yield* judged(
-    read((tx, after: ScanPlace | undefined) => findHeldCdrs(tx, search, after, networkIdentifiersAllowed)),
-    cdr,
-  );
-  yield* judged(
-    read((tx, after: ScanPlace | undefined) => findHeldDurations(tx, search, after)),
-    duration,
-  );
+  for (const kind of RECORD_KINDS) {
+    const head = headOf(kind);
+    const pages = read(async (tx, after: ScanPlace | undefined) => {
+      const { hits, next } = await scanRecords(tx, search, kind, head, after);
+      return { found: await readFound(tx, kind, { carrierId, hits, head, withNetwork }), next };
+    });
+    yield* judged(pages, judge(kind));
+  }
+  for (const kind of RECORD_KINDS) {
+    const pages = read((tx, after: ScanPlace | undefined) => findHeldRecords(tx, search, kind, after, withNetwork));
+    yield* judged(pages, judge(kind));
+  }
   yield* judged(
     read((tx, after: NamedPlace | undefined) => findDiscrepanciesOfNumber(tx, search, after)),
     (found) => judgedDiscrepancy(found, subject),
@@ -159,12 +148,12 @@ function pageOf(judged: readonly Judged[]): ExportedPage {
   return { items, withheld };
 }
 
-function judgedCdr(found: FoundCdr, subject: Subject): Judged {
+function judgedCdr(found: FoundRecord, subject: Subject): Judged {
   return { case: "callDetailRecord", given: givenCdr(found, subject) };
 }
 
 // The platform's record of the call counts it.
-function judgedDuration(found: FoundDuration, subject: Subject): Judged {
+function judgedDuration(found: FoundRecord, subject: Subject): Judged {
   const isCounted = found.counterparts.length === 0;
   return { case: "callDuration", given: givenDuration(found, subject), isCounted };
 }

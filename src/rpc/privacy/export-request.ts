@@ -1,4 +1,4 @@
-import { isE164 } from "../../domain/numbers/phone-number.ts";
+import { isE164 } from "../../domain/calls/party.ts";
 import { holdsNumber, isSubjectRole, partyMatcher } from "../../domain/privacy/subject.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import type { ExportPhoneNumberRequest } from "../../gen/tandem/platform/v1/privacy_service_pb.js";

@@ -1,8 +1,7 @@
 import { sql } from "kysely";
 import { type AuditEvent, NO_HASH } from "../../domain/privacy/audit.ts";
-import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import type { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
-import { run, type Tx } from "../database/run.ts";
+import { later, type Micros } from "../../domain/time/instant.ts";
+import { instant, readColumn, readRow, readRows, readValue, run, type Tx } from "../database/run.ts";
 import { PLATFORM_CHAIN } from "./audit-log.ts";
 
 export interface AuditConditions {
@@ -15,27 +14,19 @@ export interface AuditConditions {
 }
 
 /** Lists events of a chain by sequence, after one. In a system transaction. */
-export async function listAuditEvents(
+export function listAuditEvents(
   tx: Tx,
-  conditions: AuditConditions,
+  { carrierId, start, end, actor, method }: AuditConditions,
   page: { afterSequence: bigint; limit: number },
 ): Promise<AuditEvent[]> {
-  const { carrierId, start, end, actor, method } = conditions;
-  let query = tx
-    .selectFrom("audit_event")
-    .selectAll()
-    .where("carrier_id", "=", carrierId ?? PLATFORM_CHAIN)
-    .where("sequence", ">", page.afterSequence);
-  if (start !== undefined) query = query.where("event_time", ">=", sql<Micros>`${isoFromMicros(start)}::timestamptz`);
-  if (end !== undefined) query = query.where("event_time", "<", sql<Micros>`${isoFromMicros(end)}::timestamptz`);
-  if (actor !== undefined) query = query.where("actor", "=", actor);
-  if (method !== undefined) query = query.where("method", "=", method);
-  const { rows } = await run(tx, query.orderBy("sequence").limit(page.limit));
-  return rows.map((row) => ({
-    ...row,
-    carrierId: row.carrierId === PLATFORM_CHAIN ? undefined : row.carrierId,
-    outcome: row.outcome as AuditOutcome,
-  }));
+  const wheres = [sql`carrier_id = ${carrierId ?? PLATFORM_CHAIN} AND sequence > ${page.afterSequence}`];
+  if (start !== undefined) wheres.push(sql`event_time >= ${instant(start)}`);
+  if (end !== undefined) wheres.push(sql`event_time < ${instant(end)}`);
+  if (actor !== undefined) wheres.push(sql`actor = ${actor}`);
+  if (method !== undefined) wheres.push(sql`method = ${method}`);
+  const eventOf = (row: AuditEvent): AuditEvent => ({ ...row, carrierId: row.carrierId || undefined });
+  return readRows(tx, eventOf)`
+    SELECT * FROM audit_event WHERE ${sql.join(wheres, sql` AND `)} ORDER BY sequence LIMIT ${page.limit}`;
 }
 
 /** The ends of a chain: its oldest event, its highest head, and the newest event that is stored. */
@@ -51,7 +42,7 @@ export interface ChainEnds {
 /** Reads the ends of a chain; undefined: no such chain. In a system transaction. */
 export async function readChainEnds(tx: Tx, carrierId: string | undefined): Promise<ChainEnds | undefined> {
   const chain = carrierId ?? PLATFORM_CHAIN;
-  const { rows } = await run(tx)<{
+  const row = await readRow(tx)<{
     first: bigint;
     last: bigint | undefined;
     lastHash: Buffer | undefined;
@@ -62,17 +53,15 @@ export async function readChainEnds(tx: Tx, carrierId: string | undefined): Prom
     FROM audit_chain c LEFT JOIN LATERAL (
       SELECT sequence, entry_hash FROM audit_head WHERE carrier_id = ${chain} ORDER BY sequence DESC LIMIT 1) h ON true
     WHERE c.carrier_id = ${chain}`;
-  const [row] = rows;
   if (!row) return undefined;
   return { first: row.first, last: row.last ?? 0n, lastHash: row.lastHash ?? NO_HASH, newest: row.newest ?? 0n };
 }
 
 /** Lists the chains by carrier, the platform's ('') first. In a system transaction. */
-export async function listChains(tx: Tx, after: string | undefined, limit: number): Promise<string[]> {
-  let query = tx.selectFrom("audit_chain").select("carrier_id");
-  if (after !== undefined) query = query.where(sql<string>`carrier_id COLLATE "C"`, ">", after);
-  const { rows } = await run(tx, query.orderBy(sql`carrier_id COLLATE "C"`).limit(limit));
-  return rows.map((row) => row.carrierId);
+export function listChains(tx: Tx, after: string | undefined, limit: number): Promise<string[]> {
+  const isNext = after === undefined ? sql`true` : sql`carrier_id COLLATE "C" > ${after}`;
+  return readColumn(tx)<string>`
+    SELECT carrier_id FROM audit_chain WHERE ${isNext} ORDER BY carrier_id COLLATE "C" LIMIT ${limit}`;
 }
 
 /**
@@ -89,28 +78,16 @@ export async function deleteAuditEvents(
 ): Promise<number> {
   const chain = carrierId ?? PLATFORM_CHAIN;
   // The chain first: an event appended meanwhile must not count as deleted.
-  const update = tx
-    .updateTable("audit_chain")
-    .set({ turns: sql<bigint>`turns + 1` })
-    .where("carrier_id", "=", chain)
-    .returning("first_sequence");
-  const {
-    rows: [head],
-  } = await run(tx, update);
-  if (!head) return 0;
-  const { rows } = await run(tx)<{ sequence: bigint }>`
-    DELETE FROM audit_event WHERE carrier_id = ${chain} AND sequence < ${head.firstSequence + BigInt(limit)}
-      AND event_time < ${isoFromMicros(before)}::timestamptz
+  const first = await readValue(tx)<bigint | undefined>`
+    UPDATE audit_chain SET turns = turns + 1 WHERE carrier_id = ${chain} RETURNING first_sequence`;
+  if (first === undefined) return 0;
+  const deleted = await readColumn(tx)<bigint>`
+    DELETE FROM audit_event WHERE carrier_id = ${chain} AND sequence < ${first + BigInt(limit)} AND event_time < ${instant(before)}
     RETURNING sequence`;
-  let last = head.firstSequence - 1n;
-  for (const { sequence } of rows) if (sequence > last) last = sequence;
-  const query = tx
-    .updateTable("audit_chain")
-    .set({ first_sequence: last + 1n })
-    .where("carrier_id", "=", chain);
-  await run(tx, query);
+  const last = deleted.reduce(later, first - 1n);
+  await run(tx)`UPDATE audit_chain SET first_sequence = ${last + 1n} WHERE carrier_id = ${chain}`;
   await run(tx)`
     DELETE FROM audit_head WHERE carrier_id = ${chain}
       AND sequence < (SELECT max(h.sequence) FROM audit_head h WHERE h.carrier_id = ${chain})`;
-  return rows.length;
+  return deleted.length;
 }

@@ -1,6 +1,5 @@
-import { sql } from "kysely";
 import type { Micros } from "../../domain/time/instant.ts";
-import { run, type Tx } from "../database/run.ts";
+import { readRows, type Tx } from "../database/run.ts";
 
 export interface CarrierAccessRow {
   readonly carrierId: string;
@@ -16,22 +15,17 @@ export interface CredentialRow {
   readonly expireTime: Micros;
 }
 
-export async function readCarrierAccess(tx: Tx, carrierIds: readonly string[]): Promise<CarrierAccessRow[]> {
-  const query = tx
-    .selectFrom("carrier")
-    .select(["carrier_id", "suspended", "region"])
-    .where("carrier_id", "=", sql<string>`ANY(${carrierIds}::text[])`);
-  const { rows } = await run(tx, query);
-  return rows;
+export function readCarrierAccess(tx: Tx, carrierIds: readonly string[]): Promise<CarrierAccessRow[]> {
+  return readRows(tx)<CarrierAccessRow>`
+    SELECT carrier_id, suspended, region FROM carrier WHERE carrier_id = ANY(${carrierIds}::text[])`;
 }
 
 /** Finds whose identities these are, or were before they were removed. In a system transaction. */
-export async function findCredentials(tx: Tx, identities: readonly string[]): Promise<CredentialRow[]> {
-  const { rows } = await run(tx)<CredentialRow>`
+export function findCredentials(tx: Tx, identities: readonly string[]): Promise<CredentialRow[]> {
+  return readRows(tx)<CredentialRow>`
     SELECT identity, carrier_id, expire_time FROM carrier_credential WHERE identity = ANY(${identities}::text[])
     UNION ALL
     SELECT identity, carrier_id, '1970-01-01T00:00:00Z' FROM carrier_identity AS former
     WHERE identity = ANY(${identities}::text[])
       AND NOT EXISTS (SELECT FROM carrier_credential AS present WHERE present.identity = former.identity)`;
-  return rows;
 }

@@ -1,4 +1,4 @@
-import { run, type Tx } from "../database/run.ts";
+import { readValue, run, type Tx } from "../database/run.ts";
 
 export const Tally = { NUMBERS: 1, OPEN_DURATION_UPLOADS: 2, OPEN_CDR_UPLOADS: 3, CONSUMERS: 4 } as const;
 export type Tally = (typeof Tally)[keyof typeof Tally];
@@ -22,19 +22,14 @@ export async function takePlace(
 }
 
 export async function readTally(tx: Tx, carrierId: string, what: Tally): Promise<bigint> {
-  const {
-    rows: [row],
-  } = await run(
-    tx,
-    tx.selectFrom("carrier_tally").select("held").where("carrier_id", "=", carrierId).where("what", "=", what),
-  );
-  return row?.held ?? 0n;
+  const held = await readValue(tx)<bigint | undefined>`
+    SELECT held FROM carrier_tally WHERE carrier_id = ${carrierId} AND what = ${what}`;
+  return held ?? 0n;
 }
 
 /** Adds to a tally, and says what it then is. */
-export async function addToTally(tx: Tx, carrierId: string, what: Tally, added: bigint): Promise<bigint> {
-  const { rows } = await run(tx)<{ held: bigint }>`
+export function addToTally(tx: Tx, carrierId: string, what: Tally, added: bigint): Promise<bigint> {
+  return readValue(tx)<bigint>`
     INSERT INTO carrier_tally (carrier_id, what, held) VALUES (${carrierId}, ${what}, ${added}::bigint)
     ON CONFLICT (carrier_id, what) DO UPDATE SET held = carrier_tally.held + EXCLUDED.held RETURNING held`;
-  return rows[0]?.held ?? added;
 }

@@ -1,25 +1,22 @@
 import { type RawBuilder, sql } from "kysely";
 import type { Carrier, ReportingScope } from "../../domain/carriers/carrier.ts";
 import { identityText, parseIdentityText } from "../../domain/carriers/principal.ts";
-import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import type { Micros } from "../../domain/time/instant.ts";
 import { createAuditChain } from "../audit/audit-log.ts";
 import { Believed } from "../database/believed.ts";
+import { textArray } from "../database/binary-array.ts";
 import { carrierTransaction, type Database, systemTransaction } from "../database/database.ts";
-import { run, type Tx } from "../database/run.ts";
+import { instant, readColumn, readRow, readRows, run, type Tx, unnest } from "../database/run.ts";
 import { createFeeds } from "../feeds/feed-head.ts";
 import { keepIdentities } from "./carrier-identities.ts";
 
 /** Creates a carrier with feeds and audit chain. In a system transaction. False: id taken. */
 export async function insertCarrier(tx: Tx, carrier: Carrier): Promise<boolean> {
-  const insert = tx
-    .insertInto("carrier")
-    .values({ carrier_id: carrier.carrierId, ...columnsOf(carrier), create_time: isoFromMicros(carrier.createTime) })
-    .onConflict((conflict) => conflict.doNothing())
-    .returning("carrier_id");
-  const {
-    rows: [inserted],
-  } = await run(tx, insert);
-  if (!inserted) return false;
+  const columns = columnsOf(carrier);
+  const { count } = await run(tx)`
+    INSERT INTO carrier (carrier_id, create_time, ${namesOf(columns)})
+    VALUES (${carrier.carrierId}, ${instant(carrier.createTime)}, ${sql.join(Object.values(columns))}) ON CONFLICT DO NOTHING`;
+  if (count === 0) return false;
   await createFeeds(tx, carrier.carrierId);
   await createAuditChain(tx, carrier.carrierId);
   return true;
@@ -27,19 +24,15 @@ export async function insertCarrier(tx: Tx, carrier: Carrier): Promise<boolean> 
 
 /** Writes a carrier over its previous revision. In a system transaction. False: not the newest. */
 export async function updateCarrier(tx: Tx, carrier: Carrier): Promise<boolean> {
-  const update = tx
-    .updateTable("carrier")
-    .set(columnsOf(carrier))
-    .where("carrier_id", "=", carrier.carrierId)
-    .where("revision", "=", carrier.revision - 1n);
-  const { count } = await run(tx, update);
+  const columns = columnsOf(carrier);
+  const { count } = await run(tx)`
+    UPDATE carrier SET (${namesOf(columns)}) = (${sql.join(Object.values(columns))})
+    WHERE carrier_id = ${carrier.carrierId} AND revision = ${carrier.revision - 1n}`;
   return count === 1;
 }
 
 export async function readCarrier(tx: Tx, carrierId: string): Promise<Carrier | undefined> {
-  const {
-    rows: [row],
-  } = await run(tx, tx.selectFrom("carrier").selectAll().where("carrier_id", "=", carrierId));
+  const row = await readRow(tx)<CarrierRow>`SELECT * FROM carrier WHERE carrier_id = ${carrierId}`;
   return row && carrierOfRow(row);
 }
 
@@ -55,17 +48,17 @@ export interface CarrierConditions {
   region?: string | undefined;
 }
 
-export async function listCarriers(
+export function listCarriers(
   tx: Tx,
-  conditions: CarrierConditions,
+  { suspended, legalCountry, region }: CarrierConditions,
   page: { afterCarrierId: string; limit: number },
 ): Promise<Carrier[]> {
-  let query = tx.selectFrom("carrier").selectAll().where(sql<string>`carrier_id COLLATE "C"`, ">", page.afterCarrierId);
-  if (conditions.suspended !== undefined) query = query.where("suspended", "=", conditions.suspended);
-  if (conditions.legalCountry !== undefined) query = query.where("legal_country", "=", conditions.legalCountry);
-  if (conditions.region !== undefined) query = query.where("region", "=", conditions.region);
-  const { rows } = await run(tx, query.orderBy(sql`carrier_id COLLATE "C"`).limit(page.limit));
-  return rows.map(carrierOfRow);
+  const wheres = [sql`carrier_id COLLATE "C" > ${page.afterCarrierId}`];
+  if (suspended !== undefined) wheres.push(sql`suspended = ${suspended}`);
+  if (legalCountry !== undefined) wheres.push(sql`legal_country = ${legalCountry}`);
+  if (region !== undefined) wheres.push(sql`region = ${region}`);
+  return readRows(tx, carrierOfRow)`
+    SELECT * FROM carrier WHERE ${sql.join(wheres, sql` AND `)} ORDER BY carrier_id COLLATE "C" LIMIT ${page.limit}`;
 }
 
 /** All such carriers by id, after one, some at a time. */
@@ -84,11 +77,11 @@ export async function* eachCarrier(
 }
 
 /** The legal countries that carriers are of; empty conditions: all. In a system transaction. */
-export async function listLegalCountries(tx: Tx, of: { countryCode: string; carrierId: string }): Promise<string[]> {
-  let query = tx.selectFrom("carrier").select("legal_country").distinct();
-  if (of.countryCode !== "") query = query.where("legal_country", "=", of.countryCode);
-  if (of.carrierId !== "") query = query.where("carrier_id", "=", of.carrierId);
-  return (await run(tx, query)).rows.map((row) => row.legalCountry);
+export function listLegalCountries(tx: Tx, of: { countryCode: string; carrierId: string }): Promise<string[]> {
+  const wheres = [sql`true`];
+  if (of.countryCode !== "") wheres.push(sql`legal_country = ${of.countryCode}`);
+  if (of.carrierId !== "") wheres.push(sql`carrier_id = ${of.carrierId}`);
+  return readColumn(tx)<string>`SELECT DISTINCT legal_country FROM carrier WHERE ${sql.join(wheres, sql` AND `)}`;
 }
 
 /**
@@ -99,63 +92,37 @@ export async function writeCredentials(
   tx: Tx,
   carrier: Carrier,
 ): Promise<{ identity: string; carrierId: string } | undefined> {
-  const { rows: removed } = await run(
-    tx,
-    tx.deleteFrom("carrier_credential").where("carrier_id", "=", carrier.carrierId).returning("identity"),
-  );
-  const written = carrier.credentials.map(({ identity }) => identityText(identity));
-  // Those removed too: a process of an older version may have registered them.
-  const kept = new Set([...removed.map((row) => row.identity), ...written]);
-  await keepIdentities(tx, carrier.carrierId, [...kept]);
-  if (carrier.credentials.length === 0) return undefined;
-  const rows = carrier.credentials.map(({ identity, expireTime }) => ({
+  const removed = await readColumn(tx)<string>`
+    DELETE FROM carrier_credential WHERE carrier_id = ${carrier.carrierId} RETURNING identity`;
+  const written = carrier.credentials.map(({ identity, expireTime = NO_END }) => ({
     identity: identityText(identity),
-    carrier_id: carrier.carrierId,
-    expire_time: isoFromMicros(expireTime ?? NO_END),
+    expireTime,
   }));
+  // Those removed too: a process of an older version may have registered them.
+  await keepIdentities(tx, carrier.carrierId, [...new Set([...removed, ...written.map(({ identity }) => identity)])]);
   // Sorted, so that two writers of the same identities wait for each other in one order.
-  rows.sort((a, b) => (a.identity < b.identity ? -1 : 1));
-  const insert = tx
-    .insertInto("carrier_credential")
-    .values(rows)
-    .onConflict((conflict) => conflict.doNothing());
-  await run(tx, insert);
-  const query = tx
-    .selectFrom("carrier_credential")
-    .select(["identity", "carrier_id"])
-    .where(
-      "identity",
-      "in",
-      rows.map((row) => row.identity),
-    )
-    .where("carrier_id", "<>", carrier.carrierId);
-  const {
-    rows: [taken],
-  } = await run(tx, query);
-  return taken;
+  written.sort((a, b) => (a.identity < b.identity ? -1 : 1));
+  await run(tx)`
+    INSERT INTO carrier_credential (identity, carrier_id, expire_time)
+    SELECT w.identity, ${carrier.carrierId}, w.expire_time
+    FROM ${unnest("w", written, { identity: "text", expireTime: "timestamptz" })} ON CONFLICT DO NOTHING`;
+  return readRow(tx)<{ identity: string; carrierId: string }>`
+    SELECT identity, carrier_id FROM carrier_credential
+    WHERE identity = ANY(${textArray(written.map(({ identity }) => identity))}::text[]) AND carrier_id <> ${carrier.carrierId}`;
 }
 
 /** Carriers' settings for ingest and streams: at most two seconds old, read once for all. */
-export class CarrierDirectory {
-  readonly #db: Database;
-  readonly #known = new Believed<Carrier | undefined>();
-
-  constructor(db: Database) {
-    this.#db = db;
-  }
-
-  /** Undefined: no such carrier. */
-  get(carrierId: string): Promise<Carrier | undefined> {
-    return this.#known.get(carrierId, () =>
-      carrierTransaction(this.#db, carrierId, (tx) => readCarrier(tx, carrierId)),
-    );
-  }
-
-  /** Forgets a carrier that this process has just changed, or all. */
-  forget(carrierId?: string): void {
-    this.#known.forget(carrierId);
-  }
+export function openCarrierDirectory(db: Database) {
+  const known = new Believed<Carrier | undefined>();
+  return {
+    /** Undefined: no such carrier. */
+    get: (carrierId: string) =>
+      known.get(carrierId, () => carrierTransaction(db, carrierId, (tx) => readCarrier(tx, carrierId))),
+    /** Forgets a carrier that this process has just changed, or all. */
+    forget: (carrierId?: string) => known.forget(carrierId),
+  };
 }
+export type CarrierDirectory = ReturnType<typeof openCarrierDirectory>;
 
 const NO_END: Micros = 253_402_300_799_999_999n;
 
@@ -166,27 +133,27 @@ type Settings = Pick<
 > & { reportingScopes: readonly ReportingScope[]; credentials: { identity: string; expireTime?: Micros }[] };
 const BIGINTS: ReadonlySet<string> = new Set(["durationToleranceMs", "graceMs", "startTime", "endTime", "expireTime"]);
 
-function columnsOf(carrier: Carrier) {
+function namesOf(columns: object) {
+  return sql.join(Object.keys(columns).map((name) => sql.ref(name)));
+}
+
+function columnsOf({ carrierId: _, createTime: __, ...carrier }: Carrier) {
+  const { revision, displayName, legalCountry, timeZone, region, sipDomain, suspended, updateTime, ...agreed } =
+    carrier;
   const settings: Settings = {
-    reportingScopes: carrier.reportingScopes,
-    durationToleranceMs: carrier.durationToleranceMs,
-    graceMs: carrier.graceMs,
-    thresholds: carrier.thresholds,
-    horizons: carrier.horizons,
-    ...(carrier.roundingRule && { roundingRule: carrier.roundingRule }),
-    networkIdentifiersAllowed: carrier.networkIdentifiersAllowed,
-    credentials: carrier.credentials.map(({ identity, ...rest }) => ({ ...rest, identity: identityText(identity) })),
+    ...agreed,
+    credentials: agreed.credentials.map(({ identity, ...rest }) => ({ ...rest, identity: identityText(identity) })),
   };
   return {
-    revision: carrier.revision,
-    display_name: carrier.displayName,
-    legal_country: carrier.legalCountry,
-    time_zone: carrier.timeZone,
-    region: carrier.region,
-    sip_domain: carrier.sipDomain ?? null,
-    suspended: carrier.suspended,
+    revision,
+    display_name: displayName,
+    legal_country: legalCountry,
+    time_zone: timeZone,
+    region,
+    sip_domain: sipDomain ?? null,
+    suspended,
     settings: JSON.stringify(settings, (_, value) => (typeof value === "bigint" ? String(value) : value)),
-    update_time: isoFromMicros(carrier.updateTime),
+    update_time: instant(updateTime),
   };
 }
 

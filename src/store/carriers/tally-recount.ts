@@ -1,6 +1,6 @@
 import { outlivingCall } from "../database/callers.ts";
 import { carrierTransaction, type Database } from "../database/database.ts";
-import { run, type Tx } from "../database/run.ts";
+import { readValue, run, type Tx } from "../database/run.ts";
 import { readTally, Tally } from "./carrier-tally.ts";
 
 // The tally of numbers is compared with the rows before it refuses anything, in case somebody else
@@ -84,7 +84,7 @@ async function correctTally(db: Database, carrierId: string): Promise<boolean> {
 }
 
 async function readBoth(tx: Tx, carrierId: string): Promise<{ tally: bigint; held: bigint }> {
-  const { rows } = await run(tx)<{ held: bigint }>`
+  const held = await readValue(tx)<bigint>`
     SELECT count(*) AS held FROM phone_number WHERE carrier_id = ${carrierId} AND state IN (1, 2)`;
-  return { tally: await readTally(tx, carrierId, Tally.NUMBERS), held: rows[0]?.held ?? 0n };
+  return { tally: await readTally(tx, carrierId, Tally.NUMBERS), held };
 }

@@ -24,8 +24,8 @@ const POSTGRES_EPOCH_DAYS = 10_957;
 export const int8Array = fixedArray<bigint>(OID.int8, 8, (view, at, value) => view.setBigInt64(at, value));
 export const int4Array = fixedArray<number>(OID.int4, 4, (view, at, value) => view.setInt32(at, value));
 export const int2Array = fixedArray<number>(OID.int2, 2, (view, at, value) => view.setInt16(at, value));
-export const float8Array = fixedArray<number>(OID.float8, 8, (view, at, value) => view.setFloat64(at, value));
-export const boolArray = fixedArray<boolean>(OID.bool, 1, (view, at, value) => view.setUint8(at, value ? 1 : 0));
+const float8Array = fixedArray<number>(OID.float8, 8, (view, at, value) => view.setFloat64(at, value));
+const boolArray = fixedArray<boolean>(OID.bool, 1, (view, at, value) => view.setUint8(at, value ? 1 : 0));
 export const timestamptzArray = fixedArray<Micros>(OID.timestamptz, 8, (view, at, value) =>
   view.setBigInt64(at, value - POSTGRES_EPOCH_MICROS),
 );
@@ -58,18 +58,31 @@ export function textArray(values: readonly (string | null | undefined)[]): Buffe
   return buffer.subarray(0, at);
 }
 
-export function byteaArray(values: readonly Uint8Array[]): Buffer {
+export function byteaArray(values: readonly (Uint8Array | null | undefined)[]): Buffer {
   let bytes = HEADER_BYTES;
-  for (const value of values) bytes += 4 + value.length;
+  for (const value of values) bytes += 4 + (value?.length ?? 0);
   const { buffer, view } = allocate(bytes);
   let at = writeHeader(view, OID.bytea, values.length);
   for (const value of values) {
-    view.setInt32(at, value.length);
-    buffer.set(value, at + 4);
-    at += 4 + value.length;
+    view.setInt32(at, value?.length ?? -1);
+    if (value) buffer.set(value, at + 4);
+    at += 4 + (value?.length ?? 0);
   }
   return buffer;
 }
+
+/** How a column of each type is written. */
+export const ARRAYS = {
+  bool: boolArray,
+  bytea: byteaArray,
+  date: dateArray,
+  float8: float8Array,
+  int2: int2Array,
+  int4: int4Array,
+  int8: int8Array,
+  text: textArray,
+  timestamptz: timestamptzArray,
+} as const;
 
 function fixedArray<T>(oid: number, width: number, write: (view: DataView, at: number, value: T) => void) {
   return (values: readonly (T | null | undefined)[]): Buffer => {

@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import { type Database, ownerTransaction } from "./database.ts";
-import { run } from "./run.ts";
+import { readRows, readValue, run } from "./run.ts";
 
 /** How many columns are set in one transaction. */
 const BATCH = 64;
@@ -23,10 +23,9 @@ export async function leaveCarriersOut(db: Database): Promise<void> {
 
 async function listStatements(db: Database): Promise<string[]> {
   return ownerTransaction(db, async (tx) => {
-    const { rows: found } = await run(tx)<{ canForget: boolean }>`
+    const canForget = await readValue(tx)<boolean>`
       SELECT to_regproc('pg_catalog.pg_clear_attribute_stats') IS NOT NULL AS "canForget"`;
-    const canForget = found[0]?.canForget ?? false;
-    const { rows } = await run(tx)<{ statement: string; forget: string; gathered: boolean }>`
+    const rows = await readRows(tx)<{ statement: string; forget: string; gathered: boolean }>`
       SELECT format('ALTER TABLE %I ALTER COLUMN carrier_id SET STATISTICS 0', c.relname) AS statement,
         format('SELECT pg_clear_attribute_stats(%L, %L, %L, false)', s.schemaname, s.tablename, s.attname) AS forget,
         s.attname IS NOT NULL AS gathered

@@ -5,14 +5,13 @@ import { TandemError } from "../../domain/errors.ts";
 import { type Caller, currentCaller, outsideCalls } from "./callers.ts";
 import { Lanes } from "./lanes.ts";
 import { type Tx, txOf } from "./run.ts";
-import type { Schema } from "./schema.ts";
 import { SeenHeads } from "./seen-heads.ts";
 import { TIMELINE_SQL } from "./timeline.ts";
 import { getTypeParser } from "./type-parsers.ts";
 
 /** A connection pool to Tandem's database. Dispose it to close every connection. */
 export interface Database extends AsyncDisposable {
-  readonly kysely: Kysely<Schema>;
+  readonly kysely: Kysely<unknown>;
   readonly pool: pg.Pool;
   /** Who may take how many of the pool's connections. */
   readonly lanes: Lanes;
@@ -20,6 +19,8 @@ export interface Database extends AsyncDisposable {
   readonly heads: SeenHeads;
   /** Whether the server's commits can wait for a standby, as the newest transaction found. */
   readonly server: { isReplicated: boolean };
+  /** synchronous_commit of every write. */
+  readonly commitMode: string;
   /** Lets connections be silent, until disposed: for work without statement_timeout. */
   waitWithoutLimit(): Disposable;
   /** From the next connection on, another URL: the server moved to another port. */
@@ -81,14 +82,14 @@ export function openDatabase(options: DatabaseOptions): Database {
   // without a listener. The next statement fails because of it.
   pool.on("connect", (client) => client.on("error", () => {}));
   const waitWithoutLimit = limitSilence(pool, options.silenceMs ?? 90_000);
-  const kysely = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) });
-  commitModes.set(kysely, options.synchronousCommit ?? "on");
+  const kysely = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
   return {
     kysely,
     pool,
     lanes: new Lanes({ connections, ...(options.maxWaiting !== undefined && { maxWaiting: options.maxWaiting }) }),
     heads: new SeenHeads(),
     server: { isReplicated: false },
+    commitMode: options.synchronousCommit ?? "on",
     waitWithoutLimit,
     connectTo: (url) => {
       pool.options.connectionString = url;
@@ -244,7 +245,7 @@ interface BeginRow {
   readonly timeline?: bigint | null;
 }
 
-async function commit({ kysely }: Database, client: pg.PoolClient): Promise<void> {
+async function commit({ commitMode }: Database, client: pg.PoolClient): Promise<void> {
   let warning: string | undefined;
   const hear = ({ code, message }: { code: string | undefined; message: string | undefined }) => {
     if (code?.startsWith("01")) warning = message;
@@ -259,7 +260,7 @@ async function commit({ kysely }: Database, client: pg.PoolClient): Promise<void
     client.off("notice", hear);
   }
   // If a wait for a standby takes too long, COMMIT succeeds here only, with a warning.
-  if (warning === undefined || commitModes.get(kysely) !== "remote_apply") return;
+  if (warning === undefined || commitMode !== "remote_apply") return;
   throw new TandemError("STORE_UNAVAILABLE", `the commit did not reach a replica in time: ${warning}`);
 }
 
@@ -289,8 +290,6 @@ export function onCommit(tx: Tx, act: () => void): void {
   contexts.get(tx)?.onCommit.push(act);
 }
 
-const commitModes = new WeakMap<Kysely<Schema>, string>();
-
 // One round trip. Everything is LOCAL, so a pooled connection carries nothing over (PgBouncer).
 function beginStatement(db: Database, role: Role, carrierId: string, options: TransactionOptions): string {
   const settings: [string, string][] = [
@@ -299,7 +298,7 @@ function beginStatement(db: Database, role: Role, carrierId: string, options: Tr
     ["statement_timeout", String(options.statementTimeoutMs ?? 5_000)],
     ["lock_timeout", "5000"],
     ["idle_in_transaction_session_timeout", String(options.idleTimeoutMs ?? 5_000)],
-    ["synchronous_commit", commitModes.get(db.kysely) ?? "on"],
+    ["synchronous_commit", db.commitMode],
     ["timezone", "UTC"],
     ["datestyle", "ISO, YMD"],
     ["bytea_output", "hex"],

@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { type Database, ownerTransaction } from "./database.ts";
-import { run, type Tx } from "./run.ts";
+import { readRow, readValue, run, type Tx } from "./run.ts";
 import { mayReadTimeline, readTimeline } from "./timeline.ts";
 
 const UNKNOWN = "unknown";
@@ -40,10 +40,10 @@ export async function ensureInstallation(db: Database): Promise<void> {
 /** Reads the installation, and whether the database server is still the confirmed one. */
 export async function readInstallation(db: Database): Promise<Installation> {
   return ownerTransaction(db, async (tx) => {
-    const { rows } = await run(tx)<Confirmed>`
+    const row = await readRow(tx)<Confirmed>`
       SELECT installation_id, secret, system_identifier, timeline FROM installation`;
-    if (!rows[0]) throw new Error("the database has no installation yet");
-    const { installationId, secret, ...confirmed } = rows[0];
+    if (!row) throw new Error("the database has no installation yet");
+    const { installationId, secret, ...confirmed } = row;
     return { installationId, secret, serverChanged: isOther(confirmed, await readServer(tx)) };
   });
 }
@@ -57,12 +57,12 @@ export async function confirm(tx: Tx): Promise<{ timeline: bigint }> {
 
 // A managed PostgreSQL may not let us ask. Then only cursors notice a restore.
 async function readServer(tx: Tx): Promise<Server> {
-  const { rows: may } = await run(tx)<{ may: boolean }>`
+  const may = await readValue(tx)<boolean>`
     SELECT has_function_privilege('pg_control_system()', 'EXECUTE') AS may`;
   const timeline = (await mayReadTimeline(tx)) ? await readTimeline(tx) : undefined;
-  if (!may[0]?.may) return { systemIdentifier: UNKNOWN, timeline: timeline ?? 0n };
-  const { rows } = await run(tx)<{ systemIdentifier: bigint }>`SELECT system_identifier FROM pg_control_system()`;
-  return { systemIdentifier: String(rows[0]?.systemIdentifier ?? UNKNOWN), timeline: timeline ?? 0n };
+  if (!may) return { systemIdentifier: UNKNOWN, timeline: timeline ?? 0n };
+  const systemIdentifier = await readValue(tx)<string>`SELECT system_identifier::text FROM pg_control_system()`;
+  return { systemIdentifier, timeline: timeline ?? 0n };
 }
 
 // What is not known says nothing.

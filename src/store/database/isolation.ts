@@ -1,5 +1,5 @@
 import { carrierTransaction, type Database, ownerTransaction } from "./database.ts";
-import { run, type Tx } from "./run.ts";
+import { readColumn, readRow, run, type Tx } from "./run.ts";
 
 const PROBE_CARRIERS = ["isolation-probe-a", "isolation-probe-b"] as const;
 
@@ -13,12 +13,12 @@ export async function proveIsolation(db: Database): Promise<void> {
   await ownerTransaction(db, async (tx) => {
     await run(tx)`INSERT INTO isolation_probe (carrier_id) VALUES (${mine}), (${other}) ON CONFLICT DO NOTHING`;
   });
-  const { rows: seen } = await carrierTransaction(
+  const seen = await carrierTransaction(
     db,
     mine,
-    (tx) => run(tx)<{ carrierId: string }>`SELECT carrier_id FROM isolation_probe`,
+    (tx) => readColumn(tx)<string>`SELECT carrier_id FROM isolation_probe`,
   );
-  if (seen.length !== 1 || seen[0]?.carrierId !== mine) {
+  if (seen.length !== 1 || seen[0] !== mine) {
     throw new Error(
       `row-level security does not hold on this database: as carrier ${mine}, ${seen.length} of the 2 probe rows are visible; Tandem refuses to serve`,
     );
@@ -28,10 +28,9 @@ export async function proveIsolation(db: Database): Promise<void> {
 
 /** Throws when row security does not bind a role that transactions take on. */
 export async function assertRolesBound(tx: Tx): Promise<void> {
-  const { rows } = await run(tx)<{ role: string }>`
+  const unbound = await readRow(tx)<{ role: string }>`
     SELECT rolname AS role FROM pg_roles
     WHERE rolname IN ('tandem_carrier', 'tandem_system') AND (rolsuper OR rolbypassrls) ORDER BY 1`;
-  const [unbound] = rows;
   if (unbound) {
     throw new Error(
       `row-level security does not hold on this database: role ${unbound.role} bypasses it; Tandem refuses to serve. As an administrator: ALTER ROLE ${unbound.role} NOSUPERUSER NOBYPASSRLS`,
@@ -44,13 +43,12 @@ export async function assertRolesBound(tx: Tx): Promise<void> {
  * carrier's transactions all the same. But whoever could send their own SQL would have everything.
  */
 export async function findExcessRights(db: Database): Promise<string[]> {
-  const { rows } = await ownerTransaction(
+  const login = await ownerTransaction(
     db,
     (tx) =>
-      run(tx)<{ superuser: boolean; bypass: boolean }>`
+      readRow(tx)<{ superuser: boolean; bypass: boolean }>`
       SELECT rolsuper AS superuser, rolbypassrls AS bypass FROM pg_roles WHERE rolname = session_user`,
   );
-  const [login] = rows;
   if (login?.superuser) return ["SUPERUSER"];
   return login?.bypass ? ["BYPASSRLS"] : [];
 }

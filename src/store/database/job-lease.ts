@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from "kysely";
 import { clockFrom } from "./clock-from.ts";
 import { type Database, systemTransaction } from "./database.ts";
-import { run, type Tx } from "./run.ts";
+import { readRow, run, type Tx } from "./run.ts";
 
 // A job works on one carrier at a time under a lease, so that processes share the work. Each of its
 // write transactions confirms the lease before any other lock: a holder that comes back too late
@@ -30,14 +30,13 @@ export async function takeLease(
   request: { carrierId: string; job: string; holder: string; ttlS: number },
 ): Promise<JobLease | undefined> {
   const { carrierId, job, holder, ttlS } = request;
-  const { rows } = await run(tx)<{ leaseEpoch: bigint }>`
+  const row = await readRow(tx)<{ leaseEpoch: bigint }>`
     INSERT INTO job_lease AS l (carrier_id, job, holder, lease_epoch, until_time)
     VALUES (${carrierId}, ${job}, ${holder}, 1, clock_timestamp() + make_interval(secs => ${ttlS}))
     ON CONFLICT (carrier_id, job) DO UPDATE
     SET holder = EXCLUDED.holder, lease_epoch = l.lease_epoch + 1, until_time = ${clockFrom("l.until_time")} + make_interval(secs => ${ttlS})
     WHERE l.until_time <= ${clockFrom("l.until_time")} OR l.holder = EXCLUDED.holder
     RETURNING lease_epoch`;
-  const row = rows[0];
   return row && { carrierId, job, holder, leaseEpoch: row.leaseEpoch };
 }
 

@@ -22,7 +22,7 @@ import { leaveCarriersOut } from "./carrier-statistics.ts";
 import { type Database, isSqlState, ownerTransaction } from "./database.ts";
 import { ensureInstallation } from "./installation.ts";
 import { ensurePartitions } from "./partitions.ts";
-import { run } from "./run.ts";
+import { readValue, run } from "./run.ts";
 import { ensureSealKey } from "./seal-keys.ts";
 
 const MIGRATIONS: Record<string, Migration> = {
@@ -87,10 +87,10 @@ export async function assertMigrated(db: Database): Promise<void> {
 async function createRoles(db: Database): Promise<void> {
   for (const role of ["tandem_carrier", "tandem_system"]) {
     await ownerTransaction(db, async (tx) => {
-      const { rows } = await run(tx)<{ ready: boolean }>`
+      const isReady = await readValue(tx)<boolean | undefined>`
         SELECT pg_has_role(current_user, oid, 'MEMBER') AS ready FROM pg_roles WHERE rolname = ${role}`;
-      if (rows.length === 0) await run(tx, sql.raw(`CREATE ROLE ${role} NOLOGIN NOINHERIT`));
-      if (!rows[0]?.ready) await run(tx, sql.raw(`GRANT ${role} TO CURRENT_USER`));
+      if (isReady === undefined) await run(tx, sql.raw(`CREATE ROLE ${role} NOLOGIN NOINHERIT`));
+      if (!isReady) await run(tx, sql.raw(`GRANT ${role} TO CURRENT_USER`));
     }).catch((error) => {
       // 42710 duplicate_object, 23505 unique_violation, XX000 "tuple concurrently updated": another
       // process made it at the same moment.
@@ -103,11 +103,11 @@ async function createRoles(db: Database): Promise<void> {
 // rule, its maker decides.
 async function forbidTemporaryTables(db: Database): Promise<void> {
   await ownerTransaction(db, async (tx) => {
-    const { rows } = await run(tx)<{ revoke: string }>`
+    const revoke = await readValue(tx)<string | undefined>`
       SELECT format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', datname) AS revoke FROM pg_database
       WHERE datname = current_database() AND pg_get_userbyid(datdba) = current_user
         AND has_database_privilege('tandem_system', oid, 'TEMPORARY')`;
-    if (rows[0]) await run(tx, sql.raw(rows[0].revoke));
+    if (revoke) await run(tx, sql.raw(revoke));
   }).catch((error) => {
     // "tuple concurrently updated": by another process, at the same moment.
     if (!isSqlState(error, "XX000")) throw error;

@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import { addDays, utcDay } from "../../domain/time/instant.ts";
 import { leaveCarriersOut } from "./carrier-statistics.ts";
 import { type Database, isSqlState, ownerTransaction } from "./database.ts";
-import { run, type Tx } from "./run.ts";
+import { readClock, readRows, run, type Tx } from "./run.ts";
 
 // Records age by their ingest time, keys by the day that is part of their identity.
 const BY_INGEST_TIME = ["cdr_record", "cdr_quality", "cdr_network", "duration_record"] as const;
@@ -34,10 +34,7 @@ export async function ensurePartitions(
   db: Database,
   ingestWeeksBack: number = INGEST_WEEKS_BACK,
 ): Promise<{ created: number }> {
-  const thisWeek = await ownerTransaction(db, async (tx) => {
-    const { rows } = await run(tx)<{ now: bigint }>`SELECT clock_timestamp() AS now`;
-    return monday(utcDay(rows[0]?.now ?? 0n));
-  });
+  const thisWeek = await ownerTransaction(db, async (tx) => monday(utcDay(await readClock(tx))));
   const wanted = AGING_TABLES.flatMap((table) =>
     weeks(thisWeek, isKeyTable(table) ? -KEY_WEEKS_BACK : -ingestWeeksBack).map((week) => ({ table, week })),
   );
@@ -76,16 +73,15 @@ interface Bounds extends Days {
 }
 
 /** The partitions of tables, the oldest first. */
-export async function listPartitions(tx: Tx, tables: readonly string[] = AGING_TABLES): Promise<Bounds[]> {
+export function listPartitions(tx: Tx, tables: readonly string[] = AGING_TABLES): Promise<Bounds[]> {
   // A transaction's time zone is UTC, so a bound's text begins with its day.
-  const { rows } = await run(tx)<Bounds>`
+  return readRows(tx)<Bounds>`
     SELECT parent.relname AS table, days[1] AS start, days[2] AS end FROM pg_inherits i
     JOIN pg_class child ON child.oid = i.inhrelid JOIN pg_class parent ON parent.oid = i.inhparent
     CROSS JOIN LATERAL regexp_match(pg_get_expr(child.relpartbound, child.oid),
       'FROM \\(''(.{10}).*''\\) TO \\(''(.{10})') AS days
     WHERE parent.relname = ANY(${[...tables]}) AND parent.relnamespace = current_schema()::regnamespace
     ORDER BY days[1]`;
-  return rows;
 }
 
 // Several in one transaction, for speed; one by one if another process is making them.

@@ -1,6 +1,6 @@
 import { TandemError } from "../../domain/errors.ts";
 import type { AuditedRequestId } from "../../domain/privacy/audited-request-id.ts";
-import { run, type Tx } from "./run.ts";
+import { readRow, run, type Tx } from "./run.ts";
 
 /** A call that may be repeated: for 24 hours, the same content gets the first answer (AIP-155). */
 export interface RepeatableCall {
@@ -17,11 +17,10 @@ export interface RepeatableCall {
  * @throws TandemError REQUEST_ID_REUSED when the id came with other content.
  */
 export async function findResponse(tx: Tx, carrierId: string, call: RepeatableCall): Promise<Buffer | undefined> {
-  const { rows } = await run(tx)<{ contentHash: bigint; response: Buffer }>`
+  const row = await readRow(tx)<{ contentHash: bigint; response: Buffer }>`
     SELECT content_hash, response FROM request_log
     WHERE carrier_id = ${carrierId} AND method = ${call.method} AND request_id = ${call.requestId}
       AND create_time > clock_timestamp() - interval '24 hours'`;
-  const [row] = rows;
   if (!row) return undefined;
   if (row.contentHash === call.contentHash) return row.response;
   const message = "request_id: it was used before with a different request; choose a new one";

@@ -1,21 +1,10 @@
-import type { RawBuilder } from "kysely";
-import { type CompiledQuery, Kysely, PostgresDialect, sql } from "kysely";
+import { Kysely, PostgresDialect, type RawBuilder, sql } from "kysely";
 import type pg from "pg";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import {
-  boolArray,
-  byteaArray,
-  dateArray,
-  int2Array,
-  int4Array,
-  int8Array,
-  textArray,
-  timestamptzArray,
-} from "./binary-array.ts";
-import type { Schema } from "./schema.ts";
+import { ARRAYS } from "./binary-array.ts";
 
 /** What store functions take that must run inside a transaction: their only way to the database. */
-export type Tx = Kysely<Schema> & { readonly [inTransaction]: true };
+export type Tx = Kysely<unknown> & { readonly [inTransaction]: true };
 declare const inTransaction: unique symbol;
 
 const transactions = new WeakMap<pg.PoolClient, Tx>();
@@ -28,48 +17,70 @@ export function txOf(client: pg.PoolClient): Tx {
   const held = { query: client.query.bind(client), release: () => {} };
   // All that Kysely's dialect asks of a pool.
   const pool = { connect: async () => held, end: async () => {}, options: {} };
-  const tx = new Kysely<Schema>({ dialect: new PostgresDialect({ pool: pool as unknown as pg.Pool }) }) as Tx;
+  const tx = new Kysely<unknown>({ dialect: new PostgresDialect({ pool: pool as unknown as pg.Pool }) }) as Tx;
   transactions.set(client, tx);
   clients.set(tx, client);
   return tx;
 }
 
-/** A query: a raw one, or one of Kysely's builders. */
-export interface Query<Row> {
-  compile(executor: Tx): CompiledQuery<Row>;
-}
-
-/** A row as `run` gives it: names of columns in camelCase, undefined for NULL. */
-export type Found<Row> = {
-  [Column in keyof Row as CamelCase<Column>]: null extends Row[Column]
-    ? Exclude<Row[Column], null> | undefined
-    : Row[Column];
-};
-type CamelCase<Name> = Name extends `${infer Head}_${infer Tail}`
-  ? `${Head}${Capitalize<CamelCase<Tail> & string>}`
-  : Name;
-
-/** What a query found, and how many rows it returned or wrote. */
+/**
+ * What a query found, with the names of columns in camelCase and undefined for NULL; and how many
+ * rows it returned or wrote.
+ */
 export interface Answer<Row> {
-  readonly rows: Found<Row>[];
+  readonly rows: Row[];
   readonly count: number;
 }
 
+/** A text of SQL with its values, as a tagged template gives them. */
+type Sql = [text: TemplateStringsArray, ...values: unknown[]];
+
 /**
- * Runs a query: SQL as `` run(tx)<Row>`SELECT ...` ``, or what a builder has built.
+ * Runs a query, as `` run(tx)`UPDATE ...` `` or one that is made elsewhere. `readRows` and the
+ * others below are for what a query finds.
  *
  * The call itself sends it. Queries that are sent before the first is answered run in the order of
  * their calls. Each sees what the ones before it did, and the database need not wait for us between
  * them. Wait for them with `together`.
  */
-export function run(tx: Tx): <Row>(text: TemplateStringsArray, ...values: unknown[]) => Promise<Answer<Row>>;
-export function run<Row>(tx: Tx, query: Query<Row>): Promise<Answer<Row>>;
-export function run(tx: Tx, query?: Query<unknown>) {
-  if (query) return send(tx, query);
-  return (text: TemplateStringsArray, ...values: unknown[]) => send(tx, sql(text, ...values));
+export function run(tx: Tx): <Row>(...query: Sql) => Promise<Answer<Row>>;
+export function run<Row>(tx: Tx, query: RawBuilder<Row>): Promise<Answer<Row>>;
+export function run(tx: Tx, query?: RawBuilder<unknown>) {
+  return query ? send(tx, query) : (...text: Sql) => send(tx, sql(...text));
 }
 
-async function send(tx: Tx, query: Query<unknown>): Promise<Answer<unknown>> {
+/**
+ * Reads rows, as `` readRows(tx)<Row>`SELECT ...` ``.
+ * @param make makes something of each row. Default: nothing.
+ */
+export function readRows(tx: Tx): <Row>(...query: Sql) => Promise<Row[]>;
+export function readRows<Row, Made>(tx: Tx, make: (row: Row) => Made): (...query: Sql) => Promise<Made[]>;
+export function readRows(tx: Tx, make?: (row: unknown) => unknown) {
+  return async (...query: Sql) => {
+    const { rows } = await send(tx, sql(...query));
+    return make ? rows.map((row) => make(row)) : rows;
+  };
+}
+
+/** Reads the first row; undefined: there is none. */
+export function readRow(tx: Tx): <Row>(...query: Sql) => Promise<Row | undefined> {
+  return async <Row>(...query: Sql) => (await readRows(tx)<Row>(...query))[0];
+}
+
+/** Reads the first column of every row. */
+export function readColumn(tx: Tx) {
+  return async <Value>(...query: Sql): Promise<Value[]> => {
+    const rows = await readRows(tx)<object>(...query);
+    return rows.map((row) => Object.values(row)[0]);
+  };
+}
+
+/** Reads the first column of the first row. `Value` has undefined if there may be no row. */
+export function readValue(tx: Tx) {
+  return async <Value>(...query: Sql): Promise<Value> => (await readColumn(tx)<Value>(...query))[0] as Value;
+}
+
+async function send(tx: Tx, query: RawBuilder<unknown>): Promise<Answer<unknown>> {
   const client = clients.get(tx);
   if (!client) throw new Error("run: expected a transaction of this store");
   const { sql: text, parameters } = query.compile(tx);
@@ -115,9 +126,8 @@ export async function readInOrder(tx: Tx): Promise<void> {
 }
 
 /** The database's clock, which all times of the store are by. */
-export async function readClock(tx: Tx): Promise<Micros> {
-  const { rows } = await run(tx)<{ now: Micros }>`SELECT clock_timestamp() AS now`;
-  return rows[0]?.now ?? 0n;
+export function readClock(tx: Tx): Promise<Micros> {
+  return readValue(tx)<Micros>`SELECT clock_timestamp() AS now`;
 }
 
 /**
@@ -151,16 +161,17 @@ export function dayOf(time: Micros): RawBuilder<string> {
   return sql<string>`(${instant(time)} AT TIME ZONE 'UTC')::date`;
 }
 
-const ARRAYS = {
-  bool: boolArray,
-  bytea: byteaArray,
-  date: dateArray,
-  int2: int2Array,
-  int4: int4Array,
-  int8: int8Array,
-  text: textArray,
-  timestamptz: timestamptzArray,
-} as const;
+/** What a value of a column of each type is. */
+export interface ValueOf {
+  bool: boolean;
+  bytea: Buffer;
+  date: string;
+  int2: number;
+  int4: number;
+  int8: bigint;
+  text: string;
+  timestamptz: Micros;
+}
 
 /** The types that a column of such values may have. */
 type TypeOf<Value> = Value extends bigint

@@ -2,10 +2,9 @@ import { randomBytes } from "node:crypto";
 import { sql } from "kysely";
 import type { SealSecret } from "../../domain/seals.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import { appendAuditEvent } from "../audit/audit-log.ts";
 import { type Database, ownerTransaction } from "./database.ts";
-import { readClock, run, type Tx } from "./run.ts";
+import { readClock, readRows, readValue, run, type Tx } from "./run.ts";
 
 /** A key of seals as it is listed: without its secret. */
 export interface SealKeyInfo {
@@ -18,22 +17,19 @@ export interface SealKeyInfo {
 /** Makes the first key if there is none. */
 export async function ensureSealKey(db: Database): Promise<void> {
   await ownerTransaction(db, async (tx) => {
-    const { rows } = await run(tx)`SELECT FROM seal_key LIMIT 1`;
+    const rows = await readRows(tx)`SELECT FROM seal_key LIMIT 1`;
     if (rows.length === 0) await insertKey(tx);
   });
 }
 
 /** Reads all keys, the one that seals last. In a system transaction. */
-export async function readSealSecrets(tx: Tx): Promise<SealSecret[]> {
-  const { rows } = await run(tx)<{ keyId: bigint; secret: Buffer }>`SELECT key_id, secret FROM seal_key ${NEWEST_LAST}`;
-  return rows.map(({ keyId, secret }) => ({ keyId: Number(keyId), secret }));
+export function readSealSecrets(tx: Tx): Promise<SealSecret[]> {
+  return readRows(tx)<SealSecret>`SELECT key_id::float8, secret FROM seal_key ${NEWEST_LAST}`;
 }
 
 /** Lists the keys, the one that seals last. In a system transaction. */
-export async function listSealKeys(tx: Tx): Promise<SealKeyInfo[]> {
-  const { rows } = await run(tx)<Omit<SealKeyInfo, "keyId"> & { keyId: bigint }>`
-    SELECT key_id, create_time, retire_time FROM seal_key ${NEWEST_LAST}`;
-  return rows.map((row) => ({ ...row, keyId: Number(row.keyId) }));
+export function listSealKeys(tx: Tx): Promise<SealKeyInfo[]> {
+  return readRows(tx)<SealKeyInfo>`SELECT key_id::float8, create_time, retire_time FROM seal_key ${NEWEST_LAST}`;
 }
 
 /**
@@ -51,14 +47,8 @@ export async function rotateSealKey(
     await run(tx)`UPDATE seal_key SET retire_time = ${now} WHERE retire_time IS NULL`;
     const forgotten = forgetOld ? (await run(tx)`DELETE FROM seal_key`).count : 0;
     const keyId = await insertKey(tx);
-    await appendAuditEvent(tx, {
-      carrierId: undefined,
-      actor,
-      method: "cli/keys rotate",
-      resource: `seal key/${keyId}`,
-      outcome: AuditOutcome.DONE,
-      details: { forgotten },
-    });
+    const resource = `seal key/${keyId}`;
+    await appendAuditEvent(tx, { actor, method: "cli/keys rotate", resource, details: { forgotten } });
     return { keyId, forgotten };
   });
 }
@@ -81,6 +71,5 @@ async function insertKey(tx: Tx): Promise<number> {
   await run(tx)`
     INSERT INTO seal_key (key_id, secret, create_time) VALUES (${keyId}, ${randomBytes(32)}, clock_timestamp())
     ON CONFLICT DO NOTHING`;
-  const { rows } = await run(tx)<{ keyId: bigint }>`SELECT key_id FROM seal_key WHERE retire_time IS NULL`;
-  return Number(rows[0]?.keyId ?? keyId);
+  return readValue(tx)<number>`SELECT key_id::float8 FROM seal_key WHERE retire_time IS NULL`;
 }

@@ -1,5 +1,5 @@
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { readClock, run, type Tx } from "./run.ts";
+import { readClock, readValue, run, type Tx } from "./run.ts";
 
 /** A process that was silent for so long counts as dead, seconds. */
 const DEAD_AFTER_S = 30;
@@ -21,18 +21,16 @@ export async function forgetProcess(tx: Tx, processId: string): Promise<void> {
   await run(tx)`DELETE FROM serving_process WHERE process_id = ${processId}`;
 }
 
-export async function countServing(tx: Tx): Promise<number> {
-  const { rows } = await run(tx)<{ count: bigint }>`
-    SELECT count(*) AS count FROM serving_process
+export function countServing(tx: Tx): Promise<number> {
+  return readValue(tx)<number>`
+    SELECT count(*)::int4 AS count FROM serving_process
     WHERE beat_time >= clock_timestamp() - make_interval(secs => ${DEAD_AFTER_S})`;
-  return Number(rows[0]?.count ?? 0n);
 }
 
 /** Whether no living process may still deliver what was read before then. Forgets dead ones. */
 export async function areAllClear(tx: Tx, instant: Micros): Promise<boolean> {
   await run(tx)`
     DELETE FROM serving_process WHERE beat_time < clock_timestamp() - make_interval(secs => ${DEAD_AFTER_S})`;
-  const { rows } = await run(tx)<{ held: boolean }>`
-    SELECT EXISTS (SELECT FROM serving_process WHERE clear_time < ${isoFromMicros(instant)}::timestamptz) AS held`;
-  return rows[0]?.held === false;
+  return readValue(tx)<boolean>`
+    SELECT NOT EXISTS (SELECT FROM serving_process WHERE clear_time < ${isoFromMicros(instant)}::timestamptz) AS clear`;
 }

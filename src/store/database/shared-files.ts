@@ -1,7 +1,6 @@
-import { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import { appendAuditEvent } from "../audit/audit-log.ts";
 import { type Database, ownerTransaction } from "./database.ts";
-import { run, type Tx } from "./run.ts";
+import { readRows, run, type Tx } from "./run.ts";
 import { countServing } from "./serving-processes.ts";
 
 /** A file that lies beside the database, and has to be the same for every process on it. */
@@ -9,7 +8,7 @@ export type SharedFile = "erasure-key" | "erasure-journal" | "signing-key";
 
 /** Reads the known fingerprints of the files that processes share. In a system transaction. */
 export async function readSharedFiles(tx: Tx): Promise<Map<SharedFile, string>> {
-  const { rows } = await run(tx)<{ file: SharedFile; fingerprint: string }>`SELECT file, fingerprint FROM shared_file`;
+  const rows = await readRows(tx)<{ file: SharedFile; fingerprint: string }>`SELECT file, fingerprint FROM shared_file`;
   return new Map(rows.map(({ file, fingerprint }) => [file, fingerprint]));
 }
 
@@ -43,14 +42,8 @@ export async function replaceSharedFiles(
     }
     await run(tx)`DELETE FROM shared_file`;
     for (const [file, fingerprint] of fingerprints) await insertSharedFile(tx, file, fingerprint);
-    await appendAuditEvent(tx, {
-      carrierId: undefined,
-      actor,
-      method: "cli/keys adopt",
-      resource: "shared files",
-      outcome: AuditOutcome.DONE,
-      details: Object.fromEntries(fingerprints),
-    });
+    const details = Object.fromEntries(fingerprints);
+    await appendAuditEvent(tx, { actor, method: "cli/keys adopt", resource: "shared files", details });
   });
 }
 

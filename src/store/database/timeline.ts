@@ -1,5 +1,5 @@
 import { type RawBuilder, sql } from "kysely";
-import { run, type Tx } from "./run.ts";
+import { readRow, readValue, type Tx } from "./run.ts";
 
 /**
  * Which timeline of its write-ahead log the server writes; NULL on a standby, which writes none.
@@ -12,18 +12,16 @@ export const TIMELINE_SQL =
 const TIMELINE: RawBuilder<bigint | null> = sql.raw(TIMELINE_SQL);
 
 /** Which history of its write-ahead log the server writes now; undefined while it is a standby. */
-export async function readTimeline(tx: Tx): Promise<bigint | undefined> {
-  const { rows } = await run(tx)<{ timeline: bigint | undefined }>`SELECT ${TIMELINE} AS timeline`;
-  return rows[0]?.timeline;
+export function readTimeline(tx: Tx): Promise<bigint | undefined> {
+  return readValue(tx)<bigint | undefined>`SELECT ${TIMELINE} AS timeline`;
 }
 
 /** Whether the serving roles may ask for the timeline. Usually everybody may. */
-export async function mayReadTimeline(tx: Tx): Promise<boolean> {
-  const { rows } = await run(tx)<{ may: boolean }>`
+export function mayReadTimeline(tx: Tx): Promise<boolean> {
+  return readValue(tx)<boolean>`
     SELECT bool_and(has_function_privilege(r, 'pg_current_wal_lsn()', 'EXECUTE')
       AND has_function_privilege(r, 'pg_walfile_name(pg_lsn)', 'EXECUTE')) AS may
     FROM unnest(ARRAY[current_user, 'tandem_carrier', 'tandem_system']::name[]) r`;
-  return rows[0]?.may ?? false;
 }
 
 /** What the server beneath is polled for. */
@@ -39,8 +37,8 @@ export interface ServerState {
  * @param mayAsk whether the timeline may be asked for.
  */
 export async function readServerState(tx: Tx, mayAsk: boolean): Promise<ServerState> {
-  const { rows } = await run(tx)<ServerState>`
+  const state = await readRow(tx)<ServerState>`
     SELECT ${mayAsk ? TIMELINE : sql`NULL::int8`} AS timeline, i.timeline AS confirmed_timeline
     FROM installation i`;
-  return rows[0] ?? { timeline: undefined, confirmedTimeline: 0n };
+  return state ?? { timeline: undefined, confirmedTimeline: 0n };
 }

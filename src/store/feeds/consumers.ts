@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import type { Micros } from "../../domain/time/instant.ts";
 import { Tally, takePlace } from "../carriers/carrier-tally.ts";
 import { clockFrom } from "../database/clock-from.ts";
-import { run, type Tx } from "../database/run.ts";
+import { readRows, readValue, run, type Tx } from "../database/run.ts";
 
 /** How many named consumers a carrier may have. */
 export const MAX_CONSUMERS = 100;
@@ -30,15 +30,9 @@ export async function commitConsumer(
   commit: { consumer: string; cursor: string; sequence: bigint; previousCursor: string | undefined },
 ): Promise<boolean> {
   if (commit.previousCursor === undefined && (await addConsumer(tx, carrierId, commit))) return true;
-  const update = tx
-    .updateTable("cdr_consumer")
-    .set({ committed_sequence: commit.sequence, cursor: commit.cursor, commit_time: clockFrom("commit_time") })
-    .where("carrier_id", "=", carrierId)
-    .where("consumer", "=", commit.consumer)
-    .where((where) =>
-      where.or([where("cursor", "=", commit.previousCursor ?? commit.cursor), where("cursor", "=", commit.cursor)]),
-    );
-  const { count } = await run(tx, update);
+  const { count } = await run(tx)`
+    UPDATE cdr_consumer SET committed_sequence = ${commit.sequence}, cursor = ${commit.cursor}, commit_time = ${clockFrom("commit_time")}
+    WHERE carrier_id = ${carrierId} AND consumer = ${commit.consumer} AND cursor IN (${commit.previousCursor ?? commit.cursor}, ${commit.cursor})`;
   return count === 1;
 }
 
@@ -47,12 +41,8 @@ async function addConsumer(
   carrierId: string,
   { consumer, sequence, cursor }: { consumer: string; sequence: bigint; cursor: string },
 ): Promise<boolean> {
-  const count = async () => {
-    const { rows } = await run(tx)<{ known: bigint }>`
-      SELECT count(*) AS known FROM cdr_consumer WHERE carrier_id = ${carrierId}`;
-    return Number(rows[0]?.known ?? 0n);
-  };
-  const { rows: known } = await run(tx)`
+  const count = () => readValue(tx)<number>`SELECT count(*)::int4 FROM cdr_consumer WHERE carrier_id = ${carrierId}`;
+  const known = await readRows(tx)`
     SELECT FROM cdr_consumer WHERE carrier_id = ${carrierId} AND consumer = ${consumer}`;
   if (known.length > 0) return false;
   if (!(await takePlace(tx, carrierId, { what: Tally.CONSUMERS, most: MAX_CONSUMERS, count }))) return false;
@@ -68,7 +58,7 @@ export async function readConsumer(tx: Tx, carrierId: string, consumer: string):
 }
 
 /** Lists consumers by name, after the one that a page ended with. */
-export async function listConsumers(
+export function listConsumers(
   tx: Tx,
   carrierId: string,
   after: string | undefined,
@@ -77,17 +67,11 @@ export async function listConsumers(
   return selectConsumers(tx, carrierId, after === undefined ? sql`true` : sql`c.consumer > ${after}`, limit);
 }
 
-async function selectConsumers(
-  tx: Tx,
-  carrierId: string,
-  where: ReturnType<typeof sql>,
-  limit: number,
-): Promise<Consumer[]> {
-  const { rows } = await run(tx)<Consumer>`
+function selectConsumers(tx: Tx, carrierId: string, where: ReturnType<typeof sql>, limit: number): Promise<Consumer[]> {
+  return readRows(tx)<Consumer>`
     SELECT c.consumer, c.cursor, c.committed_sequence, c.commit_time, p.ingest_time AS oldest_pending_time, clock_timestamp() AS now
     FROM cdr_consumer c LEFT JOIN LATERAL (
       SELECT r.ingest_time FROM cdr_record r WHERE r.carrier_id = ${carrierId} AND r.sequence > c.committed_sequence
       ORDER BY r.sequence LIMIT 1) p ON true
     WHERE c.carrier_id = ${carrierId} AND ${where} ORDER BY c.consumer LIMIT ${limit}`;
-  return rows;
 }

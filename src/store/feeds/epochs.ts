@@ -1,10 +1,9 @@
 import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import { appendAuditEvent } from "../audit/audit-log.ts";
 import { type Database, ownerTransaction } from "../database/database.ts";
 import { confirm } from "../database/installation.ts";
-import { run } from "../database/run.ts";
+import { readValue, run } from "../database/run.ts";
 
 /**
  * Starts a new epoch of every feed and confirms the server beneath: the last step of every restore,
@@ -21,17 +20,8 @@ export async function rotateEpochs(db: Database, actor: string, lostSince?: Micr
     await run(tx)`
       UPDATE feed_head SET epoch = epoch + 1, payload_generation = payload_generation + 1, lost_timeline = ${timeline},
         lost_since = COALESCE(${given}, CASE WHEN next_sequence > 1 THEN last_ingest_time END)`;
-    const { rows } = await run(tx)<{ carriers: bigint }>`
-      SELECT count(DISTINCT carrier_id) AS carriers FROM feed_head`;
-    const carriers = Number(rows[0]?.carriers ?? 0n);
-    await appendAuditEvent(tx, {
-      carrierId: undefined,
-      actor,
-      method: "cli/epoch rotate",
-      resource: "feeds",
-      outcome: AuditOutcome.DONE,
-      details: { carriers },
-    });
+    const carriers = await readValue(tx)<number>`SELECT count(DISTINCT carrier_id)::int4 FROM feed_head`;
+    await appendAuditEvent(tx, { actor, method: "cli/epoch rotate", resource: "feeds", details: { carriers } });
     return { carriers };
   });
 }
@@ -44,14 +34,8 @@ export async function rotateEpochs(db: Database, actor: string, lostSince?: Micr
 export async function confirmServer(db: Database, actor: string): Promise<{ timeline: bigint }> {
   return ownerTransaction(db, async (tx) => {
     const { timeline } = await confirm(tx);
-    await appendAuditEvent(tx, {
-      carrierId: undefined,
-      actor,
-      method: "cli/epoch confirm",
-      resource: "feeds",
-      outcome: AuditOutcome.DONE,
-      details: { timeline: String(timeline) },
-    });
+    const details = { timeline: String(timeline) };
+    await appendAuditEvent(tx, { actor, method: "cli/epoch confirm", resource: "feeds", details });
     return { timeline };
   });
 }

@@ -1,10 +1,9 @@
 import { sql } from "kysely";
 import type { FeedId } from "../../domain/feed-id.ts";
-import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
+import type { Micros } from "../../domain/time/instant.ts";
 import { appendAuditEvent } from "../audit/audit-log.ts";
 import { type Database, ownerTransaction } from "../database/database.ts";
-import { readClock, run, type Tx } from "../database/run.ts";
+import { instant, readClock, readRows, run, type Tx } from "../database/run.ts";
 import { MAX_CLOCK_STEP_BACK_S } from "./feed-head.ts";
 
 /** A feed whose newest ingest time is further ahead of the database's clock than is allowed. */
@@ -27,10 +26,10 @@ const MAX_ACCEPTED_AHEAD_S = 21 * 86_400;
  */
 export async function listFeedsAhead(tx: Tx): Promise<FeedAhead[]> {
   const clock = await readClock(tx);
-  const { rows } = await run(tx)<Omit<FeedAhead, "aheadSeconds">>`
+  const rows = await readRows(tx)<Omit<FeedAhead, "aheadSeconds">>`
     SELECT carrier_id, feed, last_ingest_time, COALESCE(last_ingest_time <= accepted_ingest_time, false) AS is_accepted
     FROM feed_head
-    WHERE last_ingest_time > ${isoFromMicros(clock)}::timestamptz + make_interval(secs => ${sql.lit(MAX_CLOCK_STEP_BACK_S)})
+    WHERE last_ingest_time > ${instant(clock)} + make_interval(secs => ${sql.lit(MAX_CLOCK_STEP_BACK_S)})
     ORDER BY carrier_id, feed`;
   return rows.map((row) => ({ ...row, aheadSeconds: Number((row.lastIngestTime - clock) / 1_000_000n) }));
 }
@@ -52,24 +51,15 @@ export async function acceptClock(db: Database, actor: string, carrierId?: strin
         `feed ${far.feed} of ${far.carrierId} is ${far.aheadSeconds} s ahead: more than 21 days cannot be let through, for there is nowhere to store them`,
       );
     }
-    for (const feed of ahead) {
-      const update = tx
-        .updateTable("feed_head")
-        .set({ accepted_ingest_time: isoFromMicros(feed.lastIngestTime) })
-        .where("carrier_id", "=", feed.carrierId)
-        .where("feed", "=", feed.feed);
-      await run(tx, update);
-    }
+    for (const { carrierId, feed, lastIngestTime } of ahead)
+      await run(tx)`
+        UPDATE feed_head SET accepted_ingest_time = ${instant(lastIngestTime)} WHERE carrier_id = ${carrierId} AND feed = ${feed}`;
     if (ahead.length === 0) return [];
     const carriers = new Set(ahead.map((feed) => feed.carrierId));
-    await appendAuditEvent(tx, {
-      carrierId: undefined,
-      actor,
-      method: "cli/clock accept",
-      resource: carrierId === undefined ? "feeds" : `carrier/${carrierId}`,
-      outcome: AuditOutcome.DONE,
-      details: { carriers: carriers.size, ahead_seconds: Math.max(...ahead.map(({ aheadSeconds }) => aheadSeconds)) },
-    });
+    const resource = carrierId === undefined ? "feeds" : `carrier/${carrierId}`;
+    const seconds = Math.max(...ahead.map(({ aheadSeconds }) => aheadSeconds));
+    const details = { carriers: carriers.size, ahead_seconds: seconds };
+    await appendAuditEvent(tx, { actor, method: "cli/clock accept", resource, details });
     return ahead;
   });
 }

@@ -1,10 +1,10 @@
 import { sql } from "kysely";
-import { TandemError } from "../../domain/errors.ts";
+import { noCarrier, TandemError } from "../../domain/errors.ts";
 import { ALL_FEEDS, type FeedId } from "../../domain/feed-id.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { clockFrom } from "../database/clock-from.ts";
 import { onCommit, seenHeadsOf } from "../database/database.ts";
-import { run, type Tx } from "../database/run.ts";
+import { instant, readClock, readRow, readRows, readValue, run, type Tx } from "../database/run.ts";
 import { judgeHead } from "../database/seen-heads.ts";
 
 /**
@@ -45,18 +45,10 @@ export const MAX_CLOCK_STEP_BACK_S = 60;
 
 /** Makes the counter rows of a new carrier: every feed at its first epoch, with no entry. */
 export async function createFeeds(tx: Tx, carrierId: string): Promise<void> {
-  const insert = tx.insertInto("feed_head").values(
-    ALL_FEEDS.map((feed) => ({
-      carrier_id: carrierId,
-      feed,
-      epoch: 1n,
-      next_sequence: 1n,
-      earliest_sequence: 1n,
-      last_ingest_time: "1970-01-01T00:00:00Z",
-      payload_generation: 0n,
-    })),
-  );
-  await run(tx, insert);
+  await run(tx)`
+    INSERT INTO feed_head (carrier_id, feed, epoch, next_sequence, earliest_sequence, last_ingest_time, payload_generation)
+    SELECT c.carrier_id, f.feed, 1, 1, 1, 'epoch', 0 FROM carrier c CROSS JOIN unnest(${ALL_FEEDS}::int2[]) AS f(feed)
+    WHERE c.carrier_id = ${carrierId}`;
 }
 
 /**
@@ -66,20 +58,12 @@ export async function createFeeds(tx: Tx, carrierId: string): Promise<void> {
  * stamped with a time that is far ahead, unless an operator has accepted that time.
  */
 export async function lockFeed(tx: Tx, carrierId: string, feed: FeedId): Promise<FeedLock> {
-  const query = tx
-    .updateTable("feed_head")
-    .set({ last_ingest_time: sql<string>`GREATEST(${clockFrom("last_ingest_time")}, last_ingest_time)` })
-    .where("carrier_id", "=", carrierId)
-    .where("feed", "=", feed)
-    .returning([
-      "epoch",
-      "next_sequence",
-      "last_ingest_time as ingest_time",
-      "payload_generation",
-      sql<boolean>`last_ingest_time > ${clockFrom("last_ingest_time")} + make_interval(secs => ${sql.lit(MAX_CLOCK_STEP_BACK_S)})
-        AND (accepted_ingest_time IS NULL OR last_ingest_time > accepted_ingest_time)`.as("clock_is_behind"),
-    ]);
-  const [row] = (await run(tx, query)).rows;
+  const clock = clockFrom("last_ingest_time");
+  const row = await readRow(tx)<FeedLock & { clockIsBehind: boolean }>`
+    UPDATE feed_head SET last_ingest_time = GREATEST(${clock}, last_ingest_time) WHERE carrier_id = ${carrierId} AND feed = ${feed}
+    RETURNING epoch, next_sequence, last_ingest_time AS ingest_time, payload_generation,
+      last_ingest_time > ${clock} + make_interval(secs => ${sql.lit(MAX_CLOCK_STEP_BACK_S)})
+        AND (accepted_ingest_time IS NULL OR last_ingest_time > accepted_ingest_time) AS clock_is_behind`;
   if (!row) throw noCarrier(carrierId);
   const { clockIsBehind, ...lock } = row;
   if (clockIsBehind) {
@@ -126,20 +110,12 @@ export function noteHead(tx: Tx, carrierId: string, feed: FeedId, head: FeedHead
   if (heads && timeline !== undefined) heads.note(carrierId, feed, { ...head, timeline });
 }
 
-function noCarrier(carrierId: string): TandemError {
-  return new TandemError("CARRIER_NOT_FOUND", `no carrier ${carrierId}`, { carrier_id: carrierId });
-}
-
 /** Moves the counter of a feed that this transaction has locked. */
 export async function advanceFeed(tx: Tx, carrierId: string, feed: FeedId, nextSequence: bigint): Promise<void> {
-  const query = tx
-    .updateTable("feed_head")
-    .set({ next_sequence: nextSequence })
-    .where("carrier_id", "=", carrierId)
-    .where("feed", "=", feed);
   const seen = seenHeadsOf(tx);
   if (seen) onCommit(tx, () => seen.heads.advance(carrierId, feed, seen.timeline, nextSequence - 1n));
-  await run(tx, query);
+  await run(tx)`
+    UPDATE feed_head SET next_sequence = ${nextSequence} WHERE carrier_id = ${carrierId} AND feed = ${feed}`;
 }
 
 /** The columns of a FeedHead, of the table `h`. */
@@ -148,10 +124,10 @@ export const HEAD_COLUMNS = sql`
 
 /** Reads a feed's ends. */
 export async function readFeedHead(tx: Tx, carrierId: string, feed: FeedId): Promise<FeedHead> {
-  const { rows } = await run(tx)<FeedHead>`
+  const row = await readRow(tx)<FeedHead>`
     SELECT ${HEAD_COLUMNS} FROM feed_head h WHERE h.carrier_id = ${carrierId} AND h.feed = ${feed}`;
-  if (!rows[0]) throw noCarrier(carrierId);
-  return rows[0];
+  if (!row) throw noCarrier(carrierId);
+  return row;
 }
 
 /**
@@ -159,46 +135,27 @@ export async function readFeedHead(tx: Tx, carrierId: string, feed: FeedId): Pro
  * has committed, no entry can be added before that instant, so that a window that ends there is
  * complete. Refuses an instant in the database's future.
  */
-export async function raiseIngestTime(tx: Tx, carrierId: string, feed: FeedId, instant: Micros): Promise<void> {
-  const { rows } = await run(tx)<{ isFuture: boolean; now: Micros }>`
-    SELECT ${isoFromMicros(instant)}::timestamptz > clock_timestamp() AS is_future, clock_timestamp() AS now`;
-  const clock = rows[0];
-  if (clock?.isFuture) {
+export async function raiseIngestTime(tx: Tx, carrierId: string, feed: FeedId, time: Micros): Promise<void> {
+  const now = await readClock(tx);
+  if (time > now) {
     throw new TandemError("INGEST_TIME_IN_FUTURE", "ingest_time is in the future", {
       field: "ingest_time",
-      server_time: isoFromMicros(clock.now),
+      server_time: isoFromMicros(now),
     });
   }
-  const update = tx
-    .updateTable("feed_head")
-    .set({ last_ingest_time: isoFromMicros(instant) })
-    .where("carrier_id", "=", carrierId)
-    .where("feed", "=", feed)
-    .where("last_ingest_time", "<", sql<Micros>`${isoFromMicros(instant)}::timestamptz`);
-  await run(tx, update);
+  await run(tx)`
+    UPDATE feed_head SET last_ingest_time = ${instant(time)}
+    WHERE carrier_id = ${carrierId} AND feed = ${feed} AND last_ingest_time < ${instant(time)}`;
 }
 
 /**
  * Since when what a carrier was acknowledged may be lost: for its newest loss, the earliest of its
  * feeds. Undefined: nothing is known to be lost.
  */
-export async function readLostSince(tx: Tx, carrierId: string): Promise<Micros | undefined> {
-  const query = tx
-    .selectFrom("feed_head")
-    .select(["lost_since", "lost_timeline"])
-    .where("carrier_id", "=", carrierId)
-    .where("lost_since", "is not", null);
-  const { rows } = await run(tx, query);
-  const newest = rows.reduce((most, { lostTimeline: timeline }) => max(most, timeline ?? 0n), 0n);
-  const times = rows.flatMap((row) => (row.lostTimeline === newest ? [row.lostSince ?? 0n] : []));
-  return times.reduce<Micros | undefined>(
-    (least, time) => (least === undefined || time < least ? time : least),
-    undefined,
-  );
-}
-
-function max(left: bigint, right: bigint): bigint {
-  return left > right ? left : right;
+export function readLostSince(tx: Tx, carrierId: string): Promise<Micros | undefined> {
+  return readValue(tx)<Micros | undefined>`
+    SELECT min(lost_since) AS lost_since FROM feed_head WHERE carrier_id = ${carrierId} AND lost_since IS NOT NULL
+    GROUP BY COALESCE(lost_timeline, 0) ORDER BY COALESCE(lost_timeline, 0) DESC LIMIT 1`;
 }
 
 /** One feed's ends, and whose it is. */
@@ -208,8 +165,7 @@ export interface PolledHead extends FeedHead {
 }
 
 /** Every feed's ends for these carriers, in one query: what a process with live streams polls. */
-export async function pollFeedHeads(tx: Tx, carrierIds: readonly string[]): Promise<PolledHead[]> {
-  const { rows } = await run(tx)<PolledHead>`
+export function pollFeedHeads(tx: Tx, carrierIds: readonly string[]): Promise<PolledHead[]> {
+  return readRows(tx)<PolledHead>`
     SELECT h.carrier_id, h.feed, ${HEAD_COLUMNS} FROM feed_head h WHERE h.carrier_id = ANY(${carrierIds}::text[])`;
-  return rows;
 }

@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from "kysely";
 import type { FeedId } from "../../domain/feed-id.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { run, type Tx } from "../database/run.ts";
+import { readRows, type Tx } from "../database/run.ts";
 import { type FeedHead, HEAD_COLUMNS, noteHead } from "./feed-head.ts";
 import { ENTRY_TABLES, readEntryIngestTime } from "./feed-position.ts";
 
@@ -70,7 +70,7 @@ export async function readFeedPage<Row, Entry extends { readonly sequence: bigin
   const after = request.after.sequence;
   const scanEnd = after + (isFiltered ? SCAN_LIMIT : BigInt(limit));
   const end = until !== undefined && until < scanEnd ? until : scanEnd;
-  const { rows } = await run(tx)<FeedHead & { isSameHistory: boolean; sequence: bigint | undefined }>`
+  const rows = await readRows(tx)<FeedHead & { isSameHistory: boolean; sequence: bigint | undefined }>`
     SELECT ${HEAD_COLUMNS}, ${isSameHistory(carrierId, feed, request.after)} AS is_same_history, p.*
     FROM feed_head h LEFT JOIN LATERAL (${entriesIn(after, end)}) p ON true
     WHERE h.carrier_id = ${carrierId} AND h.feed = ${feed}

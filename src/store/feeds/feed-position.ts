@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { FeedId } from "../../domain/feed-id.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { run, type Tx } from "../database/run.ts";
+import { readValue, type Tx } from "../database/run.ts";
 
 /** Where the entries of each feed are. */
 export const ENTRY_TABLES = {
@@ -15,16 +15,15 @@ export const ENTRY_TABLES = {
 // whatever its statistics.
 
 /** The ingest time of one entry; undefined when it is not kept, or never was. */
-export async function readEntryIngestTime(
+export function readEntryIngestTime(
   tx: Tx,
   carrierId: string,
   feed: FeedId,
   sequence: bigint,
 ): Promise<Micros | undefined> {
-  const { rows } = await run(tx)<{ ingestTime: Micros }>`
+  return readValue(tx)<Micros | undefined>`
     SELECT ingest_time FROM ${sql.table(ENTRY_TABLES[feed])}
     WHERE carrier_id = ${carrierId} AND sequence >= ${sequence} AND sequence <= ${sequence} ORDER BY sequence LIMIT 1`;
-  return rows[0]?.ingestTime;
 }
 
 /**
@@ -32,15 +31,14 @@ export async function readEntryIngestTime(
  * is none. The ingest time never falls along the feed, so this is also the lowest such sequence. To
  * be exact while writers run, `raiseIngestTime` must have committed before.
  */
-export async function findFirstEntrySince(
+export function findFirstEntrySince(
   tx: Tx,
   carrierId: string,
   feed: FeedId,
   instant: Micros,
 ): Promise<bigint | undefined> {
-  const { rows } = await run(tx)<{ sequence: bigint }>`
+  return readValue(tx)<bigint | undefined>`
     SELECT sequence FROM ${sql.table(ENTRY_TABLES[feed])}
     WHERE carrier_id = ${carrierId} AND ingest_time >= ${isoFromMicros(instant)}::timestamptz
     ORDER BY ingest_time, sequence LIMIT 1`;
-  return rows[0]?.sequence;
 }

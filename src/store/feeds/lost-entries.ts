@@ -1,9 +1,8 @@
 import type { FeedId } from "../../domain/feed-id.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import { appendAuditEvent } from "../audit/audit-log.ts";
 import { type Database, systemTransaction } from "../database/database.ts";
-import { run, type Tx } from "../database/run.ts";
+import { readRow, type Tx } from "../database/run.ts";
 import { judgeHead, type SeenFeed } from "../database/seen-heads.ts";
 import { readTimeline } from "../database/timeline.ts";
 import { type PolledHead, pollFeedHeads } from "./feed-head.ts";
@@ -81,16 +80,16 @@ async function beginEpoch(
     await assertTimeline(tx, timeline);
     const lostSince = (await readLastKept(tx, seen, head)) - BigInt(replicaLagMs) * 1000n;
     const epoch = newest(seen.epoch, head.epoch) + 1n;
-    const { rows } = await run(tx)<{ nextSequence: bigint }>`
+    const row = await readRow(tx)<{ nextSequence: bigint }>`
       UPDATE feed_head SET epoch = ${epoch}, payload_generation = payload_generation + 1,
         lost_since = ${isoFromMicros(lostSince)}::timestamptz, lost_timeline = ${timeline}
       WHERE carrier_id = ${carrierId} AND feed = ${feed} AND epoch = ${head.epoch}
         AND (epoch < ${seen.epoch} OR next_sequence <= ${seen.headSequence})
       RETURNING next_sequence`;
-    if (!rows[0]) return undefined;
+    if (!row) return undefined;
     const found: LostEntries = {
       ...{ carrierId, feed, epoch, lostSince, seenSequence: seen.headSequence },
-      headSequence: rows[0].nextSequence - 1n,
+      headSequence: row.nextSequence - 1n,
     };
     await appendAuditEvent(tx, auditAct(found, timeline));
     return found;
@@ -115,7 +114,6 @@ function auditAct(lost: LostEntries, timeline: bigint) {
     actor: "tandem",
     method: "failover/new epoch",
     resource: `feed/${lost.feed}`,
-    outcome: AuditOutcome.DONE,
     details: {
       epoch: String(lost.epoch),
       lost_since: isoFromMicros(lost.lostSince),

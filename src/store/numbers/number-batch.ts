@@ -17,7 +17,7 @@ import { addToTally, readTally, Tally } from "../carriers/carrier-tally.ts";
 import type { Tx } from "../database/run.ts";
 import { advanceFeed, type FeedLock } from "../feeds/feed-head.ts";
 import { PortStage, readUnfinishedPorts, type StoredPort, writePorts } from "./number-port-rows.ts";
-import { type EntryWrite, readRows, type StoredRow, writeEntries, writeRows } from "./number-rows.ts";
+import { type EntryWrite, readCurrentRows, type StoredRow, writeCurrentRows, writeEntries } from "./number-rows.ts";
 import { readTimelines, writeTimelines } from "./number-timelines.ts";
 
 /** A number of one carrier as it is stored, under the lock of the carrier's numbers feed. */
@@ -104,7 +104,7 @@ export async function changeNumbers(tx: Tx, lock: FeedLock, batch: NumberBatch):
       after: after.timeline,
     })),
   );
-  await writeRows(
+  await writeCurrentRows(
     tx,
     carrierId,
     changes.flatMap(({ number, after }) => (after.row && after.row !== number.row ? [after.row] : [])),
@@ -133,7 +133,7 @@ export async function readStoredNumbers(
   numbers: readonly string[],
 ): Promise<StoredNumber[]> {
   const timelines = await readTimelines(tx, carrierId, numbers);
-  const rows = await readRows(tx, carrierId, numbers);
+  const rows = await readCurrentRows(tx, carrierId, numbers);
   const ports = await readUnfinishedPorts(tx, carrierId, numbers);
   return numbers.map((phoneNumber) => ({
     key: { carrierId, phoneNumber },

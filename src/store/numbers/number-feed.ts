@@ -4,7 +4,7 @@ import type { NumberFilter } from "../../domain/numbers/number-filter.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { int2Array } from "../database/binary-array.ts";
 import { LIST_SCAN, type Scanned } from "../database/list-scan.ts";
-import { run, type Tx } from "../database/run.ts";
+import { readRow, readRows, type Tx } from "../database/run.ts";
 import { type PageRequest, readFeedPage, type StoredPage } from "../feeds/feed-page.ts";
 import { NumberEntryKind } from "./number-rows.ts";
 
@@ -59,7 +59,7 @@ export interface NumberSnapshotRow {
 export type NumberPlace = Pick<NumberSnapshotRow, "phoneNumber" | "carrierId">;
 
 /** Reads current rows that match, ascending by number as text. In a transaction as `LIST_PAGE`. */
-export async function readNumberSnapshotPage(
+export function readNumberSnapshotPage(
   tx: Tx,
   request: {
     carrierId: string;
@@ -80,7 +80,7 @@ export async function readNumberSnapshotPage(
 }
 
 /** Reads matching rows of all carriers, by number and carrier. In a system `LIST_PAGE`. */
-export async function listNumbersOfAll(
+export function listNumbersOfAll(
   tx: Tx,
   request: {
     after: NumberPlace;
@@ -109,13 +109,13 @@ async function scanNumbers(
   of: { order: RawBuilder<unknown>; where: RawBuilder<boolean>; limit: number; scan?: number },
 ): Promise<Scanned<NumberSnapshotRow, NumberPlace>> {
   const { order, where, limit, scan = LIST_SCAN } = of;
-  const { rows: found } = await run(tx)<NumberSnapshotRow>`
+  const found = await readRows(tx)<NumberSnapshotRow>`
     SELECT e.phone_number, e.carrier_id, e.payload FROM (SELECT * FROM ${numbers} ORDER BY ${order} LIMIT ${scan}) e
     WHERE ${where} ORDER BY ${order} LIMIT ${limit}`;
   if (found.length >= limit) return { found, scannedTo: undefined };
-  const { rows: end } = await run(tx)<NumberPlace>`
+  const scannedTo = await readRow(tx)<NumberPlace>`
     SELECT e.phone_number, e.carrier_id FROM ${numbers} ORDER BY ${order} OFFSET ${scan - 1} LIMIT 1`;
-  return { found, scannedTo: end[0] };
+  return { found, scannedTo };
 }
 
 interface Columns {

@@ -1,9 +1,8 @@
-import { sql } from "kysely";
 import { arrive, periodsMoved } from "../../domain/numbers/number-changes.ts";
 import { type NumberPeriod, type NumberTimeline, timelineUnderPort } from "../../domain/numbers/number-state.ts";
 import { sipUriOfNumber } from "../../domain/numbers/sip-uri.ts";
 import { textArray } from "../database/binary-array.ts";
-import { run, type Tx } from "../database/run.ts";
+import { readRow, readRows, type Tx } from "../database/run.ts";
 import { PortStage, readPortsOfNumber, type StoredPort } from "./number-port-rows.ts";
 import { type HoldingRow, periodOfRow } from "./number-timelines.ts";
 
@@ -22,7 +21,7 @@ const MAX_PERIODS = 10_000;
  * @param sipDomain of carriers that have no domain of their own.
  */
 export async function readNumberHistory(tx: Tx, phoneNumber: string, sipDomain: string): Promise<HistoryPeriod[]> {
-  const { rows } = await run(tx)<HoldingRow>`
+  const rows = await readRows(tx)<HoldingRow>`
     SELECT h.* FROM number_holding h WHERE h.phone_number = ${phoneNumber} ORDER BY h.start_time DESC LIMIT ${MAX_PERIODS}`;
   const timelines = new Map<string, NumberTimeline>();
   for (const [carrierId, held] of Map.groupBy(rows.toReversed(), (row) => row.carrierId))
@@ -58,25 +57,16 @@ function splitByPort(timelines: ReadonlyMap<string, NumberTimeline>, port: Store
 
 async function readSipDomains(tx: Tx, carrierIds: readonly string[]): Promise<Map<string, string>> {
   if (carrierIds.length === 0) return new Map();
-  const query = tx
-    .selectFrom("carrier")
-    .select(["carrier_id", "sip_domain"])
-    .where("carrier_id", "=", sql<string>`ANY(${textArray(carrierIds)}::text[])`);
-  const { rows } = await run(tx, query);
+  const rows = await readRows(tx)<{ carrierId: string; sipDomain: string | undefined }>`
+    SELECT carrier_id, sip_domain FROM carrier WHERE carrier_id = ANY(${textArray(carrierIds)}::text[])`;
   return new Map(rows.flatMap((row) => (row.sipDomain === undefined ? [] : [[row.carrierId, row.sipDomain] as const])));
 }
 
 /** Reads a number's row at the carrier that holds it. In a system transaction. */
-export async function readHolderRow(
+export function readHolderRow(
   tx: Tx,
   phoneNumber: string,
 ): Promise<{ carrierId: string; payload: Buffer } | undefined> {
-  const query = tx
-    .selectFrom("phone_number")
-    .select(["carrier_id", "payload"])
-    .where("phone_number", "=", phoneNumber)
-    .where("state", "in", [1, 2])
-    .limit(1);
-  const { rows } = await run(tx, query);
-  return rows[0];
+  return readRow(tx)<{ carrierId: string; payload: Buffer }>`
+    SELECT carrier_id, payload FROM phone_number WHERE phone_number = ${phoneNumber} AND state IN (1, 2) LIMIT 1`;
 }

@@ -1,8 +1,7 @@
-import { sql } from "kysely";
 import type { Micros } from "../../domain/time/instant.ts";
 import { textArray } from "../database/binary-array.ts";
 import { clockFrom } from "../database/clock-from.ts";
-import { readInOrder, run, type Tx, unnest } from "../database/run.ts";
+import { readInOrder, readRow, readRows, run, type Tx, unnest } from "../database/run.ts";
 
 // number_owner decides between carriers, by number. A claim is committed before the carrier's rows
 // and freed after them, so a crash at worst leaves a claim without a row, for the sweeper. A
@@ -54,12 +53,12 @@ export async function claimNumbers(
   const sorted = wanted.toSorted((a, b) => (a.phoneNumber < b.phoneNumber ? -1 : 1));
   const numbers = textArray(sorted.map((number) => number.phoneNumber));
   const places = sorted.map(({ phoneNumber, earlierClaimTime: earlier = 0n }) => ({ phoneNumber, earlier }));
-  const { rows: inserted } = await run(tx)<{ phoneNumber: string }>`
+  const inserted = await readRows(tx)<{ phoneNumber: string }>`
     INSERT INTO number_owner (phone_number, carrier_id, claim_time, in_transit)
     SELECT n.phone_number, ${carrierId}, GREATEST(clock_timestamp(), n.earlier + interval '1 microsecond'), false
     FROM ${unnest("n", places, { phoneNumber: "text", earlier: "timestamptz" })}
     ON CONFLICT DO NOTHING RETURNING phone_number`;
-  const { rows } = await run(tx)<OwnerRow>`
+  const rows = await readRows(tx)<OwnerRow>`
     UPDATE number_owner SET claim_time = GREATEST(${clockFrom("claim_time")}, claim_time + interval '1 microsecond')
     WHERE phone_number = ANY(${numbers}::text[]) AND carrier_id = ${carrierId} AND NOT in_transit
     RETURNING phone_number, claim_time`;
@@ -79,7 +78,7 @@ export async function claimNumbers(
     if (claimTime === undefined) unmade.push(phoneNumber);
     else made.push({ phoneNumber, claimTime });
   }
-  if (unmade.length > 0) await run(tx, tx.deleteFrom("number_owner").where("phone_number", "in", unmade));
+  if (unmade.length > 0) await run(tx)`DELETE FROM number_owner WHERE phone_number = ANY(${textArray(unmade)}::text[])`;
   return { claims, made, overlaps, beyond };
 }
 
@@ -107,11 +106,8 @@ export async function freeNumbers(tx: Tx, carrierId: string, claims: readonly Nu
 
 /** Reads who has claimed numbers; those that nobody has are left out. */
 export async function readClaims(tx: Tx, numbers: readonly string[]): Promise<Map<string, StandingClaim>> {
-  const query = tx
-    .selectFrom("number_owner")
-    .selectAll()
-    .where("phone_number", "=", sql<string>`ANY(${textArray(numbers)}::text[])`);
-  const { rows } = await run(tx, query);
+  const rows = await readRows(tx)<StandingClaim>`
+    SELECT * FROM number_owner WHERE phone_number = ANY(${textArray(numbers)}::text[])`;
   return new Map(rows.map((row) => [row.phoneNumber, row]));
 }
 
@@ -125,13 +121,13 @@ export async function moveClaims(
   claims: readonly StandingClaim[],
   unclaimed: readonly string[],
 ): Promise<Map<string, Micros>> {
-  const { rows: moved } = await run(tx)<OwnerRow>`
+  const moved = await readRows(tx)<OwnerRow>`
     UPDATE number_owner o
     SET carrier_id = ${toCarrierId}, in_transit = true, claim_time = GREATEST(${clockFrom("o.claim_time")}, o.claim_time + interval '1 microsecond')
     FROM ${claimList(claims)}
     WHERE o.phone_number = c.phone_number AND o.claim_time = c.claim_time AND NOT o.in_transit
     RETURNING o.phone_number, o.claim_time`;
-  const { rows: made } = await run(tx)<OwnerRow>`
+  const made = await readRows(tx)<OwnerRow>`
     INSERT INTO number_owner (phone_number, carrier_id, claim_time, in_transit)
     SELECT n, ${toCarrierId}, clock_timestamp(), true FROM unnest(${textArray(unclaimed.toSorted())}::text[]) AS n
     ON CONFLICT DO NOTHING RETURNING phone_number, claim_time`;
@@ -158,7 +154,7 @@ const SWEEP_CLAIMS = 5_000;
 /** Frees claims without a number, which crashes leave; not young ones and those being ported. */
 export async function sweepClaims(tx: Tx, after: string, minimumAgeS: number): Promise<ClaimSweep> {
   await readInOrder(tx);
-  const { rows } = await run(tx)<{ last: string | undefined; looked: bigint; freed: bigint }>`
+  const step = await readRow(tx)<{ last: string | undefined; looked: bigint; freed: bigint }>`
     WITH page AS MATERIALIZED (
       SELECT phone_number, carrier_id, claim_time FROM number_owner WHERE phone_number > ${after} ORDER BY phone_number LIMIT ${SWEEP_CLAIMS}
     ), stray AS MATERIALIZED (
@@ -173,7 +169,6 @@ export async function sweepClaims(tx: Tx, after: string, minimumAgeS: number): P
       RETURNING 1
     )
     SELECT (SELECT max(phone_number) FROM page) AS last, (SELECT count(*) FROM page) AS looked, (SELECT count(*) FROM freed) AS freed`;
-  const step = rows[0];
   const isLast = step === undefined || Number(step.looked) < SWEEP_CLAIMS;
   return { freed: Number(step?.freed ?? 0n), next: isLast ? undefined : step.last };
 }
@@ -195,7 +190,7 @@ function claimList(claims: readonly NumberClaim[]) {
 async function findOverlaps(tx: Tx, carrierId: string, wanted: readonly WantedNumber[]): Promise<Set<string>> {
   const dated = wanted.flatMap(({ phoneNumber, since }) => (since === undefined ? [] : [{ phoneNumber, since }]));
   if (dated.length === 0) return new Set();
-  const { rows } = await run(tx)<{ phoneNumber: string }>`
+  const rows = await readRows(tx)<{ phoneNumber: string }>`
     SELECT DISTINCT w.phone_number
     FROM ${unnest("w", dated, { phoneNumber: "text", since: "timestamptz" })}
     JOIN number_holding h ON h.phone_number = w.phone_number AND h.carrier_id <> ${carrierId} AND h.end_time > w.since`;

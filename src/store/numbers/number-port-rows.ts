@@ -1,8 +1,9 @@
 import { sql } from "kysely";
 import type { NumberTimeline } from "../../domain/numbers/number-state.ts";
-import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import type { Micros } from "../../domain/time/instant.ts";
 import { textArray } from "../database/binary-array.ts";
-import { insertAll, run, type Tx, unnest } from "../database/run.ts";
+import { readRows, run, type Tx, unnest } from "../database/run.ts";
+import { writeRows } from "../database/write-rows.ts";
 import { decodePeriods, encodePeriods } from "./number-timelines.ts";
 
 /** How far a port is; the losing carrier's row says it. */
@@ -30,7 +31,7 @@ export async function readUnfinishedPorts(
   carrierId: string,
   numbers: readonly string[],
 ): Promise<Map<string, StoredPort>> {
-  const { rows } = await run(tx)<PortRow>`
+  const rows = await readRows(tx)<PortRow>`
     SELECT ${PORT} FROM unnest(${textArray(numbers)}::text[]) AS n
     JOIN number_port p ON p.carrier_id = ${carrierId} AND p.phone_number = n
     WHERE p.stage < ${PortStage.DONE} ORDER BY p.stage`;
@@ -38,7 +39,7 @@ export async function readUnfinishedPorts(
 }
 
 /** Finds ports due or under way, of these numbers or this carrier. In a system transaction. */
-export async function findDuePorts(
+export function findDuePorts(
   tx: Tx,
   only: { numbers: readonly string[] } | { carrierId: string },
   limit: number,
@@ -47,18 +48,16 @@ export async function findDuePorts(
     "numbers" in only
       ? sql`p.phone_number = ANY(${textArray(only.numbers)}::text[])`
       : sql`p.carrier_id = ${only.carrierId}`;
-  const { rows } = await run(tx)<PortRow>`
+  return readRows(tx, portOfRow)`
     SELECT ${PORT} FROM number_port p
     WHERE p.stage < ${PortStage.DONE} AND p.effective_time <= clock_timestamp() AND ${condition}
     ORDER BY p.effective_time LIMIT ${limit}`;
-  return rows.map(portOfRow);
 }
 
 /** Of any carrier. In a system transaction. */
-export async function readPortsOfNumber(tx: Tx, phoneNumber: string): Promise<StoredPort[]> {
-  const { rows } = await run(tx)<PortRow>`
+export function readPortsOfNumber(tx: Tx, phoneNumber: string): Promise<StoredPort[]> {
+  return readRows(tx, portOfRow)`
     SELECT ${PORT} FROM number_port p WHERE p.phone_number = ${phoneNumber} AND p.stage < ${PortStage.DONE} ORDER BY p.effective_time`;
-  return rows.map(portOfRow);
 }
 
 /** Writes what became of ports at the losing carrier. */
@@ -73,20 +72,14 @@ export async function writePorts(
       DELETE FROM number_port p USING ${named(dropped)}
       WHERE p.carrier_id = ${carrierId} AND p.phone_number = w.phone_number AND p.port_id = w.port_id::uuid`;
   }
-  const ports = writes.flatMap(({ after }) => (after ? [after] : []));
-  for (const stage of [PortStage.SCHEDULED, PortStage.LEFT]) {
-    await upsertPorts(
-      tx,
-      carrierId,
-      ports.filter((port) => port.stage === stage),
-      stage,
-    );
-  }
+  const rows = writes.flatMap(({ after }) => (after ? [portRow(after, ROLE.LOSES)] : []));
+  const key = ["phone_number", "port_id"];
+  await writeRows(tx, { table: "number_port", carrierId, key, columns: COLUMNS, stored: STORED }, rows);
 }
 
 /** Which of these ports have arrived at the gaining carrier. */
 export async function findArrivals(tx: Tx, toCarrierId: string, ports: readonly StoredPort[]): Promise<Set<string>> {
-  const { rows } = await run(tx)<{ portId: string }>`
+  const rows = await readRows(tx)<{ portId: string }>`
     SELECT p.port_id::text AS port_id
     FROM ${named(ports)}
     JOIN number_port p ON p.carrier_id = ${toCarrierId} AND p.phone_number = w.phone_number AND p.port_id = w.port_id::uuid
@@ -96,7 +89,7 @@ export async function findArrivals(tx: Tx, toCarrierId: string, ports: readonly 
 
 /** Which of these numbers this carrier's last port of them brought in. */
 export async function findPortedIn(tx: Tx, carrierId: string, numbers: readonly string[]): Promise<string[]> {
-  const { rows } = await run(tx)<{ phoneNumber: string; role: number }>`
+  const rows = await readRows(tx)<{ phoneNumber: string; role: number }>`
     SELECT DISTINCT ON (phone_number) phone_number, role FROM number_port
     WHERE carrier_id = ${carrierId} AND phone_number = ANY(${textArray(numbers)}::text[])
     ORDER BY phone_number, effective_time DESC, stage DESC`;
@@ -104,22 +97,11 @@ export async function findPortedIn(tx: Tx, carrierId: string, numbers: readonly 
 }
 
 /** Notes at the gaining carrier that ports have arrived, in the transaction of their arrival. */
-export async function insertArrivals(tx: Tx, ports: readonly StoredPort[]): Promise<void> {
-  if (ports.length === 0) return;
-  const insert = tx.insertInto("number_port").values(
-    ports.map((port) => ({
-      carrier_id: port.toCarrierId,
-      phone_number: port.phoneNumber,
-      port_id: port.portId,
-      role: ROLE.GAINS,
-      other_carrier_id: port.carrierId,
-      effective_time: isoFromMicros(port.effectiveTime),
-      stage: PortStage.DONE,
-      moved: null,
-      ordered_by: null,
-    })),
+export function insertArrivals(tx: Tx, toCarrierId: string, ports: readonly StoredPort[]): Promise<void> {
+  const rows = ports.map(({ moved: _, ...port }) =>
+    portRow({ ...port, toCarrierId: port.carrierId, stage: PortStage.DONE, orderedBy: undefined }, ROLE.GAINS),
   );
-  await run(tx, insert);
+  return writeRows(tx, { table: "number_port", carrierId: toCarrierId, columns: COLUMNS, stored: STORED }, rows);
 }
 
 /** Notes at the losing carrier that ports are done. */
@@ -134,19 +116,20 @@ function named(ports: readonly StoredPort[]) {
   return unnest("w", ports, { phoneNumber: "text", portId: "text" });
 }
 
-async function upsertPorts(tx: Tx, carrierId: string, ports: readonly StoredPort[], stage: number): Promise<void> {
-  if (ports.length === 0) return;
-  const rows = ports.map((port) => ({ ...port, moved: port.moved && encodePeriods(port.moved) }));
-  const names = { phoneNumber: "text", portId: "text", toCarrierId: "text" } as const;
-  const query = sql`
-    INSERT INTO number_port (carrier_id, phone_number, port_id, role, other_carrier_id, effective_time, stage, moved, ordered_by)
-    SELECT c.carrier_id, w.phone_number, w.port_id::uuid, ${ROLE.LOSES}::int2, w.to_carrier_id, w.effective_time, ${stage}::int2,
-      w.moved::jsonb, w.ordered_by
-    FROM carrier c CROSS JOIN ${unnest("w", rows, { ...names, effectiveTime: "timestamptz", moved: "text", orderedBy: "text" })}
-    WHERE c.carrier_id = ${carrierId}
-    ON CONFLICT (carrier_id, phone_number, port_id) DO UPDATE
-    SET other_carrier_id = EXCLUDED.other_carrier_id, effective_time = EXCLUDED.effective_time, stage = EXCLUDED.stage, moved = EXCLUDED.moved`;
-  await insertAll(tx, query, ports.length);
+const COLUMNS = {
+  ...({
+    phoneNumber: "text",
+    portId: "text",
+    role: "int2",
+    otherCarrierId: "text",
+    effectiveTime: "timestamptz",
+  } as const),
+  ...({ stage: "int2", moved: "text", orderedBy: "text" } as const),
+};
+const STORED = { port_id: sql`r.port_id::uuid`, moved: sql`r.moved::jsonb` };
+
+function portRow({ toCarrierId: otherCarrierId, moved, ...port }: StoredPort, role: number) {
+  return { ...port, otherCarrierId, role, moved: moved && encodePeriods(moved) };
 }
 
 type PortRow = Omit<StoredPort, "moved"> & { moved: unknown };

@@ -4,7 +4,6 @@ import { arrive, findPortProblem, type NumberProblem, periodsMoved } from "../..
 import { endTimeline } from "../../domain/numbers/number-state.ts";
 import { sipUriOfNumber } from "../../domain/numbers/sip-uri.ts";
 import type { Micros } from "../../domain/time/instant.ts";
-import { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import { NumberState } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import { appendAuditEvent } from "../audit/audit-log.ts";
 import { readCarrier } from "../carriers/carriers.ts";
@@ -196,7 +195,7 @@ async function gainNumbers(
       decide,
       encode: writer.encode,
     });
-    await insertArrivals(tx, [...arriving.values()]);
+    await insertArrivals(tx, toCarrierId, [...arriving.values()]);
     for (const port of arriving.values()) arrived.add(port.portId);
     await auditArrivals(tx, toCarrierId, [...arriving.values()]);
     return { outcome, arrived };
@@ -213,7 +212,6 @@ async function auditArrivals(tx: Tx, toCarrierId: string, ports: readonly Stored
       actor,
       method: "tandem.platform.v1.NumberService/PortNumbers",
       resource: `numbers/${group.length}`,
-      outcome: AuditOutcome.DONE,
       details: { from_carrier_id: group[0]?.carrierId, changed: group.length },
     });
   }

@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { prefixesOf, whoseRange } from "../../domain/numbers/number-ranges.ts";
 import { textArray } from "../database/binary-array.ts";
-import { insertAll, run, type Tx } from "../database/run.ts";
+import { insertAll, readColumn, readRow, readRows, run, type Tx } from "../database/run.ts";
 import { findPortedIn } from "./number-port-rows.ts";
 
 // number_range decides between carriers, by prefix: a number's at most fifteen prefixes are looked
@@ -15,22 +15,13 @@ export interface StoredRanges {
 }
 
 export async function readRanges(tx: Tx, carrierId: string): Promise<StoredRanges> {
-  const { rows: approved } = await run(
-    tx,
-    tx.selectFrom("number_approval").select("phone_number").where("carrier_id", "=", carrierId).orderBy("phone_number"),
-  );
-  return {
-    prefixes: await readPrefixes(tx, carrierId),
-    approvedNumbers: approved.map((row) => row.phoneNumber),
-  };
+  const approvedNumbers = await readColumn(tx)<string>`
+    SELECT phone_number FROM number_approval WHERE carrier_id = ${carrierId} ORDER BY phone_number`;
+  return { prefixes: await readPrefixes(tx, carrierId), approvedNumbers };
 }
 
-export async function readPrefixes(tx: Tx, carrierId: string): Promise<string[]> {
-  const { rows } = await run(
-    tx,
-    tx.selectFrom("number_range").select("prefix").where("carrier_id", "=", carrierId).orderBy("prefix"),
-  );
-  return rows.map((row) => row.prefix);
+export function readPrefixes(tx: Tx, carrierId: string): Promise<string[]> {
+  return readColumn(tx)<string>`SELECT prefix FROM number_range WHERE carrier_id = ${carrierId} ORDER BY prefix`;
 }
 
 /** A range of another carrier that one of these prefixes is, holds or lies within. */
@@ -53,17 +44,16 @@ export async function findTakenRange(
 ): Promise<TakenRange | undefined> {
   await run(tx)`LOCK TABLE number_range IN SHARE ROW EXCLUSIVE MODE`;
   const holds = onlyEqual ? sql`false` : sql`starts_with(r.prefix, a.prefix) OR starts_with(a.prefix, r.prefix)`;
-  const { rows } = await run(tx)<TakenRange>`
+  return readRow(tx)<TakenRange>`
     SELECT r.carrier_id, r.prefix, a.prefix AS asked
     FROM unnest(${textArray(prefixes)}::text[]) AS a(prefix)
     JOIN number_range r ON r.carrier_id <> ${carrierId} AND (r.prefix = a.prefix OR ${holds})
     ORDER BY r.prefix LIMIT 1`;
-  return rows[0];
 }
 
 export async function writeRanges(tx: Tx, carrierId: string, ranges: StoredRanges): Promise<void> {
-  await run(tx, tx.deleteFrom("number_range").where("carrier_id", "=", carrierId));
-  await run(tx, tx.deleteFrom("number_approval").where("carrier_id", "=", carrierId));
+  await run(tx)`DELETE FROM number_range WHERE carrier_id = ${carrierId}`;
+  await run(tx)`DELETE FROM number_approval WHERE carrier_id = ${carrierId}`;
   await run(tx)`
     INSERT INTO number_range (prefix, carrier_id)
     SELECT p, ${carrierId} FROM unnest(${textArray(ranges.prefixes)}::text[]) AS p`;
@@ -76,10 +66,7 @@ export async function writeRanges(tx: Tx, carrierId: string, ranges: StoredRange
 
 /** Forgets that a number was approved for a carrier. */
 export async function deleteApproval(tx: Tx, carrierId: string, phoneNumber: string): Promise<void> {
-  await run(
-    tx,
-    tx.deleteFrom("number_approval").where("carrier_id", "=", carrierId).where("phone_number", "=", phoneNumber),
-  );
+  await run(tx)`DELETE FROM number_approval WHERE carrier_id = ${carrierId} AND phone_number = ${phoneNumber}`;
 }
 
 /**
@@ -88,11 +75,11 @@ export async function deleteApproval(tx: Tx, carrierId: string, phoneNumber: str
  */
 export async function findOutOfRange(tx: Tx, carrierId: string, numbers: readonly string[]): Promise<Set<string>> {
   if (numbers.length === 0) return new Set();
-  const { rows } = await run(tx)<{ prefix: string; carrierId: string }>`
+  const rows = await readRows(tx)<{ prefix: string; carrierId: string }>`
     SELECT prefix, carrier_id FROM number_range
     WHERE prefix = ANY(${textArray([...new Set(numbers.flatMap(prefixesOf))])}::text[])`;
   const ranges = new Map(rows.map((row) => [row.prefix, row.carrierId]));
-  const { rows: own } = await run(tx)`SELECT FROM number_range WHERE carrier_id = ${carrierId} LIMIT 1`;
+  const own = await readRows(tx)`SELECT FROM number_range WHERE carrier_id = ${carrierId} LIMIT 1`;
   const wanted = own.length > 0 ? carrierId : undefined;
   const outside = numbers.filter((phoneNumber) => whoseRange(phoneNumber, ranges) !== wanted);
   if (outside.length === 0) return new Set();
@@ -104,9 +91,8 @@ export async function findOutOfRange(tx: Tx, carrierId: string, numbers: readonl
 }
 
 /** Which of these numbers are approved for a carrier. */
-export async function findApproved(tx: Tx, carrierId: string, numbers: readonly string[]): Promise<string[]> {
-  const { rows } = await run(tx)<{ phoneNumber: string }>`
+export function findApproved(tx: Tx, carrierId: string, numbers: readonly string[]): Promise<string[]> {
+  return readColumn(tx)<string>`
     SELECT phone_number FROM number_approval
     WHERE carrier_id = ${carrierId} AND phone_number = ANY(${textArray(numbers)}::text[])`;
-  return rows.map((row) => row.phoneNumber);
 }

@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import { FeedId } from "../../domain/feed-id.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { isOfRegion } from "../carriers/carriers.ts";
-import { run, type Tx } from "../database/run.ts";
+import { readColumn, readRow, type Tx } from "../database/run.ts";
 import { lockFeed } from "../feeds/feed-head.ts";
 import { changeNumbers } from "./number-batch.ts";
 import { findDuePorts, PortStage } from "./number-port-rows.ts";
@@ -17,7 +17,7 @@ export async function readSchedule(
   tx: Tx,
   region?: string,
 ): Promise<{ dueCarrierIds: string[]; now: Micros; nextTime: Micros | undefined }> {
-  const { rows } = await run(tx)<{ due: string[] | undefined; now: Micros; nextTime: Micros | undefined }>`
+  const row = await readRow(tx)<{ due: string[] | undefined; now: Micros; nextTime: Micros | undefined }>`
     SELECT clock_timestamp() AS now,
       (SELECT array_agg(DISTINCT carrier_id) FROM (
         (SELECT carrier_id FROM number_port WHERE stage < ${PortStage.DONE} AND effective_time <= clock_timestamp()
@@ -28,7 +28,6 @@ export async function readSchedule(
       ) AS due) AS due,
       LEAST((SELECT min(effective_time) FROM number_port WHERE stage < ${PortStage.DONE} AND effective_time > clock_timestamp()),
             (SELECT min(start_time) FROM number_holding WHERE revision = 0 AND start_time > clock_timestamp())) AS next_time`;
-  const row = rows[0];
   return { dueCarrierIds: row?.due ?? [], now: row?.now ?? 0n, nextTime: row?.nextTime };
 }
 
@@ -66,10 +65,9 @@ export async function takeEffect(
   return ports.length + scheduled.length;
 }
 
-async function findDueNumbers(tx: Tx, carrierId: string): Promise<string[]> {
-  const { rows } = await run(tx)<{ phoneNumber: string }>`
+function findDueNumbers(tx: Tx, carrierId: string): Promise<string[]> {
+  return readColumn(tx)<string>`
     SELECT DISTINCT phone_number FROM (
       SELECT phone_number FROM number_holding
       WHERE revision = 0 AND start_time <= clock_timestamp() AND carrier_id = ${carrierId} ORDER BY start_time LIMIT ${BATCH}) AS due`;
-  return rows.map((row) => row.phoneNumber);
 }

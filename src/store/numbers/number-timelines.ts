@@ -2,7 +2,8 @@ import { sql } from "kysely";
 import type { EndState, NumberPeriod, NumberTimeline } from "../../domain/numbers/number-state.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { textArray } from "../database/binary-array.ts";
-import { insertAll, run, type Tx, unnest } from "../database/run.ts";
+import { readRows, run, type Tx, unnest } from "../database/run.ts";
+import { writeRows } from "../database/write-rows.ts";
 
 // Timelines are rows of number_holding: queried columns, and JSON for the domain.
 
@@ -15,7 +16,7 @@ export async function readTimelines(
   carrierId: string,
   numbers: readonly string[],
 ): Promise<Map<string, NumberPeriod[]>> {
-  const { rows } = await run(tx)<HoldingRow>`
+  const rows = await readRows(tx)<HoldingRow>`
     SELECT h.* FROM number_holding h
     WHERE h.carrier_id = ${carrierId} AND h.phone_number = ANY(${textArray(numbers)}::text[]) AND (h.end_time > clock_timestamp() - make_interval(days => ${PAST_DAYS}) OR h.ended_as IS NOT NULL)
     ORDER BY h.phone_number, h.start_time`;
@@ -42,8 +43,19 @@ export async function writeTimelines(tx: Tx, carrierId: string, writes: readonly
     await run(tx)`
       DELETE FROM number_holding h USING ${unnest("g", gone, { phoneNumber: "text", startTime: "timestamptz" })}
       WHERE h.carrier_id = ${carrierId} AND h.phone_number = g.phone_number AND h.start_time = g.start_time`;
-  await upsertPeriods(tx, carrierId, written);
+  const table = { table: "number_holding", carrierId, key: ["phone_number", "start_time"] };
+  await writeRows(tx, { ...table, columns: HOLDING, stored: { detail: sql`r.detail::jsonb` } }, written);
 }
+
+const HOLDING = {
+  ...({
+    phoneNumber: "text",
+    startTime: "timestamptz",
+    endTime: "timestamptz",
+    holdingStartTime: "timestamptz",
+  } as const),
+  ...({ customerId: "text", endedAs: "int2", revision: "int8", recordedTime: "timestamptz", detail: "text" } as const),
+};
 
 /** Periods as JSON, for those that are on their way to another carrier. */
 export function encodePeriods(timeline: NumberTimeline): string {
@@ -104,34 +116,4 @@ function holdingOf(phoneNumber: string, { attributes, assignment, ...period }: N
     recordedTime: period.recordedTime,
     detail: JSON.stringify({ attributes, assignment }),
   };
-}
-
-async function upsertPeriods(tx: Tx, carrierId: string, written: readonly HoldingWrite[]): Promise<void> {
-  if (written.length === 0) return;
-  const rows = unnest("w", written, {
-    ...({
-      phoneNumber: "text",
-      startTime: "timestamptz",
-      endTime: "timestamptz",
-      holdingStartTime: "timestamptz",
-    } as const),
-    ...({
-      customerId: "text",
-      endedAs: "int2",
-      revision: "int8",
-      recordedTime: "timestamptz",
-      detail: "text",
-    } as const),
-  });
-  const query = sql`
-    INSERT INTO number_holding
-      (carrier_id, phone_number, start_time, end_time, holding_start_time, customer_id, ended_as, revision, recorded_time, detail)
-    SELECT c.carrier_id, w.phone_number, w.start_time, w.end_time, w.holding_start_time, w.customer_id, w.ended_as, w.revision,
-      w.recorded_time, w.detail::jsonb
-    FROM carrier c CROSS JOIN ${rows}
-    WHERE c.carrier_id = ${carrierId}
-    ON CONFLICT (carrier_id, phone_number, start_time) DO UPDATE
-    SET end_time = EXCLUDED.end_time, holding_start_time = EXCLUDED.holding_start_time, customer_id = EXCLUDED.customer_id,
-        ended_as = EXCLUDED.ended_as, revision = EXCLUDED.revision, recorded_time = EXCLUDED.recorded_time, detail = EXCLUDED.detail`;
-  await insertAll(tx, query, written.length);
 }

@@ -1,6 +1,6 @@
 import type { Micros } from "../../domain/time/instant.ts";
 import { textArray } from "../database/binary-array.ts";
-import { run, type Tx } from "../database/run.ts";
+import { readRows, type Tx } from "../database/run.ts";
 
 /** A period in which the carrier held a number, assigned to one customer or to nobody. */
 export interface Holding {
@@ -20,12 +20,11 @@ export interface Holding {
  */
 export async function readHoldings(tx: Tx, carrierId: string, numbers: readonly string[]): Promise<Holding[]> {
   if (numbers.length === 0) return [];
-  const { rows } = await run(tx)<Holding>`
+  return readRows(tx)<Holding>`
     SELECT h.phone_number, h.customer_id, h.start_time, LEAST(h.end_time, p.effective_time) AS end_time
     FROM unnest(${textArray(numbers)}::text[]) AS wanted(phone_number)
     JOIN number_holding h ON h.carrier_id = ${carrierId} AND h.phone_number = wanted.phone_number
     LEFT JOIN number_port p ON p.carrier_id = ${carrierId} AND p.phone_number = h.phone_number AND p.stage = 1
     WHERE h.start_time < LEAST(h.end_time, p.effective_time)
     ORDER BY h.phone_number, h.start_time`;
-  return rows;
 }

@@ -3,7 +3,7 @@ import { FeedId } from "../../domain/feed-id.ts";
 import { BLOCK_SEQUENCES } from "../../domain/privacy/disclosure.ts";
 import { addDays, type Micros } from "../../domain/time/instant.ts";
 import { int8Array } from "../database/binary-array.ts";
-import { instant, run, type Tx, unnest } from "../database/run.ts";
+import { instant, readValue, run, type Tx, unnest } from "../database/run.ts";
 
 // The disclosure log of a carrier, newest first, in system transactions. An index answers every
 // question: a block is found by its sequences, a row by the keys of its records, a period by its
@@ -60,11 +60,11 @@ export async function findDisclosures(
   selection: DisclosureSelection,
 ): Promise<FoundDisclosure[]> {
   if (subject.of === "records") return (await run(tx, disclosuresOfRecords(carrierId, subject, selection))).rows;
-  const { rows } = await run(tx)<{ count: bigint }>`
-    SELECT count(*) AS count FROM (SELECT FROM (${periodByDates(carrierId, subject)}) d
+  const count = await readValue(tx)<number>`
+    SELECT count(*)::int4 AS count FROM (SELECT FROM (${periodByDates(carrierId, subject)}) d
       WHERE ${selected(selection)} LIMIT ${MAX_SORTED + 1}) c`;
-  const isMuch = (rows[0]?.count ?? 0n) > BigInt(MAX_SORTED);
-  return (await run(tx, disclosuresOfPeriod(carrierId, subject, selection, isMuch ? "walked" : "sorted"))).rows;
+  return (await run(tx, disclosuresOfPeriod(carrierId, subject, selection, count > MAX_SORTED ? "walked" : "sorted")))
+    .rows;
 }
 
 /** A test looks at its plan. */

@@ -1,7 +1,7 @@
 import type { RecordName } from "../../domain/privacy/disclosure.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { textArray } from "../database/binary-array.ts";
-import { run, type Tx } from "../database/run.ts";
+import { readRows, type Tx } from "../database/run.ts";
 import { firstDayOfBlock, lastDayOfBlock } from "./disclosure-lists.ts";
 
 /** A disclosure as it is stored. An open block reaches as far as it may have been sent by now. */
@@ -39,7 +39,7 @@ export async function readDisclosures(
 ): Promise<StoredDisclosure[]> {
   if (disclosureIds.length === 0) return [];
   // Nobody knows yet how far an open block was sent: perhaps as far as there are entries.
-  const { rows } = await run(tx)<Row>`
+  const rows = await readRows(tx)<Row>`
     SELECT d.*, COALESCE(d.through_sequence, b.through) AS through_sequence,
       COALESCE(b.through - d.after_sequence, d.record_count)::int4 AS record_count,
       COALESCE(b.first_date, d.first_record_date) AS first_record_date, COALESCE(b.last_date, d.last_record_date) AS last_record_date

@@ -3,7 +3,7 @@ import { FeedId } from "../../domain/feed-id.ts";
 import { recordKey, usageName } from "../../domain/privacy/disclosure.ts";
 import { CARRIER_SIDE, kindOfSide, PLATFORM_SIDE, type RecordKind } from "../../domain/record-kind.ts";
 import { addDays, type Micros } from "../../domain/time/instant.ts";
-import { run, type Tx, unnest } from "../database/run.ts";
+import { readRows, readValue, type Tx, unnest } from "../database/run.ts";
 import { recordAt } from "../records/record-at.ts";
 import type { FeedEntry } from "./disclosure-lists.ts";
 import type { Hit } from "./export-phone-number.ts";
@@ -28,16 +28,15 @@ export interface DisclosureTarget {
 const AROUND = [-1, 0, 1];
 
 /** Whether a record is or was stored: in its feed, in quarantine, under a hold, or as a key. */
-export async function isRecordKnown(tx: Tx, carrierId: string, record: AskedRecord): Promise<boolean> {
+export function isRecordKnown(tx: Tx, carrierId: string, record: AskedRecord): Promise<boolean> {
   const { side, recordId, recordDate, revision } = record;
   const kind = kindOfSide(side);
   const named = sql`carrier_id = ${carrierId} AND record_id = ${recordId} AND record_date = ${recordDate}::date
     ${revision === undefined ? sql`` : sql`AND revision = ${revision}`}`;
-  const { rows } = await run(tx)<{ known: boolean }>`
+  return readValue(tx)<boolean>`
     SELECT EXISTS (SELECT FROM ${sql.table(kind.keys)} WHERE ${named})
       OR EXISTS (SELECT FROM quarantine WHERE ${named} AND kind = ${kind.upload})
       OR EXISTS (SELECT FROM held_record WHERE ${named} AND side = ${side}) AS known`;
-  return rows[0]?.known ?? false;
 }
 
 /** Finds what of the log may be about records of one side; at most 10,000 of them. */
@@ -68,7 +67,7 @@ interface Revision extends FeedEntry {
 }
 
 async function readRevisions(tx: Tx, carrierId: string, records: readonly AskedRecord[]): Promise<Revision[]> {
-  const { rows } = await run(tx)<Omit<Revision, "feed"> & { recordId: string; revision: number }>`
+  const rows = await readRows(tx)<Omit<Revision, "feed"> & { recordId: string; revision: number }>`
     SELECT k.sequence, k.ingest_time, k.record_date, k.record_id, k.revision, r.customer_id
     FROM ${askedRecords(records)}
     CROSS JOIN LATERAL (SELECT * FROM cdr_key k
@@ -101,7 +100,7 @@ async function readDiscrepancyEntries(
     CROSS JOIN LATERAL (SELECT c.discrepancy_id FROM call_result c WHERE c.phone_number = d.phone_number AND c.carrier_id = ${carrierId}
       AND c.start_time >= d.start_time - interval '15 hours' AND c.start_time <= d.start_time + interval '15 hours'
       AND a.record_id = ANY (c.carrier_record_ids) OFFSET 0) c`;
-  const { rows } = await run(tx)<{ sequence: bigint; ingestTime: Micros }>`
+  const rows = await readRows(tx)<{ sequence: bigint; ingestTime: Micros }>`
     SELECT e.sequence, e.ingest_time
     FROM (${side === CARRIER_SIDE ? sql`${named} UNION ${paired}` : named}) f
     CROSS JOIN LATERAL (SELECT * FROM discrepancy_entry e WHERE e.carrier_id = ${carrierId} AND e.discrepancy_id = f.discrepancy_id OFFSET 0) e
@@ -127,8 +126,7 @@ export async function readHits(
   hits: readonly Hit[],
 ): Promise<HitRecord[]> {
   if (hits.length === 0) return [];
-  const { rows } = await run(tx)<HitRecord>`
+  return readRows(tx)<HitRecord>`
     SELECT r.record_id, r.record_date, r.payload FROM ${unnest("h", hits, { sequence: "int8", ingestTime: "timestamptz" })}
     CROSS JOIN LATERAL (${recordAt(sql.table(kind.records), carrierId, "h")}) r`;
-  return rows;
 }

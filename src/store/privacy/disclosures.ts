@@ -10,10 +10,11 @@ import {
   recordKey,
 } from "../../domain/privacy/disclosure.ts";
 import type { RecordKind } from "../../domain/record-kind.ts";
+import type { Micros } from "../../domain/time/instant.ts";
 import { DisclosureKind } from "../../gen/tandem/platform/v1/disclosure_pb.js";
 import type { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
 import { dateArray, int2Array, int4Array, int8Array, textArray } from "../database/binary-array.ts";
-import { run, type Tx, together } from "../database/run.ts";
+import { instant, run, type Tx, together } from "../database/run.ts";
 
 // The disclosure log: rows are added and blocks of feeds closed, and nothing else ever changes. In
 // transactions of the records' carrier.
@@ -122,6 +123,15 @@ function commonValues(
   return sql`${carrierId}, ${disclosureId}, clock_timestamp(), ${recipientKind}, ${credentialId}, ${method}, ${kind}, ${sessionId ?? null},
     ${filter.json}, ${filter.hasNumber}, ${masked}, ${terms.purpose}, ${terms.legalBasis}, ${terms.privacyStatementVersion},
     ${int2Array(row.recordParts)}::int2[], ${row.count}, ${row.first}::date, ${row.last}::date`;
+}
+
+/** Deletes disclosures before an instant. Needs the owner's rights. Returns how many went. */
+export async function deleteDisclosures(tx: Tx, carrierId: string, before: Micros, limit: number): Promise<number> {
+  const { count } = await run(tx)`
+    DELETE FROM disclosure WHERE carrier_id = ${carrierId} AND disclosure_id IN (
+      SELECT disclosure_id FROM disclosure WHERE carrier_id = ${carrierId} AND commit_time < ${instant(before)}
+      ORDER BY commit_time, disclosure_id LIMIT ${limit})`;
+  return count;
 }
 
 /** The first and the last of some days; at least one. */

@@ -3,7 +3,7 @@ import { ERASED_HASH } from "../../domain/privacy/erasure.ts";
 import { CDR, DURATION, type RecordKind } from "../../domain/record-kind.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { textArray } from "../database/binary-array.ts";
-import { dayOf, inRange, readInOrder, run, type Tx, unnest } from "../database/run.ts";
+import { dayOf, inRange, readInOrder, readRows, readValue, run, type Tx, unnest } from "../database/run.ts";
 import { EntryKind } from "../records/record-rows.ts";
 import { covers, isInForce } from "./holds.ts";
 
@@ -17,6 +17,7 @@ export interface RecordName {
 
 /** One revision of a record as it is stored. */
 export interface StoredRecord extends RecordName {
+  kind: RecordKind;
   revision: number;
   sequence: bigint;
   ingestTime: Micros;
@@ -50,17 +51,16 @@ export interface RecordSearch {
 }
 
 /** When the first record or result of a range begins; undefined: there is none. */
-export async function findNextStart(
+export function findNextStart(
   tx: Tx,
   of: RecordKind | "result",
   carrierId: string,
   { start, end }: Pick<RecordSearch, "start" | "end">,
 ): Promise<Micros | undefined> {
   const { records, start: column } = of === "result" ? { records: "call_result", start: "start_time" } : of;
-  const { rows } = await run(tx)<{ first: Micros | undefined }>`
+  return readValue(tx)<Micros | undefined>`
     SELECT min(${sql.ref(column)}) AS first FROM ${sql.table(records)}
     WHERE carrier_id = ${carrierId} AND ${inRange(sql.ref(column), { start, end })}`;
-  return rows[0]?.first;
 }
 
 export type FoundRecord = RecordName & { sequence: bigint };
@@ -69,7 +69,7 @@ export type FoundRecord = RecordName & { sequence: bigint };
  * Finds records of a range in which a number may be, by sequence.
  * @param page `areTimeless`: those without a start, such as VOIDs of what never came, by their day.
  */
-export async function findRecordsOf(
+export function findRecordsOf(
   tx: Tx,
   kind: RecordKind,
   carrierId: string,
@@ -83,13 +83,12 @@ export async function findRecordsOf(
     : sql`${inRange(start, search)} AND r.entry_kind <> ${EntryKind.ERASURE}`;
   // OFFSET 0: the planner does not know how few records have the number, and would read all of them
   // by sequence instead of by the index of starts.
-  const { rows } = await run(tx)<FoundRecord>`
+  return readRows(tx)<FoundRecord>`
     SELECT r.record_id, r.record_date, r.sequence FROM (
       SELECT * FROM ${sql.table(kind.records)} r
       WHERE r.carrier_id = ${carrierId} AND ${isIn} AND r.sequence > ${page.after?.sequence ?? 0n} OFFSET 0) r
     WHERE ${mayHold(kind, carrierId, search)}
     ORDER BY r.sequence LIMIT ${page.limit}`;
-  return rows;
 }
 
 // Finds numbers with separators too. Binary bytes appear as backslashes and digits, which may find
@@ -121,14 +120,14 @@ export async function readRevisions(
     kind === CDR
       ? sql`LEFT JOIN cdr_network n ON n.carrier_id = r.carrier_id AND n.sequence = r.sequence AND n.ingest_time = r.ingest_time`
       : sql``;
-  const { rows } = await run(tx)<Omit<StoredRecord, "hold"> & HoldColumns>`
+  const rows = await readRows(tx)<Omit<StoredRecord, "hold" | "kind"> & HoldColumns>`
     SELECT k.record_id, k.record_date, k.revision, k.sequence, k.ingest_time, k.content_hash, ${sql.ref(`r.${start}`)} AS start_time,
       r.phone_number, r.payload, ${more}, held.hold_id, held.end_time AS hold_end
     FROM ${unnest("w", names, { recordId: "text", recordDate: "date" })}
     JOIN ${sql.table(keys)} k ON k.carrier_id = ${carrierId} AND k.record_id = w.record_id AND k.record_date = w.record_date
     JOIN ${sql.table(records)} r ON r.carrier_id = k.carrier_id AND r.sequence = k.sequence AND r.ingest_time = k.ingest_time
     ${network} ${holdOn(carrierId, kind.side, start, now)}`;
-  return rows.map(withHold);
+  return rows.map((row) => ({ ...withHold(row), kind }));
 }
 
 /** Joins the hold on a carrier's record `r` that ends last, as `held`. */
@@ -144,13 +143,13 @@ export function holdOn(
     ORDER BY o.end_time DESC, o.hold_id LIMIT 1) held ON true`;
 }
 
-/** A platform's record as it is to be stored. */
-export interface RewrittenCdr extends StoredRecord {
+/** A record as it is to be stored. */
+export interface RewrittenRecord extends StoredRecord {
   callingErased: boolean;
   calledErased: boolean;
 }
 
-export async function rewriteCdrs(tx: Tx, carrierId: string, records: readonly RewrittenCdr[]): Promise<void> {
+export async function rewriteCdrs(tx: Tx, carrierId: string, records: readonly RewrittenRecord[]): Promise<void> {
   if (records.length === 0) return;
   const written = unnest("w", records, {
     ...({
@@ -225,11 +224,10 @@ export async function findBatches(
 ): Promise<UploadBatch[]> {
   await readInOrder(tx);
   const { kind, uploadId, firstOffset } = page.after ?? { kind: 0, uploadId: "", firstOffset: -1n };
-  const { rows } = await run(tx)<UploadBatch>`
+  return readRows(tx)<UploadBatch>`
     SELECT kind, upload_id, first_offset, hashes FROM upload_batch
     WHERE carrier_id = ${carrierId} AND (kind, upload_id, first_offset) > (${kind}::int2, ${uploadId}::text, ${firstOffset}::int8)
     ORDER BY kind, upload_id, first_offset LIMIT ${page.limit}`;
-  return rows;
 }
 
 export async function rewriteBatch(tx: Tx, carrierId: string, batch: UploadBatch): Promise<void> {

@@ -1,9 +1,9 @@
 import { sql } from "kysely";
 import { ERASED_HASH } from "../../domain/privacy/erasure.ts";
-import { CARRIER_SIDE, kindOfUpload, PLATFORM_SIDE, type RecordKind } from "../../domain/record-kind.ts";
+import { CDR, DURATION, kindOfSide, kindOfUpload, type RecordKind } from "../../domain/record-kind.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { textArray } from "../database/binary-array.ts";
-import { inRange, readInOrder, run, type Tx } from "../database/run.ts";
+import { inRange, readInOrder, readRows, run, type Tx } from "../database/run.ts";
 import { type HoldColumns, type HoldOn, holdOn, type RecordSearch, withHold } from "./erase-calls.ts";
 
 // Copies of records: in quarantine, as rejects, and under holds. In system transactions.
@@ -30,7 +30,7 @@ export async function findQuarantinedOf(
 ): Promise<QuarantinedRecord[]> {
   await readInOrder(tx);
   const after = page.after ?? { kind: undefined, recordId: "", recordDate: "0001-01-01", revision: 0 };
-  const { rows } = await run(tx)<Omit<QuarantinedRecord, "kind"> & { kind: number }>`
+  const rows = await readRows(tx)<Omit<QuarantinedRecord, "kind"> & { kind: number }>`
     SELECT kind, record_id, record_date, revision, upload_id, record_offset, start_time, payload, numbers FROM quarantine
     WHERE carrier_id = ${carrierId}
       AND (kind, record_id, record_date, revision) > (${after.kind?.upload ?? 0}::int2, ${after.recordId}::text, ${after.recordDate}::date, ${after.revision}::int4)
@@ -67,7 +67,7 @@ export async function findRejectsOf(
 ): Promise<StoredReject[]> {
   await readInOrder(tx);
   const after = page.after ?? { kind: undefined, uploadId: "", recordOffset: -1n };
-  const { rows } = await run(tx)<Omit<StoredReject, "kind"> & { kind: number }>`
+  const rows = await readRows(tx)<Omit<StoredReject, "kind"> & { kind: number }>`
     SELECT kind, upload_id, record_offset, message, record_json, create_time FROM upload_reject
     WHERE carrier_id = ${carrierId} AND (kind, upload_id, record_offset) > (${after.kind?.upload ?? 0}::int2, ${after.uploadId}::text, ${after.recordOffset}::int8)
       AND (record_json ~ ${maskedPattern} OR message ~ ${maskedPattern})
@@ -94,7 +94,7 @@ async function eraseUploadHash(tx: Tx, carrierId: string, { kind, uploadId, reco
 
 /** A copy of a record under a hold. */
 export interface HeldCopy {
-  side: number;
+  kind: RecordKind;
   sequence: bigint;
   recordId: string;
   recordDate: string;
@@ -117,19 +117,19 @@ export async function findHeldOf(
   page: { after: HeldCopy | undefined; limit: number; now: Micros },
 ): Promise<HeldCopy[]> {
   await readInOrder(tx);
-  const after = page.after ?? { side: 0, sequence: 0n };
+  const [side, sequence] = page.after ? [page.after.kind.side, page.after.sequence] : [0, 0n];
   const columns =
     sql.raw(`r.side, r.sequence, r.record_id, r.record_date, r.ingest_time, r.start_time, r.phone_number, r.payload, r.network,
     r.call_id, r.dialog_call_id, r.correlation_id, held.hold_id, held.end_time AS hold_end`);
-  const ofSide = (side: RecordKind["side"]) => sql`
-    SELECT ${columns} FROM held_record r ${holdOn(carrierId, side, "start_time", page.now)}
-    WHERE r.carrier_id = ${carrierId} AND r.side = ${side} AND (r.side, r.sequence) > (${after.side}::int2, ${after.sequence}::int8)
+  const ofKind = (kind: RecordKind) => sql`
+    SELECT ${columns} FROM held_record r ${holdOn(carrierId, kind.side, "start_time", page.now)}
+    WHERE r.carrier_id = ${carrierId} AND r.side = ${kind.side} AND (r.side, r.sequence) > (${side}::int2, ${sequence}::int8)
       AND ${inRange(sql.ref("r.start_time"), { start, end })}
       AND (r.phone_number = ANY(${textArray(forms)}::text[]) OR encode(r.payload, 'escape') ~ ${pattern} OR encode(r.network, 'escape') ~ ${pattern}
         OR concat_ws(' ', r.call_id, r.dialog_call_id, r.correlation_id) ~ ${pattern})`;
-  const { rows } = await run(tx)<Omit<HeldCopy, "hold"> & HoldColumns>`
-    ${ofSide(PLATFORM_SIDE)} UNION ALL ${ofSide(CARRIER_SIDE)} ORDER BY side, sequence LIMIT ${page.limit}`;
-  return rows.map(withHold);
+  const rows = await readRows(tx)<Omit<HeldCopy, "hold" | "kind"> & HoldColumns & { side: number }>`
+    ${ofKind(CDR)} UNION ALL ${ofKind(DURATION)} ORDER BY side, sequence LIMIT ${page.limit}`;
+  return rows.map(({ side, ...row }) => ({ ...withHold(row), kind: kindOfSide(side) }));
 }
 
 export async function rewriteHeld(
@@ -142,21 +142,20 @@ export async function rewriteHeld(
       call_id = ${copy.callId}, dialog_call_id = ${copy.dialogCallId}, correlation_id = ${copy.correlationId},
       calling_number = CASE WHEN ${copy.callingErased} THEN NULL ELSE calling_number END,
       called_number = CASE WHEN ${copy.calledErased} THEN NULL ELSE called_number END
-    WHERE carrier_id = ${carrierId} AND side = ${copy.side} AND sequence = ${copy.sequence}`;
+    WHERE carrier_id = ${carrierId} AND side = ${copy.kind.side} AND sequence = ${copy.sequence}`;
 }
 
 /** Stored answers to repeatable calls of an interval in which a number is. */
-export async function findAnswersOf(
+export function findAnswersOf(
   tx: Tx,
   carrierId: string,
   { pattern, start, end }: Pick<RecordSearch, "pattern" | "start" | "end">,
 ): Promise<{ method: string; requestId: string; response: Buffer }[]> {
-  const { rows } = await run(tx)<{ method: string; requestId: string; response: Buffer }>`
+  return readRows(tx)<{ method: string; requestId: string; response: Buffer }>`
     SELECT method, request_id, response FROM request_log
     WHERE carrier_id = ${carrierId} AND encode(response, 'escape') ~ ${pattern}
       AND ${inRange(sql.ref("create_time"), { start, end })}
     LIMIT 10000`;
-  return rows;
 }
 
 export async function rewriteAnswer(

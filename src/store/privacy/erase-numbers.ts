@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import type { Micros } from "../../domain/time/instant.ts";
-import { inRange, instant, run, type Tx } from "../database/run.ts";
+import { inRange, instant, readRow, readRows, run, type Tx } from "../database/run.ts";
 
 // A number's history at a carrier, as an erasure finds and rewrites it.
 
@@ -10,11 +10,10 @@ export interface NumberEntry {
   payload: Buffer;
 }
 
-export async function readNumberEntries(tx: Tx, carrierId: string, phoneNumber: string): Promise<NumberEntry[]> {
-  const { rows } = await run(tx)<NumberEntry>`
+export function readNumberEntries(tx: Tx, carrierId: string, phoneNumber: string): Promise<NumberEntry[]> {
+  return readRows(tx)<NumberEntry>`
     SELECT sequence, ingest_time, payload FROM number_entry
     WHERE carrier_id = ${carrierId} AND phone_number = ${phoneNumber} ORDER BY sequence LIMIT 10000`;
-  return rows;
 }
 
 /** Writes an entry of the numbers feed without the number. */
@@ -25,29 +24,27 @@ export async function rewriteNumberEntry(tx: Tx, carrierId: string, entry: Numbe
 }
 
 /** The row of a number at a carrier: whether it is in service there. */
-export async function readNumberRow(
+export function readNumberRow(
   tx: Tx,
   carrierId: string,
   phoneNumber: string,
 ): Promise<{ isHeld: boolean; revision: bigint } | undefined> {
-  const { rows } = await run(tx)<{ state: number; revision: bigint }>`
-    SELECT state, revision FROM phone_number WHERE carrier_id = ${carrierId} AND phone_number = ${phoneNumber}`;
-  return rows[0] && { isHeld: rows[0].state <= 2, revision: rows[0].revision };
+  return readRow(tx)<{ isHeld: boolean; revision: bigint }>`
+    SELECT state <= 2 AS is_held, revision FROM phone_number WHERE carrier_id = ${carrierId} AND phone_number = ${phoneNumber}`;
 }
 
 /** The holdings of a number that overlap an interval. */
-export async function readHoldingsIn(
+export function readHoldingsIn(
   tx: Tx,
   carrierId: string,
   phoneNumber: string,
   range: { start: Micros; end: Micros },
 ): Promise<{ isOver: boolean }[]> {
-  const { rows } = await run(tx)<{ isOver: boolean }>`
+  return readRows(tx)<{ isOver: boolean }>`
     SELECT max(end_time) <= clock_timestamp() AS is_over FROM number_holding
     WHERE carrier_id = ${carrierId} AND phone_number = ${phoneNumber}
     GROUP BY holding_start_time
     HAVING bool_or(start_time < ${instant(range.end)} AND end_time > ${instant(range.start)})`;
-  return rows;
 }
 
 /** Cuts an interval out of a number's ended holdings. Returns how many rows changed. */
@@ -60,7 +57,7 @@ export async function cutHoldings(
   const [start, end] = [instant(range.start), instant(range.end)];
   const isOver = sql`NOT EXISTS (SELECT FROM number_holding o WHERE o.carrier_id = ${carrierId} AND o.phone_number = h.phone_number
     AND o.holding_start_time = h.holding_start_time AND o.end_time > clock_timestamp())`;
-  const { rows: after } = await run(tx)`
+  const after = await readRows(tx)`
     INSERT INTO number_holding (carrier_id, phone_number, start_time, end_time, holding_start_time, customer_id, ended_as, revision, recorded_time, detail)
     SELECT h.carrier_id, h.phone_number, ${end}, h.end_time, h.holding_start_time, h.customer_id, h.ended_as, h.revision, h.recorded_time, h.detail
     FROM number_holding h

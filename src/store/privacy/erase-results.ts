@@ -2,14 +2,14 @@ import { sql } from "kysely";
 import { CARRIER_SIDE, PLATFORM_SIDE } from "../../domain/record-kind.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { int8Array, textArray } from "../database/binary-array.ts";
-import { inRange, instant, run, type Tx, unnest } from "../database/run.ts";
+import { inRange, instant, readRow, readRows, run, type Tx, unnest } from "../database/run.ts";
+import type { ResultName } from "../reconciliation/call-result-columns.ts";
 import type { RecordName, RecordSearch } from "./erase-calls.ts";
 
 // Results of reconciliation, as an erasure finds and rewrites them. In system transactions.
 
 /** A call as reconciliation judged it. */
-export interface StoredResult extends RecordName {
-  side: number;
+export interface StoredResult extends ResultName {
   carrierRecords: RecordName[];
   status: number;
   dueTime: Micros | undefined;
@@ -30,27 +30,22 @@ const COLUMNS =
 export async function readResultsOf(
   tx: Tx,
   carrierId: string,
-  records: { platform: readonly RecordName[]; carrier: readonly RecordName[] },
+  names: readonly ResultName[],
   range: { start: Micros; end: Micros },
 ): Promise<StoredResult[]> {
-  const names = [
-    ...records.platform.map((name) => ({ ...name, side: PLATFORM_SIDE })),
-    ...records.carrier.map((name) => ({ ...name, side: CARRIER_SIDE })),
-  ];
   if (names.length === 0) return [];
-  const ids = textArray(records.carrier.map(({ recordId }) => recordId));
+  const ids = names.flatMap(({ side, recordId }) => (side === CARRIER_SIDE ? [recordId] : []));
   const byCarrierRecord = sql`UNION
     SELECT ${COLUMNS} FROM call_result r
-    WHERE r.carrier_id = ${carrierId} AND ${inRange(sql.ref("r.start_time"), range)} AND r.carrier_record_ids && ${ids}::text[]`;
-  const { rows } = await run(tx)<ResultColumns>`
+    WHERE r.carrier_id = ${carrierId} AND ${inRange(sql.ref("r.start_time"), range)} AND r.carrier_record_ids && ${textArray(ids)}::text[]`;
+  return readRows(tx, storedResult)`
     SELECT ${COLUMNS} FROM ${unnest("n", names, { side: "int2", recordId: "text", recordDate: "date" })}
     JOIN call_result r ON r.carrier_id = ${carrierId} AND r.record_date = n.record_date AND r.record_id = n.record_id AND r.side = n.side
-    ${records.carrier.length === 0 ? sql`` : byCarrierRecord}`;
-  return rows.map(storedResult);
+    ${ids.length === 0 ? sql`` : byCarrierRecord}`;
 }
 
 /** Results of a range that show a number, even if their records are gone; by start and id. */
-export async function findResultsOf(
+export function findResultsOf(
   tx: Tx,
   carrierId: string,
   search: RecordSearch,
@@ -59,13 +54,12 @@ export async function findResultsOf(
   const after = page.after
     ? sql`AND (r.start_time, r.record_id) > (${instant(page.after.startTime)}, ${page.after.recordId}::text)`
     : sql``;
-  const { rows } = await run(tx)<ResultColumns>`
+  return readRows(tx, storedResult)`
     SELECT ${COLUMNS} FROM call_result r
     WHERE r.carrier_id = ${carrierId} AND ${inRange(sql.ref("r.start_time"), search)}
       AND (r.phone_number = ANY(${textArray(search.forms)}::text[]) OR r.other_number ~ ${search.pattern} OR r.call_id ~ ${search.pattern}
         OR encode(r.payload, 'escape') ~ ${search.pattern}) ${after}
     ORDER BY r.start_time, r.record_id LIMIT ${page.limit}`;
-  return rows.map(storedResult);
 }
 
 /** A result as it is to be stored. */
@@ -90,13 +84,12 @@ export async function rewriteResults(
 ): Promise<void> {
   if (results.length === 0) return;
   const [masked, instead] = [int8Array([...idKeys.keys()]), int8Array([...idKeys.values()])];
-  const rows = results.map(({ payload = Buffer.alloc(0), ...result }) => ({ ...result, payload }));
-  const written = unnest("w", rows, {
+  const written = unnest("w", results, {
     ...({ side: "int2", recordId: "text", recordDate: "date", phoneNumber: "text", otherNumber: "text" } as const),
     ...({ callId: "text", payload: "bytea", isHeld: "bool", isWhole: "bool" } as const),
   });
   await run(tx)`
-    UPDATE call_result r SET phone_number = w.phone_number, other_number = w.other_number, call_id = w.call_id, payload = NULLIF(w.payload, ''::bytea),
+    UPDATE call_result r SET phone_number = w.phone_number, other_number = w.other_number, call_id = w.call_id, payload = w.payload,
       pair_key = NULL, result_hash = 0, is_erased = true,
       id_keys = CASE WHEN NOT w.is_whole THEN NULL WHEN r.id_keys && ${masked}::int8[] THEN (
         SELECT array_agg(DISTINCT COALESCE(m.instead, k.key)) FROM unnest(r.id_keys) AS k(key)
@@ -114,10 +107,9 @@ export async function readDiscrepancyEntries(
   discrepancyIds: readonly string[],
 ): Promise<{ sequence: bigint; payload: Buffer }[]> {
   if (discrepancyIds.length === 0) return [];
-  const { rows } = await run(tx)<{ sequence: bigint; payload: Buffer }>`
+  return readRows(tx)<{ sequence: bigint; payload: Buffer }>`
     SELECT e.sequence, e.payload FROM discrepancy_entry e
     WHERE e.carrier_id = ${carrierId} AND e.discrepancy_id = ANY(${textArray(discrepancyIds)}::text[])`;
-  return rows;
 }
 
 export async function rewriteDiscrepancyEntries(
@@ -138,7 +130,7 @@ export async function readErasedPairs(
   carrierId: string,
   range: { start: Micros; end: Micros },
 ): Promise<{ platform: RecordName; carrier: RecordName[]; by: number; isAlone: boolean }[]> {
-  const { rows } = await run(tx)<RecordName & CarrierRecords & { matchedBy: number; isAlone: boolean }>`
+  const rows = await readRows(tx)<RecordName & CarrierRecords & { matchedBy: number; isAlone: boolean }>`
     SELECT r.record_id, r.record_date, r.carrier_record_ids, r.carrier_record_dates, r.matched_by, r.vote_ms IS NOT NULL AS is_alone
     FROM call_result r
     WHERE r.carrier_id = ${carrierId} AND ${inRange(sql.ref("r.start_time"), range)} AND r.is_erased AND r.side = ${sql.lit(PLATFORM_SIDE)} AND r.matched_by > 0
@@ -153,9 +145,9 @@ export async function readErasedPairs(
 
 /** The sequences up to which reconciliation has judged both sides. */
 export async function readJudgedThrough(tx: Tx, carrierId: string): Promise<{ cdrs: bigint; durations: bigint }> {
-  const { rows } = await run(tx)<{ cdrSequence: bigint; durationSequence: bigint }>`
-    SELECT cdr_sequence, duration_sequence FROM reconcile_position WHERE carrier_id = ${carrierId}`;
-  return { cdrs: rows[0]?.cdrSequence ?? 0n, durations: rows[0]?.durationSequence ?? 0n };
+  const judged = await readRow(tx)<{ cdrs: bigint; durations: bigint }>`
+    SELECT cdr_sequence AS cdrs, duration_sequence AS durations FROM reconcile_position WHERE carrier_id = ${carrierId}`;
+  return judged ?? { cdrs: 0n, durations: 0n };
 }
 
 interface CarrierRecords {

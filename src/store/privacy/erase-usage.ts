@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { run, type Tx } from "../database/run.ts";
+import { readRows, run, type Tx } from "../database/run.ts";
 
 // Figures of closed periods: an erasure turns a number's lines into lines of no number. In system
 // transactions.
@@ -13,7 +13,7 @@ export interface ReachedDays {
 }
 
 /** Closed periods that have lines of a number, with the days that an interval reaches. */
-export async function findPeriodsOf(
+export function findPeriodsOf(
   tx: Tx,
   phoneNumber: string,
   { start, end }: { start: Micros; end: Micros },
@@ -21,12 +21,11 @@ export async function findPeriodsOf(
   // The days as they were cut when the period was closed.
   const lastBegun = (instant: Micros) => sql`(SELECT max(z.day) FROM zone_day z
       WHERE z.time_zone = p.time_zone AND z.day >= p.start_date AND z.day < p.end_date AND z.start_time <= ${isoFromMicros(instant)}::timestamptz)`;
-  const { rows } = await run(tx)<ReachedDays>`
+  return readRows(tx)<ReachedDays>`
     SELECT p.period_id, COALESCE(${lastBegun(start)}, p.start_date) AS first, COALESCE(${lastBegun(end - 1n)}, p.start_date - 1) AS last
     FROM usage_period p WHERE EXISTS (SELECT FROM usage_line l WHERE l.period_id = p.period_id AND l.phone_number = ${phoneNumber})
       OR EXISTS (SELECT FROM usage_restatement s WHERE s.period_id = p.period_id
         AND position(convert_to(${phoneNumber}, 'UTF8') IN s.payload) > 0)`;
-  return rows;
 }
 
 type Parts = Record<string, number[]>;
@@ -48,7 +47,7 @@ export async function eraseLines(
   { periodId, first, last }: ReachedDays,
 ): Promise<number> {
   await run(tx)`UPDATE usage_period SET restatement_number = restatement_number WHERE period_id = ${periodId}`;
-  const { rows } = await run(tx)<Line>`
+  const rows = await readRows(tx)<Line>`
     SELECT restatement_number, usage_date, phone_number, direction, country_code, parts FROM usage_line l
     WHERE period_id = ${periodId} AND carrier_id = ${carrierId} AND phone_number IN (${phoneNumber}, '')
       AND usage_date >= ${first}::date AND usage_date <= ${last}::date
@@ -98,15 +97,14 @@ function sumParts(a: Parts, b: Parts): Parts {
 }
 
 /** The restatements of a period in which a number may be. */
-export async function findRestatementsOf(
+export function findRestatementsOf(
   tx: Tx,
   periodId: string,
   pattern: string,
 ): Promise<{ number: number; payload: Buffer }[]> {
-  const { rows } = await run(tx)<{ restatementNumber: number; payload: Buffer }>`
-    SELECT restatement_number, payload FROM usage_restatement
+  return readRows(tx)<{ number: number; payload: Buffer }>`
+    SELECT restatement_number AS number, payload FROM usage_restatement
     WHERE period_id = ${periodId} AND encode(payload, 'escape') ~ ${pattern}`;
-  return rows.map((row) => ({ number: row.restatementNumber, payload: row.payload }));
 }
 
 export async function rewriteRestatement(tx: Tx, periodId: string, number: number, payload: Buffer): Promise<void> {

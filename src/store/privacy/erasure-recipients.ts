@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { FeedId } from "../../domain/feed-id.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { run, type Tx } from "../database/run.ts";
+import { readRow, run, type Tx } from "../database/run.ts";
 
 /** How many readers of a feed may have received what was erased, and have or have not been told. */
 export async function countRecipients(
@@ -15,13 +15,13 @@ export async function countRecipients(
     feed === FeedId.CDRS
       ? sql`UNION ALL SELECT 'consumer ' || consumer, committed_sequence, 0 FROM cdr_consumer WHERE carrier_id = ${carrierId}`
       : sql``;
-  const { rows } = await run(tx)<{ informed: bigint; uninformed: bigint }>`
-    SELECT count(*) FILTER (WHERE reached >= ${entries.last}) AS informed, count(*) FILTER (WHERE reached < ${entries.last}) AS uninformed
+  const counts = await readRow(tx)<{ informed: number; uninformed: number }>`
+    SELECT count(*) FILTER (WHERE reached >= ${entries.last})::int4 AS informed, count(*) FILTER (WHERE reached < ${entries.last})::int4 AS uninformed
     FROM (
       SELECT credential_id AS reader, max(COALESCE(through_sequence, after_sequence)) AS reached, min(after_sequence) AS began
       FROM disclosure WHERE carrier_id = ${carrierId} AND feed = ${feed} GROUP BY credential_id ${consumers}) r
     WHERE r.began < ${entries.first} - 1`;
-  return { informed: Number(rows[0]?.informed ?? 0n), uninformed: Number(rows[0]?.uninformed ?? 0n) };
+  return counts ?? { informed: 0, uninformed: 0 };
 }
 
 /** Removes a number's hash from the requests in the disclosure log. Needs the owner's rights. */

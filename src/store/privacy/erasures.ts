@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import { ALL_FEEDS, FeedId } from "../../domain/feed-id.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { clockFrom } from "../database/clock-from.ts";
-import { dayOf, instant, readClock, run, type Tx } from "../database/run.ts";
+import { dayOf, instant, readClock, readColumn, readRow, readRows, readValue, run, type Tx } from "../database/run.ts";
 import { advanceFeed, type FeedLock } from "../feeds/feed-head.ts";
 import { ENTRY_TABLES } from "../feeds/feed-position.ts";
 import { EntryKind } from "../records/record-rows.ts";
@@ -70,50 +70,45 @@ export async function insertErasure(
 
 const COLUMNS = sql.raw(`e.*, e.start_time AS start, e.end_time AS "end"`);
 
-export async function readErasure(
+export function readErasure(
   tx: Tx,
   name: { erasureId: string } | { requestId: string },
 ): Promise<ErasureRow | undefined> {
   const named = "erasureId" in name ? sql`erasure_id = ${name.erasureId}` : sql`request_id = ${name.requestId}`;
-  const { rows } = await run(tx)<ErasureRow>`SELECT ${COLUMNS} FROM erasure e WHERE ${named}`;
-  return rows[0];
+  return readRow(tx)<ErasureRow>`SELECT ${COLUMNS} FROM erasure e WHERE ${named}`;
 }
 
-export async function listErasures(tx: Tx): Promise<{ erasureId: string; requestId: string; state: number }[]> {
-  const { rows } = await run(tx)<{ erasureId: string; requestId: string; state: number }>`
+export function listErasures(tx: Tx): Promise<{ erasureId: string; requestId: string; state: number }[]> {
+  return readRows(tx)<{ erasureId: string; requestId: string; state: number }>`
     SELECT erasure_id, request_id, state FROM erasure ORDER BY create_time`;
-  return rows;
 }
 
 /** Entries of the journal that the database has, by id. */
-export async function readErasureEntries(
+export function readErasureEntries(
   tx: Tx,
   after: string,
   limit: number,
 ): Promise<{ erasureId: string; sealed: Buffer }[]> {
-  const { rows } = await run(tx)<{ erasureId: string; journal: Buffer }>`
-    SELECT erasure_id, journal FROM erasure WHERE erasure_id > ${after} ORDER BY erasure_id LIMIT ${limit}`;
-  return rows.map((row) => ({ erasureId: row.erasureId, sealed: row.journal }));
+  return readRows(tx)<{ erasureId: string; sealed: Buffer }>`
+    SELECT erasure_id, journal AS sealed FROM erasure WHERE erasure_id > ${after} ORDER BY erasure_id LIMIT ${limit}`;
 }
 
 /** Erasures that are unfinished, have an exception to recheck, or miss a carrier. */
-export async function findErasuresToRun(tx: Tx, limit: number): Promise<ErasureRow[]> {
-  const { rows } = await run(tx)<ErasureRow>`
+export function findErasuresToRun(tx: Tx, limit: number): Promise<ErasureRow[]> {
+  return readRows(tx)<ErasureRow>`
     SELECT ${COLUMNS} FROM erasure e
     WHERE e.state < 4
       OR EXISTS (SELECT FROM erasure_carrier c WHERE c.erasure_id = e.erasure_id AND (NOT c.done OR c.look_time <= clock_timestamp()))
       OR EXISTS (SELECT FROM carrier k WHERE NOT EXISTS (
         SELECT FROM erasure_carrier c WHERE c.carrier_id = k.carrier_id AND c.erasure_id = e.erasure_id))
     ORDER BY e.create_time LIMIT ${limit}`;
-  return rows;
 }
 
 /** Whether any rewriting is due now, rechecks included. Draining does not count. */
-export async function areAnyUnwritten(tx: Tx): Promise<boolean> {
-  const { rows } = await run(tx)<{ unwritten: boolean }>`
+export function areAnyUnwritten(tx: Tx): Promise<boolean> {
+  return readValue(tx)<boolean>`
     SELECT EXISTS (SELECT FROM erasure WHERE state < 3)
       OR EXISTS (SELECT FROM erasure_carrier WHERE NOT done OR look_time <= clock_timestamp()) AS unwritten`;
-  return rows[0]?.unwritten === true;
 }
 
 /** Moves an erasure on, under its job's lease. */
@@ -132,12 +127,11 @@ export async function writeErasureState(
   await run(tx)`UPDATE erasure SET state = ${state}${drains}${completes} WHERE erasure_id = ${erasureId}`;
 }
 
-export async function findCarriersWithout(tx: Tx, erasureId: string): Promise<string[]> {
-  const { rows } = await run(tx)<{ carrierId: string }>`
+export function findCarriersWithout(tx: Tx, erasureId: string): Promise<string[]> {
+  return readColumn(tx)<string>`
     SELECT k.carrier_id FROM carrier k
     WHERE NOT EXISTS (SELECT FROM erasure_carrier c WHERE c.carrier_id = k.carrier_id AND c.erasure_id = ${erasureId})
     ORDER BY k.carrier_id`;
-  return rows.map((row) => row.carrierId);
 }
 
 /** Puts an erasure in force at a carrier: its feeds' generations rise, so that writers load it. */
@@ -186,10 +180,9 @@ export async function appendErasure(
 }
 
 /** What is to be erased as it arrives at a carrier, encrypted. Also in a carrier's transaction. */
-export async function readInForce(tx: Tx, carrierId: string): Promise<{ erasureId: string; sealed: Buffer }[]> {
-  const { rows } = await run(tx)<{ erasureId: string; journal: Buffer }>`
-    SELECT erasure_id, journal FROM erasure_carrier WHERE carrier_id = ${carrierId} ORDER BY erasure_id`;
-  return rows.map((row) => ({ erasureId: row.erasureId, sealed: row.journal }));
+export function readInForce(tx: Tx, carrierId: string): Promise<{ erasureId: string; sealed: Buffer }[]> {
+  return readRows(tx)<{ erasureId: string; sealed: Buffer }>`
+    SELECT erasure_id, journal AS sealed FROM erasure_carrier WHERE carrier_id = ${carrierId} ORDER BY erasure_id`;
 }
 
 /** Counts records that were erased as they arrived. */
@@ -205,22 +198,21 @@ export async function countLate(
     WHERE carrier_id = ${carrierId} AND erasure_id = ${erasureId}`;
 }
 
-export async function readErasureCarriers(
+export function readErasureCarriers(
   tx: Tx,
   erasureId: string,
   { isToDo = false }: { isToDo?: boolean } = {},
 ): Promise<ErasureAtCarrier[]> {
   const toDo = isToDo ? sql`AND (NOT done OR look_time <= clock_timestamp())` : sql``;
-  const { rows } = await run(tx)<ErasureAtCarrier>`
+  return readRows(tx)<ErasureAtCarrier>`
     SELECT *, done AS is_done FROM erasure_carrier WHERE erasure_id = ${erasureId} ${toDo} ORDER BY carrier_id`;
-  return rows;
 }
 
 export async function readErasureCarrier(tx: Tx, erasureId: string, carrierId: string): Promise<ErasureAtCarrier> {
-  const { rows } = await run(tx)<ErasureAtCarrier>`
+  const row = await readRow(tx)<ErasureAtCarrier>`
     SELECT *, done AS is_done FROM erasure_carrier WHERE erasure_id = ${erasureId} AND carrier_id = ${carrierId}`;
-  if (!rows[0]) throw new Error(`erasure ${erasureId} is not in force at ${carrierId}`);
-  return rows[0];
+  if (!row) throw new Error(`erasure ${erasureId} is not in force at ${carrierId}`);
+  return row;
 }
 
 /** Writes what an erasure came to at a carrier, except late records, which are counted apart. */

@@ -2,7 +2,7 @@ import { type RawBuilder, sql } from "kysely";
 import { CDR, DURATION, kindOfUpload, PLATFORM_SIDE, type RecordKind } from "../../domain/record-kind.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { textArray } from "../database/binary-array.ts";
-import { instant, run, type Tx } from "../database/run.ts";
+import { instant, readRows, type Tx } from "../database/run.ts";
 import { DiscrepancyEntryKind, type StoredDiscrepancy } from "../reconciliation/discrepancies.ts";
 import { mayHold, type PhoneNumberSearch, payloadsOf, SCANNED } from "./export-phone-number.ts";
 
@@ -41,7 +41,7 @@ export async function findDiscrepanciesOfNumber(
   after: NamedPlace | undefined,
 ): Promise<{ found: FoundDiscrepancy[]; next: NamedPlace | undefined }> {
   const { carrierId, forms } = search;
-  const { rows } = await run(tx)<PlaceRow & DiscrepancyRow>`
+  const rows = await readRows(tx)<PlaceRow & DiscrepancyRow>`
     SELECT s.time, s.record_date, s.record_id, s.side, s.revision, s.is_hit, s.position, c.payload, c.sequence, c.update_time, c.phone_number,
       CASE WHEN s.is_hit THEN ${recordsOf(CDR, carrierId)} END AS cdrs, CASE WHEN s.is_hit THEN ${recordsOf(DURATION, carrierId)} END AS durations
     FROM (
@@ -78,7 +78,7 @@ export async function findQuarantinedOfNumber(
 ): Promise<{ found: FoundQuarantined[]; next: NamedPlace | undefined }> {
   const { carrierId } = search;
   const key = sql`r.start_time, r.record_date, r.record_id, r.kind, r.revision`;
-  const { rows } = await run(tx)<PlaceRow & { payload: Buffer | undefined; createTime: Micros }>`
+  const rows = await readRows(tx)<PlaceRow & { payload: Buffer | undefined; createTime: Micros }>`
     SELECT s.* FROM (
       SELECT r.start_time AS time, r.record_date, r.record_id, r.kind AS side, r.revision, r.create_time,
         ${mayHold(sql`r.payload`, search)} AND NOT EXISTS (

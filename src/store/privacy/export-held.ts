@@ -1,77 +1,38 @@
-import { type RawBuilder, sql } from "kysely";
-import { CDR, DURATION, type RecordKind } from "../../domain/record-kind.ts";
-import type { Micros } from "../../domain/time/instant.ts";
+import { sql } from "kysely";
+import type { RecordKind } from "../../domain/record-kind.ts";
 import { int8Array } from "../database/binary-array.ts";
-import { run, type Tx } from "../database/run.ts";
+import { readRows, type Tx } from "../database/run.ts";
 import {
-  cdrOfRow,
-  counterpartsOfCdr,
-  counterpartsOfDuration,
-  durationOfRow,
-  type FoundCdr,
-  type FoundDuration,
-  type Hit,
+  counterpartsOf,
+  type FoundRecord,
+  type FoundRow,
+  foundRecord,
   type PhoneNumberSearch,
-  type Scan,
   type ScanPlace,
   scan,
 } from "./export-phone-number.ts";
 
-// Searches copies under holds for a number, as export-phone-number.ts does records.
-
-/** Looks through the platform's held records, without those that are still in the feed. */
-export async function findHeldCdrs(
+/**
+ * Looks through one side's copies under holds for a number, without those that are still in the
+ * feed.
+ * @param withNetwork whether network identifiers may be given.
+ */
+export async function findHeldRecords(
   tx: Tx,
   search: PhoneNumberSearch,
+  kind: RecordKind,
   after: ScanPlace | undefined,
   withNetwork: boolean,
-): Promise<{ found: FoundCdr[]; next: ScanPlace | undefined }> {
+): Promise<{ found: FoundRecord[]; next: ScanPlace | undefined }> {
   const { carrierId } = search;
-  const { hits, next } = await scanHeld(tx, search, CDR, after);
-  const rows = await readHeld(tx, carrierId, { kind: CDR, hits, counterparts: counterpartsOfCdr(carrierId) });
-  const found = rows.map((row) => {
-    const network = withNetwork ? row.network : undefined;
-    const reported = cdrOfRow(carrierId, { ...row, inviteTime: row.startTime, network });
-    const counterparts = row.counterparts ?? [];
-    return { reported, newest: reported, counterparts };
-  });
-  return { found, next };
-}
-
-/** Looks through the carrier's held records, likewise. */
-export async function findHeldDurations(
-  tx: Tx,
-  search: PhoneNumberSearch,
-  after: ScanPlace | undefined,
-): Promise<{ found: FoundDuration[]; next: ScanPlace | undefined }> {
-  const { carrierId } = search;
-  const { hits, next } = await scanHeld(tx, search, DURATION, after);
-  const rows = await readHeld(tx, carrierId, { kind: DURATION, hits, counterparts: counterpartsOfDuration(carrierId) });
-  const found = rows.map((row) => {
-    const reported = durationOfRow(row);
-    return { reported, newest: reported, counterparts: row.counterparts ?? [] };
-  });
-  return { found, next };
-}
-
-function scanHeld(
-  tx: Tx,
-  search: PhoneNumberSearch,
-  { side }: RecordKind,
-  after: ScanPlace | undefined,
-): Promise<Scan> {
-  return scan(tx, search, { table: "held_record", time: sql.ref("r.start_time"), where: sql`r.side = ${side}` }, after);
-}
-
-// Of each record the newest revision that reports the call, unless the feed has it or a newer one.
-async function readHeld(
-  tx: Tx,
-  carrierId: string,
-  { kind, hits, counterparts }: { kind: RecordKind; hits: readonly Hit[]; counterparts: RawBuilder<unknown> },
-): Promise<HeldRow[]> {
-  if (hits.length === 0) return [];
-  const { rows } = await run(tx)<HeldRow>`
-    SELECT r.*, ${counterparts} AS counterparts
+  const table = { table: "held_record", time: sql.ref("r.start_time"), where: sql`r.side = ${kind.side}` };
+  const { hits, next } = await scan(tx, search, table, after);
+  if (hits.length === 0) return { found: [], next };
+  // Of each record the newest revision that reports the call, unless the feed has it or a newer
+  // one.
+  const rows = await readRows(tx)<FoundRow>`
+    SELECT r.sequence, r.ingest_time, r.entry_kind, r.record_id, r.start_time, r.customer_id, r.payload, r.quality,
+      ${withNetwork ? sql`r.network` : sql`NULL::bytea`} AS network, ${counterpartsOf(kind, carrierId)} AS counterparts
     FROM held_record r
     WHERE r.carrier_id = ${carrierId} AND r.side = ${kind.side} AND r.sequence = ANY(${int8Array(hits.map((hit) => hit.sequence))}::int8[])
       AND NOT EXISTS (
@@ -84,19 +45,5 @@ async function readHeld(
         WHERE k.carrier_id = ${carrierId} AND k.record_id = r.record_id AND k.record_date = r.record_date
           AND (v.entry_kind < r.entry_kind OR (v.entry_kind = r.entry_kind AND k.revision >= r.revision)))
     ORDER BY r.start_time, r.sequence`;
-  return rows;
-}
-
-interface HeldRow {
-  sequence: bigint;
-  ingestTime: Micros;
-  recordId: string;
-  entryKind: number;
-  startTime: Micros;
-  phoneNumber: string | undefined;
-  customerId: string | undefined;
-  payload: Buffer;
-  quality: Buffer | undefined;
-  network: Buffer | undefined;
-  counterparts: Buffer[] | undefined;
+  return { found: rows.map((row) => foundRecord(carrierId, row)), next };
 }

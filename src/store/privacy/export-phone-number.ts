@@ -1,8 +1,8 @@
 import { type RawBuilder, sql } from "kysely";
 import { CDR, DURATION, PLATFORM_SIDE, type RecordKind } from "../../domain/record-kind.ts";
 import type { Micros } from "../../domain/time/instant.ts";
-import { instant, run, type Tx, unnest } from "../database/run.ts";
-import type { StoredCdr } from "../records/cdrs.ts";
+import { instant, readRows, type Tx, unnest } from "../database/run.ts";
+import { joinParts, type StoredCdr } from "../records/cdrs.ts";
 import type { StoredDuration } from "../records/durations.ts";
 import { recordAt } from "../records/record-at.ts";
 import { EntryKind } from "../records/record-rows.ts";
@@ -44,31 +44,20 @@ export interface Hit {
 }
 
 /** A record that may be of the number, with what decides whether it may be given. */
-export interface FoundCdr {
+export interface FoundRecord {
   /** The newest revision that reports the call, by which it is judged. */
-  readonly reported: StoredCdr;
+  readonly reported: StoredCdr & StoredDuration;
   /** The highest revision: the same, or a VOID. */
-  readonly newest: StoredCdr;
-  /** The carrier's records of the call, by reconciliation. */
-  readonly counterparts: readonly Buffer[];
-}
-
-/** A carrier's record that may be of the number, likewise. */
-export interface FoundDuration {
-  readonly reported: StoredDuration;
-  readonly newest: StoredDuration;
-  /** The platform's record of the call. */
+  readonly newest: StoredCdr & StoredDuration;
+  /** The other side's records of the call, by reconciliation. */
   readonly counterparts: readonly Buffer[];
 }
 
 /** The newest sequences of a carrier's feeds of records: who sees one sees all before it. */
 export async function readRecordHeads(tx: Tx, carrierId: string): Promise<(kind: RecordKind) => bigint> {
-  const query = tx
-    .selectFrom("feed_head")
-    .select(["feed", sql<bigint>`next_sequence - 1`.as("head")])
-    .where("carrier_id", "=", carrierId)
-    .where("feed", "in", [CDR.feed, DURATION.feed]);
-  const { rows } = await run(tx, query);
+  const rows = await readRows(tx)<{ feed: number; head: bigint }>`
+    SELECT feed, next_sequence - 1 AS head FROM feed_head
+    WHERE carrier_id = ${carrierId} AND feed IN (${CDR.feed}, ${DURATION.feed})`;
   return ({ feed }) => rows.find((row) => row.feed === feed)?.head ?? 0n;
 }
 
@@ -93,7 +82,7 @@ export async function scan(
 ): Promise<Scan> {
   const { carrierId, start, end } = search;
   const from = after ?? { time: start, sequence: -1n };
-  const { rows } = await run(tx)<Hit & { time: Micros; isHit: boolean; position: bigint }>`
+  const rows = await readRows(tx)<Hit & { time: Micros; isHit: boolean; position: bigint }>`
     SELECT s.* FROM (
       SELECT r.sequence, r.ingest_time, ${time} AS time, ${mayHold(sql`r.payload`, search)} AS is_hit,
         row_number() OVER (ORDER BY ${time}, r.sequence) AS position
@@ -109,58 +98,34 @@ export async function scan(
   };
 }
 
-/** Reads the call detail records of hits, each record once. */
-export async function readFoundCdrs(
+/** Reads the records of hits, each record once. */
+export async function readFound(
   tx: Tx,
-  carrierId: string,
-  hits: readonly Hit[],
-  head: bigint,
-  withNetwork: boolean,
-): Promise<FoundCdr[]> {
+  kind: RecordKind,
+  { carrierId, hits, head, withNetwork }: FoundHits & { readonly head: bigint },
+): Promise<FoundRecord[]> {
   if (hits.length === 0) return [];
-  const network = withNetwork ? sql`n.payload` : sql`NULL::bytea`;
-  const { rows } = await run(tx)<CdrRow>`
-    SELECT r.sequence, r.ingest_time, r.entry_kind, r.invite_time, r.payload, q.payload AS quality, ${network} AS network, r.phone_number,
+  const start = sql.ref(`r.${kind.start}`);
+  const parts = kind === CDR ? sql`q.payload AS quality, ${withNetwork ? sql`n.payload` : NONE} AS network` : NO_PARTS;
+  const rows = await readRows(tx)<FoundRow>`
+    SELECT r.sequence, r.ingest_time, r.entry_kind, r.record_id, ${start} AS start_time, r.customer_id, r.payload, ${parts},
       newest.sequence AS newest_sequence, newest.ingest_time AS newest_ingest_time, newest.payload AS newest_payload,
-      ${counterpartsOfCdr(carrierId)} AS counterparts
-    FROM ${found(CDR, carrierId, hits, head)}
-    LEFT JOIN LATERAL (SELECT p.payload FROM cdr_quality p
-      WHERE p.carrier_id = ${carrierId} AND p.sequence = r.sequence AND p.ingest_time = r.ingest_time LIMIT 1) q ON true
-    LEFT JOIN LATERAL (SELECT p.payload FROM cdr_network p
-      WHERE p.carrier_id = ${carrierId} AND p.sequence = r.sequence AND p.ingest_time = r.ingest_time LIMIT 1) n ON true
-    ORDER BY r.invite_time, r.sequence`;
-  return rows.map((row) => {
-    const reported = cdrOfRow(carrierId, row);
-    const isVoided = row.newestSequence !== undefined && row.newestSequence !== row.sequence;
-    return {
-      reported,
-      newest: isVoided ? voidOfRow(reported, row) : reported,
-      counterparts: row.counterparts ?? [],
-    };
-  });
+      ${counterpartsOf(kind, carrierId)} AS counterparts
+    FROM ${found(kind, carrierId, hits, head)} ${kind === CDR ? joinParts(carrierId, withNetwork) : sql``}
+    ORDER BY ${start}, r.sequence`;
+  return rows.map((row) => foundRecord(carrierId, row));
 }
 
-/** Reads the durations of hits, each record once. */
-export async function readFoundDurations(
-  tx: Tx,
-  carrierId: string,
-  hits: readonly Hit[],
-  head: bigint,
-): Promise<FoundDuration[]> {
-  if (hits.length === 0) return [];
-  const { rows } = await run(tx)<DurationRow>`
-    SELECT r.record_id, r.sequence, r.ingest_time, r.start_time, r.customer_id, r.payload,
-      newest.sequence AS newest_sequence, newest.ingest_time AS newest_ingest_time, newest.payload AS newest_payload,
-      ${counterpartsOfDuration(carrierId)} AS counterparts
-    FROM ${found(DURATION, carrierId, hits, head)}
-    ORDER BY r.start_time, r.sequence`;
-  return rows.map((row) => {
-    const reported = durationOfRow(row);
-    const { newestPayload: payload, newestSequence: sequence, newestIngestTime: ingestTime } = row;
-    const newest = payload && sequence && ingestTime ? { ...reported, payload, sequence, ingestTime } : reported;
-    return { reported, newest, counterparts: row.counterparts ?? [] };
-  });
+/** What is read of a carrier's hits. */
+export interface FoundHits {
+  readonly carrierId: string;
+  readonly hits: readonly Hit[];
+  /** Whether network identifiers may be given. */
+  readonly withNetwork: boolean;
 }
+
+const NONE = sql`NULL::bytea`;
+const NO_PARTS = sql`NULL::bytea AS quality, NULL::bytea AS network`;
 
 /** The condition that bytes may hold the number. */
 export function mayHold(payload: RawBuilder<unknown>, { pattern }: PhoneNumberSearch): RawBuilder<boolean> {
@@ -181,8 +146,12 @@ function found(kind: RecordKind, carrierId: string, hits: readonly Hit[], head: 
     LEFT JOIN LATERAL (SELECT v.sequence, v.ingest_time, v.payload FROM ${revisions} ORDER BY k.revision DESC LIMIT 1) newest ON true`;
 }
 
-/** The carrier's records of the call of a platform's record `r`. */
-export function counterpartsOfCdr(carrierId: string): RawBuilder<unknown> {
+/** The other side's records of the call of a record `r`. */
+export function counterpartsOf(kind: RecordKind, carrierId: string): RawBuilder<unknown> {
+  return kind === CDR ? counterpartsOfCdr(carrierId) : counterpartsOfDuration(carrierId);
+}
+
+function counterpartsOfCdr(carrierId: string): RawBuilder<unknown> {
   return sql`(
     SELECT array_agg(d.payload) FROM call_result c
     CROSS JOIN LATERAL unnest(c.carrier_record_ids, c.carrier_record_dates, c.carrier_revisions) AS part(record_id, record_date, revision)
@@ -190,8 +159,7 @@ export function counterpartsOfCdr(carrierId: string): RawBuilder<unknown> {
     WHERE c.carrier_id = ${carrierId} AND c.record_date = r.record_date AND c.record_id = r.record_id AND c.side = ${sql.lit(PLATFORM_SIDE)})`;
 }
 
-/** The platform's record of the call of a carrier's record `r`. */
-export function counterpartsOfDuration(carrierId: string): RawBuilder<unknown> {
+function counterpartsOfDuration(carrierId: string): RawBuilder<unknown> {
   const hours = sql`make_interval(hours => ${sql.lit(PAIRING_HOURS)})`;
   // By the number, not by the carrier's calls of that time, which the planner takes for few. Naming
   // both columns once more makes the right index the cheapest.
@@ -218,37 +186,36 @@ export function payloadsOf(kind: RecordKind, carrierId: string, name: RawBuilder
       AND h.record_id = ${name}.record_id AND h.record_date = ${name}.record_date AND h.revision = ${name}.revision`;
 }
 
-interface FoundColumns {
+/** A row as it is read. The newest revision is absent where only the reported one counts. */
+export interface FoundRow {
   sequence: bigint;
   ingestTime: Micros;
+  entryKind: number;
+  recordId: string;
+  startTime: Micros;
+  customerId: string | undefined;
   payload: Buffer;
-  newestSequence: bigint | undefined;
-  newestIngestTime: Micros | undefined;
-  newestPayload: Buffer | undefined;
+  quality: Buffer | undefined;
+  network: Buffer | undefined;
+  newestSequence?: bigint | undefined;
+  newestIngestTime?: Micros | undefined;
+  newestPayload?: Buffer | undefined;
   counterparts: Buffer[] | undefined;
 }
 
-type CdrRow = FoundColumns & Omit<StoredCdr, "carrierId"> & { phoneNumber: string | undefined };
-type DurationRow = FoundColumns & Omit<StoredDuration, "quarantined" | "sequence">;
-
-export function cdrOfRow(carrierId: string, row: Omit<StoredCdr, "carrierId">): StoredCdr {
-  const { sequence, ingestTime, entryKind, inviteTime, payload, quality, network } = row;
-  return { carrierId, sequence, ingestTime, entryKind, inviteTime, payload, quality, network };
-}
-
-function voidOfRow(reported: StoredCdr, row: CdrRow): StoredCdr {
-  return {
+export function foundRecord(carrierId: string, row: FoundRow): FoundRecord {
+  const { newestSequence, newestIngestTime, newestPayload, counterparts = [], ...record } = row;
+  const reported = { ...record, carrierId, inviteTime: record.startTime, quarantined: false };
+  if (newestSequence === undefined || newestSequence === record.sequence)
+    return { reported, newest: reported, counterparts };
+  const newest = {
     ...reported,
-    sequence: row.newestSequence ?? 0n,
-    ingestTime: row.newestIngestTime ?? 0n,
+    sequence: newestSequence,
+    ingestTime: newestIngestTime ?? 0n,
     entryKind: EntryKind.VOID,
-    payload: row.newestPayload ?? Buffer.alloc(0),
+    payload: newestPayload ?? Buffer.alloc(0),
     quality: undefined,
     network: undefined,
   };
-}
-
-export function durationOfRow(row: Omit<StoredDuration, "quarantined">): StoredDuration {
-  const { recordId, startTime, payload, sequence, ingestTime, customerId } = row;
-  return { recordId, startTime, payload, sequence, ingestTime, customerId, quarantined: false };
+  return { reported, newest, counterparts };
 }

@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from "kysely";
 import { CARRIER_SIDE, kindOfSide, type RecordKind } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { run, type Tx } from "../database/run.ts";
+import { readColumn, readRow, run, type Tx } from "../database/run.ts";
 import { covers, isHeld, isInForce } from "./holds.ts";
 
 // Copies of held records, which stay when the records go. In system transactions.
@@ -22,10 +22,9 @@ export interface CopyPlace {
 }
 
 /** The ids of a carrier's holds on periods. */
-export async function listPeriodHolds(tx: Tx, carrierId: string, now: Micros): Promise<string[]> {
-  const { rows } = await run(tx)<{ holdId: string }>`
+export function listPeriodHolds(tx: Tx, carrierId: string, now: Micros): Promise<string[]> {
+  return readColumn(tx)<string>`
     SELECT o.hold_id FROM hold o WHERE o.carrier_id = ${carrierId} AND ${isInForce(now)} AND o.start_time IS NOT NULL ORDER BY 1`;
-  return rows.map((row) => row.holdId);
 }
 
 /** Copies a page of what a hold on a period keeps, by start. Returns its end; undefined: done. */
@@ -40,7 +39,7 @@ export async function copyHeldPeriod(
   const behind = page.after
     ? sql` AND (${startTime}, r.sequence) > (${isoFromMicros(page.after.startTime)}::timestamptz, ${page.after.sequence}::int8)`
     : sql``;
-  const { rows } = await run(tx)<{ start: Micros; sequence: bigint; position: bigint }>`
+  const last = await readRow(tx)<{ start: Micros; sequence: bigint; position: bigint }>`
     WITH page AS MATERIALIZED (
       SELECT r.sequence, r.ingest_time, ${startTime} AS start FROM hold o JOIN ${sql.table(records)} r ON r.carrier_id = ${leaving.carrierId}
         AND ${startTime} >= o.start_time AND ${startTime} < o.before_time
@@ -49,7 +48,6 @@ export async function copyHeldPeriod(
     ), copied AS (
       ${copyFrom(leaving, sql`JOIN page p ON p.sequence = r.sequence AND p.ingest_time = r.ingest_time WHERE r.carrier_id = ${leaving.carrierId}`)})
     SELECT start, sequence, count(*) OVER () AS position FROM page ORDER BY start DESC, sequence DESC LIMIT 1`;
-  const last = rows[0];
   return last && last.position >= BigInt(page.limit) ? { startTime: last.start, sequence: last.sequence } : undefined;
 }
 
@@ -69,7 +67,7 @@ export async function dropUnheld(
   of: { carrierId: string; side: RecordKind["side"]; now: Micros },
   page: { after: bigint; limit: number },
 ): Promise<bigint | undefined> {
-  const { rows } = await run(tx)<{ sequence: bigint; position: bigint }>`
+  const last = await readRow(tx)<{ sequence: bigint; position: bigint }>`
     WITH page AS MATERIALIZED (
       SELECT r.sequence, NOT ${isHeld(of.carrierId, of.side, "start_time", of.now)} AS over FROM held_record r
       WHERE r.carrier_id = ${of.carrierId} AND r.side = ${of.side} AND r.sequence > ${page.after}::int8
@@ -78,7 +76,6 @@ export async function dropUnheld(
       DELETE FROM held_record h
       WHERE h.carrier_id = ${of.carrierId} AND h.side = ${of.side} AND h.sequence = ANY(ARRAY(SELECT p.sequence FROM page p WHERE p.over)))
     SELECT sequence, count(*) OVER () AS position FROM page ORDER BY sequence DESC LIMIT 1`;
-  const last = rows[0];
   return last && last.position >= BigInt(page.limit) ? last.sequence : undefined;
 }
 

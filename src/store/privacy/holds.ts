@@ -4,7 +4,7 @@ import type { Micros } from "../../domain/time/instant.ts";
 import { HoldState } from "../../gen/tandem/platform/v1/hold_pb.js";
 import { textArray } from "../database/binary-array.ts";
 import { clockFrom } from "../database/clock-from.ts";
-import { instant, run, type Tx, unnest } from "../database/run.ts";
+import { instant, readRows, readValue, run, type Tx, unnest } from "../database/run.ts";
 import { readStartOfDay } from "../zone-days/zone-days.ts";
 
 // Holds are on single records or on a period. In system transactions.
@@ -66,7 +66,7 @@ export async function findMissing(
         SELECT FROM ${sql.table(keys)} k JOIN feed_head h ON h.carrier_id = ${carrierId} AND h.feed = ${feed}
         WHERE n.side = ${side} AND k.carrier_id = ${carrierId} AND k.record_id = n.record_id AND k.record_date = n.record_date
           AND k.sequence >= h.earliest_sequence)`;
-  const { rows } = await run(tx)<{ position: number }>`
+  const rows = await readRows(tx)<{ position: number }>`
     SELECT n.position FROM ${unnested(names)}
     WHERE NOT ${isStored(CDR)} AND NOT ${isStored(DURATION)} AND NOT EXISTS (
         SELECT FROM held_record r WHERE r.carrier_id = ${carrierId} AND r.side = n.side AND r.record_id = n.record_id
@@ -107,13 +107,12 @@ export async function endHold(
 export type HoldName = Pick<StoredHold, "carrierId" | "holdId">;
 
 /** Whose a hold is; undefined: there is none with this id. */
-export async function findCarrierOfHold(tx: Tx, holdId: string): Promise<string | undefined> {
-  const { rows } = await run(tx)<{ carrierId: string }>`SELECT carrier_id FROM hold WHERE hold_id = ${holdId}`;
-  return rows[0]?.carrierId;
+export function findCarrierOfHold(tx: Tx, holdId: string): Promise<string | undefined> {
+  return readValue(tx)<string | undefined>`SELECT carrier_id FROM hold WHERE hold_id = ${holdId}`;
 }
 
 export async function readHold(tx: Tx, { carrierId, holdId }: HoldName): Promise<StoredHold | undefined> {
-  const { rows } = await run(tx)<HoldRow>`
+  const rows = await readRows(tx)<HoldRow>`
     SELECT o.*, ${STATE} AS state FROM hold o WHERE o.carrier_id = ${carrierId} AND o.hold_id = ${holdId}`;
   return (await withItems(tx, rows))[0];
 }
@@ -136,24 +135,23 @@ export async function listHolds(
   if (of.state !== undefined) wheres.push(sql`${STATE} = ${of.state}`);
   if (page.before)
     wheres.push(sql`(o.create_time, o.hold_id) < (${instant(page.before.createTime)}, ${page.before.holdId})`);
-  const { rows } = await run(tx)<HoldRow>`
+  const rows = await readRows(tx)<HoldRow>`
     SELECT o.*, ${STATE} AS state FROM hold o WHERE ${sql.join(wheres, sql` AND `)}
     ORDER BY o.create_time DESC, o.hold_id DESC LIMIT ${page.limit}`;
   return withItems(tx, rows);
 }
 
 /** How many revisions a hold keeps now, stored or copied. */
-export async function countHeld(tx: Tx, { carrierId, holdId }: HoldName): Promise<bigint> {
+export function countHeld(tx: Tx, { carrierId, holdId }: HoldName): Promise<bigint> {
   const isOf = (side: RecordKind["side"], start: string) => sql`EXISTS (
     SELECT FROM hold o WHERE o.hold_id = ${holdId} AND o.carrier_id = ${carrierId} AND ${covers(carrierId, side, start)})`;
-  const { rows } = await run(tx)<{ held: bigint }>`
+  return readValue(tx)<bigint>`
     SELECT (SELECT count(*) FROM cdr_record r WHERE ${within(CDR, carrierId, holdId)} AND ${isOf(CDR.side, CDR.start)})
       + (SELECT count(*) FROM duration_record r WHERE ${within(DURATION, carrierId, holdId)} AND ${isOf(DURATION.side, DURATION.start)})
       + (SELECT count(*) FROM held_record r JOIN feed_head h ON h.carrier_id = ${carrierId}
           AND h.feed = CASE r.side WHEN 1 THEN ${CDR.feed}::int2 ELSE ${DURATION.feed}::int2 END
         WHERE r.carrier_id = ${carrierId} AND r.sequence < h.earliest_sequence
           AND (r.side = ${sql.lit(PLATFORM_SIDE)} AND ${isOf(PLATFORM_SIDE, "start_time")} OR r.side = ${sql.lit(CARRIER_SIDE)} AND ${isOf(CARRIER_SIDE, "start_time")})) AS held`;
-  return rows[0]?.held ?? 0n;
 }
 
 /**
@@ -217,7 +215,7 @@ interface HoldRow extends Omit<StoredHold, "target"> {
 async function withItems(tx: Tx, rows: readonly HoldRow[]): Promise<StoredHold[]> {
   const single = rows.filter((row) => row.startDate === undefined);
   if (single.length === 0) return rows.map((row) => storedHold(row, []));
-  const { rows: items } = await run(tx)<HeldName & { holdId: string }>`
+  const items = await readRows(tx)<HeldName & { holdId: string }>`
     SELECT hold_id, side, record_id, record_date FROM hold_item
     WHERE carrier_id = ANY(${textArray([...new Set(single.map((row) => row.carrierId))])}::text[])
       AND hold_id = ANY(${textArray(single.map((row) => row.holdId))}::text[])

@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { FeedId } from "../../domain/feed-id.ts";
 import { textArray } from "../database/binary-array.ts";
-import { run, type Tx } from "../database/run.ts";
+import { readColumn, readRows, run, type Tx } from "../database/run.ts";
 import { firstDayOfBlock, lastDayOfBlock } from "./disclosure-lists.ts";
 
 // Blocks that are open: those of live streams, and those that a crash has left. In system
@@ -11,17 +11,16 @@ import { firstDayOfBlock, lastDayOfBlock } from "./disclosure-lists.ts";
 const LEFT_AFTER = sql.raw("interval '2 hours'");
 
 /** Carriers with blocks that were left open, by id. */
-export async function findCarriersOfLeftBlocks(tx: Tx, after: string, limit: number): Promise<string[]> {
-  const { rows } = await run(tx)<{ carrierId: string }>`
+export function findCarriersOfLeftBlocks(tx: Tx, after: string, limit: number): Promise<string[]> {
+  return readColumn(tx)<string>`
     SELECT DISTINCT d.carrier_id FROM disclosure d
     WHERE d.carrier_id > ${after} AND d.feed IS NOT NULL AND d.through_sequence IS NULL AND d.commit_time < clock_timestamp() - ${LEFT_AFTER}
     ORDER BY d.carrier_id LIMIT ${limit}`;
-  return rows.map((row) => row.carrierId);
 }
 
 /** Closes left blocks at the newest entry that their stream may have sent. Returns how many. */
 export async function closeLeftBlocks(tx: Tx, carrierId: string, limit: number): Promise<number> {
-  const { rows: left } = await run(tx)<{ disclosureId: string }>`
+  const left = await readRows(tx)<{ disclosureId: string }>`
     SELECT d.disclosure_id FROM disclosure d
     WHERE d.carrier_id = ${carrierId} AND d.feed IS NOT NULL AND d.through_sequence IS NULL AND d.commit_time < clock_timestamp() - ${LEFT_AFTER}
     ORDER BY d.commit_time LIMIT ${limit}`;

@@ -1,8 +1,8 @@
 import { sql } from "kysely";
 import { CLOSED_PERIOD_DAYS } from "../../domain/privacy/retention.ts";
 import { CDR, DURATION, type RecordKind } from "../../domain/record-kind.ts";
-import { addDays, isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { run, type Tx } from "../database/run.ts";
+import { addDays, earlier, isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import { readRow, readRows, readValue, run, type Tx } from "../database/run.ts";
 import type { RetentionState } from "./retention-state.ts";
 
 // Deletes what a carrier's retention has passed, one batch a call. In system transactions.
@@ -30,7 +30,7 @@ export async function findRun(
   range: { from: bigint; below: bigint },
   limit: number,
 ): Promise<SequenceRun | undefined> {
-  const { rows } = await run(tx)<{ first: bigint | undefined; last: bigint | undefined }>`
+  const rows = await readRows(tx)<{ first: bigint | undefined; last: bigint | undefined }>`
     SELECT min(sequence) AS first, max(sequence) AS last FROM (
       SELECT sequence FROM ${sql.table(table)}
       WHERE carrier_id = ${carrierId} AND sequence >= ${range.from}::int8 AND sequence < ${range.below}::int8 ORDER BY sequence LIMIT ${limit}) run`;
@@ -71,7 +71,7 @@ export async function deleteKeys(
   page: { after: PagePlace | undefined; limit: number },
 ): Promise<PagePlace | undefined> {
   const [, recordId, revision] = page.after ?? FIRST_PLACE;
-  const { rows } = await run(tx)<{ recordId: string; revision: number; position: bigint }>`
+  const last = await readRow(tx)<{ recordId: string; revision: number; position: bigint }>`
     WITH page AS MATERIALIZED (
       SELECT record_id, revision, ingest_time FROM ${sql.table(table)}
       WHERE carrier_id = ${carrierId} AND record_date = ${of.day}::date AND (record_id, revision) > (${recordId}, ${revision}::int4)
@@ -81,21 +81,19 @@ export async function deleteKeys(
       WHERE k.carrier_id = ${carrierId} AND k.record_date = ${of.day}::date AND (k.record_id, k.revision) > (${recordId}, ${revision}::int4)
         AND k.record_id <= (SELECT max(p.record_id) FROM page p) AND k.ingest_time < ${isoFromMicros(of.arrivedBefore)}::timestamptz)
     SELECT record_id, revision, count(*) OVER () AS position FROM page ORDER BY record_id DESC, revision DESC LIMIT 1`;
-  const last = rows[0];
   return last && last.position >= BigInt(page.limit) ? [of.day, last.recordId, String(last.revision)] : undefined;
 }
 
 /** The first day of a range with keys of a carrier. */
-export async function findKeyDay(
+export function findKeyDay(
   tx: Tx,
   table: "cdr_key" | "duration_key",
   carrierId: string,
   range: { from: string; before: string },
 ): Promise<string | undefined> {
-  const { rows } = await run(tx)<{ day: string | undefined }>`
+  return readValue(tx)<string | undefined>`
     SELECT min(record_date) AS day FROM ${sql.table(table)}
     WHERE carrier_id = ${carrierId} AND record_date >= ${range.from}::date AND record_date < ${range.before}::date`;
-  return rows[0]?.day;
 }
 
 /**
@@ -113,7 +111,7 @@ export async function deleteResults(
   const before = isoFromMicros(of.arrivedBefore);
   // As usage counts them: by the number's history; without a number, by the customer that held it.
   const rests = sql`${isOpen(of.now)} AND r.start_time >= u.start_time AND r.start_time < u.end_time`;
-  const { rows } = await run(tx)<{ recordDate: string; recordId: string; side: number; position: bigint }>`
+  const last = await readRow(tx)<{ recordDate: string; recordId: string; side: number; position: bigint }>`
     WITH page AS MATERIALIZED (
       SELECT record_date, record_id, side, phone_number, start_time, arrival_time, COALESCE(usage_customer_id, customer_id) AS customer_id
       FROM call_result
@@ -131,7 +129,6 @@ export async function deleteResults(
           SELECT FROM usage_period u WHERE r.phone_number IS NULL AND u.customer_id = r.customer_id AND ${rests}))
     SELECT record_date, record_id, side, count(*) OVER () AS position FROM page
     ORDER BY record_date DESC, record_id DESC, side DESC LIMIT 1`;
-  const last = rows[0];
   return last && last.position >= BigInt(page.limit) ? [last.recordDate, last.recordId, String(last.side)] : undefined;
 }
 
@@ -143,8 +140,7 @@ export function otherDeletes(
   const { state, now } = of;
   const at = (instant: Micros) => sql`${isoFromMicros(instant)}::timestamptz`;
   const oldestDay = addDays(isoFromMicros(now).slice(0, 10), -of.laterDays);
-  let both = state.call;
-  if (state.duration < both) both = state.duration;
+  const both = earlier(state.call, state.duration);
   const arrival = (kind: RecordKind) => (kind === CDR ? state.call : state.duration);
   const ofKind = (kind: RecordKind) => [
     // Not released any more either: what it would be compared with is gone.
@@ -185,16 +181,10 @@ function isOpen(now: Micros) {
 }
 
 function deleteSome(carrierId: string, table: string, where: ReturnType<typeof sql>) {
-  return (tx: Tx, limit: number) => deleteRows(tx, { carrierId, table, where }, limit);
-}
-
-async function deleteRows(
-  tx: Tx,
-  { carrierId, table, where }: { carrierId: string; table: string; where: ReturnType<typeof sql> },
-  limit: number,
-): Promise<number> {
-  const { count } = await run(tx)`
-    DELETE FROM ${sql.table(table)} WHERE carrier_id = ${carrierId} AND ctid = ANY(ARRAY(
-      SELECT r.ctid FROM ${sql.table(table)} r WHERE r.carrier_id = ${carrierId} AND ${where} LIMIT ${limit}))`;
-  return count;
+  return async function deleteSome(tx: Tx, limit: number): Promise<number> {
+    const { count } = await run(tx)`
+      DELETE FROM ${sql.table(table)} WHERE carrier_id = ${carrierId} AND ctid = ANY(ARRAY(
+        SELECT r.ctid FROM ${sql.table(table)} r WHERE r.carrier_id = ${carrierId} AND ${where} LIMIT ${limit}))`;
+    return count;
+  };
 }

@@ -9,7 +9,7 @@ import {
   withConnection,
 } from "../database/database.ts";
 import { AGING_TABLES, isWantedPartition } from "../database/partitions.ts";
-import { readClock, run, type Tx } from "../database/run.ts";
+import { readClock, readRows, readValue, run, type Tx } from "../database/run.ts";
 
 /** Longest that detaching waits for a transaction that reads, milliseconds. */
 const LOCK_TIMEOUT_MS = 2_000;
@@ -75,29 +75,18 @@ async function findExpired(db: Database): Promise<AgingPartition[]> {
 
 // The day before which every carrier's rows of a table are gone. A carrier that retention has not
 // reached keeps everything.
-async function readFloors(tx: Tx) {
-  const { rows } = await run(tx)<Record<"call" | "quality" | "network" | "duration" | "keys", string | undefined>>`
-    SELECT (min(COALESCE(call_before, 'epoch')) AT TIME ZONE 'UTC')::date AS call,
-      (min(COALESCE(quality_before, 'epoch')) AT TIME ZONE 'UTC')::date AS quality,
-      (min(COALESCE(network_before, 'epoch')) AT TIME ZONE 'UTC')::date AS network,
-      (min(COALESCE(duration_before, 'epoch')) AT TIME ZONE 'UTC')::date AS duration,
-      min(COALESCE(keys_from, 'epoch'::date)) AS keys
+function readFloors(tx: Tx): Promise<Readonly<Record<string, string>>> {
+  const before = (part: string) => sql.raw(`(min(COALESCE(${part}_before, 'epoch')) AT TIME ZONE 'UTC')::date`);
+  const keys = sql`min(COALESCE(keys_from, 'epoch'::date))`;
+  return readValue(tx)<Readonly<Record<string, string>>>`
+    SELECT json_strip_nulls(json_build_object('cdr_record', ${before("call")}, 'cdr_quality', ${before("quality")},
+      'cdr_network', ${before("network")}, 'duration_record', ${before("duration")}, 'cdr_key', ${keys}, 'duration_key', ${keys}))
     FROM carrier c LEFT JOIN retention_state s ON s.carrier_id = c.carrier_id`;
-  const row = rows[0];
-  const floors: Record<string, string | undefined> = {
-    cdr_record: row?.call,
-    cdr_quality: row?.quality,
-    cdr_network: row?.network,
-    duration_record: row?.duration,
-    cdr_key: row?.keys,
-    duration_key: row?.keys,
-  };
-  return floors;
 }
 
 // Including detached ones, which are ordinary tables with a partition's name.
-async function listAging(tx: Tx): Promise<AgingPartition[]> {
-  const { rows } = await run(tx)<AgingPartition>`
+function listAging(tx: Tx): Promise<AgingPartition[]> {
+  return readRows(tx)<AgingPartition>`
     SELECT c.relname AS name, left(c.relname, -9) AS parent, to_date(right(c.relname, 8), 'YYYYMMDD')::text AS week,
       CASE WHEN i.inhrelid IS NULL THEN 'detached' WHEN i.inhdetachpending THEN 'pending' ELSE 'attached' END AS attached,
       pg_total_relation_size(c.oid) AS bytes
@@ -105,16 +94,12 @@ async function listAging(tx: Tx): Promise<AgingPartition[]> {
     WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace AND c.relname ~ '_\\d{8}$'
       AND left(c.relname, -9) = ANY(${[...AGING_TABLES]}::text[])
     ORDER BY right(c.relname, 8), c.relname`;
-  return rows;
 }
 
-async function isEmpty(db: Database, name: string): Promise<boolean> {
-  const { rows } = await ownerTransaction(
-    db,
-    (tx) => run(tx)<{ filled: boolean }>`SELECT EXISTS (SELECT FROM ${sql.table(name)}) AS filled`,
-    { statementTimeoutMs: 60_000 },
-  );
-  return rows[0]?.filled === false;
+function isEmpty(db: Database, name: string): Promise<boolean> {
+  return ownerTransaction(db, (tx) => readValue(tx)<boolean>`SELECT NOT EXISTS (SELECT FROM ${sql.table(name)})`, {
+    statementTimeoutMs: 60_000,
+  });
 }
 
 async function detach(db: Database, partition: AgingPartition, signal: AbortSignal): Promise<void> {

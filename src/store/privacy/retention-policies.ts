@@ -1,11 +1,9 @@
-import type { Stated } from "../../domain/enum-values.ts";
+import { sql } from "kysely";
 import { policiesInForce, type RetentionDays, retentionDays, type SetPolicy } from "../../domain/privacy/retention.ts";
 import type { Micros } from "../../domain/time/instant.ts";
-import type { LegalBasis, ProcessingPurpose } from "../../gen/tandem/platform/v1/retention_policy_pb.js";
-import type { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
 import { Believed } from "../database/believed.ts";
 import { type Database, systemTransaction } from "../database/database.ts";
-import { run, type Tx } from "../database/run.ts";
+import { readRow, readRows, type Tx } from "../database/run.ts";
 
 /** A policy that somebody has set. This file is for system transactions. */
 export interface StoredPolicy extends SetPolicy {
@@ -14,21 +12,17 @@ export interface StoredPolicy extends SetPolicy {
 }
 
 /** What was set for a country and its carriers, or everywhere. */
-export async function readSetPolicies(
+export function readSetPolicies(
   tx: Tx,
-  of: { countryCode?: string; carrierId?: string } = {},
+  { countryCode, carrierId }: { countryCode?: string; carrierId?: string } = {},
 ): Promise<StoredPolicy[]> {
-  let query = tx.selectFrom("retention_policy").selectAll();
-  if (of.countryCode !== undefined) query = query.where("country_code", "=", of.countryCode);
-  if (of.carrierId !== undefined) query = query.where("carrier_id", "in", ["", of.carrierId]);
-  const { rows } = await run(tx, query);
-  return rows.map(({ recordPart, ...row }) => ({
-    ...row,
-    carrierId: row.carrierId === "" ? undefined : row.carrierId,
-    part: recordPart as Stated<RecordPart>,
-    purpose: row.purpose as Stated<ProcessingPurpose>,
-    legalBasis: row.legalBasis as Stated<LegalBasis>,
-  }));
+  const wheres = [sql`true`];
+  if (countryCode !== undefined) wheres.push(sql`country_code = ${countryCode}`);
+  if (carrierId !== undefined) wheres.push(sql`carrier_id IN ('', ${carrierId})`);
+  return readRows(tx)<StoredPolicy>`
+    SELECT country_code, NULLIF(carrier_id, '') AS carrier_id, record_part AS part, purpose, legal_basis, retention_days, source,
+      privacy_statement_version, revision, update_time, updated_by
+    FROM retention_policy WHERE ${sql.join(wheres, sql` AND `)}`;
 }
 
 /** The policies in force for a carrier. */
@@ -52,7 +46,7 @@ export async function writePolicy(
   revision: bigint,
   updatedBy: string,
 ): Promise<StoredPolicy | undefined> {
-  const { rows } = await run(tx)<{ updateTime: Micros }>`
+  const row = await readRow(tx)<{ updateTime: Micros }>`
     INSERT INTO retention_policy AS p (country_code, carrier_id, record_part, purpose, legal_basis, retention_days, source,
       privacy_statement_version, revision, update_time, updated_by)
     SELECT ${policy.countryCode}, ${policy.carrierId ?? ""}, ${policy.part}::int2, ${policy.purpose}::int2, ${policy.legalBasis}::int2,
@@ -63,26 +57,16 @@ export async function writePolicy(
       updated_by = EXCLUDED.updated_by
     WHERE p.revision = ${revision}::int8
     RETURNING update_time`;
-  const row = rows[0];
   return row && { ...policy, revision: revision + 1n, updateTime: row.updateTime, updatedBy };
 }
 
 /** How long each carrier's parts are kept, at most two seconds old. */
-export class RetentionDirectory {
-  readonly #db: Database;
-  readonly #known = new Believed<RetentionDays>();
-
-  constructor(db: Database) {
-    this.#db = db;
-  }
-
-  get(carrier: { carrierId: string; legalCountry: string }): Promise<RetentionDays> {
-    return this.#known.get(carrier.carrierId, () =>
-      systemTransaction(this.#db, (tx) => readRetentionDays(tx, carrier)),
-    );
-  }
-
-  forget(): void {
-    this.#known.forget();
-  }
+export function openRetentionDirectory(db: Database) {
+  const known = new Believed<RetentionDays>();
+  return {
+    get: (carrier: { carrierId: string; legalCountry: string }) =>
+      known.get(carrier.carrierId, () => systemTransaction(db, (tx) => readRetentionDays(tx, carrier))),
+    forget: () => known.forget(),
+  };
 }
+export type RetentionDirectory = ReturnType<typeof openRetentionDirectory>;

@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { ALL_FEEDS, type FeedId } from "../../domain/feed-id.ts";
-import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { run, type Tx } from "../database/run.ts";
+import type { Micros } from "../../domain/time/instant.ts";
+import { instant, readRow, run, type Tx } from "../database/run.ts";
 import { ENTRY_TABLES } from "../feeds/feed-position.ts";
 
 // How far retention has come with a carrier. In system transactions.
@@ -27,37 +27,30 @@ export interface RetentionState extends Omit<Cutoffs, "numberHistory" | "logs"> 
 /** Reads how far retention has come with a carrier, and begins it. */
 export async function readRetentionState(tx: Tx, carrierId: string): Promise<RetentionState> {
   await run(tx)`INSERT INTO retention_state (carrier_id) VALUES (${carrierId}) ON CONFLICT DO NOTHING`;
-  const { rows } = await run(tx)<RetentionState>`
+  const row = await readRow(tx)<RetentionState>`
     SELECT call_before AS call, quality_before AS quality, network_before AS network, duration_before AS duration, keys_from,
       hold_generation, verdict_sequence
     FROM retention_state WHERE carrier_id = ${carrierId}`;
-  if (!rows[0]) throw new Error(`retention has not begun with carrier ${carrierId}`);
-  return rows[0];
+  if (!row) throw new Error(`retention has not begun with carrier ${carrierId}`);
+  return row;
 }
 
 /**
  * The first sequence of a feed that arrived at or after an instant, not below the floor. Found by
  * halving, since ingest times never fall along a feed and durations have no index by time.
  */
-export async function findSequenceAt(tx: Tx, carrierId: string, feed: FeedId, instant: Micros): Promise<bigint> {
-  const query = tx
-    .selectFrom("feed_head")
-    .select(["earliest_sequence", "next_sequence"])
-    .where("carrier_id", "=", carrierId)
-    .where("feed", "=", feed);
-  const {
-    rows: [head],
-  } = await run(tx, query);
+export async function findSequenceAt(tx: Tx, carrierId: string, feed: FeedId, time: Micros): Promise<bigint> {
+  const head = await readRow(tx)<{ earliestSequence: bigint; nextSequence: bigint }>`
+    SELECT earliest_sequence, next_sequence FROM feed_head WHERE carrier_id = ${carrierId} AND feed = ${feed}`;
   if (!head) throw new Error(`carrier ${carrierId} has no feed ${feed}`);
   let low = head.earliestSequence;
   let high = head.nextSequence;
   while (low < high) {
     const middle = (low + high) / 2n;
-    const { rows } = await run(tx)<{ ingestTime: Micros }>`
+    const found = await readRow(tx)<{ ingestTime: Micros }>`
       SELECT ingest_time FROM ${sql.table(ENTRY_TABLES[feed])} WHERE carrier_id = ${carrierId} AND sequence = ${middle} LIMIT 1`;
-    const found = rows[0];
     // A missing entry was lost by a restore: it keeps nothing.
-    if (found && found.ingestTime >= instant) high = middle;
+    if (found && found.ingestTime >= time) high = middle;
     else low = middle + 1n;
   }
   return low;
@@ -83,27 +76,16 @@ export async function raiseFloors(
   holdGeneration: bigint,
 ): Promise<void> {
   for (const feed of ALL_FEEDS) {
-    const update = tx
-      .updateTable("feed_head")
-      .set({ earliest_sequence: sql<bigint>`LEAST(next_sequence, ${floors[feed]}::int8)` })
-      .where("carrier_id", "=", carrierId)
-      .where("feed", "=", feed)
-      .where("earliest_sequence", "<", floors[feed]);
-    await run(tx, update);
+    await run(tx)`
+      UPDATE feed_head SET earliest_sequence = LEAST(next_sequence, ${floors[feed]}::int8)
+      WHERE carrier_id = ${carrierId} AND feed = ${feed} AND earliest_sequence < ${floors[feed]}`;
   }
-  const later = (column: string, instant: Micros) =>
-    sql<string>`GREATEST(${sql.ref(column)}, ${isoFromMicros(instant)}::timestamptz)`;
-  const query = tx
-    .updateTable("retention_state")
-    .set({
-      call_before: later("call_before", cutoffs.call),
-      quality_before: later("quality_before", cutoffs.quality),
-      network_before: later("network_before", cutoffs.network),
-      duration_before: later("duration_before", cutoffs.duration),
-      keys_from: sql<string>`GREATEST(keys_from, ${cutoffs.keysFrom}::date)`,
-    })
-    .where("carrier_id", "=", carrierId)
-    .where("hold_generation", "=", holdGeneration);
-  const { count } = await run(tx, query);
+  const later = (column: string, time: Micros) =>
+    sql`${sql.ref(column)} = GREATEST(${sql.ref(column)}, ${instant(time)})`;
+  const { count } = await run(tx)`
+    UPDATE retention_state SET ${later("call_before", cutoffs.call)}, ${later("quality_before", cutoffs.quality)},
+      ${later("network_before", cutoffs.network)}, ${later("duration_before", cutoffs.duration)},
+      keys_from = GREATEST(keys_from, ${cutoffs.keysFrom}::date)
+    WHERE carrier_id = ${carrierId} AND hold_generation = ${holdGeneration}`;
   if (count !== 1) throw new HoldsChanged(carrierId);
 }

@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { CLOSED_PERIOD_DAYS } from "../../domain/privacy/retention.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { run, type Tx } from "../database/run.ts";
+import { readRow, run, type Tx } from "../database/run.ts";
 
 /**
  * Deletes one closed period that can change no more and that every carrier's retention has passed.
@@ -9,7 +9,7 @@ import { run, type Tx } from "../database/run.ts";
  * @returns whether there was one.
  */
 export async function deleteOldPeriod(tx: Tx, now: Micros): Promise<boolean> {
-  const { rows } = await run(tx)<{ periodId: string }>`
+  const period = await readRow(tx)<{ periodId: string }>`
     SELECT u.period_id FROM usage_period u
     WHERE u.end_date < (${isoFromMicros(now)}::timestamptz AT TIME ZONE 'UTC')::date - ${CLOSED_PERIOD_DAYS}::int4
       AND u.end_date < (SELECT COALESCE(min(LEAST(s.call_before, s.duration_before)), 'epoch') FROM carrier c
@@ -17,13 +17,12 @@ export async function deleteOldPeriod(tx: Tx, now: Micros): Promise<boolean> {
         WHERE c.carrier_id IN (SELECT l.carrier_id FROM usage_line l WHERE l.period_id = u.period_id)
           OR NOT EXISTS (SELECT FROM usage_line l WHERE l.period_id = u.period_id))
     ORDER BY u.end_date LIMIT 1`;
-  const period = rows[0];
   if (!period) return false;
   // In one transaction, so that nobody reads half a period; in many statements, so that each ends
   // in time.
   for (const table of ["usage_restatement", "usage_line"] as const)
     while ((await deleteSome(tx, table, period.periodId)) >= MOST_ROWS);
-  await run(tx, tx.deleteFrom("usage_period").where("period_id", "=", period.periodId));
+  await run(tx)`DELETE FROM usage_period WHERE period_id = ${period.periodId}`;
   return true;
 }
 

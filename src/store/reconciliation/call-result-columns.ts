@@ -1,10 +1,7 @@
-import { type Selectable, sql } from "kysely";
+import { sql } from "kysely";
 import type { RecordName, RecordRef } from "../../domain/matching/facts.ts";
 import type { Micros } from "../../domain/time/instant.ts";
-import type { Found } from "../database/run.ts";
-import { snakeCase } from "../database/run.ts";
-import type { Schema } from "../database/schema.ts";
-import type { Columns } from "./write-rows.ts";
+import { snakeCase, type ValueOf } from "../database/run.ts";
 
 /**
  * Names a result: side 1 and the platform's record if there is one, else side 2 and the carrier's
@@ -14,78 +11,109 @@ export interface ResultName extends RecordName {
   readonly side: number;
 }
 
-type Stored = Found<Selectable<Schema["call_result"]>>;
-type RecordArrays = "carrierRecordIds" | "carrierRecordDates" | "carrierRevisions";
-type Untold = "carrierId" | "updateTime" | "isErased" | "usageCustomerId";
+// A row of call_result, one a call: what reconciliation found; see domain/matching/result.ts.
 
-/** A row as read; schema.ts says what the columns mean. */
-export type StoredRow = Omit<Stored, Untold>;
-
-/** A row of call_result, with the carrier's records that it rests on. */
-export interface CallResultRow extends Omit<StoredRow, RecordArrays> {
-  carrierRecords: readonly RecordRef[];
-}
-
-/** A row as parameters. Lists are texts, since arrays of arrays do not fit. */
-type WrittenRow = Omit<StoredRow, RecordArrays | "idKeys"> &
-  Record<RecordArrays, string> & { idKeys: string | undefined; updateTime: Micros };
-
-export const COLUMNS = {
+const ALWAYS = {
   side: "int2",
   recordId: "text",
   recordDate: "date",
   revision: "int4",
   startTime: "timestamptz",
+  /** The call's day in the time zone agreed with the carrier. */
   callDate: "date",
+  /** A DiscrepancyStatus. */
   status: "int2",
+  /** Bit n: DiscrepancyCause n. */
   causes: "int2",
+  /** 0: there is no pair. */
   matchedBy: "int2",
+  /** 0: not pending. */
   pendingReason: "int2",
+  /** Without a counterpart, or disagreeing: what later records may still pair with. */
   isOpen: "bool",
+  /** Its carrier's record is in another row by now: it counts nowhere. */
   isMerged: "bool",
-  dueTime: "timestamptz",
   direction: "int2",
+  /** Over all that a reader sees; unchanged: nothing is written. */
+  resultHash: "int8",
+  /** When the newest of its records was committed. */
+  arrivalTime: "timestamptz",
+  discrepancyRevision: "int4",
+} as const;
+
+const MAY_LACK = {
+  /** When time alone changes it. */
+  dueTime: "timestamptz",
   phoneNumber: "text",
+  /** As attributed when the record came; usage goes by the assignments as they stand. */
   customerId: "text",
   trunkId: "text",
   callId: "text",
   otherNumber: "text",
   otherCountry: "text",
+  /** Absent: that side has no record. */
   platformAnswered: "bool",
   carrierAnswered: "bool",
   platformMs: "int8",
   carrierMs: "int8",
   billedS: "int8",
+  /** The trunk, and when the call began by the carrier's clock, when it has a record. */
   clockTrunk: "text",
   clockTime: "timestamptz",
   voteMs: "int8",
+  /** Of open rows: direction and numbers, hashed. */
   pairKey: "int8",
+  /** Of pairs that begin far from each other: the name of the carrier's record, hashed. */
   correlationKey: "int8",
-  idKeys: "text",
-  resultHash: "int8",
-  arrivalTime: "timestamptz",
+  /** Absent: it never disagreed. */
   discrepancyId: "text",
-  discrepancyRevision: "int4",
   firstSeenTime: "timestamptz",
   resolvedTime: "timestamptz",
+  /** Of its newest entry in the discrepancy feed. */
   sequence: "int8",
+  /** The encoded Discrepancy, of one that is or was. */
   payload: "bytea",
+} as const;
+
+/** Written as texts, since arrays of arrays do not fit. */
+const LISTS = {
   carrierRecordIds: "text",
   carrierRecordDates: "text",
   carrierRevisions: "text",
-  updateTime: "timestamptz",
-} as const satisfies Columns<WrittenRow>;
+  idKeys: "text",
+} as const;
+
+const READ = { ...ALWAYS, ...MAY_LACK, ...LISTS };
+export const COLUMNS = { ...READ, updateTime: "timestamptz" } as const;
+
+type Plain = { -readonly [Name in keyof typeof ALWAYS]: ValueOf[(typeof ALWAYS)[Name]] } & {
+  -readonly [Name in keyof typeof MAY_LACK]: ValueOf[(typeof MAY_LACK)[Name]] | undefined;
+};
+
+/** A row of call_result, with the carrier's records that it rests on. */
+export interface CallResultRow extends Plain {
+  carrierRecords: readonly RecordRef[];
+  /** Hashed ids under which records would be of this call, or take a record of it. */
+  idKeys: bigint[] | undefined;
+}
+
+/** A row as it is read. */
+export interface StoredRow extends Omit<CallResultRow, "carrierRecords"> {
+  carrierRecordIds: string[];
+  carrierRecordDates: string[];
+  carrierRevisions: number[];
+}
+
+type WrittenRow = Plain & { readonly [Name in keyof typeof LISTS]: string | undefined } & { updateTime: Micros };
 
 /** What is stored of parameters with another type than their column. */
 export const STORED = {
   id_keys: sql`string_to_array(r.id_keys, ' ')::bigint[]`,
-  payload: sql`NULLIF(r.payload, ''::bytea)`,
   carrier_record_ids: sql`string_to_array(r.carrier_record_ids, ' ')`,
   carrier_record_dates: sql`string_to_array(r.carrier_record_dates, ' ')::date[]`,
   carrier_revisions: sql`string_to_array(r.carrier_revisions, ' ')::int4[]`,
 };
 
-const { updateTime: _, ...READ } = COLUMNS;
 /** The columns of a StoredRow in a result `r`. */
 export const SELECTED = sql.raw(
   Object.keys(READ)
@@ -108,12 +136,9 @@ export function writtenRow({ carrierRecords, ...row }: CallResultRow, updateTime
   return {
     ...row,
     idKeys: row.idKeys?.join(" "),
-    payload: row.payload ?? NOTHING,
     carrierRecordIds: list("recordId"),
     carrierRecordDates: list("recordDate"),
     carrierRevisions: list("revision"),
     updateTime,
   };
 }
-
-const NOTHING = Buffer.alloc(0);

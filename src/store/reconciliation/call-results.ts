@@ -1,7 +1,8 @@
 import { sql } from "kysely";
 import type { RecordName } from "../../domain/matching/facts.ts";
 import type { Micros } from "../../domain/time/instant.ts";
-import { run, type Tx, unnest } from "../database/run.ts";
+import { readRows, run, type Tx, unnest } from "../database/run.ts";
+import { writeRows } from "../database/write-rows.ts";
 import {
   type CallResultRow,
   COLUMNS,
@@ -9,17 +10,14 @@ import {
   type ResultName,
   SELECTED,
   STORED,
-  type StoredRow,
   writtenRow,
 } from "./call-result-columns.ts";
 import { RECORD_NAME, type TimeRange, unnestRanges } from "./reconcile-input.ts";
-import { writeRows } from "./write-rows.ts";
 
-export async function readResultsIn(tx: Tx, carrierId: string, ranges: readonly TimeRange[]): Promise<CallResultRow[]> {
-  const { rows } = await run(tx)<StoredRow>`
+export function readResultsIn(tx: Tx, carrierId: string, ranges: readonly TimeRange[]): Promise<CallResultRow[]> {
+  return readRows(tx, callResultRow)`
     SELECT ${SELECTED} FROM ${unnestRanges(ranges)}
     JOIN call_result r ON r.carrier_id = ${carrierId} AND r.start_time >= w.range_start AND r.start_time < w.range_end`;
-  return rows.map(callResultRow);
 }
 
 export async function readResultsNamed(
@@ -28,10 +26,9 @@ export async function readResultsNamed(
   names: readonly ResultName[],
 ): Promise<CallResultRow[]> {
   if (names.length === 0) return [];
-  const { rows } = await run(tx)<StoredRow>`
+  return readRows(tx, callResultRow)`
     SELECT ${SELECTED} FROM ${unnestNames(names)} CROSS JOIN LATERAL (SELECT * FROM call_result c
       WHERE c.carrier_id = ${carrierId} AND c.record_date = n.record_date AND c.record_id = n.record_id AND c.side = n.side OFFSET 0) r`;
-  return rows.map(callResultRow);
 }
 
 /** A call that a later record may belong to. */
@@ -65,7 +62,7 @@ export async function findCalls(
 ): Promise<FoundCall[]> {
   if (search.wanted.length === 0) return [];
   // OFFSET 0: by the key's index, not that of the order.
-  const { rows } = await run(tx)<FoundRow>`
+  return readRows(tx, foundCall)`
     SELECT f.start_time, w.key, f.clock_trunk, f.clock_time, ${FAR_PARTS} FROM ${unnestWanted(search.wanted)}
     CROSS JOIN LATERAL (
       SELECT * FROM (
@@ -74,7 +71,6 @@ export async function findCalls(
       WHERE r.side = ${search.side} AND NOT r.is_merged
         AND (w.during IS NULL OR r.start_time + make_interval(secs => COALESCE(r.platform_ms, r.carrier_ms, 0) / 1000.0 + 300) >= w.during)
       ORDER BY r.start_time, r.record_date, r.record_id LIMIT ${search.limit}) f`;
-  return rows.map(foundCall);
 }
 
 /**
@@ -89,7 +85,7 @@ export async function findByIds(
   if (wanted.length === 0) return [];
   // The carrier stands outside of OFFSET 0. The planner does not know that few share an id, and
   // would read the carrier's calls of that time or its whole index.
-  const { rows } = await run(tx)<FoundRow>`
+  const rows = await readRows(tx)<FoundRow>`
     SELECT f.start_time, w.key, f.clock_trunk, f.clock_time, ${PARTS} FROM ${unnestWanted(wanted)}
     CROSS JOIN LATERAL (
       SELECT * FROM (
@@ -103,11 +99,10 @@ export async function findByIds(
 /** Finds the calls of which these records are parts, by id and day: ids are used again. */
 export async function findSplitCalls(tx: Tx, carrierId: string, parts: readonly RecordName[]): Promise<FoundCall[]> {
   if (parts.length === 0) return [];
-  const { rows } = await run(tx)<FoundRow>`
+  return readRows(tx, foundCall)`
     SELECT f.start_time, 0::int8 AS key, f.clock_trunk, f.clock_time, ${PARTS} FROM ${unnest("p", parts, RECORD_NAME)}
     JOIN call_result f ON f.carrier_id = ${carrierId} AND cardinality(f.carrier_record_ids) > 1 AND f.carrier_record_ids @> ARRAY[p.record_id]
       AND f.carrier_record_dates @> ARRAY[p.record_date] AND NOT f.is_merged`;
-  return rows.map(foundCall);
 }
 
 /** Of a found call `f`: the carrier's records, if there are several. */

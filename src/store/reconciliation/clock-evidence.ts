@@ -1,11 +1,11 @@
 import { sql } from "kysely";
 import type { Micros } from "../../domain/time/instant.ts";
 import { timestamptzArray } from "../database/binary-array.ts";
-import { run, type Tx, unnest } from "../database/run.ts";
+import { readRows, run, type Tx, unnest } from "../database/run.ts";
+import { writeRows } from "../database/write-rows.ts";
 import type { ResultName } from "./call-result-columns.ts";
 import type { Votes } from "./clock-offsets.ts";
 import { RECORD_NAME, type TimeRange, unnestRanges } from "./reconcile-input.ts";
-import { writeRows } from "./write-rows.ts";
 
 // What the records say of a carrier's clock, as they were written. In system transactions.
 
@@ -32,13 +32,12 @@ export interface LackingCall extends ResultName {
 }
 
 /** Reads the votes of ranges that do not overlap. */
-export async function readMinuteVotes(tx: Tx, carrierId: string, ranges: readonly TimeRange[]): Promise<MinuteVotes[]> {
-  const { rows } = await run(tx)<MinuteVotes>`
+export function readMinuteVotes(tx: Tx, carrierId: string, ranges: readonly TimeRange[]): Promise<MinuteVotes[]> {
+  return readRows(tx)<MinuteVotes>`
     SELECT m.minute, m.votes FROM ${unnestRanges(ranges)}
     CROSS JOIN LATERAL (
       SELECT c.minute, c.votes FROM clock_minute c
       WHERE c.carrier_id = ${carrierId} AND c.minute >= w.range_start AND c.minute < w.range_end OFFSET 0) m`;
-  return rows;
 }
 
 /** Replaces the votes of minutes; a minute without votes is deleted. */
@@ -57,13 +56,12 @@ export async function writeMinuteVotes(tx: Tx, carrierId: string, minutes: reado
 }
 
 /** Reads the lacking calls that begin in ranges, which do not overlap. */
-export async function readLackingIn(tx: Tx, carrierId: string, ranges: readonly TimeRange[]): Promise<LackingCall[]> {
-  const { rows } = await run(tx)<LackingCall>`
+export function readLackingIn(tx: Tx, carrierId: string, ranges: readonly TimeRange[]): Promise<LackingCall[]> {
+  return readRows(tx)<LackingCall>`
     SELECT ${COLUMNS} FROM ${unnestRanges(ranges)}
     CROSS JOIN LATERAL (
       SELECT * FROM clock_lacking k
       WHERE k.carrier_id = ${carrierId} AND k.start_time >= w.range_start AND k.start_time < w.range_end OFFSET 0) l`;
-  return rows;
 }
 
 /** Finds the lacking calls of one side, of each of these parties the first `limit`. */
@@ -74,13 +72,12 @@ export async function findLacking(
 ): Promise<LackingCall[]> {
   if (wanted.length === 0) return [];
   const ranges = wanted.map(({ pairKey, start, end }) => ({ pairKey, rangeStart: start, rangeEnd: end }));
-  const { rows } = await run(tx)<LackingCall>`
+  return readRows(tx)<LackingCall>`
     SELECT ${COLUMNS} FROM ${unnest("w", ranges, { pairKey: "int8", rangeStart: "timestamptz", rangeEnd: "timestamptz" })}
     CROSS JOIN LATERAL (
       SELECT * FROM clock_lacking k WHERE k.carrier_id = ${carrierId} AND k.pair_key = w.pair_key AND k.side = ${side}
         AND k.start_time BETWEEN w.range_start AND w.range_end
       ORDER BY k.start_time, k.record_date, k.record_id LIMIT ${limit}) l`;
-  return rows;
 }
 
 const NAME = { side: "int2", ...RECORD_NAME } as const;

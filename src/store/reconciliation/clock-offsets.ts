@@ -1,9 +1,9 @@
 import { sql } from "kysely";
 import { PLATFORM_SIDE } from "../../domain/record-kind.ts";
-import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { run, type Tx, unnest } from "../database/run.ts";
+import type { Micros } from "../../domain/time/instant.ts";
+import { inRange, readColumn, readRows, type Tx, unnest } from "../database/run.ts";
+import { writeRows } from "../database/write-rows.ts";
 import type { TimeRange } from "./reconcile-input.ts";
-import { writeRows } from "./write-rows.ts";
 
 /** Number of votes by bucket. */
 export type Votes = Record<string, number>;
@@ -15,14 +15,9 @@ export interface ClockVotes {
   votes: Votes;
 }
 
-export async function readClockVotes(tx: Tx, carrierId: string, range: TimeRange): Promise<ClockVotes[]> {
-  const query = tx
-    .selectFrom("clock_offset")
-    .select(["trunk_id", "hour", "votes"])
-    .where("carrier_id", "=", carrierId)
-    .where("hour", ">=", sql<Micros>`${isoFromMicros(range.start)}::timestamptz`)
-    .where("hour", "<", sql<Micros>`${isoFromMicros(range.end)}::timestamptz`);
-  return (await run(tx, query)).rows;
+export function readClockVotes(tx: Tx, carrierId: string, range: TimeRange): Promise<ClockVotes[]> {
+  return readRows(tx)<ClockVotes>`
+    SELECT trunk_id, hour, votes FROM clock_offset WHERE carrier_id = ${carrierId} AND ${inRange(sql`hour`, range)}`;
 }
 
 export function writeClockVotes(tx: Tx, carrierId: string, votes: readonly ClockVotes[]): Promise<void> {
@@ -45,18 +40,14 @@ export interface RoundingVotes {
 }
 
 /** Reads the votes of days, the last included. */
-export async function readRoundingVotes(
+export function readRoundingVotes(
   tx: Tx,
   carrierId: string,
   days: { first: string; last: string },
 ): Promise<RoundingVotes[]> {
-  const query = tx
-    .selectFrom("rounding_vote")
-    .select(["trunk_id", "day", "votes"])
-    .where("carrier_id", "=", carrierId)
-    .where("day", ">=", days.first)
-    .where("day", "<=", days.last);
-  return (await run(tx, query)).rows;
+  return readRows(tx)<RoundingVotes>`
+    SELECT trunk_id, day, votes FROM rounding_vote
+    WHERE carrier_id = ${carrierId} AND day >= ${days.first}::date AND day <= ${days.last}::date`;
 }
 
 export function writeRoundingVotes(tx: Tx, carrierId: string, votes: readonly RoundingVotes[]): Promise<void> {
@@ -69,18 +60,17 @@ export function writeRoundingVotes(tx: Tx, carrierId: string, votes: readonly Ro
  * The minutes of a trunk's pairs on a day that another rounding rule would judge or explain
  * otherwise: unequal pairs, and those that the carrier only billed.
  */
-export async function readRoundedMinutes(
+export function readRoundedMinutes(
   tx: Tx,
   carrierId: string,
   { trunkId, day }: { trunkId: string; day: string },
 ): Promise<Micros[]> {
-  const { rows } = await run(tx)<{ minute: Micros }>`
+  return readColumn(tx)<Micros>`
     SELECT DISTINCT date_trunc('minute', r.start_time) AS minute FROM call_result r
     WHERE r.carrier_id = ${carrierId} AND r.clock_trunk = ${trunkId}
       AND r.clock_time >= ${day}::date::timestamp AT TIME ZONE 'UTC' AND r.clock_time < (${day}::date + 1)::timestamp AT TIME ZONE 'UTC'
       AND r.start_time >= (${day}::date - 1)::timestamp AT TIME ZONE 'UTC' AND r.start_time < (${day}::date + 2)::timestamp AT TIME ZONE 'UTC'
       AND r.side = ${sql.lit(PLATFORM_SIDE)} AND (r.status IN (2, 4) OR (r.status = 1 AND r.carrier_ms IS NULL))`;
-  return rows.map(({ minute }) => minute);
 }
 
 /**
@@ -101,12 +91,11 @@ export async function readClockMinutes(
     rangeEnd: calls.end,
   }));
   const times = { hour: "timestamptz", rangeStart: "timestamptz", rangeEnd: "timestamptz" } as const;
-  const { rows } = await run(tx)<{ minute: Micros }>`
+  return readColumn(tx)<Micros>`
     SELECT DISTINCT m.minute FROM ${unnest("w", ranges, { trunkId: "text", ...times })}
     JOIN call_result r ON r.carrier_id = ${carrierId} AND r.start_time >= w.range_start AND r.start_time < w.range_end
     CROSS JOIN LATERAL (VALUES (date_trunc('minute', r.start_time)),
       (CASE WHEN r.clock_trunk = w.trunk_id AND r.clock_time >= w.hour AND r.clock_time < w.hour + interval '1 hour'
         THEN date_trunc('minute', r.clock_time) END)) AS m(minute)
     WHERE m.minute IS NOT NULL`;
-  return rows.map(({ minute }) => minute);
 }

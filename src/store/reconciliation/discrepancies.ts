@@ -2,10 +2,10 @@ import { type RawBuilder, sql } from "kysely";
 import { FeedId } from "../../domain/feed-id.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { LIST_SCAN, type Scanned } from "../database/list-scan.ts";
-import { run, type Tx } from "../database/run.ts";
+import { readRows, readValue, type Tx } from "../database/run.ts";
+import { writeRows } from "../database/write-rows.ts";
 import type { FeedLock } from "../feeds/feed-head.ts";
 import { type PageRequest, readFeedPage, type StoredPage } from "../feeds/feed-page.ts";
-import { type Columns, writeRows } from "./write-rows.ts";
 
 export const DiscrepancyEntryKind = { DISCREPANCY: 1, ERASURE: 2 } as const;
 
@@ -69,16 +69,16 @@ export async function listDiscrepancies(
   const { startDate, endDate, conditions } = search;
   const { after, limit, scan = LIST_SCAN } = page;
   const results = sql`call_result r WHERE r.carrier_id = ${carrierId} AND r.sequence > ${after}`;
-  const { rows: found } = await run(tx)<ListedDiscrepancy>`
+  const found = await readRows(tx)<ListedDiscrepancy>`
     SELECT r.carrier_id, r.sequence, r.update_time AS ingest_time, ${DiscrepancyEntryKind.DISCREPANCY}::int2 AS entry_kind, r.payload, r.phone_number
     FROM (SELECT * FROM ${results} ORDER BY r.sequence LIMIT ${scan}) r
     WHERE r.payload IS NOT NULL AND r.call_date >= ${startDate}::date AND r.call_date < ${endDate}::date
       AND ${conditions ? allOf(conditions, STORED) : sql`true`}
     ORDER BY r.sequence LIMIT ${limit}`;
   if (found.length >= limit) return { found, scannedTo: undefined };
-  const { rows: end } = await run(tx)<{ sequence: bigint }>`
+  const scannedTo = await readValue(tx)<bigint | undefined>`
     SELECT r.sequence FROM ${results} ORDER BY r.sequence OFFSET ${scan - 1} LIMIT 1`;
-  return { found, scannedTo: end[0]?.sequence };
+  return { found, scannedTo };
 }
 
 export interface ListedDiscrepancy extends StoredDiscrepancy {
@@ -174,7 +174,7 @@ const ENTRY_COLUMNS = {
   previousUnresolved: "bool",
   previousAbsoluteDeltaMs: "int8",
   payload: "bytea",
-} as const satisfies Columns<ReturnType<typeof entryRow>>;
+} as const;
 
 /** Appends entries, numbered from `lock.nextSequence`. */
 export function appendDiscrepancies(

@@ -3,7 +3,7 @@ import type { RecordRef } from "../../domain/matching/facts.ts";
 import { CARRIER_SIDE, CDR, DURATION, PLATFORM_SIDE, type RecordKind } from "../../domain/record-kind.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { DiscrepancyStatus } from "../../gen/tandem/type/v1/discrepancy_pb.js";
-import { instant, run, type Tx } from "../database/run.ts";
+import { instant, readColumn, readRows, type Tx } from "../database/run.ts";
 import { recordAt } from "../records/record-at.ts";
 import type { ResultName } from "./call-result-columns.ts";
 import type { TimeRange } from "./reconcile-input.ts";
@@ -18,15 +18,14 @@ export type NamedTarget =
   | { by: "discrepancyId"; discrepancyId: string };
 
 /** Finds the records that a name means, in their newest revision, by start; at most `limit`. */
-export async function findExplainedRecords(
+export function findExplainedRecords(
   tx: Tx,
   carrierId: string,
   name: NamedTarget,
   limit: number,
 ): Promise<ExplainedRecord[]> {
-  const { rows } = await run(tx)<ExplainedRecord>`
+  return readRows(tx)<ExplainedRecord>`
     ${recordsNamed(carrierId, name)} ORDER BY start_time, record_id LIMIT ${limit}`;
-  return rows;
 }
 
 function recordsNamed(carrierId: string, name: NamedTarget): RawBuilder<unknown> {
@@ -63,12 +62,11 @@ function highestRevision(
 }
 
 /** Carriers that have a call, by id; at most `limit`. */
-export async function findCarriersOfCall(tx: Tx, callId: string, limit: number): Promise<string[]> {
-  const { rows } = await run(tx)<{ carrierId: string }>`
+export function findCarriersOfCall(tx: Tx, callId: string, limit: number): Promise<string[]> {
+  return readColumn(tx)<string>`
     SELECT c.carrier_id FROM carrier c
     WHERE EXISTS (SELECT FROM cdr_record r WHERE r.carrier_id = c.carrier_id AND r.call_id = ${callId})
     ORDER BY c.carrier_id LIMIT ${limit}`;
-  return rows.map((row) => row.carrierId);
 }
 
 /** A call without a counterpart, or one that the carrier has too short. */
@@ -89,14 +87,14 @@ const FREE = [
 ].map((status) => sql.lit(status));
 
 /** Reads the open calls of two parties on one side, the nearest to an instant first. */
-export async function readOpenCalls(
+export function readOpenCalls(
   tx: Tx,
   carrierId: string,
   search: TimeRange & { side: number; pairKey: bigint; around: Micros; limit: number },
 ): Promise<OpenCallRow[]> {
   const { side, pairKey, around, start, end, limit } = search;
   // OFFSET 0: by the index of the pair, not of the start.
-  const { rows } = await run(tx)<OpenCallRow>`
+  return readRows(tx)<OpenCallRow>`
     SELECT r.record_id, r.record_date, r.revision, r.start_time,
       COALESCE(CASE WHEN r.side = ${sql.lit(PLATFORM_SIDE)} THEN r.platform_answered ELSE r.carrier_answered END, false) AS answered,
       CASE WHEN r.side = ${sql.lit(PLATFORM_SIDE)} THEN r.platform_ms ELSE r.carrier_ms END AS connected_ms,
@@ -110,5 +108,4 @@ export async function readOpenCalls(
         OR r.status = ${DiscrepancyStatus.DURATION_MISMATCH} AND r.platform_ms > r.carrier_ms)
     ORDER BY abs(extract(epoch FROM r.start_time - ${instant(around)})), r.record_date, r.record_id
     LIMIT ${limit}`;
-  return rows;
 }

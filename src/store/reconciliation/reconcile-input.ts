@@ -3,7 +3,7 @@ import type { RecordName, RecordRef } from "../../domain/matching/facts.ts";
 import { recordText } from "../../domain/matching/facts.ts";
 import { DURATION, type RecordKind } from "../../domain/record-kind.ts";
 import type { Micros } from "../../domain/time/instant.ts";
-import { inRange, run, type Tx, together, unnest } from "../database/run.ts";
+import { inRange, readColumn, readRows, run, type Tx, together, unnest } from "../database/run.ts";
 import { recordAt } from "../records/record-at.ts";
 import { EntryKind } from "../records/record-rows.ts";
 
@@ -62,13 +62,13 @@ export async function readTips(
   const { records, start } = kind;
   const wanted = unnestRanges(ranges);
   const column = sql.ref(`r.${start}`);
-  const [{ rows }, { rows: others }] = await together([
-    run(tx)<TipRow>`
+  const [rows, others] = await together([
+    readRows(tx)<TipRow>`
     SELECT ${TIP_COLUMNS}, ${column} AS start_time
     FROM ${wanted}
     JOIN ${sql.table(records)} r ON r.carrier_id = ${carrierId} AND ${column} >= w.range_start AND ${column} < w.range_end
     WHERE r.entry_kind <> ${EntryKind.ERASURE}`,
-    run(tx)<TipRow>`
+    readRows(tx)<TipRow>`
     SELECT ${TIP_COLUMNS}, NULL::timestamptz AS start_time
     FROM ${wanted}
     JOIN ${sql.table(records)} r ON r.carrier_id = ${carrierId} AND ${column} IS NULL
@@ -81,7 +81,7 @@ export async function readTips(
 
 /** Reads the tips of numbered parts that begin in a range. */
 export async function readPartTips(tx: Tx, carrierId: string, range: TimeRange): Promise<StoredTip[]> {
-  const { rows } = await run(tx)<TipRow>`
+  const rows = await readRows(tx)<TipRow>`
     SELECT ${TIP_COLUMNS}, r.start_time FROM duration_record r
     WHERE r.carrier_id = ${carrierId} AND r.part_index IS NOT NULL AND ${inRange(sql`r.start_time`, range)}`;
   return fillVoids(tx, DURATION, carrierId, await dropSuperseded(tx, DURATION, carrierId, rows));
@@ -155,7 +155,7 @@ async function readFirstIngestTimes(
   later: readonly RecordName[],
 ): Promise<Map<string, Micros>> {
   if (later.length === 0) return new Map();
-  const { rows } = await run(tx)<RecordName & { ingestTime: Micros }>`
+  const rows = await readRows(tx)<RecordName & { ingestTime: Micros }>`
     SELECT k.record_date, k.record_id, min(k.ingest_time) AS ingest_time
     FROM ${revisionsOf(kind, carrierId, later)} GROUP BY k.record_date, k.record_id`;
   return new Map(rows.map((row) => [recordText(row), row.ingestTime]));
@@ -168,7 +168,7 @@ async function readReported(
   voids: readonly RecordRef[],
 ): Promise<Map<string, Buffer>> {
   if (voids.length === 0) return new Map();
-  const { rows } = await run(tx)<RecordName & { payload: Buffer }>`
+  const rows = await readRows(tx)<RecordName & { payload: Buffer }>`
     SELECT DISTINCT ON (k.record_date, k.record_id) k.record_date, k.record_id, p.payload
     FROM ${unnest("v", voids, { ...RECORD_NAME, revision: "int4" })}
     CROSS JOIN LATERAL (SELECT * FROM ${sql.table(kind.keys)} k
@@ -182,11 +182,10 @@ async function readReported(
 /** When records of the carrier begin by its clock. Records that are gone are left out. */
 export async function readDurationStarts(tx: Tx, carrierId: string, records: readonly RecordName[]): Promise<Micros[]> {
   if (records.length === 0) return [];
-  const { rows } = await run(tx)<{ startTime: Micros }>`
+  return readColumn(tx)<Micros>`
     SELECT DISTINCT ON (k.record_date, k.record_id) COALESCE(r.start_time, k.record_date::timestamp AT TIME ZONE 'UTC') AS start_time
     FROM ${revisionsOf(DURATION, carrierId, records)} CROSS JOIN LATERAL (${recordOfKey(DURATION, carrierId)}) r
     ORDER BY k.record_date, k.record_id, k.revision DESC`;
-  return rows.map(({ startTime }) => startTime);
 }
 
 /** A new record, and a time that it touches. */
@@ -209,12 +208,12 @@ export async function readArrivals(
   const { carrierId, after, through } = request;
   const touched = sql`r.sequence, COALESCE(${sql.ref(`r.${kind.start}`)}, r.record_date::timestamp AT TIME ZONE 'UTC') AS start_time,
       ${request.withPayload ? sql`r.payload` : sql`NULL::bytea`} AS payload`;
-  const { rows } = await run(tx)<Arrival & RecordRef>`
+  const rows = await readRows(tx)<Arrival & RecordRef>`
     SELECT r.record_id, r.record_date, r.revision, ${touched} FROM ${sql.table(kind.records)} r
     WHERE r.carrier_id = ${carrierId} AND r.sequence > ${after} AND r.sequence <= ${through} AND r.entry_kind <> ${EntryKind.ERASURE}`;
   const later = rows.filter((row) => row.revision > 1);
   if (later.length === 0) return rows;
-  const { rows: revisions } = await run(tx)<Arrival>`
+  const revisions = await readRows(tx)<Arrival>`
     SELECT ${touched} FROM ${revisionsOf(kind, carrierId, later)} CROSS JOIN LATERAL (${recordOfKey(kind, carrierId)}) r`;
   return [...rows, ...revisions];
 }

@@ -3,7 +3,7 @@ import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { isOfRegion } from "../carriers/carriers.ts";
 import { textArray, timestamptzArray } from "../database/binary-array.ts";
 import { clockFrom } from "../database/clock-from.ts";
-import { readInOrder, run, type Tx } from "../database/run.ts";
+import { instant, readColumn, readInOrder, readRow, readRows, readValue, run, type Tx } from "../database/run.ts";
 
 /** How far a carrier's feeds are read. */
 export interface ReconcilePosition {
@@ -30,34 +30,26 @@ export interface ReconcilePosition {
 export const MOST_ROUNDS = 64;
 
 /** Undefined: it was never reconciled. */
-export async function readReconcilePosition(tx: Tx, carrierId: string): Promise<ReconcilePosition | undefined> {
-  const { rows } = await run(tx, tx.selectFrom("reconcile_position").selectAll().where("carrier_id", "=", carrierId));
-  return rows[0];
+export function readReconcilePosition(tx: Tx, carrierId: string): Promise<ReconcilePosition | undefined> {
+  return readRow(tx)<ReconcilePosition>`SELECT * FROM reconcile_position WHERE carrier_id = ${carrierId}`;
 }
 
 export async function writeReconcilePosition(tx: Tx, carrierId: string, position: ReconcilePosition): Promise<void> {
-  const values = {
-    cdr_sequence: position.cdrSequence,
-    duration_sequence: position.durationSequence,
-    marked_cdr_sequence: position.markedCdrSequence,
-    marked_duration_sequence: position.markedDurationSequence,
-    cdr_epoch: position.cdrEpoch,
-    duration_epoch: position.durationEpoch,
-    agreement_revision: position.agreementRevision,
-    rule_version: position.ruleVersion,
-    reconciled_through: isoFromMicros(position.reconciledThrough),
-    marked_through: position.markedThrough === undefined ? null : isoFromMicros(position.markedThrough),
-  };
-  const insert = tx
-    .insertInto("reconcile_position")
-    .values({ carrier_id: carrierId, ...values, update_time: sql<string>`clock_timestamp()` })
-    .onConflict((conflict) =>
-      conflict
-        .column("carrier_id")
-        .doUpdateSet({ ...values, update_time: clockFrom("reconcile_position.update_time") }),
-    );
-  await run(tx, insert);
+  const { reconciledThrough, markedThrough } = position;
+  const sequences = [position.cdrSequence, position.durationSequence];
+  const marked = [position.markedCdrSequence, position.markedDurationSequence];
+  const rules = [position.cdrEpoch, position.durationEpoch, position.agreementRevision, position.ruleVersion];
+  await run(tx)`
+    INSERT INTO reconcile_position AS p (carrier_id, update_time, ${sql.raw(POSITION.join())})
+    VALUES (${carrierId}, clock_timestamp(), ${sql.join([...sequences, ...marked, ...rules])}, ${instant(reconciledThrough)}, ${instant(markedThrough)})
+    ON CONFLICT (carrier_id) DO UPDATE SET ${sql.raw(POSITION.map((name) => `${name} = EXCLUDED.${name}`).join())},
+      update_time = ${clockFrom("p.update_time")}`;
 }
+
+const POSITION = [
+  ...["cdr_sequence", "duration_sequence", "marked_cdr_sequence", "marked_duration_sequence"],
+  ...["cdr_epoch", "duration_epoch", "agreement_revision", "rule_version", "reconciled_through", "marked_through"],
+];
 
 /** Marks minutes to be matched. A minute marked in an earlier round keeps that round. */
 export async function markMinutes(tx: Tx, carrierId: string, minutes: Iterable<Micros>, round = 0): Promise<void> {
@@ -82,7 +74,7 @@ export async function markEveryMinute(tx: Tx, carrierId: string): Promise<void> 
 /** Marks the minutes of calls that are due; at most `limit` calls. Returns how many. */
 export async function markDueMinutes(tx: Tx, carrierId: string, now: Micros, limit: number): Promise<number> {
   await readInOrder(tx);
-  const { rows } = await run(tx)<{ count: number }>`
+  return readValue(tx)<number>`
     WITH due AS MATERIALIZED (
       SELECT start_time FROM call_result
       WHERE carrier_id = ${carrierId} AND due_time <= ${isoFromMicros(now)}::timestamptz ORDER BY due_time LIMIT ${limit}
@@ -91,7 +83,6 @@ export async function markDueMinutes(tx: Tx, carrierId: string, now: Micros, lim
       ON CONFLICT (carrier_id, minute) DO UPDATE SET round = 0 WHERE r.round > 0
     )
     SELECT count(*)::int4 AS count FROM due`;
-  return rows[0]?.count ?? 0;
 }
 
 export interface MarkedMinutes {
@@ -108,7 +99,7 @@ export async function readMarkedMinutes(
   carrierId: string,
   { spanMinutes, mostRounds }: { spanMinutes: number; mostRounds: number },
 ): Promise<MarkedMinutes | undefined> {
-  const { rows } = await run(tx)<{ minute: Micros; round: number }>`
+  const rows = await readRows(tx)<{ minute: Micros; round: number }>`
     SELECT m.minute, m.round FROM (
       SELECT f.minute, f.round FROM reconcile_minute f WHERE f.carrier_id = ${carrierId} AND f.round <= ${mostRounds}::int2
       ORDER BY f.round, f.minute LIMIT 1) f
@@ -120,7 +111,7 @@ export async function readMarkedMinutes(
 }
 
 export async function isAnyMinuteMarked(tx: Tx, carrierId: string, mostRounds: number): Promise<boolean> {
-  const { rows } = await run(tx)`
+  const rows = await readRows(tx)`
     SELECT 1 FROM reconcile_minute WHERE carrier_id = ${carrierId} AND round <= ${mostRounds}::int2 LIMIT 1`;
   return rows.length > 0;
 }
@@ -133,17 +124,11 @@ export async function takeUpMinutes(tx: Tx, carrierId: string, mostRounds = MOST
 }
 
 /** Carriers of a region, or all, with minutes set aside; by id. */
-export async function listSetAside(
-  tx: Tx,
-  limit: number,
-  region?: string,
-  mostRounds = MOST_ROUNDS,
-): Promise<string[]> {
-  const { rows } = await run(tx)<{ carrierId: string }>`
+export function listSetAside(tx: Tx, limit: number, region?: string, mostRounds = MOST_ROUNDS): Promise<string[]> {
+  return readColumn(tx)<string>`
     SELECT c.carrier_id FROM carrier c
     WHERE EXISTS (SELECT 1 FROM reconcile_minute m WHERE m.carrier_id = c.carrier_id AND m.round > ${mostRounds}::int2)
       AND ${isOfRegion(sql`c.carrier_id`, region)} ORDER BY c.carrier_id LIMIT ${limit}`;
-  return rows.map((row) => row.carrierId);
 }
 
 export async function clearMinutes(tx: Tx, carrierId: string, minutes: readonly Micros[]): Promise<void> {
@@ -169,17 +154,16 @@ const HEADS = sql`
  * Carriers of a region, or all, that have work: those never reconciled first, then those that wait
  * longest.
  */
-export async function listCarriersToReconcile(
+export function listCarriersToReconcile(
   tx: Tx,
   ruleVersion: number,
   limit: number,
   { region, except = [] }: { region?: string | undefined; except?: readonly string[] } = {},
 ): Promise<string[]> {
-  const { rows } = await run(tx)<{ carrierId: string }>`
+  return readColumn(tx)<string>`
     SELECT c.carrier_id FROM carrier c ${HEADS} LEFT JOIN reconcile_position p ON p.carrier_id = c.carrier_id
     WHERE ${hasWork(ruleVersion)} AND ${isOfRegion(sql`c.carrier_id`, region)} AND c.carrier_id <> ALL(${textArray(except)}::text[])
     ORDER BY p.reconciled_through NULLS FIRST, c.carrier_id LIMIT ${limit}`;
-  return rows.map((row) => row.carrierId);
 }
 
 /** Moves the time of carriers without work to now, if it is older than `ageS` seconds. */

@@ -3,7 +3,7 @@ import { FeedId } from "../../domain/feed-id.ts";
 import { DURATION } from "../../domain/record-kind.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { DiscrepancyStatus } from "../../gen/tandem/type/v1/discrepancy_pb.js";
-import { run, type Tx } from "../database/run.ts";
+import { readRow, readRows, readValue, type Tx } from "../database/run.ts";
 import { readDaysOf } from "../zone-days/zone-days.ts";
 import { MOST_ROUNDS } from "./reconcile-progress.ts";
 
@@ -43,7 +43,7 @@ export async function readReconciliationStatus(
   // Readers raise the feed's own last ingest time too.
   const newest = (table: "cdr_record" | "duration_record") =>
     sql`(SELECT ingest_time FROM ${sql.table(table)} r WHERE r.carrier_id = ${carrierId} ORDER BY sequence DESC LIMIT 1)`;
-  const { rows } = await run(tx)<StatusRow>`
+  const found = await readRow(tx)<StatusRow>`
     SELECT COALESCE(p.cdr_sequence, 0) AS cdr_sequence, ${head(FeedId.CDRS)} AS cdr_head_sequence, ${newest("cdr_record")} AS last_cdr_time,
       COALESCE(p.duration_sequence, 0) AS duration_sequence, ${head(FeedId.DURATIONS)} AS duration_head_sequence,
       ${newest("duration_record")} AS last_duration_time,
@@ -59,31 +59,29 @@ export async function readReconciliationStatus(
     CROSS JOIN LATERAL (SELECT count(*) AS minutes, min(m.minute) AS first FROM reconcile_minute m
       WHERE m.carrier_id = ${carrierId} AND m.round > ${MOST_ROUNDS}::int2) aside
     WHERE c.carrier_id = ${carrierId}`;
-  if (!rows[0]) return undefined;
-  const { rejudgedFrom: from, ...row } = rows[0];
+  if (!found) return undefined;
+  const { rejudgedFrom: from, ...row } = found;
   const rejudgedFromDate = from === undefined ? undefined : (await readDaysOf(tx, timeZone, [from])).dayOf(from);
   return { ...row, rejudgedFromDate, pending: await readPending(tx, carrierId) };
 }
 
 /** The time up to which all records of these carriers are judged; undefined: no carrier. */
-export async function readReconciledThrough(
+export function readReconciledThrough(
   tx: Tx,
   which: { carrierId?: string | undefined; region?: string | undefined },
 ): Promise<Micros | undefined> {
-  const { rows } = await run(tx)<{ least: Micros | undefined }>`
+  return readValue(tx)<Micros | undefined>`
     SELECT min(${RECONCILED_THROUGH}) AS least FROM carrier c LEFT JOIN reconcile_position p ON p.carrier_id = c.carrier_id
     WHERE ${which.carrierId === undefined ? sql`true` : sql`c.carrier_id = ${which.carrierId}`}
       AND ${which.region === undefined ? sql`true` : sql`c.region = ${which.region}`}`;
-  return rows[0]?.least;
 }
 
 // Before a carrier was onboarded it had no records.
 const RECONCILED_THROUGH = sql`GREATEST(p.reconciled_through, c.create_time)`;
 
-async function readPending(tx: Tx, carrierId: string): Promise<ReconciliationStatus["pending"]> {
-  const { rows } = await run(tx)<{ reason: number; calls: bigint; oldest: Micros }>`
+function readPending(tx: Tx, carrierId: string): Promise<ReconciliationStatus["pending"]> {
+  return readRows(tx)<{ reason: number; calls: bigint; oldest: Micros }>`
     SELECT r.pending_reason AS reason, count(*) AS calls, min(r.start_time) AS oldest FROM call_result r
     WHERE r.carrier_id = ${carrierId} AND r.status = ${DiscrepancyStatus.PENDING} AND NOT r.is_merged
     GROUP BY r.pending_reason ORDER BY r.pending_reason`;
-  return rows;
 }

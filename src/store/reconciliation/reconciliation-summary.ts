@@ -3,7 +3,7 @@ import type { ReportingScope } from "../../domain/carriers/carrier.ts";
 import { enumValues } from "../../domain/enum-values.ts";
 import { isoFromMicros } from "../../domain/time/instant.ts";
 import { DiscrepancyCause, DiscrepancyStatus, MatchedBy } from "../../gen/tandem/type/v1/discrepancy_pb.js";
-import { run, type Tx } from "../database/run.ts";
+import { readRows, type Tx } from "../database/run.ts";
 import { ABSOLUTE_DELTA_MS, IS_UNMEASURED } from "./discrepancies.ts";
 
 /** What calls are summed up by, in the order of the rows. */
@@ -68,7 +68,7 @@ export async function summarizeReconciliation(
   const keys = request.groupBy.map((dimension) => sql.ref(dimension));
   const grouping = keys.length > 0 ? sql.join(keys) : sql`()`;
   const order = keys.length > 0 ? sql`ORDER BY ${grouping}` : sql``;
-  const { rows } = await run(tx)<SummaryRow>`
+  const rows = await readRows(tx)<SummaryRow>`
     WITH finest AS (${cells(request, page.after)}), cell AS MATERIALIZED (
       SELECT finest.*, status <= ${LAST_COMPARED} AND NOT is_spare AS is_compared, ${lacksLength()} AS is_unmeasured FROM finest
     ), part AS (

@@ -1,9 +1,10 @@
 import { type RawBuilder, sql } from "kysely";
-import { PLATFORM_SIDE } from "../../domain/record-kind.ts";
+import { CDR, PLATFORM_SIDE } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { LIST_SCAN, type Scanned } from "../database/list-scan.ts";
-import { run, type Tx } from "../database/run.ts";
+import { readColumn, readRow, readRows, type Tx } from "../database/run.ts";
 import { allOf, type CdrConditions, cdrFloor, isHeldTip, isTip, joinParts, mergeHeld, type StoredCdr } from "./cdrs.ts";
+import { recordsOfId } from "./record-at.ts";
 import { EntryKind } from "./record-rows.ts";
 
 /** A record as a list has it: with its name. */
@@ -87,7 +88,7 @@ async function listKept(tx: Tx, list: CdrList): Promise<Scanned<ListedCdr, CdrPl
   const records = sql`cdr_record r WHERE r.carrier_id = ${carrierId}${inPeriod(list)}`;
   const from = isNamed(search) ? recordsNamed(carrierId, search) : scanned(records, list);
   // The parts of held records that are past their retention are with the held copy.
-  const { rows } = await run(tx)<ListedCdr>`
+  const rows = await readRows(tx)<ListedCdr>`
     SELECT r.carrier_id, r.sequence, r.ingest_time, r.entry_kind, r.record_id, r.record_date, r.revision, r.invite_time, r.payload, COALESCE(q.payload, x.quality) AS quality,
       ${withNetwork ? sql`COALESCE(n.payload, x.network)` : sql`NULL::bytea`} AS network
     FROM (
@@ -114,41 +115,31 @@ async function readScanEnd(
   found: number,
 ): Promise<CdrPlace | undefined> {
   if (isNamed(list.search) || found >= list.limit) return undefined;
-  const { rows } = await run(tx)<{ inviteTime: Micros | undefined; sequence: bigint }>`
+  return readRow(tx)<{ inviteTime: Micros | undefined; sequence: bigint }>`
     SELECT r.invite_time, r.sequence FROM ${records} ORDER BY ${orderOf(list)} OFFSET ${(list.scan ?? LIST_SCAN) - 1} LIMIT 1`;
-  return rows[0];
 }
 
-function isNamed({ recordId, callId, dialogCallId, correlationId }: CdrSearch): boolean {
-  return [recordId, callId, dialogCallId, correlationId].some((id) => id !== undefined);
+function isNamed(search: CdrSearch): boolean {
+  return search.recordId !== undefined || idsOf(search).length > 0;
+}
+
+/** The columns of the ids that are asked for. */
+function idsOf({ callId, dialogCallId, correlationId }: CdrSearch) {
+  const ids = { call_id: callId, dialog_call_id: dialogCallId, correlation_id: correlationId };
+  return Object.entries(ids).filter(([, id]) => id !== undefined);
 }
 
 function recordsNamed(carrierId: string, search: CdrSearch): RawBuilder<unknown> {
-  return search.recordId === undefined
-    ? recordsOfCall(carrierId, search)
-    : recordsOfId(carrierId, search.recordId, search);
+  const { recordId, recordDate } = search;
+  return recordId === undefined ? recordsOfCall(carrierId, search) : recordsOfId(CDR, carrierId, recordId, recordDate);
 }
 
 // By the id first, and then the period: the index of the order would read all records of the period
 // for the few that have the id.
 function recordsOfCall(carrierId: string, search: CdrSearch): RawBuilder<unknown> {
-  const { callId, dialogCallId, correlationId } = search;
-  const named = [
-    [sql`i.call_id`, callId],
-    [sql`i.dialog_call_id`, dialogCallId],
-    [sql`i.correlation_id`, correlationId],
-  ] as const;
-  const [column, value] = named.find(([, id]) => id !== undefined) ?? [];
-  if (!column) return sql`cdr_record r`;
-  return sql`(SELECT * FROM cdr_record i WHERE i.carrier_id = ${carrierId} AND ${column} = ${value} OFFSET 0) r`;
-}
-
-function recordsOfId(carrierId: string, recordId: string, { recordDate }: CdrSearch): RawBuilder<unknown> {
-  const day = recordDate === undefined ? sql`` : sql` AND s.record_date = ${recordDate}::date`;
-  return sql`
-    (SELECT s.sequence, s.ingest_time FROM cdr_key s WHERE s.carrier_id = ${carrierId} AND s.record_id = ${recordId}${day} OFFSET 0) s
-    CROSS JOIN LATERAL (
-      SELECT * FROM cdr_record f WHERE f.carrier_id = ${carrierId} AND f.sequence = s.sequence AND f.ingest_time = s.ingest_time OFFSET 0) r`;
+  const [named] = idsOf(search);
+  if (!named) return sql`cdr_record r`;
+  return sql`(SELECT * FROM cdr_record i WHERE i.carrier_id = ${carrierId} AND ${sql.ref(`i.${named[0]}`)} = ${named[1]} OFFSET 0) r`;
 }
 
 async function listHeld(tx: Tx, list: CdrList): Promise<Scanned<ListedCdr, CdrPlace>> {
@@ -158,7 +149,7 @@ async function listHeld(tx: Tx, list: CdrList): Promise<Scanned<ListedCdr, CdrPl
   const wheres = searchConditions(list);
   if (search.recordId !== undefined) wheres.push(sql`r.record_id = ${search.recordId}`);
   if (search.recordDate !== undefined) wheres.push(sql`r.record_date = ${search.recordDate}::date`);
-  const { rows } = await run(tx)<ListedCdr>`
+  const rows = await readRows(tx)<ListedCdr>`
     SELECT r.carrier_id, r.sequence, r.ingest_time, r.entry_kind, r.record_id, r.record_date, r.revision, r.invite_time, r.payload, r.quality,
       ${withNetwork ? sql`r.network` : sql`NULL::bytea`} AS network
     FROM ${isNamed(search) ? copies : scanned(records, list)}
@@ -173,9 +164,7 @@ function searchConditions(list: CdrList): RawBuilder<unknown>[] {
     sql`r.carrier_id = ${carrierId}${inPeriod(list)}`,
     sql`r.entry_kind <> ${EntryKind.ERASURE}`,
   ];
-  if (search.dialogCallId !== undefined) wheres.push(sql`r.dialog_call_id = ${search.dialogCallId}`);
-  if (search.correlationId !== undefined) wheres.push(sql`r.correlation_id = ${search.correlationId}`);
-  if (search.callId !== undefined) wheres.push(sql`r.call_id = ${search.callId}`);
+  for (const [column, id] of idsOf(search)) wheres.push(sql`${sql.ref(`r.${column}`)} = ${id}`);
   if (search.conditions) wheres.push(allOf(search.conditions));
   return wheres;
 }
@@ -211,12 +200,12 @@ function isBehind({ inviteTime, sequence }: CdrPlace, allHaveTimes: boolean): Ra
  * The carriers that have a record id or a call id: for the platform, in a system transaction. At
  * most `limit`. OFFSET 0: carriers are asked one by one, so that the ids of all are never read.
  */
-export async function findCarriersOfCdr(
+export function findCarriersOfCdr(
   tx: Tx,
   name: { recordId?: string; callId?: string },
   limit: number,
 ): Promise<string[]> {
-  const { rows } = await run(tx)<{ carrierId: string }>`
+  return readColumn(tx)<string>`
     SELECT c.carrier_id FROM carrier c
     WHERE EXISTS (${
       name.recordId === undefined
@@ -224,5 +213,4 @@ export async function findCarriersOfCdr(
         : sql`SELECT FROM cdr_key k WHERE k.carrier_id = c.carrier_id AND k.record_id = ${name.recordId}`
     } OFFSET 0) OR EXISTS (SELECT FROM held_record x WHERE x.carrier_id = c.carrier_id AND x.side = ${sql.lit(PLATFORM_SIDE)}
       AND ${name.recordId === undefined ? sql`x.call_id = ${name.callId ?? ""}` : sql`x.record_id = ${name.recordId}`} OFFSET 0) ORDER BY c.carrier_id LIMIT ${limit}`;
-  return rows.map((row) => row.carrierId);
 }

@@ -2,9 +2,9 @@ import { type RawBuilder, sql } from "kysely";
 import { FeedId } from "../../domain/feed-id.ts";
 import { CARRIER_SIDE, DURATION } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { run, type Tx } from "../database/run.ts";
+import { readRows, type Tx } from "../database/run.ts";
 import { isHeldTip, isTip, mergeHeld } from "./cdrs.ts";
-import { recordAt } from "./record-at.ts";
+import { recordsOfId } from "./record-at.ts";
 import { EntryKind } from "./record-rows.ts";
 
 /** A stored duration: its encoded record, and what Tandem adds to it. */
@@ -36,7 +36,7 @@ export interface DurationSearch {
 export async function listDurations(tx: Tx, carrierId: string, search: DurationSearch): Promise<StoredDuration[]> {
   const floor = sql<bigint>`(SELECT f.earliest_sequence FROM feed_head f WHERE f.carrier_id = ${carrierId} AND f.feed = ${FeedId.DURATIONS})`;
   const read = async (from: RawBuilder<unknown>, which: RawBuilder<unknown>) => {
-    const { rows } = await run(tx)<Omit<StoredDuration, "quarantined">>`
+    const rows = await readRows(tx)<Omit<StoredDuration, "quarantined">>`
       SELECT r.record_id, r.start_time, r.payload, r.sequence, r.ingest_time, r.customer_id FROM ${from}
       WHERE r.carrier_id = ${carrierId} AND ${inSearch(search)} AND ${isTip("duration_key", carrierId)} AND ${which}
         ${search.withVoids ? sql`` : sql`AND r.entry_kind <> ${EntryKind.VOID}`}
@@ -44,7 +44,8 @@ export async function listDurations(tx: Tx, carrierId: string, search: DurationS
     return rows.map((row) => ({ ...row, quarantined: false }));
   };
   // In this order: a record that retention takes between the two is in both, and never in neither.
-  const records = search.recordId === undefined ? sql`duration_record r` : recordsOfId(carrierId, search.recordId);
+  const records =
+    search.recordId === undefined ? sql`duration_record r` : recordsOfId(DURATION, carrierId, search.recordId);
   const kept = await read(records, sql`r.sequence >= ${floor}`);
   const held = await read(
     sql`held_record r`,
@@ -53,13 +54,6 @@ export async function listDurations(tx: Tx, carrierId: string, search: DurationS
   const inOrder = (a: StoredDuration, b: StoredDuration) =>
     compare(a.startTime, b.startTime) || compare(a.recordId, b.recordId);
   return mergeHeld(kept, held, search.limit, inOrder);
-}
-
-// By the id first: in the order of the list, all of the period would be read for it.
-function recordsOfId(carrierId: string, recordId: string): RawBuilder<unknown> {
-  return sql`
-    (SELECT s.sequence, s.ingest_time FROM duration_key s WHERE s.carrier_id = ${carrierId} AND s.record_id = ${recordId} OFFSET 0) s
-    CROSS JOIN LATERAL (${recordAt(sql`duration_record`, carrierId, "s")}) r`;
 }
 
 function compare<T extends bigint | string>(left: T, right: T): number {
@@ -72,7 +66,7 @@ export async function listQuarantinedDurations(
   carrierId: string,
   search: DurationSearch,
 ): Promise<StoredDuration[]> {
-  const { rows } = await run(tx)<Omit<StoredDuration, "quarantined">>`
+  const rows = await readRows(tx)<Omit<StoredDuration, "quarantined">>`
     SELECT r.record_id, r.start_time, r.payload, NULL::int8 AS sequence, r.create_time AS ingest_time, NULL::text AS customer_id FROM quarantine r
     WHERE r.carrier_id = ${carrierId} AND r.kind = ${DURATION.upload} AND ${inSearch(search)}
     ORDER BY r.start_time, r.record_id LIMIT ${search.limit}`;

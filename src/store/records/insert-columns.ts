@@ -1,15 +1,5 @@
 import { type RawBuilder, sql } from "kysely";
-import {
-  boolArray,
-  byteaArray,
-  dateArray,
-  float8Array,
-  int2Array,
-  int4Array,
-  int8Array,
-  textArray,
-  timestamptzArray,
-} from "../database/binary-array.ts";
+import { ARRAYS } from "../database/binary-array.ts";
 import { insertAll, type Tx } from "../database/run.ts";
 
 /** A column of an INSERT: one value for each row, or one for all. */
@@ -17,18 +7,6 @@ export interface Column {
   readonly name: string;
   readonly value: RawBuilder<unknown>;
 }
-
-const ARRAYS = {
-  bool: boolArray,
-  bytea: byteaArray,
-  date: dateArray,
-  float8: float8Array,
-  int2: int2Array,
-  int4: int4Array,
-  int8: int8Array,
-  text: textArray,
-  timestamptz: timestamptzArray,
-};
 
 type Type = keyof typeof ARRAYS;
 

@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import type { ZoneDays } from "../../domain/time/zone-days.ts";
-import { run, type Tx } from "../database/run.ts";
+import { readRows, type Tx } from "../database/run.ts";
 import { startOfDayOf } from "../zone-days/zone-days.ts";
 import { allOf, type CdrConditions, isTip } from "./cdrs.ts";
 import { EntryKind } from "./record-rows.ts";
@@ -61,7 +61,7 @@ export async function summarizeQuality(tx: Tx, request: QualitySummaryRequest): 
     WHERE r.carrier_id = ${request.carrierId} AND r.entry_kind = ${EntryKind.REPORT} AND r.answered IS NOT NULL
       AND r.invite_time >= ${isoFromMicros(request.start)}::timestamptz AND r.invite_time < ${isoFromMicros(request.end)}::timestamptz
       AND ${request.conditions ? allOf(request.conditions) : sql`true`} AND ${isTip("cdr_key", request.carrierId)}`;
-  const { rows } = await run(tx)<Omit<QualityGroup, "poorReasons">>`
+  const rows = await readRows(tx)<Omit<QualityGroup, "poorReasons">>`
     SELECT period_start, trunk_id, codec, direction, count(*) AS attempts, count(*) FILTER (WHERE answered) AS answered,
       count(*) FILTER (WHERE network_effective) AS network_effective, COALESCE(sum(connected_duration_ms) FILTER (WHERE answered), 0) AS connected_duration_ms,
       count(*) FILTER (WHERE answered AND connected_duration_ms IS NULL) AS unmeasured,
@@ -70,7 +70,7 @@ export async function summarizeQuality(tx: Tx, request: QualitySummaryRequest): 
       COALESCE(sum(classified_streams), 0) AS classified_streams, COALESCE(sum(poor_streams), 0) AS poor_streams
     FROM (${calls}) c GROUP BY period_start, trunk_id, codec, direction
     ORDER BY period_start, trunk_id, codec, direction LIMIT ${request.limit}`;
-  const { rows: reasons } = await run(tx)<GroupName & { reason: number; calls: bigint }>`
+  const reasons = await readRows(tx)<GroupName & { reason: number; calls: bigint }>`
     SELECT period_start, trunk_id, codec, direction, reason, count(*) AS calls
     FROM (${calls}) c CROSS JOIN LATERAL (SELECT DISTINCT unnest(reasons) AS reason) u
     WHERE c.poor_streams > 0 GROUP BY period_start, trunk_id, codec, direction, reason ORDER BY calls DESC, reason`;

@@ -1,10 +1,10 @@
 import { type RawBuilder, sql } from "kysely";
 import { kindOfUpload, type RecordKind } from "../../domain/record-kind.ts";
-import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import type { Micros } from "../../domain/time/instant.ts";
 import { RecordIssue } from "../../gen/tandem/type/v1/upload_pb.js";
 import { isOfRegion } from "../carriers/carriers.ts";
-import { dateArray, int4Array, textArray } from "../database/binary-array.ts";
-import { run, type Tx, together } from "../database/run.ts";
+import { readRows, run, type Tx, unnest } from "../database/run.ts";
+import { writeRows } from "../database/write-rows.ts";
 
 /** A quarantined record: it has a verdict and no sequence. */
 export interface QuarantineRow {
@@ -30,35 +30,29 @@ type Identity = Pick<QuarantineRow, "recordId" | "recordDate" | "revision">;
  * Stores quarantined records. The judge has made sure that none of these identities is there
  * already.
  */
-export async function insertQuarantined(
+export function insertQuarantined(
   tx: Tx,
   carrierId: string,
   kind: RecordKind,
   rows: readonly QuarantineRow[],
   now: Micros,
 ): Promise<void> {
-  const answers: Promise<unknown>[] = [];
-  for (let start = 0; start < rows.length; start += 500) {
-    const values = rows.slice(start, start + 500).map((row) => ({
-      carrier_id: carrierId,
-      kind: kind.upload,
-      record_id: row.recordId,
-      record_date: row.recordDate,
-      revision: row.revision,
-      content_hash: row.contentHash,
-      upload_id: row.uploadId,
-      record_offset: row.recordOffset,
-      issue: row.issue,
-      numbers: [...row.numbers],
-      start_time: row.startTime === undefined ? null : isoFromMicros(row.startTime),
-      judged_numbers_sequence: row.judgedNumbersSequence,
-      payload: Buffer.from(row.payload),
-      create_time: isoFromMicros(now),
-    }));
-    answers.push(run(tx, tx.insertInto("quarantine").values(values)));
-  }
-  await together(answers);
+  const written = rows.map((row) => ({
+    ...row,
+    kind: kind.upload,
+    numbers: row.numbers.join(" "),
+    payload: Buffer.from(row.payload),
+    createTime: now,
+  }));
+  return writeRows(tx, { table: "quarantine", carrierId, columns: COLUMNS, stored: STORED }, written);
 }
+
+const COLUMNS = {
+  ...({ kind: "int2", recordId: "text", recordDate: "date", revision: "int4", contentHash: "int8" } as const),
+  ...({ uploadId: "text", recordOffset: "int8", issue: "int2", numbers: "text", startTime: "timestamptz" } as const),
+  ...({ judgedNumbersSequence: "int8", payload: "bytea", createTime: "timestamptz" } as const),
+};
+const STORED = { numbers: sql`string_to_array(r.numbers, ' ')` };
 
 /** Deletes quarantined records: they have been applied, or can never be. */
 export async function dropQuarantined(
@@ -75,24 +69,17 @@ export async function dropQuarantined(
  * Records that wait for a number and were judged before the carrier's numbers last changed (or,
  * with `all`, at any time); at most `limit`.
  */
-export async function readQuarantined(
+export function readQuarantined(
   tx: Tx,
   carrierId: string,
   kind: RecordKind,
-  options: { numbersSequence: bigint; all: boolean; limit: number },
+  { numbersSequence, all, limit }: { numbersSequence: bigint; all: boolean; limit: number },
 ): Promise<QuarantineRow[]> {
-  let query = tx
-    .selectFrom("quarantine")
-    .selectAll()
-    .where("carrier_id", "=", carrierId)
-    .where("kind", "=", kind.upload)
-    .where("issue", "=", RecordIssue.NOT_ATTRIBUTABLE);
-  if (!options.all) query = query.where("judged_numbers_sequence", "<", options.numbersSequence);
-  const { rows } = await run(
-    tx,
-    query.orderBy("judged_numbers_sequence").orderBy("create_time").orderBy("record_offset").limit(options.limit),
-  );
-  return rows;
+  return readRows(tx)<QuarantineRow>`
+    SELECT * FROM quarantine
+    WHERE carrier_id = ${carrierId} AND kind = ${kind.upload} AND issue = ${RecordIssue.NOT_ATTRIBUTABLE}
+      ${all ? sql`` : sql`AND judged_numbers_sequence < ${numbersSequence}`}
+    ORDER BY judged_numbers_sequence, create_time, record_offset LIMIT ${limit}`;
 }
 
 /** Notes that records were judged again and go on waiting. */
@@ -111,8 +98,7 @@ export async function markQuarantineJudged(
 
 /** The identities as rows `d`, and the condition that rows `q` of the table have one of them. */
 function named(carrierId: string, kind: RecordKind, identities: readonly Identity[]): RawBuilder<unknown> {
-  return sql`unnest(${textArray(identities.map((i) => i.recordId))}::text[], ${dateArray(identities.map((i) => i.recordDate))}::date[],
-                 ${int4Array(identities.map((i) => i.revision))}::int4[]) AS d(record_id, record_date, revision)
+  return sql`${unnest("d", identities, { recordId: "text", recordDate: "date", revision: "int4" })}
     WHERE q.carrier_id = ${carrierId} AND q.kind = ${kind.upload}
       AND q.record_id = d.record_id AND q.record_date = d.record_date AND q.revision = d.revision`;
 }
@@ -122,7 +108,7 @@ function named(carrierId: string, kind: RecordKind, identities: readonly Identit
  * sweeper, in a system transaction.
  */
 export async function listWaitingCarriers(tx: Tx, region?: string): Promise<{ carrierId: string; kind: RecordKind }[]> {
-  const { rows } = await run(tx)<{ carrierId: string; kind: number }>`
+  const rows = await readRows(tx)<{ carrierId: string; kind: number }>`
     SELECT DISTINCT q.carrier_id, q.kind FROM quarantine q
     JOIN feed_head h ON h.carrier_id = q.carrier_id AND h.feed = 1
     WHERE q.issue = ${RecordIssue.NOT_ATTRIBUTABLE} AND q.judged_numbers_sequence < h.next_sequence - 1

@@ -1,10 +1,9 @@
-import { type ExpressionBuilder, sql } from "kysely";
+import { type RawBuilder, sql } from "kysely";
 import { UNREAD_ISSUES } from "../../domain/calls/verdict.ts";
-import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import type { Micros } from "../../domain/time/instant.ts";
 import { Verdict } from "../../gen/tandem/type/v1/upload_pb.js";
-import { run, type Tx } from "../database/run.ts";
-import type { Schema } from "../database/schema.ts";
-import { type ColumnOf, columnsOf, insertColumns } from "./insert-columns.ts";
+import { readRows, type Tx } from "../database/run.ts";
+import { writeRows } from "../database/write-rows.ts";
 import { isUpload, type UploadKey } from "./upload-key.ts";
 
 /** What is kept of a record that was not plainly accepted. */
@@ -26,46 +25,41 @@ export interface RejectRow {
 export const MAX_STORED_REJECTS = 10_000;
 
 /** Stores what is kept of records that were not plainly accepted. */
-export async function insertRejects(tx: Tx, key: UploadKey, rejects: readonly RejectRow[], now: Micros): Promise<void> {
-  if (rejects.length === 0) return;
-  const columns = [
-    { name: "kind", value: sql`${key.kind.upload}::int2` },
-    { name: "upload_id", value: sql`${key.uploadId}::text` },
-    { name: "create_time", value: sql`${isoFromMicros(now)}::timestamptz` },
-    ...columnsOf(rejects, COLUMNS),
-  ];
-  await insertColumns(tx, "upload_reject", key.carrierId, columns, rejects.length);
+export function insertRejects(
+  tx: Tx,
+  { carrierId, kind, uploadId }: UploadKey,
+  rejects: readonly RejectRow[],
+  createTime: Micros,
+): Promise<void> {
+  const rows = rejects.map((reject) => ({ ...reject, kind: kind.upload, uploadId, createTime }));
+  return writeRows(tx, { table: "upload_reject", carrierId, columns: COLUMNS }, rows);
 }
 
-const COLUMNS: readonly ColumnOf<RejectRow>[] = [
-  ["record_offset", "int8", (reject) => reject.recordOffset],
-  ["record_id", "text", (reject) => reject.recordId],
-  ["verdict", "int2", (reject) => reject.verdict],
-  ["issue", "int2", (reject) => reject.issue],
-  ["field_path", "text", (reject) => reject.fieldPath],
-  ["message", "text", (reject) => reject.message],
-  ["retryable", "bool", (reject) => reject.retryable],
-  ["record_json", "text", (reject) => reject.recordJson],
-];
+const COLUMNS = {
+  ...({ kind: "int2", uploadId: "text", createTime: "timestamptz", recordOffset: "int8", recordId: "text" } as const),
+  ...({
+    verdict: "int2",
+    issue: "int2",
+    fieldPath: "text",
+    message: "text",
+    retryable: "bool",
+    recordJson: "text",
+  } as const),
+};
 
 /** The stored rejects of `[start, end)`, by offset; at most `limit`. */
-export async function readRejects(
+export function readRejects(
   tx: Tx,
   key: UploadKey,
-  range: { start: bigint; end?: bigint; limit: number },
+  { start, end, limit }: { start: bigint; end?: bigint; limit: number },
 ): Promise<(RejectRow & { createTime: Micros })[]> {
-  let query = tx.selectFrom("upload_reject").selectAll().where(isUpload(key)).where("record_offset", ">=", range.start);
-  if (range.end !== undefined) query = query.where("record_offset", "<", range.end);
-  const { rows } = await run(tx, query.orderBy("record_offset").limit(range.limit));
-  return rows;
+  const before = end === undefined ? sql`` : sql`AND record_offset < ${end}`;
+  return readRows(tx)<RejectRow & { createTime: Micros }>`
+    SELECT * FROM upload_reject WHERE ${isUpload(key)} AND record_offset >= ${start} ${before} ORDER BY record_offset LIMIT ${limit}`;
 }
 
 // The content of a record that could not be read is not known, and so neither is its duration.
-export function unreadRejects(eb: ExpressionBuilder<Schema, "upload">, key: UploadKey) {
-  return eb
-    .selectFrom("upload_reject")
-    .select(sql<number>`1`.as("unread"))
-    .where(isUpload(key))
-    .where("verdict", "=", Verdict.REJECTED)
-    .where("issue", "in", UNREAD_ISSUES);
+export function hasUnreadRejects(key: UploadKey): RawBuilder<boolean> {
+  return sql<boolean>`EXISTS (SELECT FROM upload_reject
+    WHERE ${isUpload(key)} AND verdict = ${Verdict.REJECTED} AND issue = ANY(${UNREAD_ISSUES}::int2[]))`;
 }

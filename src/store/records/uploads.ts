@@ -1,13 +1,13 @@
-import { type Selectable, sql } from "kysely";
-import { ofEachVerdict, type VerdictCounts } from "../../domain/calls/verdict.ts";
+import { sql } from "kysely";
+import type { VerdictCounts } from "../../domain/calls/verdict.ts";
 import { TandemError } from "../../domain/errors.ts";
 import { CDR, type RecordKind } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { Tally, takePlace } from "../carriers/carrier-tally.ts";
 import { clockFrom } from "../database/clock-from.ts";
-import { type Found, run, type Tx } from "../database/run.ts";
-import type { Schema } from "../database/schema.ts";
-import { unreadRejects } from "./rejects.ts";
+import { instant, readRow, readRows, readValue, run, type Tx } from "../database/run.ts";
+import { writeRows } from "../database/write-rows.ts";
+import { hasUnreadRejects } from "./rejects.ts";
 import { isUpload, type UploadKey } from "./upload-key.ts";
 
 /** An upload as it stands. */
@@ -53,15 +53,10 @@ export async function openUpload(
 }
 
 async function takeUpload(tx: Tx, key: UploadKey, acknowledgedOffset: bigint): Promise<UploadRow | undefined> {
-  const update = tx
-    .updateTable("upload")
-    .set({ writer_epoch: sql`writer_epoch + 1`, update_time: clockFrom("update_time") })
-    .where(isUpload(key))
-    .where("sealed", "=", false)
-    .where("next_offset", ">=", acknowledgedOffset)
-    .returningAll();
-  const [row] = (await run(tx, update)).rows;
-  return row ? uploadRow(row) : readUpload(tx, key);
+  const row = await readRow(tx)<UploadRow>`
+    UPDATE upload SET writer_epoch = writer_epoch + 1, update_time = ${clockFrom("update_time")}
+    WHERE ${isUpload(key)} AND NOT sealed AND next_offset >= ${acknowledgedOffset} RETURNING ${UPLOAD}`;
+  return row ?? readUpload(tx, key);
 }
 
 async function createUpload(tx: Tx, key: UploadKey, mostOpen: number): Promise<void> {
@@ -75,10 +70,9 @@ async function createUpload(tx: Tx, key: UploadKey, mostOpen: number): Promise<v
       0, 0, 0, 0, 0, clock_timestamp(), clock_timestamp()) ON CONFLICT DO NOTHING`;
 }
 
-async function countOpenUploads(tx: Tx, { carrierId, kind }: UploadKey): Promise<number> {
-  const { rows } = await run(tx)<{ open: bigint }>`
-    SELECT count(*) AS open FROM upload WHERE carrier_id = ${carrierId} AND kind = ${kind.upload} AND NOT sealed`;
-  return Number(rows[0]?.open ?? 0n);
+function countOpenUploads(tx: Tx, { carrierId, kind }: UploadKey): Promise<number> {
+  return readValue(tx)<number>`
+    SELECT count(*)::int4 AS open FROM upload WHERE carrier_id = ${carrierId} AND kind = ${kind.upload} AND NOT sealed`;
 }
 
 function tooManyOpen(most: number): TandemError {
@@ -87,55 +81,39 @@ function tooManyOpen(most: number): TandemError {
 }
 
 /** Reads an upload. */
-export async function readUpload(tx: Tx, key: UploadKey): Promise<UploadRow | undefined> {
-  const query = tx.selectFrom("upload").selectAll().where(isUpload(key));
-  const [row] = (await run(tx, query)).rows;
-  return row && uploadRow(row);
+export function readUpload(tx: Tx, key: UploadKey): Promise<UploadRow | undefined> {
+  return readRow(tx)<UploadRow>`SELECT ${UPLOAD} FROM upload WHERE ${isUpload(key)}`;
 }
 
 /**
  * Lists uploads, newest first, after the one that a page ended with. In a transaction as
  * `LIST_PAGE`.
  */
-export async function listUploads(
+export function listUploads(
   tx: Tx,
   carrierId: string,
   kind: RecordKind,
-  options: { sealed?: boolean; after?: { createTime: Micros; uploadId: string }; limit: number },
+  { sealed, after, limit }: { sealed?: boolean; after?: { createTime: Micros; uploadId: string }; limit: number },
 ): Promise<UploadRow[]> {
-  let query = tx.selectFrom("upload").selectAll().where("carrier_id", "=", carrierId).where("kind", "=", kind.upload);
-  if (options.sealed !== undefined) query = query.where("sealed", "=", options.sealed);
-  if (options.after) {
-    const { createTime, uploadId } = options.after;
-    query = query.where(
-      sql<boolean>`(create_time, upload_id) < (${isoFromMicros(createTime)}::timestamptz, ${uploadId})`,
-    );
-  }
-  const { rows } = await run(
-    tx,
-    query.orderBy("create_time", "desc").orderBy("upload_id", "desc").limit(options.limit),
-  );
-  return rows.map(uploadRow);
+  const wheres = [sql`carrier_id = ${carrierId} AND kind = ${kind.upload}`];
+  if (sealed !== undefined) wheres.push(sql`sealed = ${sealed}`);
+  if (after) wheres.push(sql`(create_time, upload_id) < (${instant(after.createTime)}, ${after.uploadId})`);
+  return readRows(tx)<UploadRow>`
+    SELECT ${UPLOAD} FROM upload WHERE ${sql.join(wheres, sql` AND `)} ORDER BY create_time DESC, upload_id DESC LIMIT ${limit}`;
 }
 
 /**
  * Moves an upload past a run of batches, if it is still at the run's beginning and the writer is
  * not fenced. Returns the number of its rejects, if so.
  */
-export async function advanceUpload(
+export function advanceUpload(
   tx: Tx,
   batch: UploadKey & { writerEpoch: bigint; firstOffset: bigint; count: number },
 ): Promise<{ storedRejects: number } | undefined> {
-  const query = tx
-    .updateTable("upload")
-    .set({ next_offset: batch.firstOffset + BigInt(batch.count) })
-    .where(isUpload(batch))
-    .where("next_offset", "=", batch.firstOffset)
-    .where("writer_epoch", "=", batch.writerEpoch)
-    .where("sealed", "=", false)
-    .returning("stored_rejects");
-  const { rows } = await run(tx, query);
-  return rows[0] && { storedRejects: Number(rows[0].storedRejects) };
+  return readRow(tx)<{ storedRejects: number }>`
+    UPDATE upload SET next_offset = ${batch.firstOffset + BigInt(batch.count)}
+    WHERE ${isUpload(batch)} AND next_offset = ${batch.firstOffset} AND writer_epoch = ${batch.writerEpoch} AND NOT sealed
+    RETURNING stored_rejects::int4`;
 }
 
 /** Adds a batch's verdicts to its upload's counts. */
@@ -155,88 +133,57 @@ export async function countUpload(
 }
 
 /** Stores the verdicts and content hashes of batches, of one upload or more. */
-export async function insertUploadBatches(
+export function insertUploadBatches(
   tx: Tx,
   { carrierId, kind }: Pick<UploadKey, "carrierId" | "kind">,
   batches: readonly (StoredBatch & { uploadId: string })[],
   now: Micros,
 ): Promise<void> {
-  const rows = batches.map(({ uploadId, firstOffset, verdicts, hashes }) => ({
-    carrier_id: carrierId,
+  const rows = batches.map((batch) => ({
+    ...batch,
     kind: kind.upload,
-    upload_id: uploadId,
-    first_offset: firstOffset,
-    record_count: verdicts.length,
-    verdicts,
-    hashes,
-    create_time: isoFromMicros(now),
+    recordCount: batch.verdicts.length,
+    createTime: now,
   }));
-  await run(tx, tx.insertInto("upload_batch").values(rows));
+  return writeRows(tx, { table: "upload_batch", carrierId, columns: BATCH }, rows);
 }
 
+const BATCH = {
+  ...({ kind: "int2", uploadId: "text", firstOffset: "int8", recordCount: "int4" } as const),
+  ...({ verdicts: "bytea", hashes: "bytea", createTime: "timestamptz" } as const),
+};
+
 /** The stored batches that overlap `[start, end)`, by offset; at most `limit`. */
-export async function readUploadBatches(
+export function readUploadBatches(
   tx: Tx,
   key: UploadKey,
   start: bigint,
   end: bigint,
   limit = 4_000,
 ): Promise<StoredBatch[]> {
-  const query = tx
-    .selectFrom("upload_batch")
-    .select(["first_offset", "verdicts", "hashes"])
-    .where(isUpload(key))
-    .where("first_offset", "<", end)
-    .where(sql<boolean>`first_offset + record_count > ${start}`)
-    .orderBy("first_offset")
-    .limit(limit);
-  const { rows } = await run(tx, query);
-  return rows;
+  return readRows(tx)<StoredBatch>`
+    SELECT first_offset, verdicts, hashes FROM upload_batch
+    WHERE ${isUpload(key)} AND first_offset < ${end} AND first_offset + record_count > ${start} ORDER BY first_offset LIMIT ${limit}`;
 }
 
 /**
  * Seals an upload for its client, if it is at this offset with these totals and the writer is not
  * fenced. The connected time is not compared when a record could not be read.
  */
-export async function finishUpload(
+export function finishUpload(
   tx: Tx,
   key: UploadKey,
   expected: { writerEpoch: bigint; finalOffset: bigint; connectedDurationMs: bigint },
 ): Promise<UploadRow | undefined> {
-  const update = tx
-    .updateTable("upload")
-    .set({
-      sealed: true,
-      finished: true,
-      seal_time: clockFrom("seal_time"),
-      update_time: clockFrom("update_time"),
-    })
-    .where(isUpload(key))
-    .where("writer_epoch", "=", expected.writerEpoch)
-    .where("next_offset", "=", expected.finalOffset)
-    .where((eb) =>
-      eb.or([
-        eb("connected_duration_ms", "=", sql<bigint>`${String(expected.connectedDurationMs)}::numeric`),
-        eb.exists(unreadRejects(eb, key)),
-      ]),
-    )
-    .where("sealed", "=", false)
-    .returningAll();
-  const [row] = (await run(tx, update)).rows;
-  return row && uploadRow(row);
+  return readRow(tx)<UploadRow>`
+    UPDATE upload SET sealed = true, finished = true, seal_time = ${clockFrom("seal_time")}, update_time = ${clockFrom("update_time")}
+    WHERE ${isUpload(key)} AND writer_epoch = ${expected.writerEpoch} AND next_offset = ${expected.finalOffset} AND NOT sealed
+      AND (connected_duration_ms = ${expected.connectedDurationMs}::numeric OR ${hasUnreadRejects(key)})
+    RETURNING ${UPLOAD}`;
 }
 
-function uploadRow(row: Found<Selectable<Schema["upload"]>>): UploadRow {
-  return {
-    uploadId: row.uploadId,
-    nextOffset: row.nextOffset,
-    writerEpoch: row.writerEpoch,
-    sealed: row.sealed,
-    finished: row.finished,
-    sealTime: row.sealTime,
-    counts: ofEachVerdict((name) => Number(row[name])),
-    connectedDurationMs: row.connectedDurationMs,
-    createTime: row.createTime,
-    updateTime: row.updateTime,
-  };
-}
+/** The columns of an UploadRow. */
+const UPLOAD = sql`
+  upload_id, next_offset, writer_epoch, sealed, finished, seal_time, connected_duration_ms, create_time, update_time,
+  json_build_object('accepted', accepted, 'duplicate', duplicate, 'conflict', conflict, 'superseded', superseded, 'rejected', rejected,
+    'quarantined', quarantined) AS counts`;

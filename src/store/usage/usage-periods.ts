@@ -3,7 +3,7 @@ import { addDays, type Micros } from "../../domain/time/instant.ts";
 import { sumsOfTotals, totalsOfSums, type UsageTotals } from "../../domain/usage/totals.ts";
 import type { DatedPeriod, UsagePeriod } from "../../domain/usage/usage-scope.ts";
 import { int8Array, textArray } from "../database/binary-array.ts";
-import { instant, run, type Tx } from "../database/run.ts";
+import { instant, readRow, readRows, run, type Tx } from "../database/run.ts";
 import { readZoneDays } from "../zone-days/zone-days.ts";
 import type { UsageCarrier } from "./usage.ts";
 import { NO_FILTER, usageLines, usageRelation } from "./usage-source.ts";
@@ -68,24 +68,23 @@ export async function withDays<Period extends UsagePeriod>(tx: Tx, period: Perio
  * The closed periods of a customer that overlap another by their instants, since time zones may
  * differ. By start.
  */
-export async function findOverlappingPeriods(tx: Tx, period: DatedPeriod): Promise<StoredPeriod[]> {
+export function findOverlappingPeriods(tx: Tx, period: DatedPeriod): Promise<StoredPeriod[]> {
   const midnight = (day: string) => instant(period.days.startOf(day));
-  const { rows } = await run(tx)<PeriodRow>`
+  return readRows(tx, storedPeriod)`
     SELECT ${PERIOD_COLUMNS} FROM usage_period
     WHERE customer_id = ${period.customerId} AND start_date < ${period.endDate}::date + 2 AND end_date > ${period.startDate}::date - 2
       AND start_time < ${midnight(period.endDate)} AND end_time > ${midnight(period.startDate)}
     ORDER BY start_date, period_id`;
-  return rows.map(storedPeriod);
 }
 
 export async function readPeriod(tx: Tx, periodId: string): Promise<StoredPeriod | undefined> {
-  const { rows } = await run(tx)<PeriodRow>`SELECT ${PERIOD_COLUMNS} FROM usage_period WHERE period_id = ${periodId}`;
-  return rows[0] && storedPeriod(rows[0]);
+  const row = await readRow(tx)<PeriodRow>`SELECT ${PERIOD_COLUMNS} FROM usage_period WHERE period_id = ${periodId}`;
+  return row && storedPeriod(row);
 }
 
 /** The newest closed periods of a customer, by start. */
 export async function listPeriods(tx: Tx, customerId: string, limit: number): Promise<StoredPeriod[]> {
-  const { rows } = await run(tx)<PeriodRow>`
+  const rows = await readRows(tx)<PeriodRow>`
     SELECT ${PERIOD_COLUMNS} FROM usage_period WHERE customer_id = ${customerId} ORDER BY start_date DESC, period_id DESC LIMIT ${limit}`;
   return rows.map(storedPeriod).reverse();
 }
@@ -97,7 +96,7 @@ export async function readRestatementNumbers(
   time: Micros,
 ): Promise<ReadonlyMap<string, number>> {
   if (periodIds.length === 0) return new Map();
-  const { rows } = await run(tx)<{ periodId: string; number: number }>`
+  const rows = await readRows(tx)<{ periodId: string; number: number }>`
     SELECT period_id, max(restatement_number) AS number FROM usage_restatement
     WHERE period_id = ANY(${textArray(periodIds)}::text[]) AND record_time <= ${instant(time)}
     GROUP BY period_id`;

@@ -6,7 +6,7 @@ import { type PartTotals, sumsOfTotals, totalsOfSums, type UsageTotals } from ".
 import type { DatedPeriod } from "../../domain/usage/usage-scope.ts";
 import type { UsagePart } from "../../gen/tandem/platform/v1/usage_pb.js";
 import { textArray } from "../database/binary-array.ts";
-import { insertAll, instant, run, type Tx, unnest } from "../database/run.ts";
+import { insertAll, instant, readColumn, readRow, readRows, readValue, run, type Tx, unnest } from "../database/run.ts";
 import { dayOf } from "../zone-days/zone-days.ts";
 import {
   type Judged,
@@ -34,10 +34,9 @@ function isServedIn(region: string | undefined): RawBuilder<boolean> {
 }
 
 /** The time up to which the database certainly shows everything. */
-export async function readSeenTime(tx: Tx): Promise<Micros> {
-  const { rows } = await run(tx)<{ seen: Micros }>`
+export function readSeenTime(tx: Tx): Promise<Micros> {
+  return readValue(tx)<Micros>`
     SELECT clock_timestamp() - make_interval(secs => ${UNSEEN_S}) AS seen`;
-  return rows[0]?.seen ?? 0n;
 }
 
 /** A number of a closed period whose figures may have changed. */
@@ -51,7 +50,7 @@ export interface ChangedNumber {
  * closed period was checked; by period and number. It starts from what changed, so the work does
  * not grow with the number of closed periods.
  */
-export async function findChangedNumbers(
+export function findChangedNumbers(
   tx: Tx,
   since: Micros,
   page: { after: ChangedNumber | undefined; limit: number; region?: string | undefined },
@@ -59,7 +58,7 @@ export async function findChangedNumbers(
   const time = instant(since);
   // Looks at the periods of every customer that ever had the number: the call may have counted for
   // another before.
-  const { rows } = await run(tx)<ChangedNumber>`
+  return readRows(tx)<ChangedNumber>`
     WITH ends AS (SELECT max(end_date) + 1 AS last FROM usage_period),
     calls AS (
       SELECT r.phone_number, (r.start_time AT TIME ZONE 'UTC')::date AS day, max(r.update_time) AS changed
@@ -82,7 +81,6 @@ export async function findChangedNumbers(
       AND p.start_date <= c.last AND p.end_date > c.first AND p.checked_time < c.changed
     WHERE ${IS_OPEN} AND ${isServedIn(page.region)} AND (p.period_id, c.phone_number) > (${page.after?.periodId ?? ""}::text, ${page.after?.phoneNumber ?? ""}::text)
     ORDER BY p.period_id, c.phone_number LIMIT ${page.limit}`;
-  return rows;
 }
 
 // OFFSET 0: by the number, not through all holders.
@@ -91,26 +89,24 @@ function holdersOf(phoneNumber: RawBuilder<unknown>): RawBuilder<unknown> {
 }
 
 /** Periods that were not compared for this long, the oldest check first. */
-export async function findUncheckedPeriods(tx: Tx, ageS: number, limit: number, region?: string): Promise<string[]> {
-  const { rows } = await run(tx)<{ periodId: string }>`
+export function findUncheckedPeriods(tx: Tx, ageS: number, limit: number, region?: string): Promise<string[]> {
+  return readColumn(tx)<string>`
     SELECT p.period_id FROM usage_period p
     WHERE p.checked_time < clock_timestamp() - make_interval(secs => ${ageS}) AND ${IS_OPEN} AND ${isServedIn(region)}
     ORDER BY p.checked_time LIMIT ${limit}`;
-  return rows.map((row) => row.periodId);
 }
 
 /** The oldest check of a period that may still change; undefined: none. */
-export async function readOldestCheck(tx: Tx, region?: string): Promise<Micros | undefined> {
-  const { rows } = await run(tx)<{ oldest: Micros | undefined }>`
+export function readOldestCheck(tx: Tx, region?: string): Promise<Micros | undefined> {
+  return readValue(tx)<Micros | undefined>`
     SELECT min(p.checked_time) AS oldest FROM usage_period p WHERE ${IS_OPEN} AND ${isServedIn(region)}`;
-  return rows[0]?.oldest;
 }
 
 /** Locks a period until the transaction ends, so that restatements get consecutive numbers. */
 export async function lockPeriod(tx: Tx, periodId: string): Promise<StoredPeriod | undefined> {
-  const { rows } = await run(tx)<PeriodRow>`
+  const row = await readRow(tx)<PeriodRow>`
     UPDATE usage_period SET restatement_number = restatement_number WHERE period_id = ${periodId} RETURNING ${PERIOD_COLUMNS}`;
-  return rows[0] && storedPeriod(rows[0]);
+  return row && storedPeriod(row);
 }
 
 /**
@@ -125,7 +121,7 @@ export async function compareLines(
   limit: number,
 ): Promise<ChangedLine[]> {
   const isAsked = phoneNumbers.length === 0 ? sql`true` : sql`l.phone_number = ANY(${textArray(phoneNumbers)}::text[])`;
-  const { rows } = await run(tx)<LineKey & { oldParts: StoredParts; newParts: StoredParts }>`
+  const rows = await readRows(tx)<LineKey & { oldParts: StoredParts; newParts: StoredParts }>`
     SELECT usage_date, phone_number, direction, country_code, carrier_id,
       COALESCE(kept.parts, '{}') AS old_parts, COALESCE(live.parts, '{}') AS new_parts
     FROM (${usageLines(usageRelation(period, { ...NO_FILTER, phoneNumbers }))}) live
@@ -143,14 +139,14 @@ export async function compareLines(
  * The calls of numbers, in and around a period, that were judged anew since its check. The newest
  * changes first.
  */
-export async function readChangedCalls(
+export function readChangedCalls(
   tx: Tx,
   { startDate, endDate, days, checkedTime }: DatedPeriod & StoredPeriod,
   phoneNumbers: readonly string[],
   limit: number,
 ): Promise<(ChangedCall & { updateTime: Micros })[]> {
   // A call may have been moved out of the period.
-  const { rows } = await run(tx)<CallRow>`
+  return readRows(tx, changedCall)`
     SELECT ${dayOf(days, sql`r.start_time`)} AS usage_date, r.phone_number, r.direction,
       COALESCE(r.other_country, '') AS country_code, r.carrier_id, r.status, r.side, r.record_id, r.record_date, r.revision, r.carrier_record_ids,
       r.carrier_record_dates::text[] AS carrier_record_dates, r.carrier_revisions, r.arrival_time, r.update_time
@@ -158,22 +154,20 @@ export async function readChangedCalls(
     WHERE r.phone_number = ANY(${textArray(phoneNumbers)}::text[]) AND r.start_time >= ${startDate}::timestamptz - interval '3 days'
       AND r.start_time < ${endDate}::timestamptz + interval '3 days' AND r.update_time > ${instant(checkedTime)}
     ORDER BY r.update_time DESC LIMIT ${limit}`;
-  return rows.map(changedCall);
 }
 
 /** Which numbers have a history that changed since a time. */
 export async function readChangedNumbers(tx: Tx, phoneNumbers: readonly string[], since: Micros): Promise<Set<string>> {
-  const { rows } = await run(tx)<{ phoneNumber: string }>`
+  const changed = await readColumn(tx)<string>`
     SELECT DISTINCT e.phone_number FROM carrier c JOIN number_entry e ON e.carrier_id = c.carrier_id
       AND e.phone_number = ANY(${textArray(phoneNumbers)}::text[]) AND e.ingest_time > ${instant(since)}`;
-  return new Set(rows.map((row) => row.phoneNumber));
+  return new Set(changed);
 }
 
 /** When the period's newest restatement was recorded; undefined: never. */
-export async function readNewestRestatementTime(tx: Tx, periodId: string): Promise<Micros | undefined> {
-  const { rows } = await run(tx)<{ newest: Micros | undefined }>`
+export function readNewestRestatementTime(tx: Tx, periodId: string): Promise<Micros | undefined> {
+  return readValue(tx)<Micros | undefined>`
     SELECT max(record_time) AS newest FROM usage_restatement WHERE period_id = ${periodId}`;
-  return rows[0]?.newest;
 }
 
 export async function insertRestatement(
@@ -244,7 +238,7 @@ export async function listRestatements(
     ...(end === undefined ? [] : [sql`s.record_time < ${instant(end)}`]),
     ...(page.after === undefined ? [] : [isAfter(page.after)]),
   ];
-  const { rows } = await run(tx)<RestatementPlace & { payload: Buffer; found: bigint }>`
+  const rows = await readRows(tx)<RestatementPlace & { payload: Buffer; found: bigint }>`
     SELECT start_date, period_id, restatement_number, payload, found FROM (
       SELECT l.*, octet_length(l.payload) AS own, count(*) OVER () AS found,
         sum(octet_length(l.payload)) OVER (ORDER BY l.start_date, l.period_id, l.restatement_number) AS bytes

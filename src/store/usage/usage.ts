@@ -13,7 +13,7 @@ import {
 } from "../../domain/usage/totals.ts";
 import type { DatedPeriod, UsageFilter } from "../../domain/usage/usage-scope.ts";
 import { UsageDimension, UsagePart } from "../../gen/tandem/platform/v1/usage_pb.js";
-import { instant, run, snakeCase, type Tx } from "../database/run.ts";
+import { instant, readRows, run, snakeCase, type Tx } from "../database/run.ts";
 import { type PeriodVersion, USAGE_SUMS, usageRelation } from "./usage-source.ts";
 
 /** Longest statement over usage, milliseconds. */
@@ -66,7 +66,7 @@ export async function readUsageGroups(
   const after = page.after
     ? sql`WHERE (${sql.join(columns.map(keyName))}) > (${sql.join(columns.map((column, index) => keyValue(column, page.after?.[index] ?? "")))})`
     : sql``;
-  const { rows } = await run(tx)<GroupRow>`
+  const rows = await readRows(tx)<GroupRow>`
     ${groupsOf(query)} ${after} ORDER BY ${sql.join(columns.map(keyName))} LIMIT ${page.limit}`;
   return rows.map((row) => usageGroup(row, columns.length));
 }
@@ -80,7 +80,7 @@ export async function* readAllUsageGroups(tx: Tx, query: UsageQuery, batchSize: 
   await run(tx)`
     DECLARE usage_groups NO SCROLL CURSOR FOR ${groupsOf(query)} ORDER BY ${sql.join(columns.map(keyName))}`;
   while (true) {
-    const { rows } = await run(tx)<GroupRow>`FETCH ${sql.lit(batchSize)} FROM usage_groups`;
+    const rows = await readRows(tx)<GroupRow>`FETCH ${sql.lit(batchSize)} FROM usage_groups`;
     if (rows.length > 0) yield rows.map((row) => usageGroup(row, columns.length));
     if (rows.length < batchSize) return;
   }
@@ -99,7 +99,7 @@ export async function readCarrierUsage(
   tx: Tx,
   { period, filter, versions }: Pick<UsageQuery, "period" | "filter" | "versions">,
 ): Promise<CarrierUsage[]> {
-  const { rows } = await run(tx)<CarrierRow>`
+  const rows = await readRows(tx)<CarrierRow>`
     SELECT u.carrier_id, u.part, u.usage_date, u.direction, ${USAGE_SUMS}, sum(u.reported)::int8 AS reported, min(u.source) AS source
     FROM (SELECT s.*, ${versions.length === 0 ? sql`1` : liveDay(versions)} AS source FROM (${usageRelation(period, filter, versions)}) s) u
     GROUP BY u.carrier_id, u.part, u.usage_date, u.direction ORDER BY u.carrier_id COLLATE "C"`;
@@ -119,12 +119,12 @@ export interface UsageCarrier {
  * Reads the carriers that held a number of the customer in a period, and some others, by id. In a
  * system transaction.
  */
-export async function readUsageCarriers(
+export function readUsageCarriers(
   tx: Tx,
   { customerId, startDate, endDate, days }: DatedPeriod,
   others: readonly string[],
 ): Promise<UsageCarrier[]> {
-  const { rows } = await run(tx)<UsageCarrier>`
+  return readRows(tx)<UsageCarrier>`
     SELECT c.carrier_id, p.reconciled_through, COALESCE(p.agreement_revision || ':' || p.rule_version, '') AS rules
     FROM (SELECT carrier_id FROM number_holding
           WHERE customer_id = ${customerId} AND start_time < end_time AND start_time < ${instant(days.startOf(endDate))}
@@ -132,7 +132,6 @@ export async function readUsageCarriers(
           UNION SELECT unnest(${[...others]}::text[])) c
     LEFT JOIN reconcile_position p ON p.carrier_id = c.carrier_id
     ORDER BY c.carrier_id COLLATE "C"`;
-  return rows;
 }
 
 const SUM_COLUMNS = SUMS.map(snakeCase);

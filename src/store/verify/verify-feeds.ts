@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import { FeedId } from "../../domain/feed-id.ts";
 import { RECORD_KINDS, type RecordKind } from "../../domain/record-kind.ts";
 import { type Days, listPartitions } from "../database/partitions.ts";
-import { run, type Tx } from "../database/run.ts";
+import { readRow, readRows, readValue, type Tx } from "../database/run.ts";
 import { EntryKind } from "../records/record-rows.ts";
 import { readPage, readSystemPage, type Verification } from "./verification.ts";
 
@@ -56,7 +56,7 @@ interface EntryPage {
 }
 
 // One statement: retention raises the floor before it deletes entries.
-async function readEntryPage(
+function readEntryPage(
   tx: Tx,
   carrierId: string,
   { feed, table }: { feed: FeedId; table: string },
@@ -64,7 +64,7 @@ async function readEntryPage(
   until: bigint,
 ): Promise<EntryPage | undefined> {
   const entries = sql.table(table);
-  const { rows } = await run(tx)<EntryPage>`
+  return readRow(tx)<EntryPage>`
     WITH span AS MATERIALIZED (
       SELECT GREATEST(earliest_sequence, ${from}) AS first, next_sequence,
         LEAST(next_sequence, ${until}, GREATEST(earliest_sequence, ${from}) + ${PAGE}) AS past
@@ -79,7 +79,6 @@ async function readEntryPage(
       (SELECT count(*) FROM entry WHERE ingest_time < before) AS backwards,
       EXISTS (SELECT FROM ${entries} e WHERE e.carrier_id = ${carrierId} AND e.sequence >= s.next_sequence ORDER BY e.sequence OFFSET 0) AS "beyondHead"
     FROM span s`;
-  return rows[0];
 }
 
 function reportEntries({ report }: Verification, feed: string, page: EntryPage): void {
@@ -102,7 +101,7 @@ async function verifyPageKeys(
   const oldestKeyDay = (await listKeyDays(verification, keys))[0]?.start;
   if (oldestKeyDay === undefined) return;
   const strays = await readPage(verification, async (tx) => {
-    const { rows } = await run(tx)<{ sequence: bigint }>`
+    return readRows(tx)<{ sequence: bigint }>`
       SELECT r.sequence FROM (
         SELECT * FROM ${sql.table(table)} r WHERE r.carrier_id = ${carrierId} AND r.sequence >= ${page.first} AND r.sequence < ${page.past}
         ORDER BY r.sequence OFFSET 0) r
@@ -112,7 +111,6 @@ async function verifyPageKeys(
           AND k.sequence = r.sequence AND k.ingest_time = r.ingest_time LIMIT 1) k ON true
       WHERE r.entry_kind <> ${EntryKind.ERASURE} AND r.record_date >= ${oldestKeyDay}::date AND k.sequence IS NULL
       ORDER BY r.sequence LIMIT ${EXAMPLES}`;
-    return rows;
   });
   for (const { sequence } of strays) report("ROW_WITHOUT_KEY", `${name}: sequence ${sequence}`);
 }
@@ -151,14 +149,14 @@ async function verifyKeyPage(
 }
 
 // What is wrong in a page, and its last row.
-async function readKeyPage(
+function readKeyPage(
   tx: Tx,
   carrierId: string,
   { upload, feed, keys, records }: RecordKind,
   days: Days,
   after: KeyPosition,
 ) {
-  const { rows } = await run(tx)<KeyPosition & { sequence: bigint; position: bigint; lost: boolean; aside: boolean }>`
+  return readRows(tx)<KeyPosition & { sequence: bigint; position: bigint; lost: boolean; aside: boolean }>`
     WITH page AS MATERIALIZED (
       SELECT record_id, record_date, revision, sequence, ingest_time FROM ${sql.table(keys)}
       WHERE carrier_id = ${carrierId} AND record_date >= ${sql.lit(days.start)}::date AND record_date < ${sql.lit(days.end)}::date
@@ -179,7 +177,6 @@ async function readKeyPage(
     )
     SELECT record_id, record_date, revision, sequence, position, lost, aside FROM checked
     WHERE lost OR aside OR position = total ORDER BY position`;
-  return rows;
 }
 
 /** The days of each partition of keys, oldest first. */
@@ -190,9 +187,11 @@ export function listKeyDays(verification: Verification, keys: string): Promise<D
 /** The first day whose keys are certainly kept: by partitions and by retention. */
 export async function findOldestKeyDay(verification: Verification, keys: string): Promise<string | undefined> {
   const week = (await listKeyDays(verification, keys))[0]?.start;
-  const { rows } = await readSystemPage(verification, (tx) =>
-    run(tx, tx.selectFrom("retention_state").select("keys_from").where("carrier_id", "=", verification.carrierId)),
+  const keysFrom = await readSystemPage(
+    verification,
+    (tx) =>
+      readValue(tx)<string | undefined>`
+        SELECT keys_from FROM retention_state WHERE carrier_id = ${verification.carrierId}`,
   );
-  const keysFrom = rows[0]?.keysFrom;
   return week !== undefined && keysFrom !== undefined && keysFrom > week ? keysFrom : week;
 }

@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { FeedId } from "../../domain/feed-id.ts";
 import { maskLastDigits } from "../../domain/privacy/masking.ts";
-import { run, type Tx } from "../database/run.ts";
+import { readColumn, readRows, type Tx } from "../database/run.ts";
 import { type FindingCheck, readPage, readSystemPage, type Verification } from "./verification.ts";
 
 const PAGE = 5_000;
@@ -41,7 +41,7 @@ export async function verifyClaims(
 
 // A row must come from the last entry of its number, unless that entry has aged away.
 async function readNumberPage(tx: Tx, carrierId: string, after: string) {
-  const { rows } = await run(tx)<{ phoneNumber: string; revision: bigint; wrong: boolean; isLast: boolean }>`
+  const rows = await readRows(tx)<{ phoneNumber: string; revision: bigint; wrong: boolean; isLast: boolean }>`
     WITH page AS MATERIALIZED (
       SELECT phone_number, revision FROM phone_number WHERE carrier_id = ${carrierId} AND phone_number > ${after}
       ORDER BY phone_number LIMIT ${PAGE}
@@ -61,19 +61,18 @@ async function readNumberPage(tx: Tx, carrierId: string, after: string) {
 }
 
 // While a port is unfinished, the claim says nothing.
-async function readUnclaimed(tx: Tx, carrierId: string, after: string, last: string | undefined): Promise<string[]> {
-  const { rows } = await run(tx)<{ phoneNumber: string }>`
+function readUnclaimed(tx: Tx, carrierId: string, after: string, last: string | undefined): Promise<string[]> {
+  return readColumn(tx)<string>`
     SELECT p.phone_number FROM phone_number p
     WHERE p.carrier_id = ${carrierId} AND p.phone_number > ${after} AND (${last ?? null}::text IS NULL OR p.phone_number <= ${last ?? null})
       AND p.state IN ${HELD} 
       AND NOT EXISTS (SELECT FROM number_owner o WHERE o.phone_number = p.phone_number AND o.carrier_id = ${carrierId} OFFSET 0)
       AND NOT EXISTS (SELECT FROM number_port t WHERE t.phone_number = p.phone_number AND t.stage < 3 OFFSET 0)
     ORDER BY p.phone_number LIMIT 100`;
-  return rows.map((row) => row.phoneNumber);
 }
 
 async function readClaimPage(tx: Tx, after: string) {
-  const { rows } = await run(tx)<{ phoneNumber: string; carrierId: string; stray: boolean; isLast: boolean }>`
+  const rows = await readRows(tx)<{ phoneNumber: string; carrierId: string; stray: boolean; isLast: boolean }>`
     WITH page AS MATERIALIZED (
       SELECT phone_number, carrier_id, claim_time FROM number_owner WHERE phone_number > ${after} ORDER BY phone_number LIMIT ${PAGE}
     ), checked AS (

@@ -3,7 +3,7 @@ import { FeedId } from "../../domain/feed-id.ts";
 import { PLATFORM_SIDE, RECORD_KINDS, type RecordKind } from "../../domain/record-kind.ts";
 import { addDays } from "../../domain/time/instant.ts";
 import type { Days } from "../database/partitions.ts";
-import { run, type Tx } from "../database/run.ts";
+import { readColumn, readRows, type Tx } from "../database/run.ts";
 import { readReconcilePosition } from "../reconciliation/reconcile-progress.ts";
 import { readPage, readSystemPage, type Verification } from "./verification.ts";
 import { findOldestKeyDay, listKeyDays } from "./verify-feeds.ts";
@@ -54,13 +54,13 @@ interface ResultRow extends ResultPosition {
 }
 
 // What is wrong in a page, and its last row.
-async function readResultPage(
+function readResultPage(
   tx: Tx,
   carrierId: string,
   oldest: { cdr: string; duration: string },
   after: ResultPosition,
 ): Promise<ResultRow[]> {
-  const { rows } = await run(tx)<ResultRow>`
+  return readRows(tx)<ResultRow>`
     WITH page AS MATERIALIZED (
       SELECT side, record_id, record_date, revision, carrier_record_ids, carrier_record_dates, carrier_revisions, sequence, discrepancy_id, update_time
       FROM call_result
@@ -83,7 +83,6 @@ async function readResultPage(
     )
     SELECT side, record_id, record_date, sequence, position, untold, groundless FROM checked
     WHERE untold OR groundless OR position = total ORDER BY position`;
-  return rows;
 }
 
 /** Each judged record's newest revision is in exactly one result, unless to be judged again. */
@@ -99,12 +98,11 @@ export async function verifyJudged(verification: Verification): Promise<void> {
   }
 }
 
-async function listDays(tx: Tx, carrierId: string, keys: string, { start, end }: Days): Promise<string[]> {
-  const { rows } = await run(tx)<{ day: string }>`
+function listDays(tx: Tx, carrierId: string, keys: string, { start, end }: Days): Promise<string[]> {
+  return readColumn(tx)<string>`
     SELECT DISTINCT record_date AS day FROM ${sql.table(keys)}
     WHERE carrier_id = ${carrierId} AND record_date >= ${sql.lit(start)}::date AND record_date < ${sql.lit(end)}::date
     ORDER BY 1`;
-  return rows.map(({ day }) => day);
 }
 
 async function verifyJudgedDay(verification: Verification, kind: RecordKind, day: string): Promise<void> {
@@ -116,7 +114,7 @@ async function verifyJudgedDay(verification: Verification, kind: RecordKind, day
 
 // Counted, since a join would compare each with each; by days, since a part of a split call is only
 // found among the results around.
-async function readMisplaced(
+function readMisplaced(
   tx: Tx,
   carrierId: string,
   { name, side, keys, records, start, feed }: RecordKind,
@@ -132,7 +130,7 @@ async function readMisplaced(
             AND r.record_date BETWEEN ${addDays(day, -DAYS_APART)}::date AND ${addDays(day, DAYS_APART)}::date`;
   const position = sql.ref(`p.${name}_sequence`);
   const epoch = sql.ref(`p.${name}_epoch`);
-  const { rows } = await run(tx)<{ recordId: string; results: bigint }>`
+  return readRows(tx)<{ recordId: string; results: bigint }>`
     WITH tip AS MATERIALIZED (
       SELECT DISTINCT ON (record_id) record_id, sequence FROM ${sql.table(keys)}
       WHERE carrier_id = ${carrierId} AND record_date = ${sql.lit(day)}::date ORDER BY record_id, revision DESC
@@ -154,5 +152,4 @@ async function readMisplaced(
           AND m.minute >= COALESCE(${sql.ref(`r.${start}`)}, ${day}::timestamp AT TIME ZONE 'UTC') - make_interval(hours => ${MARK_HOURS}::int4)
           AND m.minute <= COALESCE(${sql.ref(`r.${start}`)}, ${day}::timestamp AT TIME ZONE 'UTC') + make_interval(hours => ${MARK_HOURS}::int4) OFFSET 0)
     ORDER BY t.record_id LIMIT ${EXAMPLES}`;
-  return rows;
 }

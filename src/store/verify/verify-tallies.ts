@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { CDR, DURATION } from "../../domain/record-kind.ts";
 import { Tally } from "../carriers/carrier-tally.ts";
-import { run, type Tx } from "../database/run.ts";
+import { readRows, type Tx } from "../database/run.ts";
 import { readPage, type Verification } from "./verification.ts";
 
 /** As many numbers as the tally says, and of all else no more. */
@@ -22,8 +22,8 @@ const NAMES: Readonly<Record<Tally, string>> = {
 };
 
 // One statement, and so one state: a tally and what it counts are changed in one transaction.
-async function readTallies(tx: Tx, carrierId: string) {
-  const { rows } = await run(tx)<{ what: Tally; counted: bigint; tally: bigint }>`
+function readTallies(tx: Tx, carrierId: string) {
+  return readRows(tx)<{ what: Tally; counted: bigint; tally: bigint }>`
     SELECT c.what, c.counted, COALESCE(t.held, 0) AS tally
     FROM (
       SELECT ${Tally.NUMBERS}::int2 AS what, count(*) AS counted FROM phone_number
@@ -36,5 +36,4 @@ async function readTallies(tx: Tx, carrierId: string) {
     ) c
     LEFT JOIN carrier_tally t ON t.carrier_id = ${carrierId} AND t.what = c.what
     ORDER BY c.what`;
-  return rows;
 }

@@ -1,9 +1,10 @@
 import { sql } from "kysely";
 import { addCounts, countVerdicts, type VerdictCounts } from "../../domain/calls/verdict.ts";
 import { kindOfUpload, type RecordKind } from "../../domain/record-kind.ts";
-import { run, type Tx } from "../database/run.ts";
+import { readRows, type Tx } from "../database/run.ts";
 import { MAX_STORED_REJECTS } from "../records/rejects.ts";
-import type { UploadKey } from "../records/upload-key.ts";
+import { isUpload, type UploadKey } from "../records/upload-key.ts";
+import type { StoredBatch } from "../records/uploads.ts";
 import { readPage, type Verification } from "./verification.ts";
 
 const UPLOAD_PAGE = 50;
@@ -38,7 +39,7 @@ async function readUploads(tx: Tx, carrierId: string, after: UploadPlace): Promi
   const counts = [...Object.keys(countVerdicts([])), "stored_rejects"].map(
     (name) => sql`${sql.ref(`u.${name}`)}::float8`,
   );
-  const { rows } = await run(tx)<Omit<VerifiedUpload, "kind"> & { kind: number }>`
+  const rows = await readRows(tx)<Omit<VerifiedUpload, "kind"> & { kind: number }>`
     SELECT u.kind, u.upload_id, u.next_offset, ${sql.join(counts)},
       u.sealed AND u.seal_time < clock_timestamp() - make_interval(days => ${KEPT_DAYS}) AS forgotten,
       (SELECT count(*)::float8 FROM upload_reject r WHERE r.carrier_id = ${carrierId} AND r.kind = u.kind AND r.upload_id = u.upload_id) AS reject_rows
@@ -68,19 +69,10 @@ async function verifyUpload(verification: Verification, upload: VerifiedUpload):
 }
 
 // By key from the last page's end: a search by offset would begin with the upload each time.
-async function readBatchesFrom(tx: Tx, { carrierId, kind, uploadId }: UploadKey, from: bigint, end: bigint) {
-  const query = tx
-    .selectFrom("upload_batch")
-    .select(["first_offset", "verdicts", "hashes"])
-    .where("carrier_id", "=", carrierId)
-    .where("kind", "=", kind.upload)
-    .where("upload_id", "=", uploadId)
-    .where("first_offset", ">=", from)
-    .where("first_offset", "<", end)
-    .orderBy("first_offset")
-    .limit(BATCH_PAGE);
-  const { rows } = await run(tx, query);
-  return rows;
+function readBatchesFrom(tx: Tx, key: UploadKey, from: bigint, end: bigint): Promise<StoredBatch[]> {
+  return readRows(tx)<StoredBatch>`
+    SELECT first_offset, verdicts, hashes FROM upload_batch
+    WHERE ${isUpload(key)} AND first_offset >= ${from} AND first_offset < ${end} ORDER BY first_offset LIMIT ${BATCH_PAGE}`;
 }
 
 // Batches below the committed offset never change.

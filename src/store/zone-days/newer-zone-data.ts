@@ -1,7 +1,7 @@
 import type { Micros } from "../../domain/time/instant.ts";
 import { daysOfYear, type ZoneData } from "../../domain/time/time-zone.ts";
 import { dateArray, timestamptzArray } from "../database/binary-array.ts";
-import { run, type Tx } from "../database/run.ts";
+import { readRows, run, type Tx } from "../database/run.ts";
 
 /**
  * Days that begin sooner than this stay as they are: they may have calls already, since records may
@@ -25,7 +25,7 @@ export interface ZoneChange {
  */
 export async function takeNewerZoneData(tx: Tx, data: ZoneData, now: Micros): Promise<ZoneChange[]> {
   const thisYear = new Date(Number(now / 1_000n)).getUTCFullYear();
-  const { rows } = await run(tx)<{ timeZone: string; year: number }>`
+  const rows = await readRows(tx)<{ timeZone: string; year: number }>`
     UPDATE zone_year SET data_version = ${data.version} WHERE data_version < ${data.version} AND year >= ${thisYear}::int2
     RETURNING time_zone, year`;
   const changes: ZoneChange[] = [];
@@ -49,7 +49,7 @@ function daysSaid(data: ZoneData, timeZone: string, year: number): Day[] {
 
 // A day moves only if both editions put it in the future: then days stay in order.
 async function moveDays(tx: Tx, timeZone: string, said: readonly Day[], settled: Micros): Promise<ZoneChange> {
-  const { rows } = await run(tx)<{ day: string; startTime: Micros }>`
+  const rows = await readRows(tx)<{ day: string; startTime: Micros }>`
     SELECT day, start_time FROM zone_day
     WHERE time_zone = ${timeZone} AND day = ANY(${dateArray(said.map(({ day }) => day))}::date[])`;
   const before = new Map(rows.map((row) => [row.day, row.startTime]));

@@ -9,7 +9,7 @@ import {
 } from "../../domain/time/time-zone.ts";
 import { ZoneDays } from "../../domain/time/zone-days.ts";
 import { dateArray, timestamptzArray } from "../database/binary-array.ts";
-import { run, type Tx } from "../database/run.ts";
+import { readRows, run, type Tx } from "../database/run.ts";
 
 // Only these rows say where days begin. Node's and PostgreSQL's zones differ from each other and
 // between processes. In system transactions.
@@ -86,7 +86,7 @@ async function readKept(tx: Tx, wanted: KeptDays, data: ZoneData): Promise<Reado
 }
 
 async function selectDays(tx: Tx, { timeZone, first, last }: KeptDays): Promise<ReadonlyMap<string, Micros>> {
-  const { rows } = await run(tx)<{ day: string; startTime: Micros }>`
+  const rows = await readRows(tx)<{ day: string; startTime: Micros }>`
     SELECT day, start_time FROM zone_day WHERE time_zone = ${timeZone} AND day >= ${first}::date AND day <= ${last}::date`;
   return new Map(rows.map((row) => [row.day, row.startTime]));
 }

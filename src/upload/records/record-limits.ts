@@ -1,6 +1,6 @@
 import { type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobuf";
-import { dayNumber } from "../../domain/calls/call-rules.ts";
 import type { RecordProblem } from "../../domain/calls/field-checks.ts";
+import { dayNumber } from "../../domain/time/instant.ts";
 import { RecordIssue } from "../../gen/tandem/type/v1/upload_pb.js";
 import type { SentRecord } from "../../store/records/record-rows.ts";
 import type { PreparedRecord } from "./prepared.ts";

@@ -1,6 +1,5 @@
 import type { HandlerContext } from "@connectrpc/connect";
 import type { AuditAct } from "../../../domain/privacy/audit.ts";
-import { AuditOutcome } from "../../../gen/tandem/platform/v1/audit_event_pb.js";
 import { principalOf } from "../access/caller.ts";
 
 /** Who an act is by, for the audit log: the identity of the call's credential. */
@@ -14,6 +13,6 @@ export function methodOf({ service, method }: Pick<HandlerContext, "service" | "
 }
 
 /** An act that a call has done, to be appended in the same transaction. */
-export function doneBy(context: HandlerContext, act: Omit<AuditAct, "actor" | "method" | "outcome">): AuditAct {
-  return { ...act, actor: actorOf(context), method: methodOf(context), outcome: AuditOutcome.DONE };
+export function doneBy(context: HandlerContext, act: Omit<AuditAct, "actor" | "method">): AuditAct {
+  return { ...act, actor: actorOf(context), method: methodOf(context) };
 }

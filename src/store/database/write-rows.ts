@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from "kysely";
-import { insertAll, snakeCase, type Tx, unnest } from "../database/run.ts";
+import { insertAll, snakeCase, type Tx, unnest } from "./run.ts";
 
-export type Columns<Row extends object> = Parameters<typeof unnest<Row>>[2];
+type Columns<Row extends object> = Parameters<typeof unnest<Row>>[2];
 
 export interface Written<Row extends object> {
   readonly table: string;
