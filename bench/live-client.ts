@@ -1,5 +1,5 @@
-// Follows the feeds of call detail records of many carriers, each on a connection of its own, and says
-// when each batch was decoded.
+// Follows the feeds of call detail records of many carriers, each on a connection of its own, and
+// says when each batch was decoded.
 import { createClient } from "@connectrpc/connect";
 import { createTandemTransport } from "../src/client/transport.ts";
 import { CdrService } from "../src/gen/tandem/carrier/v1/cdr_service_pb.js";
@@ -12,7 +12,9 @@ export interface LiveClientArgument {
 }
 
 export interface LiveClientResult {
-  /** Of each carrier: up to which sequence, and when, nanoseconds of the machine's monotonic clock. */
+  /**
+   * Of each carrier: up to which sequence, and when, nanoseconds of the machine's monotonic clock.
+   */
   batches: [through: number, nanoseconds: string][][];
 }
 

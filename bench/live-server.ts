@@ -1,5 +1,5 @@
-// A server process of its own on a database that is there, which may also commit records at a steady
-// rate.
+// A server process of its own on a database that is there, which may also commit records at a
+// steady rate.
 import { setTimeout as sleep } from "node:timers/promises";
 import { openApp } from "../src/app.ts";
 import { type ConfigOverrides, loadConfig } from "../src/config/config.ts";
@@ -20,7 +20,10 @@ export interface LiveServerReady {
 }
 
 export interface LiveServerResult {
-  /** The carrier's index, the head, and when COMMIT had returned, nanoseconds of the machine's monotonic clock. */
+  /**
+   * The carrier's index, the head, and when COMMIT had returned, nanoseconds of the machine's
+   * monotonic clock.
+   */
   commits: [carrier: number, head: number, nanoseconds: string][];
   recordsEach: number;
   seconds: number;

@@ -22,9 +22,9 @@ export interface LiveLatency {
 const CARRIERS = 100;
 
 /**
- * Records at 1,000 a second over 100 carriers, in commits of ten to one carrier after the other. Each
- * carrier's feed is followed live twice: at the process that commits, and at a second one on the
- * same database. For each commit the time from when COMMIT returned to when a client had it
+ * Records at 1,000 a second over 100 carriers, in commits of ten to one carrier after the other.
+ * Each carrier's feed is followed live twice: at the process that commits, and at a second one on
+ * the same database. For each commit the time from when COMMIT returned to when a client had it
  * decoded; all clocks are the machine's monotonic one.
  */
 export async function measureLive(seconds: number): Promise<LiveLatency> {

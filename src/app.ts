@@ -171,7 +171,7 @@ interface Foundations {
 async function openServices(parts: Foundations, opening: AsyncDisposableStack): Promise<Services> {
   const { config, log, db, installation, timeline, metrics, drain, onError } = parts;
   const hub = opening.use(new FeedHub({ poll: (carrierIds) => timeline.pollHeads(carrierIds), onError }));
-  const hints = opening.use(openHints(config, hub, log));
+  const hints = opening.use(openHints(config, (hint) => hub.hear(hint.carrierId, hint.feed, hint.headSequence), log));
   hub.onMoved = (carrierId, feed, headSequence) => hints?.tell({ carrierId, feed, headSequence });
   const access = opening.use(
     new CarrierAccess({ db, region: config.region, cacheMs: config.limits.accessCacheMs, onError }),

@@ -17,7 +17,7 @@ const OUTERMOST_DAYS =
 
 /** How many calls are in flight at a time. */
 const LANES = 8;
-/** Every request is sent in binary, and each so many-th in JSON as well: what reads times is the same. */
+/** Of so many requests one is sent in JSON too: times are read the same way. */
 const JSON_EACH = 4;
 const METHODS = [...(await listMethods("carrier")), ...(await listMethods("platform"))];
 const resources = new AsyncDisposableStack();
