@@ -1,5 +1,6 @@
 import { type LogFn, type Logger, pino, stdSerializers } from "pino";
 import { maskReport, plainDigits } from "./domain/privacy/masking.ts";
+import { maskSecrets } from "./domain/privacy/secrets.ts";
 import { visibleText } from "./domain/privacy/visible-text.ts";
 
 /** Names of fields whose value is a secret, wherever they stand in what is logged. */
@@ -69,13 +70,6 @@ const BEYOND_ASCII = /[^\u0000-\u007e]/gu;
 
 function mask(text: string): string {
   return visible(maskDigits(maskReport(maskSecrets(text))));
-}
-
-/** Leaves out what opens a door: user and password of a URL, tokens. */
-export function maskSecrets(text: string): string {
-  return text
-    .replace(/([a-z][a-z0-9+.-]*:\/\/)[^\s/@]*@/gi, "$1[secret]@")
-    .replace(/\beyJ[\w-]{5,}\.[\w-]+(\.[\w-]*)?/g, "[token]");
 }
 
 /** Keeps the last two digits of anything long enough to be a phone number. */

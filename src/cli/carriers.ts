@@ -9,15 +9,8 @@ import { type Asking, callAndPrint, listAndPrint } from "./shared/calls.ts";
 import { type ConnectionOptions, remoteCommand } from "./shared/connection.ts";
 import { type FieldsCommand, fieldOption } from "./shared/fields.ts";
 import { printFields, printRows, type RowColumn } from "./shared/output.ts";
-import {
-  enumListOption,
-  enumName,
-  enumOption,
-  formatTime,
-  parseBigWhole,
-  parseTimeZone,
-  upperCase,
-} from "./shared/values.ts";
+import { parseTimeZone } from "./shared/time-zone-option.ts";
+import { enumListOption, enumName, enumOption, formatTime, parseBigWhole, upperCase } from "./shared/values.ts";
 
 export function carriersCommand(): Command {
   return new Command("carriers")

@@ -1,8 +1,8 @@
 import { Command } from "commander";
 import type { App } from "../app.ts";
 import { type Config, describeSettings, loadConfig } from "../config/config.ts";
+import { maskSecrets } from "../domain/privacy/secrets.ts";
 import { visibleText } from "../domain/privacy/visible-text.ts";
-import { maskSecrets } from "../log.ts";
 import { parseDatabaseUrl } from "./shared/store-options.ts";
 
 /** Longest time to close everything after a drain, if the database is gone. */

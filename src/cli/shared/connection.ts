@@ -1,7 +1,7 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { type Client, createClient } from "@connectrpc/connect";
 import { Option } from "commander";
-import { decodeJwt } from "jose";
+import { decodeJwt } from "jose/jwt/decode";
 import { createTandemTransport, type TandemTransport } from "../../client/transport.ts";
 import { type ClientConfig, loadClientConfig, loadConfig } from "../../config/config.ts";
 import { PLATFORM_SCOPES } from "../../domain/carriers/scopes.ts";

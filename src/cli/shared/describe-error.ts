@@ -2,8 +2,8 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { TandemClientError, tandemReason } from "../../client/errors.ts";
 import { explainFailure } from "../../client/failure.ts";
 import type { ResumingEvent } from "../../client/retry.ts";
+import { maskSecrets } from "../../domain/privacy/secrets.ts";
 import { visibleLines, visibleText } from "../../domain/privacy/visible-text.ts";
-import { maskSecrets } from "../../log.ts";
 
 /** How a command ended, in one message that holds no secret. */
 export function describeFailure(error: unknown): string {

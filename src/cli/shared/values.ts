@@ -2,7 +2,6 @@ import type { DescEnum } from "@bufbuild/protobuf";
 import { type Timestamp, timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { InvalidArgumentError, Option } from "commander";
 import { isDay } from "../../domain/time/instant.ts";
-import { isTimeZone } from "../../domain/time/time-zone.ts";
 import { wallMs } from "../../domain/time/wall-clock.ts";
 import { type Direction, DirectionSchema } from "../../gen/tandem/type/v1/call_pb.js";
 import { type Party, PartyKind, PartyKindSchema } from "../../gen/tandem/type/v1/party_pb.js";
@@ -47,11 +46,6 @@ export function enumName(schema: DescEnum, value: number): string | undefined {
 /** Which way a call went, short: `out`, `in`. */
 export function formatWay(direction: Direction): string | undefined {
   return enumName(DirectionSchema, direction)?.replace("bound", "");
-}
-
-export function parseTimeZone(text: string): string {
-  if (isTimeZone(text)) return text;
-  throw new InvalidArgumentError("Expected an IANA time zone, such as Europe/Copenhagen.");
 }
 
 export function splitList(text: string): string[] {

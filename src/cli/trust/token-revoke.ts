@@ -1,7 +1,7 @@
 import { access, appendFile, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Command, Option } from "commander";
-import { decodeJwt } from "jose";
+import { decodeJwt } from "jose/jwt/decode";
 import { type Config, loadConfig } from "../../config/config.ts";
 import { wallMs } from "../../domain/time/wall-clock.ts";
 import { type RevocationEntry, Revocations } from "../../trust/revocations.ts";

@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { addDays, isDay } from "../../domain/time/instant.ts";
 import type { FieldsCommand } from "../shared/fields.ts";
-import { parseTimeZone } from "../shared/values.ts";
+import { parseTimeZone } from "../shared/time-zone-option.ts";
 
 export interface PeriodOptions {
   readonly from?: string;
