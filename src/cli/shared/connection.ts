@@ -6,7 +6,6 @@ import { createTandemTransport, type TandemTransport } from "../../client/transp
 import { type ClientConfig, loadClientConfig, loadConfig } from "../../config/config.ts";
 import { PLATFORM_SCOPES } from "../../domain/carriers/scopes.ts";
 import { isLoopback } from "../../trust/settings.ts";
-import { findSigningKey } from "../../trust/signing-key.ts";
 import { givenToken } from "../trust/given-token.ts";
 import { commandLineActor } from "./actor.ts";
 import { FieldsCommand, fieldOption } from "./fields.ts";
@@ -133,6 +132,8 @@ async function ownTokens(url: URL, options: ConnectionOptions, role: Role) {
   const config = loadConfig(undefined, { dataDir: options.dataDir });
   // What this key signs is of no use elsewhere, and should not be shown there.
   if (!isLoopback(url.hostname)) throw noToken(`${url.host} is not this machine`);
+  // Only here: what signs takes its time to load.
+  const { findSigningKey } = await import("../../trust/signing-key.ts");
   const key = await findSigningKey(config.dataDir).catch((cause: Error) => {
     throw noToken(cause.message, cause);
   });
