@@ -5,6 +5,7 @@ import type { CopiedFile } from "../backup/copy-files.ts";
 import { given } from "../domain/given.ts";
 import { untilInterrupted } from "./shared/following.ts";
 import { formatJson } from "./shared/output.ts";
+import { tellNowAndThen } from "./shared/progress.ts";
 import { loadStoreConfig } from "./shared/store-options.ts";
 import { databaseUsed, sayUsed } from "./shared/used.ts";
 
@@ -63,20 +64,15 @@ async function backUp({ to, json, dataDir }: { to: string; dataDir?: string; jso
     );
 }
 
-/** Between two lines about how far it is, milliseconds. */
-const TELL_MS = 2_000;
-
-/** Says on standard error how much is done. What is quickly done says nothing. */
+/** Says how much is done. */
 export function tellFiles(done: string): (file: CopiedFile) => void {
-  let toldAt = performance.now();
   let files = 0;
   let bytes = 0;
+  const tell = tellNowAndThen(() => `${files} files, ${formatMiB(bytes)} ${done}`);
   return (file) => {
     files++;
     bytes += file.bytes;
-    if (performance.now() - toldAt < TELL_MS) return;
-    toldAt = performance.now();
-    console.error(`${files} files, ${formatMiB(bytes)} ${done}`);
+    tell(file);
   };
 }
 

@@ -1,10 +1,10 @@
 import { existsSync } from "node:fs";
 import { Command } from "commander";
-import { loadConfig } from "../config/config.ts";
 import { tellFiles } from "./backup.ts";
 import { commandLineActor } from "./shared/actor.ts";
 import { untilInterrupted } from "./shared/following.ts";
 import { formatJson } from "./shared/output.ts";
+import { loadStoreConfig } from "./shared/store-options.ts";
 import { databaseUsed, sayUsed } from "./shared/used.ts";
 
 interface RestoreCommandOptions {
@@ -37,13 +37,7 @@ Example:
 }
 
 async function restore({ from, dataDir, journal, json }: RestoreCommandOptions): Promise<void> {
-  const config = loadConfig(undefined, {
-    dataDir,
-    databaseUrl: undefined,
-    jwksUrl: "",
-    jwksFile: "",
-    issueTokens: true,
-  });
+  const config = loadStoreConfig({ dataDir });
   if (journal !== undefined && !existsSync(journal))
     throw new Error(`the journal of erasures ${journal} does not exist`);
   // Loaded only here: the commands that talk to a server need not wait for all of one.

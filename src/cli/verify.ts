@@ -3,6 +3,7 @@ import { visibleText } from "../domain/privacy/visible-text.ts";
 import type { VerificationWatch } from "../store/verify/verification.ts";
 import { untilInterrupted } from "./shared/following.ts";
 import { formatJson, styled } from "./shared/output.ts";
+import { tellNowAndThen } from "./shared/progress.ts";
 import { openStoreOnly, type StoreOptions, withStoreOptions } from "./shared/store-options.ts";
 
 /** `tandem verify`: reads all that is stored, and says whether it adds up. */
@@ -16,7 +17,7 @@ export function verifyCommand(): Command {
     .action(async (options: StoreOptions & { json?: true }) => {
       await using store = await openStoreOnly(options);
       const { verifyAll } = await import("../store/verify/verify.ts");
-      const findings = await verifyAll(store.db, untilInterrupted(), tellProgress());
+      const findings = await verifyAll(store.db, untilInterrupted(), tellNowAndThen(describeProgress));
       const ok = findings.length === 0;
       if (options.json) console.log(formatJson({ ok, findings }));
       else {
@@ -28,15 +29,6 @@ export function verifyCommand(): Command {
     });
 }
 
-/** Between two lines about how far it is, milliseconds. */
-const TELL_MS = 2_000;
-
-// On standard error. What is quickly done says nothing.
-function tellProgress(): VerificationWatch {
-  let toldAt = performance.now();
-  return ({ carrierId, check, pages }) => {
-    if (performance.now() - toldAt < TELL_MS) return;
-    toldAt = performance.now();
-    console.error(`${visibleText(carrierId) || "the platform"}: ${check}, page ${pages}`);
-  };
+function describeProgress({ carrierId, check, pages }: Parameters<VerificationWatch>[0]): string {
+  return `${visibleText(carrierId) || "the platform"}: ${check}, page ${pages}`;
 }

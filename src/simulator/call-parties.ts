@@ -3,14 +3,30 @@ import { Attestation, type CallParties, CallPartiesSchema } from "../gen/tandem/
 import { CallType, Direction } from "../gen/tandem/type/v1/call_pb.js";
 import { type Party, PartyKind, PartySchema, Presentation } from "../gen/tandem/type/v1/party_pb.js";
 import { AssigneeKind } from "../gen/tandem/type/v1/phone_number_pb.js";
-import { EMERGENCY_NUMBERS, nationalForm, SHORT_CODES } from "./fictitious-numbers.ts";
+import { EMERGENCY_NUMBERS, nationalForm, pstnNumber, SHORT_CODES } from "./fictitious-numbers.ts";
 import type { Random } from "./random.ts";
-import type { AssignedNumber } from "./world.ts";
+import { type AssignedNumber, assignedNumbers, type SimulatedCarrier } from "./world.ts";
 
 /** Someone on the PSTN. */
 export interface Contact {
   readonly value: string;
   readonly countryCode: string;
+}
+
+/** Numbers of a carrier that calls are made with, and whom each mostly calls. */
+export type Callers = ReturnType<typeof callersOf>;
+
+export function callersOf(carrier: SimulatedCarrier, random: Random) {
+  return assignedNumbers(carrier).map((number) => {
+    const own = random.fork(number.phoneNumber);
+    return { number, contacts: Array.from({ length: 4 }, (): Contact => pstnNumber(own, number.countryCode)) };
+  });
+}
+
+/** A few contacts get most of a number's calls. */
+export function drawEnds(callers: Callers, random: Random): { number: AssignedNumber; contact: Contact } {
+  const { number, contacts } = random.pick(callers);
+  return { number, contact: random.chance(0.7) ? random.pick(contacts) : pstnNumber(random, number.countryCode) };
 }
 
 /** Who calls whom and how. */

@@ -3,13 +3,12 @@ import { hourIn } from "../domain/time/time-zone.ts";
 import { type CallDetailRecord, CallDetailRecordSchema } from "../gen/tandem/type/v1/call_detail_record_pb.js";
 import { RecordKind } from "../gen/tandem/type/v1/call_pb.js";
 import { simulateEnd, trunkRefusal } from "./call-ends.ts";
-import { type CallShape, type Contact, simulateShape } from "./call-parties.ts";
+import { type CallShape, callersOf, drawEnds, simulateShape } from "./call-parties.ts";
 import { completeRecord, endMsOf } from "./cdr.ts";
-import { pstnNumber } from "./fictitious-numbers.ts";
 import { createRandom, type Random } from "./random.ts";
 import { DIURNAL } from "./reconciliation/calendar.ts";
 import { clockOf, endingAt, stillGoingOn } from "./reconciliation/platform-record.ts";
-import { type AssignedNumber, assignedNumbers, type SimulatedCarrier } from "./world.ts";
+import type { SimulatedCarrier } from "./world.ts";
 
 const DAY_MS = 86_400_000;
 const MAX_CONNECTED_MS = 4 * 3_600_000;
@@ -44,13 +43,11 @@ export function finalRecords(records: readonly CallDetailRecord[]): CallDetailRe
 }
 
 function completeRecords(carrier: SimulatedCarrier, options: DayOptions, random: Random): CallDetailRecord[] {
-  const callers = assignedNumbers(carrier).map((number) => ({ number, contacts: contactsOf(number, random) }));
+  const callers = callersOf(carrier, random);
   const dayStartMs = Date.parse(`${options.day}T00:00:00Z`);
   const records: CallDetailRecord[] = [];
   while (records.length < options.callCount) {
-    const { number, contacts } = random.pick(callers);
-    // A few contacts get most of a number's calls.
-    const contact = random.chance(0.7) ? random.pick(contacts) : pstnNumber(random, number.countryCode);
+    const { number, contact } = drawEnds(callers, random);
     const shape = simulateShape(random, number, contact);
     let inviteMs = inviteTime(dayStartMs, carrier.timeZone, random);
     for (let attempts = 0; attempts < 4 && records.length < options.callCount; attempts += 1) {
@@ -144,9 +141,4 @@ function correctionOf(complete: CallDetailRecord, random: Random): CallDetailRec
 
 function voidOf({ recordId, recordDate }: CallDetailRecord): CallDetailRecord {
   return create(CallDetailRecordSchema, { recordId, recordDate, kind: RecordKind.VOID });
-}
-
-function contactsOf(number: AssignedNumber, random: Random): Contact[] {
-  const own = random.fork(number.phoneNumber);
-  return Array.from({ length: 4 }, () => pstnNumber(own, number.countryCode));
 }

@@ -12,12 +12,12 @@ test("the demo finds what it planted, and nothing else, also where one side is m
   await using exchange = await startExchange({ reconcileIntervalMs: 50 });
   const plan = planReconciliation([], Date.now());
   const { carrierId } = plan.carrier;
-  using platform = openLine(exchange.url, await exchange.platformToken());
-  using line = openLine(exchange.url, await exchange.carrierToken(carrierId));
-  const carrier = slowFirstUpload(line, () => untilRecordsAreOld(exchange, carrierId, plan.cdrs.atOnce.length));
   const { signal } = new AbortController();
-  const uploads = await reconcileOneMore({ platform, carrier, plan, signal });
-  const findings = await readFindings(platform, plan, signal);
+  using platform = openLine(exchange.url, await exchange.platformToken(), signal);
+  using line = openLine(exchange.url, await exchange.carrierToken(carrierId), signal);
+  const carrier = slowFirstUpload(line, () => untilRecordsAreOld(exchange, carrierId, plan.cdrs.atOnce.length));
+  const uploads = await reconcileOneMore({ platform, carrier, plan });
+  const findings = await readFindings(platform, plan);
   const { wrong, refused, planted, found } = judgeReconciliation({ plan, uploads, findings });
   expect({ wrong: wrong.slice(0, 5), refused, found }).toEqual({ wrong: [], refused: [], found: planted });
   // Some two thousand calls are judged, and judged again: whole minutes on a machine that is busy.

@@ -33,7 +33,6 @@ export async function provisionNumbers(
   line: Line,
   { carrierId, numbers }: SimulatedCarrier,
   sinceMs: number,
-  signal: AbortSignal,
 ): Promise<NumberOutcome[]> {
   const items = numbers.map(({ assignment: _assignment, ...number }) => ({
     ...number,
@@ -42,14 +41,13 @@ export async function provisionNumbers(
     effectiveTime: timestampFromMs(sinceMs),
   }));
   const request = { requestId: `demo-provision-${carrierId}`, items };
-  return (await line.client(NumberService).provisionNumbers(request, { signal })).outcomes;
+  return (await line.client(NumberService).provisionNumbers(request)).outcomes;
 }
 
 /** A carrier uploads its durations; the line is cut after an Ack and with a batch on the way. */
 export async function uploadPlanned(
   line: Line,
   { carrier, durations }: CarrierPlan,
-  signal: AbortSignal,
   onCommitted: (records: number) => void,
 ): Promise<UploadResult> {
   const records = durations.map(({ record }) => record);
@@ -65,7 +63,7 @@ export async function uploadPlanned(
     },
     batchRecords: Math.max(1, Math.min(50, Math.ceil(records.length / 12))),
     ...DEMO_OPTIONS,
-    signal,
+    signal: line.signal,
     onEvent: (event) => {
       if (event.kind !== "COMMITTED") return;
       onCommitted(event.committedOffset);
@@ -75,19 +73,14 @@ export async function uploadPlanned(
 }
 
 /** A carrier's durations as the platform has them, from `sinceMs` on. */
-export async function listDurations(
-  line: Line,
-  state: DurationState,
-  sinceMs: number,
-  signal: AbortSignal,
-): Promise<CallDuration[]> {
+export async function listDurations(line: Line, state: DurationState, sinceMs: number): Promise<CallDuration[]> {
   const client = line.client(DurationService);
   const durations: CallDuration[] = [];
   const endMs = wallMs() + DAY_MS;
   for (let startMs = sinceMs; startMs < endMs; startMs += LIST_WINDOW_MS) {
     const [startTime, endTime] = [startMs, Math.min(startMs + LIST_WINDOW_MS, endMs)].map(timestampFromMs);
     const { items } = await readPages(
-      (page) => client.listDurations({ ...page, state, startTime, endTime }, { signal }),
+      (page) => client.listDurations({ ...page, state, startTime, endTime }),
       (page) => page.durations,
     );
     durations.push(...items);
@@ -95,8 +88,8 @@ export async function listDurations(
   return durations;
 }
 
-/** Follows a feed until the signal aborts. */
-function followed(signal: AbortSignal, follow: (options: FollowOptions) => Promise<FollowResult>) {
+/** Follows a feed until its line's signal aborts. */
+function followed({ signal }: Line, follow: (options: FollowOptions) => Promise<FollowResult>) {
   const { load, save } = memoryCursorStore();
   let sequence = 0n;
   const store: CursorStore = {
@@ -120,12 +113,7 @@ function followed(signal: AbortSignal, follow: (options: FollowOptions) => Promi
 }
 
 /** Follows a carrier's CDR feed, cut off on the way, and keeps the log by which it is judged. */
-export function followCalls(
-  line: Line,
-  expectedEntries: number,
-  signal: AbortSignal,
-  onApplied: (entries: number) => void,
-) {
+export function followCalls(line: Line, expectedEntries: number, onApplied: (entries: number) => void) {
   const cutAt = cutsAt(line, expectedEntries, [0.15, 0.45, 0.8]);
   const log: AppliedRun[] = [];
   let count = 0;
@@ -137,7 +125,7 @@ export function followCalls(
     cutAt(count);
   };
   const follow = (options: FollowOptions) => followCdrs(line.client(CdrService), { start, ...options, apply });
-  return Object.assign(followed(signal, follow), { log });
+  return Object.assign(followed(line, follow), { log });
 }
 
 function loggedRun({ entries, afterSequence, position }: CdrRun): AppliedRun {
@@ -154,7 +142,7 @@ function loggedRun({ entries, afterSequence, position }: CdrRun): AppliedRun {
 }
 
 /** Keeps a copy of a carrier's numbers by following them, cut off on the way. */
-export function mirrorNumbers(line: Line, expectedChanges: number, signal: AbortSignal) {
+export function mirrorNumbers(line: Line, expectedChanges: number) {
   const cutAt = cutsAt(line, expectedChanges, [0.3, 0.8]);
   const numbers = new Map<string, PhoneNumber>();
   const apply = async (run: NumberRun) => {
@@ -165,7 +153,7 @@ export function mirrorNumbers(line: Line, expectedChanges: number, signal: Abort
   };
   const start = "initialState";
   const follow = (options: FollowOptions) => followNumbers(line.client(NumberService), { start, ...options, apply });
-  return Object.assign(followed(signal, follow), { numbers });
+  return Object.assign(followed(line, follow), { numbers });
 }
 
 function numbersIn(run: NumberRun): readonly PhoneNumber[] {

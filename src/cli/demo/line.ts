@@ -1,7 +1,7 @@
 import { connect, type Socket } from "node:net";
 import { setTimeout as wait } from "node:timers/promises";
 import type { DescService } from "@bufbuild/protobuf";
-import { type Client, createClient } from "@connectrpc/connect";
+import { type Client, createClient, type Interceptor } from "@connectrpc/connect";
 import { createTandemTransport } from "../../client/transport.ts";
 import { retryUnary } from "../shared/retry-unary.ts";
 
@@ -14,17 +14,19 @@ export const DEMO_OPTIONS = {
 
 /** A line to the server that can be cut, as failing networks do. */
 export interface Line extends Disposable {
+  /** Ends what is done over the line. */
+  readonly signal: AbortSignal;
   client<S extends DescService>(service: S): Client<S>;
   /** Destroys the sockets. */
   cut(): void;
 }
 
-export function openLine(url: string, token: string): Line {
+export function openLine(url: string, token: string, signal: AbortSignal): Line {
   const sockets = new Set<Socket>();
   const transport = createTandemTransport({
     baseUrl: url,
     token,
-    interceptors: [retryUnary],
+    interceptors: [endedBy(signal), retryUnary],
     createConnection: ({ hostname, port }) => {
       const socket = connect({ host: hostname, port: Number(port) });
       sockets.add(socket);
@@ -32,12 +34,17 @@ export function openLine(url: string, token: string): Line {
     },
   });
   return {
+    signal,
     client: (service) => createClient(service, transport),
     cut: () => {
       for (const socket of sockets) socket.destroy();
     },
     [Symbol.dispose]: () => transport[Symbol.dispose](),
   };
+}
+
+function endedBy(signal: AbortSignal): Interceptor {
+  return (next) => (request) => next({ ...request, signal: AbortSignal.any([request.signal, signal]) });
 }
 
 /**

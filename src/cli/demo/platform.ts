@@ -12,13 +12,12 @@ import type { CarrierPlan } from "./plan.ts";
 export async function createCarrier(
   line: Line,
   { carrierId, displayName, legalCountry, timeZone, sipDomain }: SimulatedCarrier,
-  signal: AbortSignal,
   thresholds?: { netRatio: number; grossRatio: number; unmatchedRatio: number },
 ): Promise<void> {
   const agreed = thresholds === undefined ? {} : { thresholds };
   const carrier = { displayName, legalCountry, timeZone, sipDomain, region: "demo", ...agreed };
   const request = { requestId: `demo-create-${carrierId}`, carrierId, carrier };
-  await line.client(CarrierService).createCarrier(request, { signal });
+  await line.client(CarrierService).createCarrier(request);
 }
 
 /** Assigns numbers to their customers, from a time on. `what` is of the request's id. */
@@ -27,21 +26,16 @@ export async function assignNumbers(
   { carrierId }: SimulatedCarrier,
   what: "assign" | "assign-late",
   { numbers, sinceMs }: { readonly numbers: readonly AssignedNumber[]; readonly sinceMs: number },
-  signal: AbortSignal,
 ): Promise<NumberOutcome[]> {
   if (numbers.length === 0) return [];
   const effectiveTime = timestampFromMs(sinceMs);
   const items = numbers.map(({ phoneNumber, assignment }) => ({ phoneNumber, ...assignment, effectiveTime }));
   const request = { requestId: `demo-${what}-${carrierId}`, carrierId, items };
-  return (await line.client(NumberService).assignNumbers(request, { signal })).outcomes;
+  return (await line.client(NumberService).assignNumbers(request)).outcomes;
 }
 
 /** Ingests a carrier's records over a line that is cut with batches on the way. */
-export async function ingestCalls(
-  line: Line,
-  { carrier: { carrierId }, cdrs }: CarrierPlan,
-  signal: AbortSignal,
-): Promise<UploadResult> {
+export async function ingestCalls(line: Line, { carrier: { carrierId }, cdrs }: CarrierPlan): Promise<UploadResult> {
   const cutAt = cutsAt(line, cdrs.length, [0.35, 0.7]);
   return await ingestCdrs(line.client(CdrService), {
     carrierId,
@@ -54,6 +48,6 @@ export async function ingestCalls(
     },
     batchRecords: Math.max(1, Math.min(100, Math.ceil(cdrs.length / 20))),
     ...DEMO_OPTIONS,
-    signal,
+    signal: line.signal,
   });
 }

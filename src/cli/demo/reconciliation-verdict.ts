@@ -125,12 +125,11 @@ const PARALLEL = 8;
 export async function readFindings(
   line: Line,
   { carrier: { carrierId }, startDate, endDate, truths }: ReconciliationPlan,
-  signal: AbortSignal,
 ): Promise<{ results: FoundResult[]; days: ReconciliationSummaryRow[] }> {
   const client = line.client(ReconciliationService);
   const asked = { carrierId, startDate, endDate };
   const { items: listed } = await readPages(
-    (page) => client.listDiscrepancies({ ...asked, ...page }, { signal }),
+    (page) => client.listDiscrepancies({ ...asked, ...page }),
     (page) => page.discrepancies,
   );
   // A record that stood alone before its counterpart came goes on in the counterpart's row.
@@ -148,13 +147,13 @@ export async function readFindings(
     const unknown = ids.filter((id) => !known.has(id)).values();
     const explain = async () => {
       for (const value of unknown) {
-        const { explanations } = await client.explainCall({ carrierId, target: { case: side, value } }, { signal });
+        const { explanations } = await client.explainCall({ carrierId, target: { case: side, value } });
         for (const { result } of explanations) if (result !== undefined) results.push(foundResult(result));
       }
     };
     await Promise.all(Array.from({ length: PARALLEL }, explain));
   }
-  const summary = await client.getReconciliationSummary({ ...asked, groupBy: [SummaryDimension.DAY] }, { signal });
+  const summary = await client.getReconciliationSummary({ ...asked, groupBy: [SummaryDimension.DAY] });
   return { results, days: summary.rows };
 }
 

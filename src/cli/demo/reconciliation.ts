@@ -30,7 +30,6 @@ interface ReconciliationStage {
   readonly platform: Line;
   readonly carrier: Line;
   readonly plan: ReconciliationPlan;
-  readonly signal: AbortSignal;
 }
 
 /**
@@ -41,28 +40,28 @@ interface ReconciliationStage {
  * @returns what became of the uploads.
  */
 export async function reconcileOneMore(stage: ReconciliationStage) {
-  const { platform, carrier: line, signal } = stage;
+  const { platform, carrier: line } = stage;
   const { carrier, sinceMs } = stage.plan;
   const { carrierId } = carrier;
-  await createCarrier(platform, carrier, signal, THRESHOLDS);
-  await provisionNumbers(line, carrier, sinceMs, signal);
+  await createCarrier(platform, carrier, THRESHOLDS);
+  await provisionNumbers(line, carrier, sinceMs);
   const numbers = assignedNumbers(carrier);
-  await assignNumbers(platform, carrier, "assign", { numbers, sinceMs }, signal);
+  await assignNumbers(platform, carrier, "assign", { numbers, sinceMs });
   const begunMs = performance.now();
   const first = await exchange(stage, "atOnce");
   const graceMs = Math.ceil(performance.now() - begunMs) + GRACE_BEYOND_MS;
   const agreed = { requestId: `demo-grace-${carrierId}`, carrier: { carrierId, graceMs: BigInt(graceMs) } };
-  await platform.client(CarrierService).updateCarrier({ ...agreed, updateMask: { paths: ["grace_ms"] } }, { signal });
-  await untilReconciled(platform, [carrierId], signal, { graceMs });
+  await platform.client(CarrierService).updateCarrier({ ...agreed, updateMask: { paths: ["grace_ms"] } });
+  await untilReconciled(platform, [carrierId], { graceMs });
   const late = await exchange(stage, "late");
-  await untilReconciled(platform, [carrierId], signal, { graceMs });
+  await untilReconciled(platform, [carrierId], { graceMs });
   return [...first, ...late];
 }
 
 /** Both sides at once: what the one has, the other has within the grace. */
-function exchange({ platform, carrier, plan, signal }: ReconciliationStage, when: "atOnce" | "late") {
+function exchange({ platform, carrier, plan }: ReconciliationStage, when: "atOnce" | "late") {
   const { carrierId } = plan.carrier;
-  const shared = { uploadId: `demo-${carrierId}-${when}`, ...DEMO_OPTIONS, signal };
+  const shared = { uploadId: `demo-${carrierId}-${when}`, ...DEMO_OPTIONS, signal: platform.signal };
   return Promise.all([
     ingestCdrs(platform.client(CdrService), { ...shared, carrierId, source: arraySource(plan.cdrs[when]) }),
     uploadDurations(carrier.client(DurationService), { ...shared, source: arraySource(plan.durations[when]) }),
@@ -80,15 +79,14 @@ interface UntilReconciledOptions {
 export async function untilReconciled(
   line: Line,
   carrierIds: readonly string[],
-  signal: AbortSignal,
   { isDone = isSettled, graceMs = 0 }: UntilReconciledOptions = {},
 ): Promise<void> {
   const client = line.client(ReconciliationService);
-  const read = () => client.getReconciliationStatus({ carrierIds: [...carrierIds] }, { signal });
+  const read = () => client.getReconciliationStatus({ carrierIds: [...carrierIds] });
   await untilDone(read, {
     isDone: ({ statuses }) => statuses.every(isDone),
     progressOf: ({ statuses }) => statuses.map(progressOf).join(),
-    signal,
+    signal: line.signal,
     stillMs: STILL_MS + graceMs,
   });
 }
@@ -125,7 +123,7 @@ export type CustomerUsage = ReturnType<typeof sumUp>;
 /** Asks for each customer's usage from `sinceMs` to tomorrow. */
 export async function readUsage(
   line: Line,
-  { customerIds, sinceMs, signal }: { customerIds: readonly string[]; sinceMs: number; signal: AbortSignal },
+  { customerIds, sinceMs }: { customerIds: readonly string[]; sinceMs: number },
 ): Promise<CustomerUsage[]> {
   const client = line.client(UsageService);
   const endMs = wallMs() + 2 * DAY_MS;
@@ -135,7 +133,7 @@ export async function readUsage(
       const period = { startDate: dayOf(startMs), endDate: dayOf(Math.min(startMs + WINDOW_MS, endMs)) };
       if (period.startDate === period.endDate) continue;
       const request = { customerId, ...period, timeZone: "UTC", groupBy: [UsageDimension.CARRIER], pageSize: 1_000 };
-      rows.push(...(await client.queryUsage(request, { signal })).rows);
+      rows.push(...(await client.queryUsage(request)).rows);
     }
     return sumUp(customerId, rows);
   };

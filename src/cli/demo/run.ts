@@ -30,8 +30,8 @@ interface Stage {
 export async function runDemo(exchange: DemoExchange, plan: DemoPlan, progress: Progress, signal: AbortSignal) {
   const stage: Stage = { exchange, plan, progress, signal };
   const token = await exchange.platformToken();
-  using platform = openLine(exchange.app.url, token);
-  for (const { carrier } of plan.carriers) await createCarrier(platform, carrier, signal);
+  using platform = openLine(exchange.app.url, token, signal);
+  for (const { carrier } of plan.carriers) await createCarrier(platform, carrier);
   const carriers = await Promise.all(plan.carriers.map((each) => playCarrier(stage, platform, each)));
   const compared = await compareRecords(stage, platform);
   return { carriers, ...compared, findings: await verifyAll(exchange.app.services.db, signal) };
@@ -50,29 +50,29 @@ async function playCarrier(stage: Stage, platform: Line, own: CarrierPlan) {
     untilDone(() => feed.sequence, { isDone: (now) => now >= sequence, progressOf: String, signal });
   const assign = (what: "assign" | "assign-late", isMeant: (phoneNumber: string) => boolean) => {
     const numbers = assignedNumbers(carrier).filter(({ phoneNumber }) => isMeant(phoneNumber));
-    return assignNumbers(platform, carrier, what, { numbers, sinceMs: plan.sinceMs }, signal);
+    return assignNumbers(platform, carrier, what, { numbers, sinceMs: plan.sinceMs });
   };
 
-  const provisioned = await provisionNumbers(line, carrier, plan.sinceMs, signal);
+  const provisioned = await provisionNumbers(line, carrier, plan.sinceMs);
   const assigned = await assign("assign", (phoneNumber) => phoneNumber !== lateNumber);
   await reaches(mirror, highestRevision([...provisioned, ...assigned]));
 
   // The platform ingests while the carrier follows; both are cut off.
-  const ingest = await ingestCalls(open("platform"), own, signal);
+  const ingest = await ingestCalls(open("platform"), own);
   const onTime = cdrs.filter((cdr) => lateNumber === undefined || numberOfCdr(cdr) !== lateNumber);
   await reaches(consumer, BigInt(onTime.length));
 
   const durationsLine = progress.add(`${carrier.carrierId}: durations`, durations.length);
-  const upload = await uploadPlanned(open("carrier"), own, signal, (records) => durationsLine.set(records));
+  const upload = await uploadPlanned(open("carrier"), own, (records) => durationsLine.set(records));
 
   // What waited for the late number is attributed, and reaches the carrier's feed and the platform.
   const late = await assign("assign-late", (phoneNumber) => phoneNumber === lateNumber);
   await reaches(mirror, highestRevision(late));
   await reaches(consumer, BigInt(cdrs.length));
-  const quarantined = await untilReleased(line, own, plan.sinceMs, signal);
-  const applied = await listDurations(line, DurationState.APPLIED, plan.sinceMs, signal);
+  const quarantined = await untilReleased(line, own, plan.sinceMs);
+  const applied = await listDurations(line, DurationState.APPLIED, plan.sinceMs);
   // Whatever else the server has would be doubled or made up: the carrier must have seen it.
-  await reaches(consumer, (await line.client(CdrService).getCdrFeed({}, { signal })).headSequence);
+  await reaches(consumer, (await line.client(CdrService).getCdrFeed({})).headSequence);
   return {
     plan: own,
     numbers: mirror.numbers,
@@ -96,12 +96,12 @@ async function openStreams({ exchange, progress, signal }: Stage, { carrier, cdr
     platform: await exchange.platformToken(),
   };
   const lines = new DisposableStack();
-  const open = (by: keyof typeof tokens) => lines.use(openLine(exchange.app.url, tokens[by]));
   const stopped = new AbortController();
   const until = AbortSignal.any([signal, stopped.signal]);
+  const open = (by: keyof typeof tokens) => lines.use(openLine(exchange.app.url, tokens[by], until));
   const callsLine = progress.add(`${carrier.carrierId}: calls`, cdrs.length);
-  const mirror = mirrorNumbers(open("carrier"), 2 * carrier.numbers.length, until);
-  const consumer = followCalls(open("carrier"), cdrs.length, until, (entries) => callsLine.set(entries));
+  const mirror = mirrorNumbers(open("carrier"), 2 * carrier.numbers.length);
+  const consumer = followCalls(open("carrier"), cdrs.length, (entries) => callsLine.set(entries));
   return {
     /** For single calls. */
     line: open("carrier"),
@@ -121,15 +121,15 @@ async function openStreams({ exchange, progress, signal }: Stage, { carrier, cdr
 }
 
 /** Waits until nothing is left to release, and returns what still waits for a number. */
-function untilReleased(line: Line, { durations }: CarrierPlan, sinceMs: number, signal: AbortSignal) {
+function untilReleased(line: Line, { durations }: CarrierPlan, sinceMs: number) {
   const released = durations.filter(({ isReleased }) => isReleased).map(({ record }) => record.recordId);
   const waiting = new Set(released);
   const countOf = (found: readonly { recordId: string }[]) =>
     found.filter(({ recordId }) => waiting.has(recordId)).length;
-  return untilDone(() => listDurations(line, DurationState.QUARANTINED, sinceMs, signal), {
+  return untilDone(() => listDurations(line, DurationState.QUARANTINED, sinceMs), {
     isDone: (found) => countOf(found) === 0,
     progressOf: (found) => String(countOf(found)),
-    signal,
+    signal: line.signal,
   });
 }
 
@@ -137,18 +137,17 @@ function untilReleased(line: Line, { durations }: CarrierPlan, sinceMs: number, 
 async function compareRecords({ exchange, plan, progress, signal }: Stage, platform: Line) {
   const { reconciliation } = plan;
   const { carrier } = reconciliation;
-  using carrierLine = openLine(exchange.app.url, await exchange.carrierToken(carrier.carrierId));
+  using carrierLine = openLine(exchange.app.url, await exchange.carrierToken(carrier.carrierId), signal);
   progress.say(`${carrier.carrierId}: both sides' records, and late ones after the grace`);
-  const uploads = await reconcileOneMore({ platform, carrier: carrierLine, plan: reconciliation, signal });
-  const findings = await readFindings(platform, reconciliation, signal);
+  const uploads = await reconcileOneMore({ platform, carrier: carrierLine, plan: reconciliation });
+  const findings = await readFindings(platform, reconciliation);
   const carriers = [...plan.carriers.map((each) => each.carrier), carrier];
   const carrierIds = carriers.map(({ carrierId }) => carrierId);
-  await untilReconciled(platform, carrierIds, signal, { isDone: isCaughtUp });
+  await untilReconciled(platform, carrierIds, { isDone: isCaughtUp });
   const customerIds = carriers.flatMap((each) => assignedNumbers(each).map(({ assignment }) => assignment.customerId));
   const usage = await readUsage(platform, {
     customerIds: [...new Set(customerIds)].sort(),
     sinceMs: Math.min(plan.sinceMs, reconciliation.sinceMs),
-    signal,
   });
   return { reconciliation: { plan: reconciliation, uploads, findings }, usage };
 }

@@ -35,17 +35,14 @@ export function printErasure({ erasure }: { erasure?: Erasure | undefined }): vo
 function printReceipt({ counts, exceptions, notices }: ErasureReceipt, isForecast: boolean): void {
   if (counts.length === 0) console.log("\nNothing was found to erase.");
   // Copies and hashes are found when they are erased: a forecast counts records.
-  const found = [left(isForecast ? "would be erased at" : "erased at", ({ carrierId }: ErasureCount) => carrierId)];
-  found.push(
+  const found: RowColumn<ErasureCount>[] = [
+    left(isForecast ? "would be erased at" : "erased at", ({ carrierId }) => carrierId),
     left("part", partName),
     right("records", ({ recordCount }) => recordCount),
-  );
-  if (!isForecast)
-    found.push(
-      right("copies", ({ copyCount }) => copyCount),
-      right("hashes", ({ hashCount }) => hashCount),
-    );
-  print(found, counts);
+    right("copies", ({ copyCount }) => copyCount),
+    right("hashes", ({ hashCount }) => hashCount),
+  ];
+  print(isForecast ? found.slice(0, 3) : found, counts);
   const at = isForecast ? "would not be erased at" : "not erased at";
   print([left(at, ({ carrierId }: ErasureException) => carrierId), ...EXCEPTION_COLUMNS], exceptions);
   print(NOTICE_COLUMNS, notices);
@@ -81,6 +78,6 @@ function right<Row>(title: string, count: (row: Row) => number | bigint): RowCol
   return { title, align: "right", read: (row) => formatCount(count(row)) };
 }
 
-function partName({ recordPart }: { recordPart: number }): string {
-  return (enumName(RecordPartSchema, recordPart) ?? "").toLowerCase().replaceAll("_", " ");
+function partName({ recordPart }: { recordPart: number }): string | undefined {
+  return enumName(RecordPartSchema, recordPart);
 }

@@ -66,3 +66,16 @@ function openLines(): Progress {
     [Symbol.dispose]: () => {},
   };
 }
+
+/** Between two lines about how far something is, milliseconds. */
+const TELL_MS = 2_000;
+
+/** Says how far something is, on standard error. What is quickly done says nothing. */
+export function tellNowAndThen<State>(describe: (state: State) => string): (state: State) => void {
+  let toldAt = performance.now();
+  return (state) => {
+    if (performance.now() - toldAt < TELL_MS) return;
+    toldAt = performance.now();
+    console.error(describe(state));
+  };
+}

@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { given } from "../../domain/given.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import type { SealKeyInfo } from "../../store/database/seal-keys.ts";
 import { commandLineActor } from "../shared/actor.ts";
@@ -69,11 +70,8 @@ const COLUMNS: readonly RowColumn<SealKeyInfo>[] = [
 ];
 
 function jsonOf({ keyId, createTime, retireTime }: SealKeyInfo) {
-  return {
-    keyId,
-    createTime: isoFromMicros(createTime),
-    ...(retireTime === undefined ? {} : { retireTime: isoFromMicros(retireTime) }),
-  };
+  const times = { createTime: isoFromMicros(createTime), retireTime: retireTime && isoFromMicros(retireTime) };
+  return { keyId, ...given(times) };
 }
 
 function timeOf(time: Micros): string {

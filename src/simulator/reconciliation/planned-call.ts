@@ -1,8 +1,8 @@
 import { HOUR_MS } from "../../domain/time/instant.ts";
-import type { Contact } from "../call-parties.ts";
+import { type Callers, callersOf, drawEnds } from "../call-parties.ts";
 import { pstnNumber } from "../fictitious-numbers.ts";
 import type { Random } from "../random.ts";
-import { type AssignedNumber, assignedNumbers, type SimulatedCarrier } from "../world.ts";
+import type { SimulatedCarrier } from "../world.ts";
 import type { Calendar, Place, PlaceRule, TrunkCondition } from "./calendar.ts";
 import type { CallEnds, CallKind } from "./parties.ts";
 
@@ -36,7 +36,7 @@ export interface CallWish {
 
 /** Plans calls between a carrier's numbers and the PSTN. */
 export class CallPlanner {
-  readonly #callers: readonly { number: AssignedNumber; contacts: readonly Contact[] }[];
+  readonly #callers: Callers;
   readonly #random: Random;
   readonly #calendar: Calendar;
   readonly #correlatedShare: number;
@@ -45,10 +45,7 @@ export class CallPlanner {
     { carrier, calendar, correlatedShare }: { carrier: SimulatedCarrier; calendar: Calendar; correlatedShare: number },
     random: Random,
   ) {
-    this.#callers = assignedNumbers(carrier).map((number) => {
-      const own = random.fork(number.phoneNumber);
-      return { number, contacts: Array.from({ length: 4 }, () => pstnNumber(own, number.countryCode)) };
-    });
+    this.#callers = callersOf(carrier, random);
     this.#random = random;
     this.#calendar = calendar;
     this.#correlatedShare = correlatedShare;
@@ -71,12 +68,9 @@ export class CallPlanner {
     };
   }
 
-  /** A few contacts get most of a number's calls. */
   drawEnds(kind: CallKind): CallEnds {
-    const random = this.#random;
-    const { number, contacts } = random.pick(this.#callers);
-    const contact = random.chance(0.7) ? random.pick(contacts) : pstnNumber(random, number.countryCode);
-    return { kind, number, contact, originalCaller: pstnNumber(random, number.countryCode) };
+    const { number, contact } = drawEnds(this.#callers, this.#random);
+    return { kind, number, contact, originalCaller: pstnNumber(this.#random, number.countryCode) };
   }
 
   /** Draws as often at any share, so that the rest of the world stays the same. */
