@@ -5,7 +5,7 @@ import { RecordIssue } from "../../gen/tandem/type/v1/upload_pb.js";
 import { UnreadableRecord } from "../../upload/records/record-list.ts";
 import { type ReadRecord, type RecordReader, tooMuchInside } from "./binary-records.ts";
 import { countJson } from "./count-json.ts";
-import { fieldNamed, findJsonFault, findJsonTypeFault, STRICT_JSON, salvageJson } from "./json-faults.ts";
+import { fieldNamed, findJsonFault, findJsonTypeFault, parseJson, STRICT_JSON, salvageJson } from "./json-faults.ts";
 
 /** Records in JSON. */
 export function readJson<T extends DescMessage>(reader: RecordReader<T>): ReadRecord<T> {
@@ -26,7 +26,7 @@ function readRecord<T extends DescMessage>(
     return new UnreadableRecord(tooMuchInside(error instanceof Error ? error.message : ""), create(schema), bytes);
   }
   const { text, isUtf8 } = textOf(bytes);
-  const json = parse(text);
+  const json = parseJson(text);
   if (json === undefined) return unreadable(NOT_JSON, null);
   if (!isUtf8) return unreadable(findReplaced(json, schema) ?? NOT_UTF8, json);
   const fault = findJsonFault(schema, json);
@@ -43,14 +43,6 @@ function textOf(bytes: Uint8Array): { text: string; isUtf8: boolean } {
     return { text: strictUtf8.decode(bytes), isUtf8: true };
   } catch {
     return { text: Buffer.from(bytes).toString(), isUtf8: false };
-  }
-}
-
-function parse(text: string): JsonValue | undefined {
-  try {
-    return JSON.parse(text) as JsonValue;
-  } catch {
-    return undefined;
   }
 }
 
