@@ -2,6 +2,7 @@ import { create, type DescMessage, fromJson, type JsonValue, type MessageShape }
 import { problem, type RecordProblem } from "../../domain/calls/field-checks.ts";
 import { maskNumbers } from "../../domain/privacy/masking.ts";
 import { RecordIssue } from "../../gen/tandem/type/v1/upload_pb.js";
+import { recordProblem } from "../../upload/records/record-limits.ts";
 import { UnreadableRecord } from "../../upload/records/record-list.ts";
 import { type ReadRecord, type RecordReader, tooMuchInside } from "./binary-records.ts";
 import { countJson } from "./count-json.ts";
@@ -78,14 +79,6 @@ function maskedPath(wrong: RecordProblem): RecordProblem {
   return wrong.fieldPath === undefined ? wrong : { ...wrong, fieldPath: maskNumbers(wrong.fieldPath) };
 }
 
-const NOT_JSON: RecordProblem = { issue: RecordIssue.UNREADABLE, message: "the record is no JSON", retryable: false };
-const NOT_UTF8: RecordProblem = {
-  issue: RecordIssue.INVALID_TEXT,
-  message: "the record is not valid UTF-8",
-  retryable: false,
-};
-const NO_SUCH_RECORD: RecordProblem = {
-  issue: RecordIssue.UNREADABLE,
-  message: "the record is no JSON of its type",
-  retryable: false,
-};
+const NOT_JSON = recordProblem(RecordIssue.UNREADABLE, "the record is no JSON");
+const NOT_UTF8 = recordProblem(RecordIssue.INVALID_TEXT, "the record is not valid UTF-8");
+const NO_SUCH_RECORD = recordProblem(RecordIssue.UNREADABLE, "the record is no JSON of its type");
