@@ -1,7 +1,7 @@
 import { type DescMessage, fromBinary, type MessageShape } from "@bufbuild/protobuf";
 import type { RecordProblem } from "../../domain/calls/field-checks.ts";
 import { RecordIssue } from "../../gen/tandem/type/v1/upload_pb.js";
-import { MAX_RECORD_BYTES } from "../../upload/records/record-limits.ts";
+import { MAX_RECORD_BYTES, recordProblem, tooManyBytes } from "../../upload/records/record-limits.ts";
 import { type RecordList, UnreadableRecord } from "../../upload/records/record-list.ts";
 import { findBinaryFault, salvageBinary } from "./binary-faults.ts";
 import { countBinary, type ElementBounds } from "./count-elements.ts";
@@ -69,15 +69,9 @@ export function readBinary<T extends DescMessage>(reader: RecordReader<T>): Read
     reader.decodeFast?.(bytes, start, end) ?? readRecord(reader, bytes.subarray(start, end));
 }
 
-/** The refusal of a record that is larger than any may be. */
-export function tooManyBytes(bytes: number): RecordProblem {
-  const message = `the record is ${bytes} bytes encoded, expected at most ${MAX_RECORD_BYTES}`;
-  return { issue: RecordIssue.TOO_LARGE, message, retryable: false };
-}
-
 /** The refusal of a record with more fields, items or levels than any needs. */
 export function tooMuchInside(message: string): RecordProblem {
-  return { issue: RecordIssue.TOO_LARGE, message: message.replace("the message", "the record"), retryable: false };
+  return recordProblem(RecordIssue.TOO_LARGE, message.replace("the message", "the record"));
 }
 
 function readRecord<T extends DescMessage>(
@@ -107,8 +101,4 @@ function countFault(schema: DescMessage, bytes: Uint8Array, bounds: ElementBound
   }
 }
 
-const NO_SUCH_RECORD: RecordProblem = {
-  issue: RecordIssue.UNREADABLE,
-  message: "the record is no protobuf of its type",
-  retryable: false,
-};
+const NO_SUCH_RECORD = recordProblem(RecordIssue.UNREADABLE, "the record is no protobuf of its type");

@@ -3,28 +3,14 @@ import { type ElementBounds, type ElementCount, MAX_DEPTH, tooDeep, tooMany } fr
 /** The same of JSON, where a list is a level of its own. */
 const MAX_JSON_DEPTH = 2 * MAX_DEPTH;
 
-const QUOTE = 0x22;
-
-const COMMA = 0x2c;
-
-const COLON = 0x3a;
-
+export const QUOTE = 0x22;
+export const COMMA = 0x2c;
 const BACKSLASH = 0x5c;
 
-const OPEN = new Set([0x5b, 0x7b]);
-
-const CLOSE = new Set([0x5d, 0x7d]);
-
-const SPACE = new Set([0x20, 0x09, 0x0a, 0x0d]);
-
-/** What each byte is, outside a text. */
-const KIND = Uint8Array.from({ length: 256 }, (_, byte) => {
-  if (byte === QUOTE) return 1;
-  if (OPEN.has(byte)) return 2;
-  if (CLOSE.has(byte)) return 3;
-  if (byte === COLON) return 4;
-  return byte === COMMA || SPACE.has(byte) ? 5 : 0;
-});
+/** What each byte is, outside a text: part of a number or word, or one of these, by their order. */
+const KIND = new Uint8Array(256);
+for (const [index, characters] of ['"', "[{", "]}", ":", ", \t\n\r"].entries())
+  for (const byte of Buffer.from(characters)) KIND[byte] = index + 1;
 
 /**
  * Counts the values of a JSON message before it is parsed. Of what is not JSON, it counts at least
@@ -93,7 +79,7 @@ class JsonCounter implements ElementCount {
 }
 
 /** Where the quote is that ends a text; the end of all, if there is none. */
-function endOfText(bytes: Uint8Array, start: number): number {
+export function endOfText(bytes: Uint8Array, start: number): number {
   let position = start;
   while (position < bytes.length && bytes[position] !== QUOTE) position += bytes[position] === BACKSLASH ? 2 : 1;
   return position;

@@ -9,6 +9,7 @@ import {
   mergeFromJson,
 } from "@bufbuild/protobuf";
 import { problem, type RecordProblem, within } from "../../domain/calls/field-checks.ts";
+import { invalidArgument } from "../../domain/errors.ts";
 import { isTimestampText } from "../../domain/time/instant.ts";
 import { RecordIssue } from "../../gen/tandem/type/v1/upload_pb.js";
 import { MAX_DEPTH } from "./count-elements.ts";
@@ -33,6 +34,26 @@ export function findJsonFault(schema: DescMessage, json: JsonValue, depth = 1): 
     if (fault) return fault;
   }
   return undefined;
+}
+
+/**
+ * Refuses a JSON request with names that the contract does not have. Connect would ignore them, as
+ * it ignores the fields of a newer contract in binary; but names are written by people, and a
+ * misspelt one would be lost without notice.
+ * @throws TandemError INVALID_ARGUMENT
+ */
+export function checkJsonRequest(input: DescMessage, json: JsonValue): void {
+  const fault = findJsonFault(input, json);
+  if (fault) throw invalidArgument(fault.fieldPath ?? "", fault.message);
+}
+
+/** What a text says in JSON; undefined when it is none. */
+export function parseJson(text: string): JsonValue | undefined {
+  try {
+    return JSON.parse(text) as JsonValue;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The first field whose value does not fit its type. Slow: it decodes each field by itself. */

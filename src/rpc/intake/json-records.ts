@@ -2,10 +2,11 @@ import { create, type DescMessage, fromJson, type JsonValue, type MessageShape }
 import { problem, type RecordProblem } from "../../domain/calls/field-checks.ts";
 import { maskNumbers } from "../../domain/privacy/masking.ts";
 import { RecordIssue } from "../../gen/tandem/type/v1/upload_pb.js";
+import { recordProblem } from "../../upload/records/record-limits.ts";
 import { UnreadableRecord } from "../../upload/records/record-list.ts";
 import { type ReadRecord, type RecordReader, tooMuchInside } from "./binary-records.ts";
 import { countJson } from "./count-json.ts";
-import { fieldNamed, findJsonFault, findJsonTypeFault, STRICT_JSON, salvageJson } from "./json-faults.ts";
+import { fieldNamed, findJsonFault, findJsonTypeFault, parseJson, STRICT_JSON, salvageJson } from "./json-faults.ts";
 
 /** Records in JSON. */
 export function readJson<T extends DescMessage>(reader: RecordReader<T>): ReadRecord<T> {
@@ -26,7 +27,7 @@ function readRecord<T extends DescMessage>(
     return new UnreadableRecord(tooMuchInside(error instanceof Error ? error.message : ""), create(schema), bytes);
   }
   const { text, isUtf8 } = textOf(bytes);
-  const json = parse(text);
+  const json = parseJson(text);
   if (json === undefined) return unreadable(NOT_JSON, null);
   if (!isUtf8) return unreadable(findReplaced(json, schema) ?? NOT_UTF8, json);
   const fault = findJsonFault(schema, json);
@@ -43,14 +44,6 @@ function textOf(bytes: Uint8Array): { text: string; isUtf8: boolean } {
     return { text: strictUtf8.decode(bytes), isUtf8: true };
   } catch {
     return { text: Buffer.from(bytes).toString(), isUtf8: false };
-  }
-}
-
-function parse(text: string): JsonValue | undefined {
-  try {
-    return JSON.parse(text) as JsonValue;
-  } catch {
-    return undefined;
   }
 }
 
@@ -86,14 +79,6 @@ function maskedPath(wrong: RecordProblem): RecordProblem {
   return wrong.fieldPath === undefined ? wrong : { ...wrong, fieldPath: maskNumbers(wrong.fieldPath) };
 }
 
-const NOT_JSON: RecordProblem = { issue: RecordIssue.UNREADABLE, message: "the record is no JSON", retryable: false };
-const NOT_UTF8: RecordProblem = {
-  issue: RecordIssue.INVALID_TEXT,
-  message: "the record is not valid UTF-8",
-  retryable: false,
-};
-const NO_SUCH_RECORD: RecordProblem = {
-  issue: RecordIssue.UNREADABLE,
-  message: "the record is no JSON of its type",
-  retryable: false,
-};
+const NOT_JSON = recordProblem(RecordIssue.UNREADABLE, "the record is no JSON");
+const NOT_UTF8 = recordProblem(RecordIssue.INVALID_TEXT, "the record is not valid UTF-8");
+const NO_SUCH_RECORD = recordProblem(RecordIssue.UNREADABLE, "the record is no JSON of its type");

@@ -9,7 +9,7 @@ import type { MemoryHold } from "../../port/memory-budget.ts";
 import { type FaultReporter, toConnectError } from "../shared/errors.ts";
 import { countBinary, type ElementCount } from "./count-elements.ts";
 import { countJson } from "./count-json.ts";
-import { checkJsonRequest } from "./json-requests.ts";
+import { checkJsonRequest, parseJson } from "./json-faults.ts";
 import { boundsOf, type MessageBounds } from "./message-bounds.ts";
 import { MessageBytes } from "./message-bytes.ts";
 import { type RawMessage, rawMessagesKey } from "./raw-messages.ts";
@@ -286,8 +286,12 @@ class GuardedBody {
     }
     const counted = countJson(bytes, bounds, bounds.hasFieldMask);
     // Methods that anyone may call are not of this contract, and nothing is parsed twice for
-    // strangers.
-    if (!bounds.isAnonymous) checkJsonRequest(method.input, bytes);
+    // strangers. What is not JSON is refused where it is decoded.
+    if (!bounds.isAnonymous)
+      checkJsonRequest(
+        method.input,
+        parseJson(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString()) ?? null,
+      );
     return counted;
   }
 

@@ -1,5 +1,5 @@
 import { type DescMessage, fromBinary, fromJson, type JsonValue, type MessageShape } from "@bufbuild/protobuf";
-import { invalidArgument, unreadableMessage } from "../../domain/errors.ts";
+import { unreadableMessage } from "../../domain/errors.ts";
 import {
   type AppendDurationsRequest,
   AppendDurationsRequestSchema,
@@ -15,7 +15,7 @@ import { type CallDuration, CallDurationSchema } from "../../gen/tandem/type/v1/
 import { decodeDuration } from "../../upload/records/duration-decoder.ts";
 import type { RecordList } from "../../upload/records/record-list.ts";
 import { type RecordReader, RecordsAsSent, readBinary } from "./binary-records.ts";
-import { findJsonFault, STRICT_JSON } from "./json-faults.ts";
+import { checkJsonRequest, STRICT_JSON } from "./json-faults.ts";
 import { readJson } from "./json-records.ts";
 import { recordBounds } from "./message-bounds.ts";
 import type { RawMessage } from "./raw-messages.ts";
@@ -91,8 +91,7 @@ function readJsonHead<I extends DescMessage>(input: I, head: Uint8Array): Messag
   } catch (cause) {
     throw unreadableMessage(cause);
   }
-  const fault = findJsonFault(input, json);
-  if (fault) throw invalidArgument(fault.fieldPath ?? "", fault.message);
+  checkJsonRequest(input, json);
   try {
     return fromJson(input, json, STRICT_JSON);
   } catch (cause) {

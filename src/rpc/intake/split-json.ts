@@ -1,5 +1,6 @@
 import type { DescField } from "@bufbuild/protobuf";
 import { TandemError } from "../../domain/errors.ts";
+import { COMMA, endOfText, QUOTE } from "./count-json.ts";
 import type { RecordPath } from "./record-paths.ts";
 import type { SplitRequest } from "./split-binary.ts";
 
@@ -25,10 +26,7 @@ interface FoundList {
   readonly bounds: readonly number[];
 }
 
-const QUOTE = 0x22;
-const COMMA = 0x2c;
 const COLON = 0x3a;
-const BACKSLASH = 0x5c;
 const OPEN_LIST = 0x5b;
 const CLOSE_LIST = 0x5d;
 const OPEN_OBJECT = 0x7b;
@@ -164,10 +162,7 @@ class JsonScanner {
 
   // Moves past the quote that ends the text, or to the end if there is none.
   #skipText(): void {
-    this.#position += 1;
-    while (this.#position < this.#bytes.length && this.#bytes[this.#position] !== QUOTE)
-      this.#position += this.#bytes[this.#position] === BACKSLASH ? 2 : 1;
-    this.#position = Math.min(this.#position + 1, this.#bytes.length);
+    this.#position = Math.min(endOfText(this.#bytes, this.#position + 1) + 1, this.#bytes.length);
   }
 }
 

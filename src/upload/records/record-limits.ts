@@ -18,9 +18,18 @@ const NOTHING = new Uint8Array(0);
  */
 export function sizeRefusal<T extends DescMessage>(schema: T, message: MessageShape<T>): RecordProblem | undefined {
   const bytes = encodedBytes(schema, message);
-  if (bytes <= MAX_RECORD_BYTES) return undefined;
-  const said = `the record is ${bytes} bytes encoded, expected at most ${MAX_RECORD_BYTES}`;
-  return { issue: RecordIssue.TOO_LARGE, message: said, retryable: false };
+  return bytes <= MAX_RECORD_BYTES ? undefined : tooManyBytes(bytes);
+}
+
+/** The refusal of a record that is larger than any may be. */
+export function tooManyBytes(bytes: number): RecordProblem {
+  const message = `the record is ${bytes} bytes encoded, expected at most ${MAX_RECORD_BYTES}`;
+  return recordProblem(RecordIssue.TOO_LARGE, message);
+}
+
+/** What is wrong with a record as a whole, and not with one of its fields. */
+export function recordProblem(issue: RecordIssue, message: string): RecordProblem {
+  return { issue, message, retryable: false };
 }
 
 /**
