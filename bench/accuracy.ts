@@ -5,12 +5,13 @@
 // docs/reconciliation.md.
 import { parseArgs } from "node:util";
 import { addDays } from "../src/domain/time/instant.ts";
-import { type FoundResult, scoreResults } from "../src/simulator/reconciliation/score.ts";
 import { createReconciliationWorld, type ReconciliationWorld } from "../src/simulator/reconciliation/world.ts";
+import type { FoundResult } from "../src/simulator/reconciliation/wrong-calls.ts";
 import { createWorld } from "../src/simulator/world.ts";
 import * as inMemory from "../test/support/in-memory-reconciler.ts";
 import { readAllResults, reconcileFully } from "../test/support/reconcile.ts";
 import { addWorldCarrier, deliveriesOf, foundResult } from "../test/support/reconciliation-world.ts";
+import { scoreResults } from "../test/support/score.ts";
 import { findShortfalls, formatScore } from "../test/support/score-tables.ts";
 import { measureTraffic } from "./traffic.ts";
 import { openBenchWorld } from "./world.ts";

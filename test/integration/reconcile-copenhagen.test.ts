@@ -8,9 +8,9 @@ import type { TrunkCondition } from "../../src/simulator/reconciliation/calendar
 import type { PlantedFault } from "../../src/simulator/reconciliation/faults.ts";
 import { clockOf } from "../../src/simulator/reconciliation/platform-record.ts";
 import { type FaultyCall, playCalls } from "../../src/simulator/reconciliation/play-calls.ts";
-import { scoreResults } from "../../src/simulator/reconciliation/score.ts";
 import { type AssignedNumber, assignedNumbers } from "../../src/simulator/world.ts";
 import { foundResult, reconcileInMemory } from "../support/in-memory-reconciler.ts";
+import { scoreResults } from "../support/score.ts";
 import { findShortfalls } from "../support/score-tables.ts";
 
 const STUDY = join(import.meta.dirname, "../../../shared/data/copenhagen-calls.csv");

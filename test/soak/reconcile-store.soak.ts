@@ -2,11 +2,11 @@ import { afterAll, describe, expect, test } from "vitest";
 import { PLATFORM_SIDE } from "../../src/domain/record-kind.ts";
 import { microsFromMs } from "../../src/domain/time/instant.ts";
 import { reconcileCarrier } from "../../src/reconcile/reconcile-carrier.ts";
-import { scoreResults } from "../../src/simulator/reconciliation/score.ts";
 import type { CallResultRow } from "../../src/store/reconciliation/call-result-columns.ts";
 import { openTestStore } from "../support/database.ts";
 import { readAllResults, reconcileFully } from "../support/reconcile.ts";
 import { addWorldCarrier, deliveriesOf, foundResult, recentWorld } from "../support/reconciliation-world.ts";
+import { scoreResults } from "../support/score.ts";
 import { findShortfalls } from "../support/score-tables.ts";
 
 const large = recentWorld({ seed: "store", callCount: 600, correlatedShare: 0.5 });

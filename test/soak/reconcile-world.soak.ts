@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { scoreResults } from "../../src/simulator/reconciliation/score.ts";
 import { createReconciliationWorld } from "../../src/simulator/reconciliation/world.ts";
 import { createWorld, type SimulatedCarrier } from "../../src/simulator/world.ts";
 import { foundResult, reconcileInMemory } from "../support/in-memory-reconciler.ts";
+import { scoreResults } from "../support/score.ts";
 import { findShortfalls } from "../support/score-tables.ts";
 
 // The same at 100,000 calls: `npm run accuracy`.

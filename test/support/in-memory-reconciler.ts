@@ -16,7 +16,7 @@ import { evidenceOf } from "../../src/reconcile/clocks/clock-evidence.ts";
 import { carrierFacts, platformFacts } from "../../src/reconcile/facts-codec.ts";
 import { judgedRow } from "../../src/reconcile/result-row.ts";
 import type { Arriving } from "../../src/simulator/reconciliation/played-call.ts";
-import type { FoundResult } from "../../src/simulator/reconciliation/score.ts";
+import type { FoundResult } from "../../src/simulator/reconciliation/wrong-calls.ts";
 import type { LackingCall } from "../../src/store/reconciliation/clock-evidence.ts";
 import type { StoredTip } from "../../src/store/reconciliation/reconcile-input.ts";
 

@@ -1,4 +1,4 @@
-import { type Accuracy, NOTHING, type Score } from "../../src/simulator/reconciliation/score.ts";
+import { type Accuracy, NOTHING, type Score } from "./score.ts";
 
 /** A score as tables: the confusion matrix, then precision and recall by status and cause. */
 export function formatScore(score: Score): string {

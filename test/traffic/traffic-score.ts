@@ -1,10 +1,5 @@
-import {
-  type Accuracy,
-  type FoundResult,
-  NOTHING,
-  type Score,
-  scoreResults,
-} from "../../src/simulator/reconciliation/score.ts";
+import type { FoundResult } from "../../src/simulator/reconciliation/wrong-calls.ts";
+import { type Accuracy, NOTHING, type Score, scoreResults } from "../support/score.ts";
 import type { TrafficWorld } from "./traffic-world.ts";
 
 /** How a world came out. Shares are 0..1 of the decidable calls; `undecidable` is of all. */

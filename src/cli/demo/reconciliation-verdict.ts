@@ -3,8 +3,8 @@ import { ReconciliationService } from "../../gen/tandem/platform/v1/platform_rec
 import { type Discrepancy, DiscrepancyCause, DiscrepancyStatus } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { type ReconciliationSummaryRow, SummaryDimension } from "../../gen/tandem/type/v1/reconciliation_summary_pb.js";
 import { RecordIssue, Verdict } from "../../gen/tandem/type/v1/upload_pb.js";
-import { type FoundResult, type ScoredCall, scoreResults } from "../../simulator/reconciliation/score.ts";
 import type { CallTruth } from "../../simulator/reconciliation/truth.ts";
+import { type FoundResult, findWrongCalls, type ScoredCall } from "../../simulator/reconciliation/wrong-calls.ts";
 import { readPages } from "../shared/pages.ts";
 import { countNames } from "./counts.ts";
 import type { Line } from "./line.ts";
@@ -28,8 +28,8 @@ const UNLISTED: readonly string[] = [...FAULTLESS, "VOIDED", "PART_OF_CALL"];
 /** Compares what was found with what was planted. */
 export function judgeReconciliation({ plan, uploads, findings }: ReconciliationTrace) {
   const results = [...findings.results, ...silentCalls(plan.truths, findings.results)];
-  const score = scoreResults(plan.truths, results);
-  const wrongTruths = new Set(score.wrong.map(({ truth }) => truth));
+  const wrongCalls = findWrongCalls(plan.truths, results);
+  const wrongTruths = new Set(wrongCalls.map(({ truth }) => truth));
   const faults = plan.truths.filter(isPlantedFault);
   const found = faults.filter((truth) => !wrongTruths.has(truth));
   const { days } = findings;
@@ -58,7 +58,7 @@ export function judgeReconciliation({ plan, uploads, findings }: ReconciliationT
     plantedByCause: countPlanted(faults, found, causesOf),
     planted: faults.length,
     found: found.length,
-    wrong: [...score.wrong.map(describeWrong), ...miscounted],
+    wrong: [...wrongCalls.map(describeWrong), ...miscounted],
     /** Records that were not stored at once as they came. */
     refused: uploads.flatMap(describeRefused),
   };

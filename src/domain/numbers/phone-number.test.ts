@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { isE164 } from "../calls/party.ts";
-import { formatTelUri, isGlobalService, isPossibleNumber, isServedByCallingCode, parseTelUri } from "./phone-number.ts";
+import { isGlobalService, isPossibleNumber, isServedByCallingCode } from "./phone-number.ts";
 
 const e164 = fc.stringMatching(/^\+[1-9][0-9]{1,14}$/);
 
@@ -72,32 +72,4 @@ test("a country serves the numbers of its calling code, shared codes included", 
 test("global services belong to no country", () => {
   for (const number of ["+80012345678", "+8811234567", "+97912345678"]) expect(isGlobalService(number)).toBe(true);
   for (const number of ["+18005551234", "+4580012345", "+81312345678"]) expect(isGlobalService(number)).toBe(false);
-});
-
-test("a number comes back from its tel URI, with any separators and parameters in between", () => {
-  const separator = fc.constantFrom("", "-", ".", "(", ")");
-  const parameter = fc.constantFrom("", ";ext=12", ";isub=a%20b", ";phone-context=+45", ";x");
-  fc.assert(
-    fc.property(e164, fc.array(separator, { minLength: 20, maxLength: 20 }), parameter, (number, separators, tail) => {
-      expect(parseTelUri(formatTelUri(number))).toBe(number);
-      const spaced = [...number].map((character, at) => character + (separators[at] ?? "")).join("");
-      expect(parseTelUri(`TEL:${spaced}${tail}`)).toBe(number);
-    }),
-  );
-});
-
-test("what is no global tel URI has no number", () => {
-  for (const text of [
-    "",
-    "tel:",
-    "tel:32123456",
-    "tel:+0123",
-    "tel:+45 32",
-    "tel:+45;",
-    "tel:+45;a b",
-    "sip:+4532123456@a.dk",
-    "tel:+45%2e",
-  ]) {
-    expect(parseTelUri(text), text).toBeUndefined();
-  }
 });

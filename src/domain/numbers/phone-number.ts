@@ -38,13 +38,6 @@ export function formatTelUri(e164: string): string {
   return `tel:${e164}`;
 }
 
-/** The number of a global tel URI (RFC 3966, section 3); undefined: none. */
-export function parseTelUri(uri: string): string | undefined {
-  const match = TEL_URI.exec(uri);
-  const number = match?.[1]?.replaceAll(/[-.()]/g, "");
-  return number !== undefined && isE164(number) ? number : undefined;
-}
-
 function isValidNumber(text: string): boolean {
   const parsed = parsePhoneNumberFromString(text);
   return parsed !== undefined && parsed.number === text && parsed.isValid();
@@ -62,7 +55,3 @@ const MAX_LENGTH = 16;
 
 /** ITU-T E.164.1: global services, groups of countries, networks. */
 const GLOBAL_SERVICES: ReadonlySet<string> = new Set(["800", "808", "870", "878", "881", "882", "883", "888", "979"]);
-
-// RFC 3966: visual separators; par = ";" parameter, with pct-encoded and paramchar in values.
-const PARAM = String.raw`;[A-Za-z0-9-]+(?:=(?:[A-Za-z0-9\-_.!~*'()[\]/:&+$]|%[0-9A-Fa-f]{2})+)?`;
-const TEL_URI = new RegExp(String.raw`^[Tt][Ee][Ll]:(\+[0-9().-]+)(?:${PARAM})*$`);

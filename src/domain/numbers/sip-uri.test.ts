@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { findSipUriProblem, formatSipUri, isDnsName, parseSipUri, sipUriOfNumber } from "./sip-uri.ts";
+import { findSipUriProblem, isDnsName, parseSipUri, type SipUri, sipUriOfNumber } from "./sip-uri.ts";
 
 const e164 = fc.stringMatching(/^\+[1-9][0-9]{1,14}$/);
 const label = fc.stringMatching(/^[a-z]([a-z0-9-]{0,10}[a-z0-9])?$/);
@@ -136,3 +136,13 @@ test("an assignee's URI names the number, and no person, password, header or met
     expect(findSipUriProblem(text, number), text).toBeDefined();
   }
 });
+
+/** Reverses `parseSipUri`, except the case of scheme and parameter names. */
+function formatSipUri(uri: SipUri): string {
+  const password = uri.password === undefined ? "" : `:${uri.password}`;
+  const userinfo = uri.user === undefined ? "" : `${uri.user}${password}@`;
+  const port = uri.port === undefined ? "" : `:${uri.port}`;
+  const parameters = [...uri.parameters].map(([name, value]) => (value === null ? `;${name}` : `;${name}=${value}`));
+  const headers = [...uri.headers].map(([name, value]) => `${name}=${value}`).join("&");
+  return `${uri.scheme}:${userinfo}${uri.host}${port}${parameters.join("")}${headers === "" ? "" : `?${headers}`}`;
+}

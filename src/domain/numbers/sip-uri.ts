@@ -38,16 +38,6 @@ export function parseSipUri(text: string): SipUri | undefined {
   };
 }
 
-/** Reverses `parseSipUri`, except the case of scheme and parameter names. */
-export function formatSipUri(uri: SipUri): string {
-  const password = uri.password === undefined ? "" : `:${uri.password}`;
-  const userinfo = uri.user === undefined ? "" : `${uri.user}${password}@`;
-  const port = uri.port === undefined ? "" : `:${uri.port}`;
-  const parameters = [...uri.parameters].map(([name, value]) => (value === null ? `;${name}` : `;${name}=${value}`));
-  const headers = [...uri.headers].map(([name, value]) => `${name}=${value}`).join("&");
-  return `${uri.scheme}:${userinfo}${uri.host}${port}${parameters.join("")}${headers === "" ? "" : `?${headers}`}`;
-}
-
 /** RFC 3261, section 19.1.6. */
 export function sipUriOfNumber(e164: string, domain: string): string {
   return `sip:${e164}@${domain};user=phone`;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { findShortfalls, formatScore } from "../../../test/support/score-tables.ts";
+import type { CallTruth } from "../../src/simulator/reconciliation/truth.ts";
 import { scoreResults } from "./score.ts";
-import type { CallTruth } from "./truth.ts";
+import { findShortfalls, formatScore } from "./score-tables.ts";
 
 const PAIR: CallTruth = {
   planted: "none",

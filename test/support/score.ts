@@ -1,13 +1,10 @@
-import { given } from "../../domain/given.ts";
-import type { CallTruth } from "./truth.ts";
-
-/** What was found of one call, in the contract's names without prefixes. */
-export interface FoundResult {
-  readonly platformRecordId?: string | undefined;
-  readonly carrierRecordIds: readonly string[];
-  readonly status: string;
-  readonly causes: readonly string[];
-}
+import type { CallTruth } from "../../src/simulator/reconciliation/truth.ts";
+import {
+  alignResults,
+  type FoundResult,
+  isRight,
+  type ScoredCall,
+} from "../../src/simulator/reconciliation/wrong-calls.ts";
 
 /** How often something was found rightly, wrongly, or not at all. A ratio of nothing is 1. */
 export interface Accuracy {
@@ -16,14 +13,6 @@ export interface Accuracy {
   readonly overlooked: number;
   readonly precision: number;
   readonly recall: number;
-}
-
-/** A call's truth and its result. A wrong call lacks one, or they differ. */
-export interface ScoredCall {
-  readonly truth?: CallTruth;
-  readonly found?: FoundResult;
-  /** Of a result without a truth: whether its record is of an ambiguous call. */
-  readonly isAmbiguous: boolean;
 }
 
 export const NOTHING = "(nothing)";
@@ -57,51 +46,6 @@ export function scoreResults(truths: readonly CallTruth[], found: readonly Found
       byStatus: accuracies(unsure, statusesOf),
     },
   };
-}
-
-/** Joins results to truths by the record that names the call. */
-function alignResults(truths: readonly CallTruth[], found: readonly FoundResult[]): ScoredCall[] {
-  const foundByName = new Map(exchangeCopies(truths, found).map((result) => [nameOf(result), result]));
-  const aligned: ScoredCall[] = [];
-  for (const truth of truths) {
-    const name = nameOf(truth);
-    aligned.push({ truth, ...given({ found: foundByName.get(name) }), isAmbiguous: truth.isAmbiguous });
-    foundByName.delete(name);
-  }
-  const unsure = new Set(truths.flatMap((truth) => (truth.isAmbiguous ? truth.carrierRecordIds : [])));
-  for (const result of foundByName.values()) {
-    aligned.push({ found: result, isAmbiguous: result.carrierRecordIds.some((id) => unsure.has(id)) });
-  }
-  return aligned;
-}
-
-/** Nobody can tell a record from its copy. If the copy was paired, exchanges their ids. */
-function exchangeCopies(truths: readonly CallTruth[], found: readonly FoundResult[]): FoundResult[] {
-  const byName = new Map(found.map((result) => [nameOf(result), result]));
-  const isPaired = (platformRecordId: string) =>
-    (byName.get(`platform ${platformRecordId}`)?.carrierRecordIds.length ?? 0) > 0;
-  const other = new Map<string, string>();
-  for (const { copyOf, platformRecordId, carrierRecordIds } of truths) {
-    if (copyOf === undefined) continue;
-    const [copy = ""] = platformRecordId === undefined ? carrierRecordIds : [platformRecordId];
-    const isCopyKept =
-      platformRecordId === undefined
-        ? byName.has(`carrier ${copyOf}`) && !byName.has(`carrier ${copy}`)
-        : isPaired(copy) && !isPaired(copyOf);
-    if (isCopyKept) other.set(copy, copyOf).set(copyOf, copy);
-  }
-  const exchanged = (id: string) => other.get(id) ?? id;
-  return found.map((result) => ({
-    ...result,
-    platformRecordId: result.platformRecordId && exchanged(result.platformRecordId),
-    carrierRecordIds: result.carrierRecordIds.map(exchanged),
-  }));
-}
-
-function nameOf(call: Pick<FoundResult, "platformRecordId" | "carrierRecordIds">): string {
-  return call.platformRecordId === undefined
-    ? `carrier ${call.carrierRecordIds[0]}`
-    : `platform ${call.platformRecordId}`;
 }
 
 function accuracies(
@@ -160,8 +104,4 @@ function isStatusRight({ truth, found }: ScoredCall): boolean {
 function isPartnerRight({ truth, found }: ScoredCall): boolean {
   if (!truth || !found) return false;
   return truth.carrierRecordIds.join() === found.carrierRecordIds.join();
-}
-
-function isRight(pair: ScoredCall): boolean {
-  return isStatusRight(pair) && pair.truth?.causes.join() === pair.found?.causes.join();
 }
