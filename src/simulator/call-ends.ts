@@ -30,11 +30,6 @@ export function simulateEnd(random: Random): CallEnd {
   return endOf(random.weighted(WEIGHTS), random);
 }
 
-/** An attempt that the trunk refused, before its re-route. */
-export function trunkRefusal(): CallEnd {
-  return ENDS.noCircuit;
-}
-
 /** An attempt that was answered and ended normally. */
 export function normalEnd(random: Random): CallEnd {
   return endOf("answered", random);
@@ -48,7 +43,7 @@ export function unansweredEnd(kind: "cancelled" | "noAnswer", random: Random): C
 const { CALLED, CALLING, CARRIER, PLATFORM } = ReleaseParty;
 const { CONNECTED, RINGING, SETUP, UNSPECIFIED } = FailureStage;
 
-const ENDS: Readonly<Record<keyof typeof WEIGHTS, CallEnd>> = {
+export const ENDS: Readonly<Record<keyof typeof WEIGHTS, CallEnd>> = {
   answered: end(200, 16, "Normal call clearing", CALLED, UNSPECIFIED),
   dropped: end(200, 41, "Temporary failure", CARRIER, CONNECTED),
   cancelled: end(487, 16, "Request terminated", CALLING, RINGING),

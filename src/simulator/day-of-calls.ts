@@ -2,7 +2,7 @@ import { clone, create } from "@bufbuild/protobuf";
 import { hourIn } from "../domain/time/time-zone.ts";
 import { type CallDetailRecord, CallDetailRecordSchema } from "../gen/tandem/type/v1/call_detail_record_pb.js";
 import { RecordKind } from "../gen/tandem/type/v1/call_pb.js";
-import { simulateEnd, trunkRefusal } from "./call-ends.ts";
+import { ENDS, simulateEnd } from "./call-ends.ts";
 import { type CallShape, callersOf, drawEnds, simulateShape } from "./call-parties.ts";
 import { completeRecord, endMsOf } from "./cdr.ts";
 import { createRandom, type Random } from "./random.ts";
@@ -89,7 +89,7 @@ function placeCall(placing: Placing, records: CallDetailRecord[], random: Random
         sipDomain: carrier.sipDomain,
         region: carrier.legalCountry.toLowerCase(),
         inviteMs,
-        end: isRefused ? trunkRefusal() : simulateEnd(random),
+        end: isRefused ? ENDS.noCircuit : simulateEnd(random),
         connectedMs: Math.round(Math.min(Math.max(random.logNormal(95_000, 1.1), 700), MAX_CONNECTED_MS, latestEndMs)),
       },
       random,

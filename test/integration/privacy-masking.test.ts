@@ -8,7 +8,7 @@ import { NumberService as CarrierNumberService } from "../../src/gen/tandem/carr
 import { PrivacyService } from "../../src/gen/tandem/platform/v1/privacy_service_pb.js";
 import { CallDetailRecordSchema } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import { CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
-import { textClassOf } from "../../src/rpc/shared/masking/string-fields.ts";
+import { CLASSES } from "../../src/rpc/shared/masking/string-fields.ts";
 import { accessRuleOf } from "../../src/rpc/shared/method-rules.ts";
 import { type AnyRequest, callAny } from "../support/any-call.ts";
 import { listMethods, methodName } from "../support/contract.ts";
@@ -394,7 +394,7 @@ function expectHidden({ field, text }: FoundText, method: string): void {
   const where = `${method}: ${field}: ${text}`;
   expect(shows(text, OTHER), where).toBe(false);
   expect(shows(text, SIBLING), where).toBe(false);
-  const textClass = textClassOf(field);
+  const textClass = CLASSES.get(field);
   const isOwn = textClass === "OWN_NUMBER" || (textClass === "PARTY" && text === `+45${OWN}`);
   if (!isOwn) expect(shows(text, OWN), where).toBe(false);
 }

@@ -1,6 +1,6 @@
 import { type DescField, type DescMessage, type Message, type MessageShape, ScalarType } from "@bufbuild/protobuf";
 import { digitsOf } from "../../src/domain/privacy/masking.ts";
-import { textClassOf } from "../../src/rpc/shared/masking/string-fields.ts";
+import { CLASSES } from "../../src/rpc/shared/masking/string-fields.ts";
 
 /** Danish numbers, as whoever writes texts spells them: each with its calling code, or without. */
 const SPELLINGS: readonly ((national: string) => string)[] = [
@@ -53,7 +53,7 @@ export function plant<Desc extends DescMessage>(
 
 function isPlanted(field: DescField): boolean {
   const name = `${field.parent.typeName}.${field.name}`;
-  const textClass = textClassOf(name);
+  const textClass = CLASSES.get(name);
   const isFree = textClass === "TEXT" || textClass === "ID";
   return field.scalar === ScalarType.STRING && isFree && !OF_FIXED_FORM.has(name);
 }

@@ -1,11 +1,11 @@
 import type { CallResult } from "../../src/domain/matching/result.ts";
-import { dateIn } from "../../src/domain/time/time-zone.ts";
 import { DiscrepancyStatus } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
 import { createWorld } from "../../src/simulator/world.ts";
 import type { FoundTraffic } from "../traffic/traffic-score.ts";
 import { createTrafficWorld, type TrafficWorld } from "../traffic/traffic-world.ts";
 import { worldPlan } from "../traffic/worlds.ts";
 import { foundResult, reconcileInMemory } from "./in-memory-reconciler.ts";
+import { dayIn } from "./usage.ts";
 
 /** A world by its name, of the simulated carrier of Denmark. */
 export function trafficWorld(
@@ -51,7 +51,7 @@ function usageOf(results: readonly CallResult[], world: TrafficWorld): Map<strin
     const phoneNumber = first?.phoneNumber;
     const customerId = phoneNumber === undefined ? undefined : customers.get(phoneNumber);
     if (countedMs === 0 || customerId === undefined) continue;
-    const key = `${customerId} ${dateIn(timeZone, result.startMs)}`;
+    const key = `${customerId} ${dayIn(new Date(result.startMs).toISOString(), timeZone)}`;
     usage.set(key, (usage.get(key) ?? 0) + countedMs);
   }
   return usage;

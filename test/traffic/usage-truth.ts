@@ -1,6 +1,6 @@
-import { dateIn } from "../../src/domain/time/time-zone.ts";
 import type { Truth } from "../../src/simulator/reconciliation/played-call.ts";
 import type { TruthStatus } from "../../src/simulator/reconciliation/truth.ts";
+import { dayIn } from "../support/usage.ts";
 import { newestReport } from "./newest-report.ts";
 import type { TrafficCall } from "./site.ts";
 
@@ -16,7 +16,7 @@ export function usageOfCalls(calls: readonly TrafficCall[], timeZone: string): M
     for (const truth of call.played.truths) {
       const countedMs = countedMsOf(call, truth);
       if (countedMs === 0) continue;
-      const key = `${call.made.plan.ends.number.assignment.customerId} ${dateIn(timeZone, call.made.clock.inviteMs)}`;
+      const key = `${call.made.plan.ends.number.assignment.customerId} ${dayIn(new Date(call.made.clock.inviteMs).toISOString(), timeZone)}`;
       usage.set(key, (usage.get(key) ?? 0) + countedMs);
     }
   }

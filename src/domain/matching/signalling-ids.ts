@@ -39,11 +39,12 @@ const NONE: readonly string[] = [];
 const sessions = new WeakMap<CorrelationIds, readonly string[]>();
 
 function readSession(sessionId: string): readonly string[] {
-  if (!sessionId.includes(";") && !sessionId.includes('"')) return isNil(sessionId) ? NONE : [sessionId.toLowerCase()];
+  if (!sessionId.includes(";") && !sessionId.includes('"'))
+    return NIL.test(sessionId) ? NONE : [sessionId.toLowerCase()];
   const ends = plain(sessionId)
     .split(";")
     .map((end) => end.trim().replace(REMOTE, "").toLowerCase())
-    .filter((end) => end !== "" && !end.includes("=") && !isNil(end));
+    .filter((end) => end !== "" && !end.includes("=") && !NIL.test(end));
   return [...new Set(ends)].sort();
 }
 
@@ -116,10 +117,6 @@ function isSameCallId(a: CorrelationIds, b: CorrelationIds): boolean {
 function isWithin(as: readonly string[], bs: readonly string[]): boolean {
   const [fewer, more] = as.length <= bs.length ? [as, bs] : [bs, as];
   return fewer.length > 0 && fewer.every((text) => more.includes(text));
-}
-
-function isNil(text: string): boolean {
-  return NIL.test(text);
 }
 
 function plain(text: string | undefined): string {

@@ -1,7 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { NumberState } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import type { Micros } from "../time/instant.ts";
-import { formatTelUri } from "./phone-number.ts";
 
 // A timeline is what a carrier's holding of a number was, is and will be; readers see it at a
 // moment. So scheduled changes take effect by the clock. The operations are in number-changes.ts.
@@ -108,7 +107,7 @@ export function rowOfPeriod(key: NumberKey, period: NumberPeriod, state: NumberS
   return {
     carrierId: key.carrierId,
     phoneNumber: key.phoneNumber,
-    telUri: formatTelUri(key.phoneNumber),
+    telUri: `tel:${key.phoneNumber}`,
     ...attributes,
     ...(customerId === undefined ? {} : { customerId }),
     ...(locationId === undefined ? {} : { locationId }),

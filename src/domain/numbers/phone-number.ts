@@ -33,11 +33,6 @@ export function isServedByCallingCode(e164: string, countryCode: string): boolea
   return callingCodeOf(e164) === getCountryCallingCode(countryCode as CountryCode);
 }
 
-/** A global tel URI (RFC 3966), without separators or parameters. */
-export function formatTelUri(e164: string): string {
-  return `tel:${e164}`;
-}
-
 function isValidNumber(text: string): boolean {
   const parsed = parsePhoneNumberFromString(text);
   return parsed !== undefined && parsed.number === text && parsed.isValid();

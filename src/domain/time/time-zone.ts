@@ -39,11 +39,6 @@ export function hourIn(timeZone: string, ms: number): number {
   return localTime(timeZone, ms).getUTCHours();
 }
 
-/** The day that a zone's calendar shows: for simulated truths. Rows of `zone_day` cut records. */
-export function dateIn(timeZone: string, ms: number): string {
-  return localTime(timeZone, ms).toISOString().slice(0, 10);
-}
-
 // Whose UTC is the zone's local time.
 function localTime(timeZone: string, ms: number): Date {
   const shift = shiftsOf(timeZone).find(({ endMs }) => ms < endMs);

@@ -67,7 +67,8 @@ export function fitOf(platform: PlatformUnit, carrier: CarrierUnit, agreement: M
   const timeMs = Math.min(answerMs, inviteDistanceOf(platform, carrier) ?? answerMs);
   const length = compareLengths(platform, carrier, agreement);
   const durationMs = lengthDifference(platform, carrier);
-  const isLike = isAnsweredAlike(platform, carrier) && isInScopeAlike(platform, carrier, agreement);
+  const isInScopeAlike = isPlatformInScope(platform, agreement) === isCarrierInScope(carrier, agreement);
+  const isLike = isAnsweredAlike(platform, carrier) && isInScopeAlike;
   const isComparable = hasLikeTimes(platform, carrier);
   const isOther = isComparable && timeMs > NEAR_MS && durationMs > SAME_LENGTH_MS && areUnlike(platform, carrier);
   const grade = isOther
@@ -141,10 +142,6 @@ function isAnsweredAlike(platform: PlatformUnit, carrier: CarrierUnit): boolean 
 // A call in progress may yet be answered.
 function isOpenEnded({ records, answered }: PlatformUnit): boolean {
   return !answered && records.some(({ isPartial }) => isPartial);
-}
-
-function isInScopeAlike(platform: PlatformUnit, carrier: CarrierUnit, agreement: MatchingAgreement): boolean {
-  return isPlatformInScope(platform, agreement) === isCarrierInScope(carrier, agreement);
 }
 
 /** ALIKE: of one call. POSSIBLE: a known fault explains it. OTHER: none does. */

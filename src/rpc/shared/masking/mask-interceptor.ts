@@ -1,4 +1,4 @@
-import type { DescMethod, Message } from "@bufbuild/protobuf";
+import type { Message } from "@bufbuild/protobuf";
 import type { HandlerContext, Interceptor } from "@connectrpc/connect";
 import { ExportPhoneNumberResponseSchema } from "../../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { findPrincipal } from "../access/caller.ts";
@@ -13,7 +13,7 @@ export const maskInterceptor: Interceptor = (next) => async (request) => {
   const response = await next(request);
   if (!seesMaskedParties({ values: request.contextValues })) return response;
   if (response.stream) {
-    if (!STREAMS.has(request.method.output.typeName))
+    if (!UNMASKED_STREAMS.has(request.method.output.typeName))
       throw new Error(`${request.method.name} has not said how its stream is masked`);
     return response;
   }
@@ -31,18 +31,10 @@ export function seesMaskedParties(context: Pick<HandlerContext, "values">): bool
 }
 
 /**
- * Whether a stream of the platform is one whose messages need no masking here. A test walks the
- * contract.
- */
-export function isMaskedStream({ output }: Pick<DescMethod, "output">): boolean {
-  return STREAMS.has(output.typeName);
-}
-
-/**
  * Streams to the platform that need no masking here: acknowledgements, usage that is masked where
- * it is summed, and a person's own export.
+ * it is summed, and a person's own export. A test walks the contract.
  */
-const STREAMS: ReadonlySet<string> = new Set([
+export const UNMASKED_STREAMS: ReadonlySet<string> = new Set([
   "tandem.platform.v1.IngestCdrsResponse",
   "tandem.platform.v1.ExportUsageResponse",
   ExportPhoneNumberResponseSchema.typeName,

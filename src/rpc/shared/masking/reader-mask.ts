@@ -5,7 +5,7 @@ import { type MaskedNumber, maskText, plainDigits } from "../../../domain/privac
 import type { Attribution } from "../../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { type Party, PartyKind, Presentation } from "../../../gen/tandem/type/v1/party_pb.js";
 import { visitField } from "./message-fields.ts";
-import { type TextClass, textClassOf } from "./string-fields.ts";
+import { CLASSES, type TextClass } from "./string-fields.ts";
 
 /** The party that a reader may see as it is, whatever they may not see of others. */
 export type ShownParty = (party: Party) => boolean;
@@ -79,7 +79,7 @@ function maskMessage(schema: DescMessage, message: Message, reading: Reading): v
 
 // A field that nobody has classified is masked; a test fails before that.
 function classOf({ parent, name }: DescField, message: Message): TextClass {
-  const found = textClassOf(`${parent.typeName}.${name}`) ?? "TEXT";
+  const found = CLASSES.get(`${parent.typeName}.${name}`) ?? "TEXT";
   if (found !== "EVIDENCE") return found;
   const { valueName } = message as unknown as { valueName: string };
   return valueName.startsWith("parties.") ? "MASKED_BEFORE" : "ID";

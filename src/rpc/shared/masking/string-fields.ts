@@ -29,19 +29,6 @@ export type TextClass =
   /** One side's value of evidence: masked as the field that it is named after. */
   | "EVIDENCE";
 
-/**
- * The class of a text or bytes field by its full name; undefined for one that nobody has
- * classified.
- */
-export function textClassOf(fieldName: string): TextClass | undefined {
-  return CLASSES.get(fieldName);
-}
-
-/** Every field that has a class, by full name. */
-export function classifiedFields(): readonly string[] {
-  return [...CLASSES.keys()];
-}
-
 /** Fields of these names, of each of these messages. */
 const fieldsOf = (scope: string) => (messages: string, fields: string) =>
   messages.split(" ").flatMap((message) => fields.split(" ").map((field) => `tandem.${scope}.v1.${message}.${field}`));
@@ -164,6 +151,7 @@ const FIELDS: Readonly<Record<TextClass, readonly string[]>> = {
   ],
 };
 
-const CLASSES: ReadonlyMap<string, TextClass> = new Map(
+/** The class of each text or bytes field, by its full name. */
+export const CLASSES: ReadonlyMap<string, TextClass> = new Map(
   Object.entries(FIELDS).flatMap(([textClass, names]) => names.map((name) => [name, textClass as TextClass] as const)),
 );
