@@ -683,12 +683,14 @@ describe("porting", () => {
       const { db } = exchange.services;
       const writer = numberWriter(exchange.services);
       // The port is stopped in its tracks: after the step, the next transaction fails.
-      let left = { row: 1, claim: 2, arrival: 3 }[step] ?? 0;
-      const stopping = new Proxy(db.kysely, {
+      let transactions = 1 + ({ row: 1, claim: 2, arrival: 3 }[step] ?? 0);
+      const stopping = new Proxy(db.pool, {
         get(target, property) {
-          if (property !== "connection") return Reflect.get(target, property);
-          if (--left < -1) throw new Error("killed");
-          return target.connection.bind(target);
+          if (property !== "connect") return Reflect.get(target, property);
+          return async () => {
+            if (transactions-- === 0) throw new Error("killed");
+            return target.connect();
+          };
         },
       });
       await systemTransaction(db, async (tx) => {
@@ -697,7 +699,9 @@ describe("porting", () => {
           tx,
         );
       });
-      await settlePorts({ ...writer, db: { ...db, kysely: stopping } }, [number]).catch(() => {});
+      const stopped = settlePorts({ ...writer, db: { ...db, pool: stopping } }, [number]);
+      await stopped.catch(() => {});
+      expect(transactions).toBeLessThan(0);
       expect((await provision(alpha, [number])).map(describeOutcome)).toEqual(["NUMBER_UNAVAILABLE phone_number"]);
       await expect
         .poll(() => historyOf(number))
