@@ -8,6 +8,7 @@ import { parseArgs } from "node:util";
 import { measureAgainst } from "./against.ts";
 import { measureBackfill } from "./backfill.ts";
 import { measureFollow } from "./follow.ts";
+import { measureIdleServer } from "./idle-server.ts";
 import { measureIdleStreams } from "./idle-streams.ts";
 import { measureLive } from "./live.ts";
 import { measureReconcile } from "./reconcile.ts";
@@ -69,6 +70,14 @@ const MEASURES = {
   async idle() {
     return { idle_stream_kib: await measureIdleStreams(quick ? 160 : 1_000) };
   },
+  async "idle-server"() {
+    const figures = await measureIdleServer(quick ? 5 : 60);
+    return {
+      idle_server_cpu_ms: figures.serverCpuMs,
+      idle_server_postgres_cpu_ms: figures.postgresCpuMs,
+      idle_server_all_cpu_ms: figures.serverCpuMs + figures.postgresCpuMs,
+    };
+  },
   async reconcile() {
     const figures = await measureReconcile(quick ? 1 : 100);
     return {
@@ -126,6 +135,7 @@ const JSON_FIGURES = [
   "live_p99_ms",
   "live_other_over_same_p99",
   "idle_stream_kib",
+  "idle_server_all_cpu_ms",
   "reconcile_calls_per_second",
   "reconcile_growth",
   "retention_write_p99_ratio",
@@ -196,6 +206,7 @@ function printTable(figures: Figures): void {
     ["  over the same process (to be 1.5 at most)", show("live_other_over_same_p99")],
     ["  at", show("live_records_per_second", " records/s")],
     ["an idle feed stream", show("idle_stream_kib", " KiB")],
+    ["an idle server with 200 carriers, CPU a minute", show("idle_server_all_cpu_ms", " ms")],
     ["reconciliation from nothing, one worker", show("reconcile_calls_per_second", " calls/s")],
     [
       "  CPU for a call: server + PostgreSQL",
