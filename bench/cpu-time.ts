@@ -34,9 +34,16 @@ function childrenFirst(pid: number, parents: ReadonlyMap<number, number>): numbe
   return [...children.flatMap((child) => childrenFirst(child, parents)), pid];
 }
 
-// /proc/[pid]/schedstat: nanoseconds on a CPU first.
+/** Linux counts the CPU time of processes in hundredths of a second. */
+const TICK_MICROS = 10_000;
+
+// /proc/[pid]/schedstat: nanoseconds on a CPU first. What children took that have ended is in
+// cutime and cstime of /proc/[pid]/stat.
 function cpuMicros(pid: number): number {
-  return Number(readOrNothing(`/proc/${pid}/schedstat`).split(" ")[0] ?? 0) / 1_000;
+  const own = Number(readOrNothing(`/proc/${pid}/schedstat`).split(" ")[0] ?? 0) / 1_000;
+  const [, fields = ""] = /\) (.*)/.exec(readOrNothing(`/proc/${pid}/stat`)) ?? [];
+  const [cutime = 0, cstime = 0] = fields.split(" ").slice(13, 15).map(Number);
+  return own + (cutime + cstime) * TICK_MICROS;
 }
 
 function readOrNothing(path: string): string {
