@@ -1,5 +1,5 @@
 import { sql } from "kysely";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { openApp } from "../../src/app.ts";
 import { loadConfig } from "../../src/config/config.ts";
 import { openLog } from "../../src/log.ts";
@@ -37,6 +37,36 @@ beforeAll(async () => {
   });
 });
 afterAll(() => resources.disposeAsync());
+
+test("of a transaction whose settings are refused nothing is carried out, though its statements do not wait for them", async () => {
+  const reads: unknown[] = [];
+  const read = async (tx: Tx) => {
+    reads.push(await run(tx, "SELECT count(*) FROM upload").catch((error: unknown) => error));
+  };
+  const [role] = ROLES;
+  const login = new URL(url);
+  await db.pool.query("CREATE ROLE without_roles LOGIN PASSWORD 'x'");
+  await db.pool.query("GRANT SELECT ON upload TO without_roles");
+  [login.username, login.password] = ["without_roles", "x"];
+  {
+    await using stranger = openDatabase({ url: login.href });
+    await expect(carrierTransaction(stranger, "acme", read)).rejects.toThrow(`"${role}"`);
+  }
+  await db.pool.query("REVOKE ALL ON upload FROM without_roles");
+  await db.pool.query("DROP ROLE without_roles");
+  await expect(carrierTransaction(db, "acme", read, { statementTimeoutMs: -5 })).rejects.toThrow("statement_timeout");
+  // In a transaction that has failed.
+  expect(reads).toMatchObject([{ code: "25P02" }, { code: "25P02" }]);
+});
+
+test.each(["acme'", "acme\u0000", "acme\\", "\ud800", "acme; COMMIT"])(
+  "nothing is asked of the database for a carrier named %j",
+  async (name) => {
+    const work = vi.fn(async () => {});
+    await expect(carrierTransaction(db, name, work)).rejects.toMatchObject({ reason: "CARRIER_NOT_FOUND" });
+    expect(work).not.toHaveBeenCalled();
+  },
+);
 
 describe("with another carrier set, a table", () => {
   const eachTable = async (

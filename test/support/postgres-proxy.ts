@@ -128,7 +128,7 @@ class Connection {
     if (message[0] !== QUERY && message[0] !== PARSE) return true;
     const text = message.toString("latin1", 5);
     if (text.startsWith("BEGIN")) this.#isUpload = false;
-    if (/insert into "?upload_batch|update "upload" set "sealed"/i.test(text)) this.#isUpload = true;
+    if (/insert into "?upload_batch|update upload set sealed/i.test(text)) this.#isUpload = true;
     const fault = this.#isUpload && text.startsWith("COMMIT") ? this.#takeFault() : undefined;
     if (fault === undefined) return true;
     if (fault === "cutBefore") {

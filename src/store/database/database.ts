@@ -4,7 +4,7 @@ import pg from "pg";
 import { TandemError } from "../../domain/errors.ts";
 import { type Caller, currentCaller, outsideCalls } from "./callers.ts";
 import { Lanes } from "./lanes.ts";
-import { type Tx, txOf } from "./run.ts";
+import { type Tx, together, txOf } from "./run.ts";
 import { SeenHeads } from "./seen-heads.ts";
 import { TIMELINE_SQL } from "./timeline.ts";
 import { getTypeParser } from "./type-parsers.ts";
@@ -198,11 +198,11 @@ async function transaction<T>(
   work: Work<T>,
   options: TransactionOptions,
 ): Promise<T> {
-  const begin = beginStatement(db, role, carrierId, options);
+  const beginning = beginningOf(role, carrierId, db, options);
   const caller = currentCaller() ?? (role === "tandem_carrier" ? { kind: "carrier" as const, carrierId } : NOBODY);
   for (let attempt = 0; ; attempt++) {
     try {
-      return await runOnce(db, caller, begin, work);
+      return await runOnce(db, caller, beginning, work);
     } catch (error) {
       if (attempt >= MAX_RETRIES || !isSqlState(error, "40001", "40P01")) throw error;
     }
@@ -211,15 +211,29 @@ async function transaction<T>(
 
 const NOBODY: Caller = { kind: "jobs" };
 
-async function runOnce<T>(db: Database, caller: Caller, begin: string, work: Work<T>): Promise<T> {
+async function runOnce<T>(db: Database, caller: Caller, beginning: string, work: Work<T>): Promise<T> {
   using _place = await db.lanes.take(caller);
   const client = await connect(db);
   let broken: Error | undefined;
   const tx = txOf(client);
+  const context: TxContext = { heads: db.heads, timeline: undefined, onCommit: [] };
+  contexts.set(tx, context);
+  // The work's first statement does not wait for this answer. It cannot run outside of the
+  // transaction or without its role: PostgreSQL can read any beginning, so BEGIN is carried out, and
+  // a transaction whose settings fail refuses what comes after them.
+  const begun = client.query(beginning).then((answers) => {
+    const [
+      ,
+      {
+        rows: [row],
+      },
+    ] = answers as unknown as [unknown, pg.QueryResult<BeginRow>];
+    db.server.isReplicated = row?.is_replicated ?? false;
+    context.timeline = row?.timeline ?? undefined;
+  });
   try {
-    const context = contextOf(db, await client.query(begin));
-    contexts.set(tx, context);
-    const result = await work(tx);
+    const worked = (async () => work(tx))();
+    const [, result] = await together([begun, worked]);
     await commit(db, client);
     for (const act of context.onCommit) act();
     return result;
@@ -231,13 +245,6 @@ async function runOnce<T>(db: Database, caller: Caller, begin: string, work: Wor
   } finally {
     client.release(broken);
   }
-}
-
-// The last statement that begins a transaction describes the server.
-function contextOf(db: Database, answer: unknown): TxContext {
-  const { rows } = (Array.isArray(answer) ? answer.at(-1) : answer) as pg.QueryResult<BeginRow>;
-  db.server.isReplicated = rows[0]?.is_replicated ?? false;
-  return { heads: db.heads, timeline: rows[0]?.timeline ?? undefined, onCommit: [] };
 }
 
 interface BeginRow {
@@ -273,7 +280,7 @@ function connect({ pool }: Database): Promise<pg.PoolClient> {
 interface TxContext {
   readonly heads: SeenHeads;
   /** Which timeline its server writes; undefined where that is not known. */
-  readonly timeline: bigint | undefined;
+  timeline: bigint | undefined;
   readonly onCommit: (() => void)[];
 }
 
@@ -290,15 +297,24 @@ export function onCommit(tx: Tx, act: () => void): void {
   contexts.get(tx)?.onCommit.push(act);
 }
 
-// One round trip. Everything is LOCAL, so a pooled connection carries nothing over (PgBouncer).
-function beginStatement(db: Database, role: Role, carrierId: string, options: TransactionOptions): string {
+/** What a carrier's id may consist of, and no text that PostgreSQL cannot read. */
+const READABLE = /^[\w-]*$/;
+
+// One message. Everything is LOCAL, so a pooled connection carries nothing over (PgBouncer).
+function beginningOf(
+  role: Role,
+  carrierId: string,
+  { commitMode, heads }: Database,
+  options: TransactionOptions,
+): string {
+  if (!READABLE.test(carrierId)) throw new TandemError("CARRIER_NOT_FOUND", "no carrier has such an id");
   const settings: [string, string][] = [
     ["role", role],
     ["tandem.carrier_id", carrierId],
     ["statement_timeout", String(options.statementTimeoutMs ?? 5_000)],
     ["lock_timeout", "5000"],
     ["idle_in_transaction_session_timeout", String(options.idleTimeoutMs ?? 5_000)],
-    ["synchronous_commit", db.commitMode],
+    ["synchronous_commit", commitMode],
     ["timezone", "UTC"],
     ["datestyle", "ISO, YMD"],
     ["bytea_output", "hex"],
@@ -307,7 +323,7 @@ function beginStatement(db: Database, role: Role, carrierId: string, options: Tr
   if (options.inOrder) settings.push(["enable_sort", "off"]);
   const calls = settings.map(([name, value]) => `set_config('${name}', ${pg.escapeLiteral(value)}, true)`).join(", ");
   // Asked for only once we know that we may.
-  const timeline = db.heads.timeline === undefined ? "" : `, ${TIMELINE_SQL} AS timeline`;
+  const timeline = heads.timeline === undefined ? "" : `, ${TIMELINE_SQL} AS timeline`;
   const told = `current_setting('synchronous_standby_names') <> '' AS is_replicated${timeline}`;
   const mode = options.snapshot ? "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" : "BEGIN";
   return `${mode}; SELECT ${calls}, ${told}`;
