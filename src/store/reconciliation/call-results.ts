@@ -133,11 +133,12 @@ function unnestWanted(wanted: readonly WantedCall[]) {
 /**
  * Writes results, new or changed, and moves the sums of usage with them: under whoever holds their
  * numbers by today's history.
+ * @param changed those of them that are stored already. Others would be counted twice.
  */
 export async function writeResults(
   tx: Tx,
   carrierId: string,
-  results: readonly CallResultRow[],
+  { results, changed }: { results: readonly CallResultRow[]; changed: readonly ResultName[] },
   now: Micros,
 ): Promise<void> {
   if (results.length === 0) return;
@@ -147,14 +148,17 @@ export async function writeResults(
   const rows = results.map((row) =>
     writtenRow(row, { updateTime: now, summedCustomerId: holderAt(holders, row.phoneNumber, row.startTime) }),
   );
-  const gone = await readFigures(tx, carrierId, results);
+  const gone = await readFigures(tx, carrierId, changed);
   const key = ["record_date", "record_id", "side"];
   const of = { table: "call_result", carrierId, key, columns: COLUMNS, stored: STORED, changed: CHANGED };
-  const come = await readRows(tx)<CallFigures & { written: bigint }>`
-    WITH written AS (${insertion(of, rows)} RETURNING ${figureColumns("call_result")})
-    SELECT w.written, f.* FROM (SELECT count(*) AS written FROM written) w LEFT JOIN (${figuresOf(sql`written`)}) f ON true`;
-  if (come[0]?.written !== BigInt(rows.length))
-    throw new Error(`of ${rows.length} results ${come[0]?.written} were written`);
+  // xmax is not 0 where a row was there before.
+  const come = await readRows(tx)<CallFigures & { written: bigint; updated: bigint }>`
+    WITH written AS (${insertion(of, rows)} RETURNING ${figureColumns("call_result")}, call_result.xmax::text <> '0' AS is_updated)
+    SELECT w.written, w.updated, f.*
+    FROM (SELECT count(*) AS written, count(*) FILTER (WHERE is_updated) AS updated FROM written) w LEFT JOIN (${figuresOf(sql`written`)}) f ON true`;
+  const { written, updated } = come[0] ?? { written: 0n, updated: 0n };
+  if (written !== BigInt(rows.length) || updated > BigInt(changed.length))
+    throw new Error(`${rows.length} results, ${changed.length} of them changed: ${written} and ${updated} were`);
   await moveSums(tx, carrierId, zones, { gone, come });
 }
 
@@ -174,6 +178,7 @@ export async function deleteResults(tx: Tx, carrierId: string, names: readonly R
 // What results add that are to be written again. No other turn, no erasure and no retention changes
 // them meanwhile.
 async function readFigures(tx: Tx, carrierId: string, names: readonly ResultName[]): Promise<CallFigures[]> {
+  if (names.length === 0) return [];
   const stored = sql`(
     SELECT ${figureColumns("c")} FROM ${unnestNames(names)} CROSS JOIN LATERAL (SELECT * FROM call_result f
       WHERE f.carrier_id = ${carrierId} AND f.record_date = n.record_date AND f.record_id = n.record_id AND f.side = n.side OFFSET 0) c)`;
