@@ -18,6 +18,7 @@ import {
 } from "../store/privacy/erase-numbers.ts";
 import { appendErasure, type ErasureAtCarrier } from "../store/privacy/erasures.ts";
 import { settleNumber } from "../store/usage/sum-upkeep.ts";
+import { insertMarks } from "../store/usage/usage-marks.ts";
 import { type CarrierRun, writeReceipt } from "./carrier-run.ts";
 import { addCounts, addNotice, type HeldBack } from "./erased-counts.ts";
 import { encodeErasureEntry, eraseNumberEntries } from "./messages-codec.ts";
@@ -72,7 +73,8 @@ async function eraseHoldings(tx: Tx, run: CarrierRun, phoneNumber: string): Prom
   if (isRowErased) await deleteNumberRow(tx, carrierId, phoneNumber);
   await deletePorts(tx, carrierId, phoneNumber, scope);
   const cut = await cutHoldings(tx, carrierId, phoneNumber, scope);
-  await settleNumber(tx, carrierId, phoneNumber, { phoneNumber, startTime: scope.start, endTime: scope.end });
+  await insertMarks(tx, carrierId, [{ phoneNumber, startTime: scope.start, endTime: scope.end }]);
+  await settleNumber(tx, carrierId, phoneNumber);
   return writeReceipt(tx, run, (at) => {
     addCounts(at, RecordPart.NUMBER_HISTORY, { records: entries.length + cut });
     return tellNumbers(tx, run, { lock, entries, at });

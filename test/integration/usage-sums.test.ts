@@ -274,7 +274,7 @@ async function take(world: World, step: Step): Promise<void> {
       return;
     case "keep":
       for (let count = 0; count < step.steps; count++)
-        await systemTransaction(db(), (tx) => keepSums(tx, carrierId, 10));
+        await systemTransaction(db(), (tx) => keepSums(tx, carrierId, 3));
       return;
     case "zone":
       return systemTransaction(db(), (tx) => useZone(tx, [carrierId], step.zone));
@@ -377,7 +377,7 @@ test("sums say what the calls say, at every step of any history", async () => {
         expect(await verify()).toEqual([]);
       },
     ),
-    { numRuns: 12, endOnFailure: true },
+    { numRuns: 5, endOnFailure: true },
   );
   expect(told.bySums).toBeGreaterThan(0);
   expect(told.besideMarks).toBeGreaterThan(0);

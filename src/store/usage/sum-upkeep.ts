@@ -4,13 +4,15 @@ import type { Micros } from "../../domain/time/instant.ts";
 import { inRange, instant, readColumn, readInOrder, readRows, readValue, type Tx, unnest } from "../database/run.ts";
 import { RECORD_NAME } from "../reconciliation/reconcile-input.ts";
 import { type CallFigures, figureColumns, figuresOf, QUARTER } from "./call-figures.ts";
-import { type Holder, readHolders } from "./number-holders.ts";
+import { holderAt, readHolders } from "./number-holders.ts";
 import {
   deleteMarks,
   findOthersMarked,
   insertMarks,
   type NumberSpan,
   readMarks,
+  SPAN,
+  shortenMark,
   type UsageMark,
   unnestSpans,
 } from "./usage-marks.ts";
@@ -29,7 +31,7 @@ const STEP_CALLS = 20_000;
 export async function keepSums(tx: Tx, carrierId: string, stepCalls = STEP_CALLS): Promise<boolean> {
   const marks = await readMarks(tx, carrierId, { limit: STEP_MARKS });
   if (marks.length > 0) {
-    await workOff(tx, carrierId, marks);
+    await workOff(tx, carrierId, marks, stepCalls);
     return true;
   }
   if (!(await isAnyUnfilled(tx, carrierId))) return false;
@@ -39,19 +41,13 @@ export async function keepSums(tx: Tx, carrierId: string, stepCalls = STEP_CALLS
   return zone !== undefined;
 }
 
-/**
- * Works off what a carrier has of marks of a number, and moves its calls of another span, after an
- * erasure cut them out of the number's history: a mark would have the number.
- */
-export async function settleNumber(tx: Tx, carrierId: string, phoneNumber: string, span?: NumberSpan): Promise<void> {
+/** Works off all that a carrier has of marks of a number: an erasure leaves no mark with it. */
+export async function settleNumber(tx: Tx, carrierId: string, phoneNumber: string): Promise<void> {
   for (;;) {
     const marks = await readMarks(tx, carrierId, { phoneNumber, limit: STEP_MARKS });
-    if (marks.length > 0) await workOff(tx, carrierId, marks);
-    if (marks.length < STEP_MARKS) break;
+    if (marks.length === 0) return;
+    await workOff(tx, carrierId, marks, STEP_CALLS);
   }
-  if (!span) return;
-  for (const [other, spans] of await findOthersMarked(tx, carrierId, [span])) await insertMarks(tx, other, spans, true);
-  await moveCalls(tx, carrierId, await lockZonesAlone(tx, carrierId), callsOf(carrierId, [span]), [phoneNumber]);
 }
 
 /** Moves calls without a number to whoever held it, after an erasure took the number from them. */
@@ -62,20 +58,62 @@ export async function moveNamed(
   names: readonly (RecordName & { readonly side: number })[],
 ): Promise<void> {
   const calls = sql`(
-    SELECT c.* FROM ${unnest("n", names, { side: "int2", ...RECORD_NAME })} JOIN call_result c
+    SELECT c.* FROM ${unnest("n", names, NAME)} JOIN call_result c
       ON c.carrier_id = ${carrierId} AND c.record_date = n.record_date AND c.record_id = n.record_id AND c.side = n.side
     WHERE c.phone_number IS NULL)`;
-  await moveCalls(tx, carrierId, zones, calls, []);
+  await moveCalls(tx, carrierId, zones, calls);
 }
 
+const NAME = { side: "int2", ...RECORD_NAME } as const;
+
 // The lock waits for turns that go by an older history. Later turns read today's.
-async function workOff(tx: Tx, carrierId: string, marks: readonly UsageMark[]): Promise<void> {
+async function workOff(tx: Tx, carrierId: string, marks: readonly UsageMark[], stepCalls: number): Promise<void> {
   const zones = await lockZonesAlone(tx, carrierId);
-  const own = marks.filter(({ isPassedOn }) => !isPassedOn);
+  const { whole, cut } = await chooseMarks(tx, carrierId, marks, stepCalls);
+  const chosen = cut ? [cut] : whole;
+  const own = chosen.filter(({ isPassedOn }) => !isPassedOn);
   for (const [other, spans] of await findOthersMarked(tx, carrierId, own)) await insertMarks(tx, other, spans, true);
-  const numbers = marks.map(({ phoneNumber }) => phoneNumber);
-  await moveCalls(tx, carrierId, zones, callsOf(carrierId, marks), numbers);
-  await deleteMarks(tx, carrierId, marks);
+  await moveCalls(tx, carrierId, zones, callsOf(carrierId, chosen));
+  if (cut) await shortenMark(tx, carrierId, cut);
+  else await deleteMarks(tx, carrierId, whole);
+}
+
+// As many as have the calls of a step together, else the beginning of one.
+async function chooseMarks(
+  tx: Tx,
+  carrierId: string,
+  marks: readonly UsageMark[],
+  stepCalls: number,
+): Promise<{ whole: UsageMark[]; cut?: UsageMark }> {
+  const counts = await countCalls(tx, carrierId, marks, stepCalls + 1);
+  let sum = 0;
+  const whole = marks.filter((_, index) => {
+    sum += counts[index] ?? 0;
+    return sum <= stepCalls;
+  });
+  const [first] = marks;
+  if (whole.length > 0 || !first) return { whole };
+  const endTime = await readValue(tx)<Micros | undefined>`
+    SELECT r.start_time FROM ${callsOf(carrierId, [first])} r WHERE r.start_time > ${instant(first.startTime)}
+    ORDER BY r.start_time OFFSET ${stepCalls - 1} LIMIT 1`;
+  return endTime === undefined ? { whole: [first] } : { whole, cut: { ...first, endTime } };
+}
+
+/** How many calls spans have, each at most `most`. */
+async function countCalls(
+  tx: Tx,
+  carrierId: string,
+  spans: readonly NumberSpan[],
+  most: number,
+): Promise<readonly number[]> {
+  const rows = spans.map((span, position) => ({ ...span, position }));
+  return readColumn(tx)<number>`
+    SELECT c.count FROM ${unnest("w", rows, { ...SPAN, position: "int4" })} CROSS JOIN LATERAL (
+      SELECT count(*)::int4 AS count FROM (
+        SELECT 1 FROM call_result f
+        WHERE f.carrier_id = ${carrierId} AND f.phone_number = w.phone_number AND f.start_time >= w.start_time AND f.start_time < w.end_time
+        LIMIT ${most}) n) c
+    ORDER BY w.position`;
 }
 
 async function isAnyUnfilled(tx: Tx, carrierId: string): Promise<boolean> {
@@ -96,7 +134,7 @@ async function fill(
   const filledFrom = from ?? ALL_FILLED;
   const calls = callsIn(carrierId, { start: filledFrom, end: zone.filledFrom });
   // Calls from before there were sums have no customer yet.
-  await moveCalls(tx, carrierId, zones, calls, await readNumbersOf(tx, calls));
+  await moveCalls(tx, carrierId, zones, calls);
   const come = await readRows(tx)<CallFigures>`${figuresOf(calls)}`;
   const filled = { ...zone, filledFrom };
   await moveSums(tx, carrierId, [filled], { come });
@@ -117,28 +155,26 @@ export function callsIn(carrierId: string, range: { start: Micros; end: Micros }
   return sql`(SELECT * FROM call_result c WHERE c.carrier_id = ${carrierId} AND ${inRange(sql`c.start_time`, range)} OFFSET 0)`;
 }
 
-/** The numbers of calls. */
-export async function readNumbersOf(tx: Tx, calls: RawBuilder<unknown>): Promise<string[]> {
-  return readColumn(tx)<string>`
-    SELECT DISTINCT r.phone_number FROM ${calls} r WHERE r.phone_number IS NOT NULL`;
+/** A call that is summed under another customer than held its number. */
+export interface StaleCall extends RecordName {
+  readonly side: number;
+  readonly phoneNumber: string | undefined;
+  readonly startTime: Micros;
+  readonly wasCustomerId: string | undefined;
+  readonly customerId: string | undefined;
 }
 
-/** The customer under whom a call `r` of a holder `h` counts; without a number, who held it. */
-const CUSTOMER = sql`
-  CASE WHEN r.phone_number IS NOT NULL THEN h.customer_id WHEN r.customer_id IS NOT NULL THEN COALESCE(r.usage_customer_id, r.customer_id) END`;
-
-/** The calls that are summed under another customer than held their numbers. */
-export function staleOf(calls: RawBuilder<unknown>, holders: readonly Holder[]): RawBuilder<unknown> {
-  const held = unnest<Holder>("h", holders, {
-    phoneNumber: "text",
-    customerId: "text",
-    startTime: "timestamptz",
-    endTime: "timestamptz",
-  });
-  return sql`
-    SELECT r.record_date, r.record_id, r.side, r.phone_number, r.start_time, r.summed_customer_id AS was_customer_id, ${CUSTOMER} AS customer_id
-    FROM ${calls} r LEFT JOIN ${held} ON h.phone_number = r.phone_number AND h.start_time <= r.start_time AND h.end_time > r.start_time
-    WHERE r.summed_customer_id IS DISTINCT FROM ${CUSTOMER}`;
+/** Finds such calls by today's history. One without a number counts for whoever held it. */
+export async function findStale(tx: Tx, calls: RawBuilder<unknown>): Promise<StaleCall[]> {
+  const rows = await readRows(tx)<StaleCall>`
+    SELECT r.record_date, r.record_id, r.side, r.phone_number, r.start_time, r.summed_customer_id AS was_customer_id,
+      CASE WHEN r.phone_number IS NULL AND r.customer_id IS NOT NULL THEN COALESCE(r.usage_customer_id, r.customer_id) END AS customer_id
+    FROM ${calls} r`;
+  const numbers = rows.flatMap(({ phoneNumber }) => phoneNumber ?? []);
+  const holders = Map.groupBy(await readHolders(tx, numbers), ({ phoneNumber }) => phoneNumber);
+  return rows
+    .map((row) => ({ ...row, customerId: row.customerId ?? holderAt(holders, row.phoneNumber, row.startTime) }))
+    .filter(({ customerId, wasCustomerId }) => customerId !== wasCustomerId);
 }
 
 // Moves calls to the customers of today's history, and the sums of these zones with them.
@@ -147,15 +183,16 @@ async function moveCalls(
   carrierId: string,
   zones: readonly SumZone[],
   calls: RawBuilder<unknown>,
-  numbers: Iterable<string>,
 ): Promise<void> {
-  const holders = await readHolders(tx, numbers);
-  const rows = await readRows(tx)<CallFigures>`
-    WITH stale AS MATERIALIZED (${staleOf(calls, holders)}), moved AS (
-      UPDATE call_result r SET summed_customer_id = s.customer_id FROM stale s
-      WHERE r.carrier_id = ${carrierId} AND r.record_date = s.record_date AND r.record_id = s.record_id AND r.side = s.side
-      RETURNING s.was_customer_id, ${figureColumns("r")}
+  const stale = await findStale(tx, calls);
+  if (stale.length === 0) return;
+  const come = await readRows(tx)<CallFigures>`
+    WITH moved AS (
+      UPDATE call_result r SET summed_customer_id = n.customer_id
+      FROM ${unnest<StaleCall>("n", stale, { ...NAME, customerId: "text", wasCustomerId: "text" })}
+      WHERE r.carrier_id = ${carrierId} AND r.record_date = n.record_date AND r.record_id = n.record_id AND r.side = n.side
+      RETURNING n.was_customer_id, ${figureColumns("r")}
     ) ${figuresOf(sql`moved`, true)}`;
-  const gone = rows.map((row) => ({ ...row, customerId: row.wasCustomerId }));
-  await moveSums(tx, carrierId, zones, { gone, come: rows });
+  const gone = come.map((row) => ({ ...row, customerId: row.wasCustomerId }));
+  await moveSums(tx, carrierId, zones, { gone, come });
 }

@@ -22,7 +22,7 @@ export interface UsageMark extends NumberSpan {
   readonly isPassedOn: boolean;
 }
 
-const SPAN = { phoneNumber: "text", startTime: "timestamptz", endTime: "timestamptz" } as const;
+export const SPAN = { phoneNumber: "text", startTime: "timestamptz", endTime: "timestamptz" } as const;
 
 /** Numbers and spans as a table `w`. */
 export function unnestSpans(spans: readonly NumberSpan[]) {
@@ -62,6 +62,12 @@ export async function deleteMarks(tx: Tx, carrierId: string, marks: readonly Usa
   await run(
     tx,
   )`DELETE FROM usage_mark WHERE carrier_id = ${carrierId} AND mark_id = ANY(${textArray(ids)}::text[]::uuid[])`;
+}
+
+/** Takes the beginning of a mark away, up to an end, of which the other carriers were told. */
+export async function shortenMark(tx: Tx, carrierId: string, { markId, endTime }: UsageMark): Promise<void> {
+  await run(tx)`
+    UPDATE usage_mark SET start_time = ${instant(endTime)} WHERE carrier_id = ${carrierId} AND mark_id = ${markId}::uuid`;
 }
 
 /** The marks of all carriers that reach into a time. */

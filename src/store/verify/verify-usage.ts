@@ -1,17 +1,16 @@
 import { sql } from "kysely";
-import { addDays } from "../../domain/time/instant.ts";
+import { addDays, later, type Micros } from "../../domain/time/instant.ts";
 import type { ZoneDays } from "../../domain/time/zone-days.ts";
 import { SUMS } from "../../domain/usage/totals.ts";
 import { systemTransaction } from "../database/database.ts";
-import { instant, readRows, snakeCase, type Tx } from "../database/run.ts";
+import { instant, readRows, readValue, snakeCase, type Tx } from "../database/run.ts";
 import { FIGURES, JUDGED, USAGE_SUMS } from "../usage/call-figures.ts";
-import { readHolders } from "../usage/number-holders.ts";
-import { callsIn, readNumbersOf, staleOf } from "../usage/sum-upkeep.ts";
-import { readMarksIn, unnestSpans } from "../usage/usage-marks.ts";
+import { callsIn, findStale, type StaleCall } from "../usage/sum-upkeep.ts";
+import { readMarksIn } from "../usage/usage-marks.ts";
 import { dayOf, readZoneDays } from "../zone-days/zone-days.ts";
 import { readSystemPage, type Verification } from "./verification.ts";
 
-const PAGE_DAYS = 7;
+const PAGE_DAYS = 1;
 const EXAMPLES = 100;
 
 /**
@@ -30,7 +29,7 @@ export async function verifySums(verification: Verification): Promise<void> {
           "SUM_WRONG",
           `${row.usageDate} in ${timeZone} of ${row.customerId}: ${row.kept} attempts, not ${row.found}`,
         );
-      for (const row of await readSystemPage(verification, (tx) => readMisattributed(tx, carrierId, page)))
+      for (const row of await readSystemPage(verification, (tx) => findMisattributed(tx, carrierId, page)))
         report("CALL_IN_OTHER_SUM", `${row.recordDate}/${row.recordId}`);
     }
 }
@@ -78,15 +77,13 @@ async function readWrongSums(tx: Tx, carrierId: string, { timeZone, day, end, da
 }
 
 // Several statements of one snapshot.
-async function readMisattributed(tx: Tx, carrierId: string, { timeZone, day, end, days }: Page) {
-  const range = { start: days.startOf(day), end: days.startOf(end) };
-  const calls = callsIn(carrierId, range);
-  const holders = await readHolders(tx, await readNumbersOf(tx, calls));
-  const marks = await readMarksIn(tx, range);
-  return readRows(tx)<{ recordDate: string; recordId: string }>`
-    SELECT s.record_date, s.record_id FROM (${staleOf(calls, holders)}) s
-    JOIN usage_zone z ON z.carrier_id = ${carrierId} AND z.time_zone = ${timeZone} AND z.filled_from <= s.start_time
-    WHERE NOT EXISTS (
-      SELECT FROM ${unnestSpans(marks)} WHERE w.phone_number = s.phone_number AND w.start_time <= s.start_time AND w.end_time > s.start_time)
-    LIMIT ${EXAMPLES}`;
+async function findMisattributed(tx: Tx, carrierId: string, { timeZone, day, end, days }: Page) {
+  const filledFrom = await readValue(tx)<Micros>`
+    SELECT filled_from FROM usage_zone WHERE carrier_id = ${carrierId} AND time_zone = ${timeZone}`;
+  const range = { start: later(days.startOf(day), filledFrom), end: days.startOf(end) };
+  const marks = Map.groupBy(await readMarksIn(tx, range), (mark) => mark.phoneNumber);
+  const isMarked = ({ phoneNumber = "", startTime }: StaleCall) =>
+    marks.get(phoneNumber)?.some((span) => span.startTime <= startTime && span.endTime > startTime);
+  const stale = await findStale(tx, callsIn(carrierId, range));
+  return stale.filter((call) => !isMarked(call)).slice(0, EXAMPLES);
 }
