@@ -16,6 +16,8 @@ export interface SumSource {
   readonly marks: readonly NumberSpan[];
 }
 
+/** Most marked numbers whose calls are read beside sums. */
+const MOST_MARKS = 10_000;
 /** Days around a period that hold its calls in any zone. */
 const DAYS_AROUND = 2;
 
@@ -23,12 +25,15 @@ const DAYS_AROUND = 2;
  * Finds out whose sums tell a period's usage: those of carriers whose sums in its time zone are
  * filled, and of carriers without any call of the customer by sums in another zone. In a system
  * transaction with a snapshot.
+ * @returns undefined: so many numbers were just changed that all calls may as well be read.
  */
 export async function readSumSource(
   tx: Tx,
   { customerId, startDate, endDate, timeZone, days }: DatedPeriod,
-): Promise<SumSource> {
+): Promise<SumSource | undefined> {
   const [start, end] = [days.startOf(startDate), days.startOf(endDate)];
+  const marks = await readMarksIn(tx, { start, end }, MOST_MARKS + 1);
+  if (marks.length > MOST_MARKS) return undefined;
   // OFFSET 0: by the carrier, not all at once.
   const rows = await readRows(tx)<{ carrierId: string; isSummed: boolean }>`
     SELECT c.carrier_id, COALESCE(bool_or(z.is_summed), false) OR NOT EXISTS (
@@ -41,7 +46,7 @@ export async function readSumSource(
       FROM usage_zone u WHERE u.carrier_id = c.carrier_id) z ON true
     GROUP BY c.carrier_id`;
   const of = (isSummed: boolean) => rows.flatMap((row) => (row.isSummed === isSummed ? [row.carrierId] : []));
-  return { summed: of(true), read: of(false), marks: await readMarksIn(tx, { start, end }) };
+  return { summed: of(true), read: of(false), marks };
 }
 
 /**

@@ -70,11 +70,15 @@ export async function shortenMark(tx: Tx, carrierId: string, { markId, endTime }
     UPDATE usage_mark SET start_time = ${instant(endTime)} WHERE carrier_id = ${carrierId} AND mark_id = ${markId}::uuid`;
 }
 
-/** The marks of all carriers that reach into a time. */
-export async function readMarksIn(tx: Tx, range: { start: Micros; end: Micros }): Promise<NumberSpan[]> {
+/** The marks of all carriers that reach into a time, at most `limit`. Default: all. */
+export async function readMarksIn(
+  tx: Tx,
+  range: { start: Micros; end: Micros },
+  limit: number | null = null,
+): Promise<NumberSpan[]> {
   return readRows(tx)<NumberSpan>`
     SELECT phone_number, start_time, end_time FROM usage_mark
-    WHERE start_time < ${instant(range.end)} AND end_time > ${instant(range.start)}`;
+    WHERE start_time < ${instant(range.end)} AND end_time > ${instant(range.start)} LIMIT ${limit}::int8`;
 }
 
 /** Other carriers that hold or held these numbers, or have calls of the spans, with the spans. */
