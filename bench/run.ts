@@ -15,6 +15,7 @@ import { measureReconcile } from "./reconcile.ts";
 import { measureRetention } from "./retention.ts";
 import { median } from "./statistics.ts";
 import { measureUploads } from "./upload.ts";
+import { measureUsage } from "./usage.ts";
 import { measureVerify } from "./verify.ts";
 
 const { values: options } = parseArgs({
@@ -87,6 +88,20 @@ const MEASURES = {
       reconcile_postgres_cpu_us: figures.postgresCpuMicros,
     };
   },
+  async usage() {
+    const figures = await measureUsage(quick ? 20_000 : 1_000_000);
+    return {
+      usage_calls_over_sums: figures.callsMs / figures.manyMs,
+      usage_growth: figures.manyMs / figures.fewMs,
+      usage_ms: figures.manyMs,
+      usage_calls_ms: figures.callsMs,
+      usage_ported_ms: figures.portedMs,
+      usage_moved_ms: figures.movedMs,
+      usage_fill_us: figures.fillMicros,
+      summary_ms: figures.summaryMs,
+      discrepancies_ms: figures.discrepanciesMs,
+    };
+  },
   async retention() {
     const figures = await measureRetention(quick ? 12_000 : 1_000_000, quick ? 500 : 20_000);
     return {
@@ -138,6 +153,9 @@ const JSON_FIGURES = [
   "idle_server_all_cpu_ms",
   "reconcile_calls_per_second",
   "reconcile_growth",
+  "usage_calls_over_sums",
+  "usage_growth",
+  "usage_ms",
   "retention_write_p99_ratio",
   "retention_read_p99_ratio",
   "follow_growth",
@@ -213,6 +231,16 @@ function printTable(figures: Figures): void {
       `${show("reconcile_server_cpu_us")} + ${show("reconcile_postgres_cpu_us")} µs`,
     ],
     ["  a new hour after 1,000,000 calls over one after none (to be 1.2 at most)", show("reconcile_growth")],
+    ["usage of a month by day, 1,000,000 calls of 10,000 numbers", show("usage_ms", " ms")],
+    ["  its calls read one by one, over that (to be 100 at least)", show("usage_calls_over_sums")],
+    ["  over that of 10,000 calls (to be 1.5 at most)", show("usage_growth")],
+    [
+      "  beside 100 numbers just ported for the past; until they are moved",
+      `${show("usage_ported_ms", " ms")}; ${show("usage_moved_ms", " ms")}`,
+    ],
+    ["  a zone filled anew, for a call", show("usage_fill_us", " µs")],
+    ["  the summary of the month's reconciliation", show("summary_ms", " ms")],
+    ["  the first page of its discrepancies", show("discrepancies_ms", " ms")],
     ["retention, an upload's p99 during it over before (to be 2 at most)", show("retention_write_p99_ratio")],
     ["  a list's p99 during it over before (to be 2 at most)", show("retention_read_p99_ratio")],
     [

@@ -17,6 +17,8 @@ import {
   rewriteNumberEntry,
 } from "../store/privacy/erase-numbers.ts";
 import { appendErasure, type ErasureAtCarrier } from "../store/privacy/erasures.ts";
+import { settleNumber } from "../store/usage/sum-upkeep.ts";
+import { insertMarks } from "../store/usage/usage-marks.ts";
 import { type CarrierRun, writeReceipt } from "./carrier-run.ts";
 import { addCounts, addNotice, type HeldBack } from "./erased-counts.ts";
 import { encodeErasureEntry, eraseNumberEntries } from "./messages-codec.ts";
@@ -54,6 +56,7 @@ async function forecastHoldings(run: CarrierRun, at: ErasureAtCarrier, phoneNumb
 async function eraseHoldings(tx: Tx, run: CarrierRun, phoneNumber: string): Promise<bigint | undefined> {
   const { scope, carrierId } = run;
   const lock = await lockFeed(tx, carrierId, FeedId.NUMBERS);
+  await settleNumber(tx, carrierId, phoneNumber);
   const holdings = await readHoldingsIn(tx, carrierId, phoneNumber, scope);
   const kept = holdings.length === 0 ? undefined : whyKept(run, holdings);
   // The approval goes with the last row.
@@ -70,6 +73,8 @@ async function eraseHoldings(tx: Tx, run: CarrierRun, phoneNumber: string): Prom
   if (isRowErased) await deleteNumberRow(tx, carrierId, phoneNumber);
   await deletePorts(tx, carrierId, phoneNumber, scope);
   const cut = await cutHoldings(tx, carrierId, phoneNumber, scope);
+  await insertMarks(tx, carrierId, [{ phoneNumber, startTime: scope.start, endTime: scope.end }]);
+  await settleNumber(tx, carrierId, phoneNumber);
   return writeReceipt(tx, run, (at) => {
     addCounts(at, RecordPart.NUMBER_HISTORY, { records: entries.length + cut });
     return tellNumbers(tx, run, { lock, entries, at });

@@ -23,6 +23,7 @@ import {
   writePeriodCheck,
   writePeriodTotals,
 } from "../store/usage/usage-restatements.ts";
+import { useZone } from "../store/usage/usage-sums.ts";
 
 export interface RestateUsageOptions {
   readonly db: Database;
@@ -151,7 +152,9 @@ async function comparePeriod(
   }
   const newest = drafts.at(-1);
   if (newest) await writePeriodTotals(tx, periodId, period.restatementNumber + drafts.length, newest.newTotals);
-  if (numbers.length === 0 && lines.length < MAX_LINES) await writePeriodCheck(tx, periodId, seen, judged);
+  if (numbers.length > 0 || lines.length >= MAX_LINES) return;
+  await writePeriodCheck(tx, periodId, seen, judged);
+  await useZone(tx, Object.keys(judged), period.timeZone);
 }
 
 async function explain(

@@ -16,6 +16,7 @@ import {
   readReconcilePosition,
   writeReconcilePosition,
 } from "../store/reconciliation/reconcile-progress.ts";
+import { keepSums } from "../store/usage/sum-upkeep.ts";
 import { type Reconciled, reconciled } from "./carrier.ts";
 import { markArrivals } from "./mark-arrivals.ts";
 import { reconcileMinutes, type TurnOutcome } from "./reconcile-minutes.ts";
@@ -76,18 +77,26 @@ export async function reconcileCarrier(options: ReconcileOptions): Promise<numbe
 
 /** As reconcileCarrier, up to a limit, so that no carrier keeps another waiting. */
 export async function reconcileSlice(options: ReconcileOptions, limit: WorkLimit): Promise<Slice | undefined> {
-  const { db, carrierId, holder } = options;
+  const { db, carrierId, holder, signal } = options;
   const request = { carrierId, job: JOB, holder, ttlS: LEASE_S };
-  return withLease(db, request, (lease) => workThrough(options, lease, limit));
+  return withLease(db, request, async (lease) => {
+    const begin = performance.now();
+    const work: Work = { steps: 0, judged: 0, spanMinutes: MOST_MINUTES };
+    const mayGoOn = () => !signal.aborted && work.steps < limit.steps && performance.now() - begin < limit.ms;
+    const isMatched = await workThrough(options, lease, work, mayGoOn);
+    const isSummed = await keepAllSums(options, lease, work, mayGoOn);
+    return { judged: work.judged, isDone: isMatched && isSummed };
+  });
 }
 
 // Records that arrive meanwhile wait for the next run, so the position moves on. An interrupted run
 // finishes its marks before it makes new ones.
-async function workThrough(options: ReconcileOptions, lease: JobLease, limit: WorkLimit): Promise<Slice> {
-  const { signal } = options;
-  const begin = performance.now();
-  const work: Work = { steps: 0, judged: 0, spanMinutes: MOST_MINUTES };
-  const mayGoOn = () => !signal.aborted && work.steps < limit.steps && performance.now() - begin < limit.ms;
+async function workThrough(
+  options: ReconcileOptions,
+  lease: JobLease,
+  work: Work,
+  mayGoOn: () => boolean,
+): Promise<boolean> {
   let hasMore = true;
   while (hasMore && mayGoOn()) {
     const now = options.now ?? (await waitForWriters(options));
@@ -97,10 +106,25 @@ async function workThrough(options: ReconcileOptions, lease: JobLease, limit: Wo
     work.steps++;
     hasMore = step.hasMore;
     if (!step.isRead) continue;
-    if (!(await matchMarked(options, lease, work, mayGoOn))) return { judged: work.judged, isDone: false };
+    if (!(await matchMarked(options, lease, work, mayGoOn))) return false;
     await underLease(options, lease, (tx) => settle(tx, options.carrierId));
   }
-  return { judged: work.judged, isDone: !hasMore && !signal.aborted };
+  return !hasMore && !options.signal.aborted;
+}
+
+// At least one step, however long matching took.
+async function keepAllSums(
+  options: ReconcileOptions,
+  lease: JobLease,
+  work: Work,
+  mayGoOn: () => boolean,
+): Promise<boolean> {
+  do {
+    if (options.signal.aborted) return false;
+    if (!(await underLease(options, lease, (tx) => keepSums(tx, options.carrierId)))) return true;
+    work.steps++;
+  } while (mayGoOn());
+  return false;
 }
 
 function mostRounds(options: ReconcileOptions): number {

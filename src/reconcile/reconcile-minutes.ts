@@ -70,7 +70,8 @@ async function writeChanges(
   const lock = isLogged ? await lockFeed(tx, carrierId, FeedId.DISCREPANCIES) : undefined;
   const { rows: written, entries } = logChanges(carrierId, changes, lock);
   await deleteResults(tx, carrierId, changes.deleted);
-  await writeResults(tx, carrierId, written, lock?.ingestTime ?? now);
+  const changed = [...changes.changed.flatMap(({ before }) => before ?? []), ...changes.merged.map(({ row }) => row)];
+  await writeResults(tx, carrierId, { results: written, changed }, lock?.ingestTime ?? now);
   if (lock === undefined) return { written: written.length, headSequence: undefined };
   const nextSequence = lock.nextSequence + BigInt(entries.length);
   await appendDiscrepancies(tx, carrierId, lock, entries);

@@ -16,6 +16,8 @@ import {
 import { scanCdrs } from "../../src/store/records/cdr-lists.ts";
 import { readCdrPage } from "../../src/store/records/cdrs.ts";
 import { listDurations } from "../../src/store/records/durations.ts";
+import { keepSums } from "../../src/store/usage/sum-upkeep.ts";
+import { insertMarks } from "../../src/store/usage/usage-marks.ts";
 import { verifyCarrier } from "../../src/store/verify/verify.ts";
 import { CLUSTER_DEBTS } from "../support/cluster-debts.ts";
 import { brokenRules } from "../support/cluster-rules.ts";
@@ -118,6 +120,7 @@ async function live(carrier: WorldCarrier, state: State): Promise<void> {
   await splitCalls(exchange, carrier);
   await correctRecords(exchange, carrier);
   await restate(exchange, carrier);
+  await shortenMark(carrier);
   await runJobs(carrierId);
   await callTheRest(exchange, carrier);
   await retain(db);
@@ -160,6 +163,16 @@ async function measurePages(carrierId: string, state: State): Promise<void> {
     numbers: await list("number-feed.ts/scanNumbers", (tx) =>
       readNumberSnapshotPage(tx, { carrierId, afterNumber: "", limit, filter: undefined }),
     ),
+  });
+}
+
+/** A number has more calls than one step moves. */
+async function shortenMark({ carrierId, numbers }: WorldCarrier): Promise<void> {
+  const marks = numbers.map((phoneNumber) => ({ phoneNumber, startTime: 0n, endTime: microsFromMs(Date.now()) }));
+  await systemTransaction(exchange.services.db, async (tx) => {
+    while (await keepSums(tx, carrierId));
+    await insertMarks(tx, carrierId, marks);
+    await keepSums(tx, carrierId, 1);
   });
 }
 

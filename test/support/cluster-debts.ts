@@ -18,6 +18,8 @@ export const CLUSTER_DEBTS: { readonly [Rule in ClusterRule]: Readonly<Record<st
       "holds.ts/listHolds",
       "number-feed.ts/scanNumbers",
       "retention-partitions.ts/readFloors",
+      "summed-usage.ts/readSumSource",
+      "usage-marks.ts/readMarksIn",
     ],
     "right: a timer looks for the carriers that have something to do, once for all of them": [
       "age-uploads.ts/forgetVerdicts",
@@ -37,6 +39,8 @@ export const CLUSTER_DEBTS: { readonly [Rule in ClusterRule]: Readonly<Record<st
     ],
     "right: a number is looked for at whoever holds or held it": [
       "number-history.ts/readHolderRow",
+      "number-holders.ts/readHolders",
+      "usage-marks.ts/findOthersMarked",
       "number-history.ts/readNumberHistory",
       "number-owners.ts/findOverlaps",
       "number-port-rows.ts/findDuePorts",

@@ -43,6 +43,7 @@ export const SORTED: Readonly<Record<string, string>> = {
   "durations.ts/read": "the records of one id; a list of a period is in order",
   "explain-targets.ts/findExplainedRecords": "the records of one id",
   "call-results.ts/findCalls": "the calls of one key",
+  "sum-upkeep.ts/chooseMarks": "the calls of one number that has more than a step takes",
   "explain-targets.ts/readOpenCalls": "the open calls of two parties, of 30 hours",
   "reconciliation-summary.ts/summarizeReconciliation": "the few cells that the calls were summed up in",
   "feed-page.ts/readFeedPage": "a run of sequences that is no longer than a page may be",

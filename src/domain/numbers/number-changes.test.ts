@@ -21,6 +21,7 @@ import {
   type NumberTimeline,
   periodAt,
   rowAt,
+  spanOfChange,
   stampTimeline,
   timelineUnderPort,
 } from "./number-state.ts";
@@ -296,3 +297,22 @@ function assertSound(timeline: NumberTimeline, now: bigint): void {
   const row = rowAt(key, timeline, now);
   expect(row?.state === NumberState.PROVISIONED || row?.state === NumberState.ASSIGNED).toBe(current !== undefined);
 }
+
+test("what a change says otherwise of a number's customers is one span, and nothing where only attributes change", () => {
+  const period = (start: bigint, end: bigint, customerId?: string): NumberTimeline[number] => ({
+    ...{ start, end, holdingStart: 0n, attributes, revision: 1n, recordedTime: 0n },
+    ...(customerId === undefined
+      ? {}
+      : { assignment: { customerId, assigneeKind: 1, sipUri: "", sipUriMade: true, activationState: 2 } }),
+  });
+  const before = [period(0n, 10n), period(10n, 40n, "a"), period(40n, FOREVER, "b")];
+  expect(spanOfChange(before, before)).toBeUndefined();
+  expect(spanOfChange(before, [...before.slice(0, 2), period(40n, 70n, "b")])).toEqual({ start: 70n, end: FOREVER });
+  expect(spanOfChange(before, [period(0n, 10n), period(10n, 30n, "a"), period(30n, FOREVER, "b")])).toEqual({
+    start: 30n,
+    end: 40n,
+  });
+  expect(spanOfChange(before, [period(5n, 20n, "a"), period(20n, FOREVER, "b")])).toEqual({ start: 5n, end: 40n });
+  expect(spanOfChange([period(0n, 9n)], [])).toBeUndefined();
+  expect(spanOfChange([period(0n, 9n, "a")], [])).toEqual({ start: 0n, end: 9n });
+});

@@ -91,6 +91,20 @@ export function periodAt(timeline: NumberTimeline, time: Micros): NumberPeriod |
   return timeline.find((period) => period.start <= time && time < period.end);
 }
 
+/** The time in which two timelines have different customers, or one has none; undefined: none. */
+export function spanOfChange(
+  before: NumberTimeline,
+  after: NumberTimeline,
+): { start: Micros; end: Micros } | undefined {
+  const bounds = new Set([...before, ...after].flatMap(({ start, end }) => [start, end]));
+  const times = [...bounds].sort((a, b) => (a < b ? -1 : 1));
+  const customerAt = (timeline: NumberTimeline, time: Micros) => periodAt(timeline, time)?.assignment?.customerId;
+  const isOther = (time: Micros) => customerAt(before, time) !== customerAt(after, time);
+  const first = times.findIndex(isOther);
+  const [start, end] = [times[first], times[times.findLastIndex(isOther) + 1]];
+  return start === undefined || end === undefined ? undefined : { start, end };
+}
+
 /** The current period, else the last one; undefined before the first. */
 export function rowAt(key: NumberKey, timeline: NumberTimeline, time: Micros): NumberRow | undefined {
   const period = timeline.findLast((candidate) => candidate.start <= time);

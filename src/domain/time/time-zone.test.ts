@@ -2,7 +2,7 @@ import fc from "fast-check";
 import moment from "moment-timezone";
 import { describe, expect, test } from "vitest";
 import { type Micros, microsFromMs } from "./instant.ts";
-import { daysOfYear, isTimeZone, PINNED_ZONES } from "./time-zone.ts";
+import { daysOfYear, FIRST_ZONE_YEAR, isTimeZone, LAST_ZONE_YEAR, PINNED_ZONES } from "./time-zone.ts";
 import { ZoneDays } from "./zone-days.ts";
 
 const ZONES = moment.tz.names();
@@ -118,4 +118,11 @@ test("an instant outside the days, and a day that is none of them, are mistakes"
   expect([days.dayOf(0n), days.dayOf(19n), days.startOf("2026-01-03")]).toEqual(["2026-01-01", "2026-01-02", 20n]);
   for (const instant of [-1n, 20n]) expect(() => days.dayOf(instant)).toThrow(RangeError);
   for (const day of ["2025-12-31", "2026-01-04"]) expect(() => days.startOf(day)).toThrow(RangeError);
+});
+
+test("days begin with a quarter of an hour of UTC in every zone: usage is summed by them", () => {
+  const years = Array.from({ length: LAST_ZONE_YEAR - FIRST_ZONE_YEAR + 1 }, (_, index) => FIRST_ZONE_YEAR + index);
+  const isOdd = (zone: string) =>
+    years.some((year) => PINNED_ZONES.startsOfYear(zone, year).some((start) => start % 900_000_000n !== 0n));
+  expect(ZONES.filter(isOdd)).toEqual([]);
 });

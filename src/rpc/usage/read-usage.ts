@@ -1,5 +1,6 @@
 import type { DatedPeriod } from "../../domain/usage/usage-scope.ts";
 import type { Tx } from "../../store/database/run.ts";
+import { readSumSource } from "../../store/usage/summed-usage.ts";
 import { readCarrierUsage, readUsageCarriers, type UsageQuery } from "../../store/usage/usage.ts";
 import type { Services } from "../shared/context.ts";
 import { assertServedHere } from "../shared/residency.ts";
@@ -17,7 +18,8 @@ export async function readUsage(
 ) {
   const { period, isWhole, asOf } = asked;
   const { versions, periods } = await findVersions(tx, period, asOf);
-  const query: UsageQuery = { ...asked, versions, otherParty: { isWhole, secret: services.installation.secret } };
+  const sums = versions.length === 0 ? await readSumSource(tx, period) : undefined;
+  const query: UsageQuery = { ...asked, versions, sums, otherParty: { isWhole, secret: services.installation.secret } };
   const usage = await readCarrierUsage(tx, query);
   const carrierIds = usage.map(({ carrierId }) => carrierId);
   await assertServedHere(tx, services, carrierIds);

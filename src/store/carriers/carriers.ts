@@ -8,6 +8,7 @@ import { textArray } from "../database/binary-array.ts";
 import { carrierTransaction, type Database, systemTransaction } from "../database/database.ts";
 import { instant, readColumn, readRow, readRows, run, type Tx, unnest } from "../database/run.ts";
 import { createFeeds } from "../feeds/feed-head.ts";
+import { useZone } from "../usage/usage-sums.ts";
 import { keepIdentities } from "./carrier-identities.ts";
 
 /** Creates a carrier with feeds and audit chain. In a system transaction. False: id taken. */
@@ -19,6 +20,7 @@ export async function insertCarrier(tx: Tx, carrier: Carrier): Promise<boolean> 
   if (count === 0) return false;
   await createFeeds(tx, carrier.carrierId);
   await createAuditChain(tx, carrier.carrierId);
+  await useZone(tx, [carrier.carrierId], carrier.timeZone);
   return true;
 }
 
@@ -28,6 +30,7 @@ export async function updateCarrier(tx: Tx, carrier: Carrier): Promise<boolean> 
   const { count } = await run(tx)`
     UPDATE carrier SET (${namesOf(columns)}) = (${sql.join(Object.values(columns))})
     WHERE carrier_id = ${carrier.carrierId} AND revision = ${carrier.revision - 1n}`;
+  if (count === 1) await useZone(tx, [carrier.carrierId], carrier.timeZone);
   return count === 1;
 }
 

@@ -115,7 +115,8 @@ CREATE TABLE call_result (
   payload bytea,
   is_erased boolean DEFAULT false NOT NULL,
   usage_customer_id text,
-  id_keys bigint[]
+  id_keys bigint[],
+  summed_customer_id text
 );
 ALTER TABLE call_result ADD CONSTRAINT call_result_pkey PRIMARY KEY (carrier_id, record_date, record_id, side);
 ALTER TABLE call_result ADD CONSTRAINT call_result_side_check CHECK ((side = ANY (ARRAY[1, 2])));
@@ -1194,6 +1195,24 @@ CREATE POLICY system_sees_all ON usage_line TO tandem_system
   WITH CHECK (true);
 GRANT DELETE, INSERT, SELECT, UPDATE ON usage_line TO tandem_system;
 
+CREATE TABLE usage_mark (
+  carrier_id text NOT NULL,
+  mark_id uuid NOT NULL,
+  phone_number text COLLATE "C" NOT NULL,
+  start_time timestamp with time zone NOT NULL,
+  end_time timestamp with time zone NOT NULL,
+  is_passed_on boolean NOT NULL
+);
+ALTER TABLE usage_mark ADD CONSTRAINT usage_mark_pkey PRIMARY KEY (carrier_id, mark_id);
+ALTER TABLE usage_mark ENABLE ROW LEVEL SECURITY;
+CREATE POLICY carrier_marks_its_own ON usage_mark FOR INSERT TO tandem_carrier
+  WITH CHECK ((carrier_id = current_setting('tandem.carrier_id'::text, true)));
+CREATE POLICY system_sees_all ON usage_mark TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT INSERT ON usage_mark TO tandem_carrier;
+GRANT DELETE, INSERT, SELECT, UPDATE ON usage_mark TO tandem_system;
+
 CREATE TABLE usage_period (
   period_id text NOT NULL,
   customer_id text NOT NULL,
@@ -1234,6 +1253,41 @@ CREATE POLICY system_sees_all ON usage_restatement TO tandem_system
   USING (true)
   WITH CHECK (true);
 GRANT DELETE, INSERT, SELECT, UPDATE ON usage_restatement TO tandem_system;
+
+CREATE TABLE usage_sum (
+  carrier_id text NOT NULL,
+  customer_id text NOT NULL,
+  time_zone text COLLATE "C" NOT NULL,
+  usage_date date NOT NULL,
+  direction smallint NOT NULL,
+  country_code text NOT NULL,
+  part smallint NOT NULL,
+  attempts bigint NOT NULL,
+  answered bigint NOT NULL,
+  connected_ms bigint NOT NULL,
+  billed_count bigint NOT NULL,
+  billed_s bigint NOT NULL,
+  unmeasured bigint NOT NULL,
+  reported bigint NOT NULL
+);
+ALTER TABLE usage_sum ADD CONSTRAINT usage_sum_pkey PRIMARY KEY (carrier_id, customer_id, time_zone, usage_date, direction, country_code, part);
+ALTER TABLE usage_sum ENABLE ROW LEVEL SECURITY;
+CREATE POLICY system_sees_all ON usage_sum TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT DELETE, INSERT, SELECT, UPDATE ON usage_sum TO tandem_system;
+
+CREATE TABLE usage_zone (
+  carrier_id text NOT NULL,
+  time_zone text COLLATE "C" NOT NULL,
+  filled_from timestamp with time zone NOT NULL
+);
+ALTER TABLE usage_zone ADD CONSTRAINT usage_zone_pkey PRIMARY KEY (carrier_id, time_zone);
+ALTER TABLE usage_zone ENABLE ROW LEVEL SECURITY;
+CREATE POLICY system_sees_all ON usage_zone TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT DELETE, INSERT, SELECT, UPDATE ON usage_zone TO tandem_system;
 
 CREATE TABLE zone_day (
   time_zone text COLLATE "C" NOT NULL,

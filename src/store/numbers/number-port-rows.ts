@@ -1,9 +1,10 @@
 import { sql } from "kysely";
-import type { NumberTimeline } from "../../domain/numbers/number-state.ts";
+import { type NumberTimeline, spanOfChange } from "../../domain/numbers/number-state.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { textArray } from "../database/binary-array.ts";
 import { readRows, run, type Tx, unnest } from "../database/run.ts";
 import { writeRows } from "../database/write-rows.ts";
+import { insertMarks } from "../usage/usage-marks.ts";
 import { decodePeriods, encodePeriods } from "./number-timelines.ts";
 
 /** How far a port is; the losing carrier's row says it. */
@@ -104,8 +105,13 @@ export function insertArrivals(tx: Tx, toCarrierId: string, ports: readonly Stor
   return writeRows(tx, { table: "number_port", carrierId: toCarrierId, columns: COLUMNS, stored: STORED }, rows);
 }
 
-/** Notes at the losing carrier that ports are done. */
+/** Notes at the losing carrier that ports are done, and marks for usage what was on its way. */
 export async function finishPorts(tx: Tx, carrierId: string, ports: readonly StoredPort[]): Promise<void> {
+  const marks = ports.flatMap(({ phoneNumber, moved = [] }) => {
+    const span = spanOfChange(moved, []);
+    return span ? [{ phoneNumber, startTime: span.start, endTime: span.end }] : [];
+  });
+  await insertMarks(tx, carrierId, marks);
   await run(tx)`
     UPDATE number_port p SET stage = ${PortStage.DONE}, moved = NULL
     FROM ${named(ports)}

@@ -1,9 +1,15 @@
 import { sql } from "kysely";
-import type { EndState, NumberPeriod, NumberTimeline } from "../../domain/numbers/number-state.ts";
+import {
+  type EndState,
+  type NumberPeriod,
+  type NumberTimeline,
+  spanOfChange,
+} from "../../domain/numbers/number-state.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { textArray } from "../database/binary-array.ts";
 import { readRows, run, type Tx, unnest } from "../database/run.ts";
 import { writeRows } from "../database/write-rows.ts";
+import { insertMarks } from "../usage/usage-marks.ts";
 
 // Timelines are rows of number_holding: queried columns, and JSON for the domain.
 
@@ -30,7 +36,7 @@ export interface TimelineWrite {
   readonly after: NumberTimeline;
 }
 
-/** Writes what changed. Unchanged periods are the same objects. */
+/** Writes what changed, and marks it for usage. Unchanged periods are the same objects. */
 export async function writeTimelines(tx: Tx, carrierId: string, writes: readonly TimelineWrite[]): Promise<void> {
   const gone: { phoneNumber: string; startTime: Micros }[] = [];
   const written: HoldingWrite[] = [];
@@ -45,6 +51,11 @@ export async function writeTimelines(tx: Tx, carrierId: string, writes: readonly
       WHERE h.carrier_id = ${carrierId} AND h.phone_number = g.phone_number AND h.start_time = g.start_time`;
   const table = { table: "number_holding", carrierId, key: ["phone_number", "start_time"] };
   await writeRows(tx, { ...table, columns: HOLDING, stored: { detail: sql`r.detail::jsonb` } }, written);
+  const marks = writes.flatMap(({ phoneNumber, before, after }) => {
+    const span = before === after ? undefined : spanOfChange(before, after);
+    return span ? [{ phoneNumber, startTime: span.start, endTime: span.end }] : [];
+  });
+  await insertMarks(tx, carrierId, marks);
 }
 
 const HOLDING = {

@@ -4,6 +4,8 @@ import type { Micros } from "../../domain/time/instant.ts";
 import { int8Array, textArray } from "../database/binary-array.ts";
 import { inRange, instant, readRow, readRows, run, type Tx, unnest } from "../database/run.ts";
 import type { ResultName } from "../reconciliation/call-result-columns.ts";
+import { moveNamed } from "../usage/sum-upkeep.ts";
+import { lockZonesAlone } from "../usage/usage-sums.ts";
 import type { RecordName, RecordSearch } from "./erase-calls.ts";
 
 // Results of reconciliation, as an erasure finds and rewrites them. In system transactions.
@@ -83,6 +85,7 @@ export async function rewriteResults(
   idKeys: ReadonlyMap<bigint, bigint>,
 ): Promise<void> {
   if (results.length === 0) return;
+  const zones = await lockZonesAlone(tx, carrierId);
   const [masked, instead] = [int8Array([...idKeys.keys()]), int8Array([...idKeys.values()])];
   const written = unnest("w", results, {
     ...({ side: "int2", recordId: "text", recordDate: "date", phoneNumber: "text", otherNumber: "text" } as const),
@@ -99,6 +102,7 @@ export async function rewriteResults(
         LIMIT 1), CASE WHEN w.is_held THEN r.customer_id END)
     FROM ${written}
     WHERE r.carrier_id = ${carrierId} AND r.record_date = w.record_date AND r.record_id = w.record_id AND r.side = w.side`;
+  await moveNamed(tx, carrierId, zones, results);
 }
 
 export async function readDiscrepancyEntries(

@@ -3,6 +3,9 @@ import { CLOSED_PERIOD_DAYS } from "../../domain/privacy/retention.ts";
 import { CDR, DURATION, type RecordKind } from "../../domain/record-kind.ts";
 import { addDays, earlier, isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { readRow, readRows, readValue, run, type Tx } from "../database/run.ts";
+import { type CallFigures, figureColumns, figuresOf } from "../usage/call-figures.ts";
+import { insertMarks, type NumberSpan } from "../usage/usage-marks.ts";
+import { lockZonesAlone, moveSums } from "../usage/usage-sums.ts";
 import type { RetentionState } from "./retention-state.ts";
 
 // Deletes what a carrier's retention has passed, one batch a call. In system transactions.
@@ -113,23 +116,31 @@ export async function deleteResults(
   const rests = sql`${isOpen(of.now)} AND r.start_time >= u.start_time AND r.start_time < u.end_time`;
   const last = await readRow(tx)<{ recordDate: string; recordId: string; side: number; position: bigint }>`
     WITH page AS MATERIALIZED (
-      SELECT record_date, record_id, side, phone_number, start_time, arrival_time, COALESCE(usage_customer_id, customer_id) AS customer_id
-      FROM call_result
+      SELECT record_date, record_id, side FROM call_result
       WHERE carrier_id = ${carrierId} AND (record_date, record_id, side) > (${day}::date, ${recordId}, ${side}::int2)
         AND record_date <= (${before}::timestamptz AT TIME ZONE 'UTC')::date + 1
       ORDER BY record_date, record_id, side LIMIT ${page.limit}
-    ), gone AS (
-      DELETE FROM call_result c USING page r
-      WHERE c.carrier_id = ${carrierId} AND c.record_date = r.record_date AND c.record_id = r.record_id AND c.side = r.side
+    )
+    SELECT record_date, record_id, side, count(*) OVER () AS position FROM page
+    ORDER BY record_date DESC, record_id DESC, side DESC LIMIT 1`;
+  if (!last) return undefined;
+  const zones = await lockZonesAlone(tx, carrierId);
+  const gone = await readRows(tx)<CallFigures>`
+    WITH gone AS (
+      DELETE FROM call_result r
+      WHERE r.carrier_id = ${carrierId} AND (r.record_date, r.record_id, r.side) > (${day}::date, ${recordId}, ${side}::int2)
+        AND (r.record_date, r.record_id, r.side) <= (${last.recordDate}::date, ${last.recordId}, ${last.side}::int2)
         AND r.arrival_time < ${before}::timestamptz
         AND NOT EXISTS (
           SELECT FROM number_holding n JOIN usage_period u ON u.customer_id = n.customer_id
           WHERE n.phone_number = r.phone_number AND n.start_time <= r.start_time AND n.end_time > r.start_time AND ${rests})
         AND NOT EXISTS (
-          SELECT FROM usage_period u WHERE r.phone_number IS NULL AND u.customer_id = r.customer_id AND ${rests}))
-    SELECT record_date, record_id, side, count(*) OVER () AS position FROM page
-    ORDER BY record_date DESC, record_id DESC, side DESC LIMIT 1`;
-  return last && last.position >= BigInt(page.limit) ? [last.recordDate, last.recordId, String(last.side)] : undefined;
+          SELECT FROM usage_period u
+          WHERE r.phone_number IS NULL AND u.customer_id = COALESCE(r.usage_customer_id, r.customer_id) AND ${rests})
+      RETURNING ${figureColumns("r")}
+    ) ${figuresOf(sql`gone`)}`;
+  await moveSums(tx, carrierId, zones, { gone });
+  return last.position >= BigInt(page.limit) ? [last.recordDate, last.recordId, String(last.side)] : undefined;
 }
 
 /** Deletes for all tables without sequences and keys. Each returns how many rows it took. */
@@ -156,16 +167,13 @@ export function otherDeletes(
         AND NOT EXISTS (SELECT FROM upload_batch b WHERE b.carrier_id = ${carrierId} AND b.kind = ${kind.upload} AND b.upload_id = r.upload_id)`,
     ),
   ];
+  const isOldHolding = sql`r.end_time < ${at(of.numberHistory)} AND NOT EXISTS (
+    SELECT FROM usage_period u WHERE u.customer_id = r.customer_id AND ${isOpen(now)}
+      AND r.end_time > u.start_time AND r.start_time < u.end_time)`;
   return [
     ...ofKind(CDR),
     ...ofKind(DURATION),
-    deleteSome(
-      carrierId,
-      "number_holding",
-      sql`r.end_time < ${at(of.numberHistory)} AND NOT EXISTS (
-        SELECT FROM usage_period u WHERE u.customer_id = r.customer_id AND ${isOpen(now)}
-          AND r.end_time > u.start_time AND r.start_time < u.end_time)`,
-    ),
+    (tx, limit) => deleteHoldings(tx, carrierId, isOldHolding, limit),
     deleteSome(carrierId, "number_port", sql`r.stage = 3 AND r.effective_time < ${at(of.numberHistory)}`),
     // RELEASED and PORTED_OUT: the last of a holding that is over.
     deleteSome(carrierId, "phone_number", sql`r.state IN (3, 4) AND r.recorded_time < ${at(of.numberHistory)}`),
@@ -187,4 +195,20 @@ function deleteSome(carrierId: string, table: string, where: ReturnType<typeof s
         SELECT r.ctid FROM ${sql.table(table)} r WHERE r.carrier_id = ${carrierId} AND ${where} LIMIT ${limit}))`;
     return count;
   };
+}
+
+// Nobody holds the number then any more, so calls of that time count for nobody.
+async function deleteHoldings(
+  tx: Tx,
+  carrierId: string,
+  where: ReturnType<typeof sql>,
+  limit: number,
+): Promise<number> {
+  const rows = await readRows(tx)<NumberSpan & { customerId: string | undefined }>`
+    DELETE FROM number_holding WHERE carrier_id = ${carrierId} AND ctid = ANY(ARRAY(
+      SELECT r.ctid FROM number_holding r WHERE r.carrier_id = ${carrierId} AND ${where} LIMIT ${limit}))
+    RETURNING phone_number, start_time, end_time, customer_id`;
+  const held = rows.filter(({ customerId, startTime, endTime }) => customerId !== undefined && startTime < endTime);
+  await insertMarks(tx, carrierId, held);
+  return rows.length;
 }

@@ -84,7 +84,7 @@ const LISTS = {
 } as const;
 
 const READ = { ...ALWAYS, ...MAY_LACK, ...LISTS };
-export const COLUMNS = { ...READ, updateTime: "timestamptz" } as const;
+export const COLUMNS = { ...READ, updateTime: "timestamptz", summedCustomerId: "text" } as const;
 
 type Plain = { -readonly [Name in keyof typeof ALWAYS]: ValueOf[(typeof ALWAYS)[Name]] } & {
   -readonly [Name in keyof typeof MAY_LACK]: ValueOf[(typeof MAY_LACK)[Name]] | undefined;
@@ -104,7 +104,11 @@ export interface StoredRow extends Omit<CallResultRow, "carrierRecords"> {
   carrierRevisions: number[];
 }
 
-type WrittenRow = Plain & { readonly [Name in keyof typeof LISTS]: string | undefined } & { updateTime: Micros };
+type WrittenRow = Plain & { readonly [Name in keyof typeof LISTS]: string | undefined } & {
+  updateTime: Micros;
+  /** Under whom its usage is summed: by whoever holds the number; of erased ones, see CHANGED. */
+  summedCustomerId: string | undefined;
+};
 
 /** What is stored of parameters with another type than their column. */
 export const STORED = {
@@ -112,6 +116,14 @@ export const STORED = {
   carrier_record_ids: sql`string_to_array(r.carrier_record_ids, ' ')`,
   carrier_record_dates: sql`string_to_array(r.carrier_record_dates, ' ')::date[]`,
   carrier_revisions: sql`string_to_array(r.carrier_revisions, ' ')::int4[]`,
+  summed_customer_id: sql`CASE WHEN r.phone_number IS NULL THEN r.customer_id ELSE r.summed_customer_id END`,
+};
+
+/** A call whose number was erased counts for the customer that held it. */
+export const CHANGED = {
+  summed_customer_id: sql`
+    CASE WHEN EXCLUDED.phone_number IS NULL AND EXCLUDED.customer_id IS NOT NULL
+      THEN COALESCE(call_result.usage_customer_id, EXCLUDED.customer_id) ELSE EXCLUDED.summed_customer_id END`,
 };
 
 /** The columns of a StoredRow in a result `r`. */
@@ -131,7 +143,10 @@ export function callResultRow(row: StoredRow): CallResultRow {
   return Object.assign(fields, { carrierRecords });
 }
 
-export function writtenRow({ carrierRecords, ...row }: CallResultRow, updateTime: Micros): WrittenRow {
+export function writtenRow(
+  { carrierRecords, ...row }: CallResultRow,
+  more: Pick<WrittenRow, "updateTime" | "summedCustomerId">,
+): WrittenRow {
   const list = (name: keyof RecordRef) => carrierRecords.map((record) => record[name]).join(" ");
   return {
     ...row,
@@ -139,6 +154,6 @@ export function writtenRow({ carrierRecords, ...row }: CallResultRow, updateTime
     carrierRecordIds: list("recordId"),
     carrierRecordDates: list("recordDate"),
     carrierRevisions: list("revision"),
-    updateTime,
+    ...more,
   };
 }

@@ -2,9 +2,13 @@ import { sql } from "kysely";
 import type { RecordName } from "../../domain/matching/facts.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { readRows, run, type Tx, unnest } from "../database/run.ts";
-import { writeRows } from "../database/write-rows.ts";
+import { insertion } from "../database/write-rows.ts";
+import { type CallFigures, figureColumns, figuresOf } from "../usage/call-figures.ts";
+import { holderAt, readHolders } from "../usage/number-holders.ts";
+import { lockZones, moveSums } from "../usage/usage-sums.ts";
 import {
   type CallResultRow,
+  CHANGED,
   COLUMNS,
   callResultRow,
   type ResultName,
@@ -126,18 +130,59 @@ function unnestWanted(wanted: readonly WantedCall[]) {
   return unnest("w", rows, { key: "int8", rangeStart: "timestamptz", rangeEnd: "timestamptz", during: "timestamptz" });
 }
 
-export function writeResults(tx: Tx, carrierId: string, results: readonly CallResultRow[], now: Micros): Promise<void> {
+/**
+ * Writes results, new or changed, and moves the sums of usage with them: under whoever holds their
+ * numbers by today's history.
+ * @param changed those of them that are stored already. Others would be counted twice.
+ */
+export async function writeResults(
+  tx: Tx,
+  carrierId: string,
+  { results, changed }: { results: readonly CallResultRow[]; changed: readonly ResultName[] },
+  now: Micros,
+): Promise<void> {
+  if (results.length === 0) return;
+  const zones = await lockZones(tx, carrierId);
+  const numbers = results.flatMap(({ phoneNumber }) => phoneNumber ?? []);
+  const holders = Map.groupBy(await readHolders(tx, numbers), ({ phoneNumber }) => phoneNumber);
+  const rows = results.map((row) =>
+    writtenRow(row, { updateTime: now, summedCustomerId: holderAt(holders, row.phoneNumber, row.startTime) }),
+  );
+  const gone = await readFigures(tx, carrierId, changed);
   const key = ["record_date", "record_id", "side"];
-  const rows = results.map((row) => writtenRow(row, now));
-  return writeRows(tx, { table: "call_result", carrierId, key, columns: COLUMNS, stored: STORED }, rows);
+  const of = { table: "call_result", carrierId, key, columns: COLUMNS, stored: STORED, changed: CHANGED };
+  // xmax is not 0 where a row was there before.
+  const come = await readRows(tx)<CallFigures & { written: bigint; updated: bigint }>`
+    WITH written AS (${insertion(of, rows)} RETURNING ${figureColumns("call_result")}, call_result.xmax::text <> '0' AS is_updated)
+    SELECT w.written, w.updated, f.*
+    FROM (SELECT count(*) AS written, count(*) FILTER (WHERE is_updated) AS updated FROM written) w LEFT JOIN (${figuresOf(sql`written`)}) f ON true`;
+  const { written, updated } = come[0] ?? { written: 0n, updated: 0n };
+  if (written !== BigInt(rows.length) || updated > BigInt(changed.length))
+    throw new Error(`${rows.length} results, ${changed.length} of them changed: ${written} and ${updated} were`);
+  await moveSums(tx, carrierId, zones, { gone, come });
 }
 
 /** Deletes results that nobody was shown and whose record is in another result now. */
 export async function deleteResults(tx: Tx, carrierId: string, names: readonly ResultName[]): Promise<void> {
   if (names.length === 0) return;
-  await run(tx)`
-    DELETE FROM call_result r USING ${unnestNames(names)}
-    WHERE r.carrier_id = ${carrierId} AND r.record_date = n.record_date AND r.record_id = n.record_id AND r.side = n.side`;
+  const zones = await lockZones(tx, carrierId);
+  const gone = await readRows(tx)<CallFigures>`
+    WITH gone AS (
+      DELETE FROM call_result r USING ${unnestNames(names)}
+      WHERE r.carrier_id = ${carrierId} AND r.record_date = n.record_date AND r.record_id = n.record_id AND r.side = n.side
+      RETURNING ${figureColumns("r")}
+    ) ${figuresOf(sql`gone`)}`;
+  await moveSums(tx, carrierId, zones, { gone });
+}
+
+// What results add that are to be written again. No other turn, no erasure and no retention changes
+// them meanwhile.
+async function readFigures(tx: Tx, carrierId: string, names: readonly ResultName[]): Promise<CallFigures[]> {
+  if (names.length === 0) return [];
+  const stored = sql`(
+    SELECT ${figureColumns("c")} FROM ${unnestNames(names)} CROSS JOIN LATERAL (SELECT * FROM call_result f
+      WHERE f.carrier_id = ${carrierId} AND f.record_date = n.record_date AND f.record_id = n.record_id AND f.side = n.side OFFSET 0) c)`;
+  return readRows(tx)<CallFigures>`${figuresOf(stored)}`;
 }
 
 /** Clears the due times of results whose records no longer exist. */

@@ -4,6 +4,7 @@ import { isOfRegion } from "../carriers/carriers.ts";
 import { textArray, timestamptzArray } from "../database/binary-array.ts";
 import { clockFrom } from "../database/clock-from.ts";
 import { instant, readColumn, readInOrder, readRow, readRows, readValue, run, type Tx } from "../database/run.ts";
+import { hasSumWork } from "../usage/usage-sums.ts";
 
 /** How far a carrier's feeds are read. */
 export interface ReconcilePosition {
@@ -162,7 +163,7 @@ export function listCarriersToReconcile(
 ): Promise<string[]> {
   return readColumn(tx)<string>`
     SELECT c.carrier_id FROM carrier c ${HEADS} LEFT JOIN reconcile_position p ON p.carrier_id = c.carrier_id
-    WHERE ${hasWork(ruleVersion)} AND ${isOfRegion(sql`c.carrier_id`, region)} AND c.carrier_id <> ALL(${textArray(except)}::text[])
+    WHERE (${hasWork(ruleVersion)} OR ${hasSumWork(sql`c.carrier_id`)}) AND ${isOfRegion(sql`c.carrier_id`, region)} AND c.carrier_id <> ALL(${textArray(except)}::text[])
     ORDER BY p.reconciled_through NULLS FIRST, c.carrier_id LIMIT ${limit}`;
 }
 

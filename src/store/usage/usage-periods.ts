@@ -7,6 +7,7 @@ import { instant, readRow, readRows, run, type Tx } from "../database/run.ts";
 import { readZoneDays } from "../zone-days/zone-days.ts";
 import type { UsageCarrier } from "./usage.ts";
 import { NO_FILTER, usageLines, usageRelation } from "./usage-source.ts";
+import { useZone } from "./usage-sums.ts";
 
 /** What was known of a period's carriers at its last comparison, by carrier. */
 export type Judged = Readonly<Record<string, JudgedCarrier>>;
@@ -126,6 +127,7 @@ export async function insertPeriod(
             ${midnight(period.startDate)}, ${midnight(period.endDate)}, ${instant(period.closeTime)}, ${period.closedBy}, 0,
             ${instant(period.closeTime)} - make_interval(secs => ${UNSEEN_S}), ${Buffer.from(period.completeness)},
             ${JSON.stringify(period.judged)}::jsonb, ${totals}::int8[], ${totals}::int8[])`;
+  await useZone(tx, Object.keys(period.judged), period.timeZone);
 }
 
 /** How far and by which rules carriers are judged. */

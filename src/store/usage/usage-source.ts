@@ -1,11 +1,9 @@
 import { type RawBuilder, sql } from "kysely";
-import { PLATFORM_SIDE } from "../../domain/record-kind.ts";
-import { SUMS } from "../../domain/usage/totals.ts";
 import type { DatedPeriod, UsageFilter, UsagePeriod } from "../../domain/usage/usage-scope.ts";
-import { UsagePart } from "../../gen/tandem/platform/v1/usage_pb.js";
 import { textArray } from "../database/binary-array.ts";
-import { instant, snakeCase, unnest } from "../database/run.ts";
+import { instant, unnest } from "../database/run.ts";
 import { dayOf } from "../zone-days/zone-days.ts";
+import { FIGURES, JUDGED, USAGE_SUMS } from "./call-figures.ts";
 
 // The relation that usage is summed over: the calls as judged and attributed now, and the lines of
 // closed periods. Queries, exports and closings all read it, so they count alike. Its columns:
@@ -20,12 +18,6 @@ export interface PeriodVersion {
   readonly startDate: string;
   readonly endDate: string;
 }
-
-export const USAGE_SUMS = sql.raw(
-  SUMS.map(snakeCase)
-    .map((name) => `sum(u.${name})::int8 AS ${name}`)
-    .join(", "),
-);
 
 /** Usage of a period now, except for the days of these versions of closed periods. */
 export function usageRelation(
@@ -43,79 +35,48 @@ export function usageRelation(
 
 export const NO_FILTER: UsageFilter = { phoneNumbers: [], direction: 0, countryCodes: [] };
 
-/**
- * The part that a call is in; null: it counts nowhere.
- *
- * - Agreed (1 MATCHED_EXACT, 2 WITHIN_TOLERANCE, 3 MATCHED_UNANSWERED).
- * - Disputed (4 DURATION_MISMATCH, 5 ANSWER_STATE_MISMATCH).
- * - Unconfirmed (6 MISSING_AT_CARRIER, 10 AMBIGUOUS): of the ambiguous ones the platform's rows
- *   only. The carrier's rows of the same component are the same calls, and nobody can tell which:
- *   counting both sides would count them twice.
- * - Pending (11) and not reported (13) with a record of the platform's. A carrier's record alone
- *   that waits for its counterpart, or that it did not have to report, is not known to be a call of
- *   ours: it counts once it is MISSING_AT_PLATFORM.
- * - Carrier only (7 MISSING_AT_PLATFORM).
- * - Nowhere: copies (8, 9 DUPLICATE), of which the original is counted; 12 VOIDED; and rows whose
- *   carrier's record is in another row by now.
- *
- * `side` is 1 exactly when the platform has a record.
- */
-const PART = sql`
-  CASE WHEN r.status IN (1, 2, 3) THEN ${sql.lit(UsagePart.AGREED)}
-       WHEN r.status IN (4, 5) THEN ${sql.lit(UsagePart.DISPUTED)}
-       WHEN r.status IN (6, 10) AND r.side = ${sql.lit(PLATFORM_SIDE)} THEN ${sql.lit(UsagePart.UNCONFIRMED)}
-       WHEN r.status = 11 AND r.side = ${sql.lit(PLATFORM_SIDE)} THEN ${sql.lit(UsagePart.PENDING)}
-       WHEN r.status = 13 AND r.side = ${sql.lit(PLATFORM_SIDE)} THEN ${sql.lit(UsagePart.NOT_REPORTED)}
-       WHEN r.status = 7 THEN ${sql.lit(UsagePart.CARRIER_ONLY)} END`;
-
-/** Whether the side whose duration counts says answered. */
-const ANSWERED = sql`COALESCE(CASE WHEN r.status IN (1, 2, 3, 7) THEN r.carrier_answered ELSE r.platform_answered END, false)`;
-
-/**
- * The connected time that counts. Connected and billed time are never mixed. If a carrier only
- * bills, the platform's time stands for calls that agree, since the bill was compared with it; of a
- * call that only that carrier has, no time is known.
- */
-const CONNECTED_MS = sql`
-  CASE WHEN r.status IN (1, 2, 3) THEN COALESCE(r.carrier_ms, r.platform_ms)
-       WHEN r.status = 7 THEN r.carrier_ms
-       ELSE r.platform_ms END`;
-
+/** Calls as they are now. */
 function liveUsage(period: DatedPeriod, filter: UsageFilter, versions: readonly PeriodVersion[]): RawBuilder<unknown> {
+  return callsOf(period, filter, notIn(dayOf(period.days, sql`r.start_time`), versions));
+}
+
+/**
+ * The customer's calls of a period, by today's history of numbers.
+ * @param only more of a condition on calls `r`, with its AND.
+ */
+export function callsOf(period: DatedPeriod, filter: UsageFilter, only: RawBuilder<unknown>): RawBuilder<unknown> {
+  const held = countedCalls(period, filter, {
+    source: sql`${heldNumbers(period, filter.phoneNumbers)} held`,
+    isMeant: sql`r.phone_number = held.phone_number AND held.times @> r.start_time ${only}`,
+  });
+  if (filter.phoneNumbers.length > 0 && !filter.phoneNumbers.includes("")) return held;
+  // Calls of erased numbers count for the customer that held the number.
+  const erased = countedCalls(period, filter, {
+    source: sql`(SELECT 1) AS one`,
+    isMeant: sql`COALESCE(r.usage_customer_id, r.customer_id) = ${period.customerId} AND r.phone_number IS NULL AND r.customer_id IS NOT NULL ${only}`,
+  });
+  return sql`${held} UNION ALL ${erased}`;
+}
+
+/** Calls `r` that a source names, within a period and a filter. */
+export function countedCalls(
+  period: DatedPeriod,
+  filter: UsageFilter,
+  { source, isMeant }: { source: RawBuilder<unknown>; isMeant: RawBuilder<unknown> },
+): RawBuilder<unknown> {
   const { start, end } = instantsOf(period);
-  const usageDate = dayOf(period.days, sql`r.start_time`);
   // OFFSET 0: by the number. Behind row-level security the planner guesses that a period has few
   // calls and would read those first.
-  const calls = (source: RawBuilder<unknown>, phoneNumber: RawBuilder<unknown>, isMeant: RawBuilder<unknown>) => sql`
-    SELECT c.usage_date, c.phone_number, c.direction, c.country_code, c.carrier_id, c.other_number, c.part::int2 AS part, 1::int8 AS attempts,
-      CASE WHEN c.answered THEN 1 ELSE 0 END::int8 AS answered,
-      CASE WHEN c.answered THEN COALESCE(c.connected_ms, 0) ELSE 0 END::int8 AS connected_ms,
-      CASE WHEN c.answered AND c.billed_s IS NOT NULL THEN 1 ELSE 0 END::int8 AS billed_count,
-      CASE WHEN c.answered THEN COALESCE(c.billed_s, 0) ELSE 0 END::int8 AS billed_s,
-      CASE WHEN c.answered AND c.connected_ms IS NULL THEN 1 ELSE 0 END::int8 AS unmeasured, c.reported
+  return sql`
+    SELECT c.usage_date, c.phone_number, c.direction, c.country_code, c.carrier_id, c.other_number, ${FIGURES}
     FROM ${source} CROSS JOIN LATERAL (
-      SELECT ${usageDate} AS usage_date, ${phoneNumber} AS phone_number, r.direction, COALESCE(r.other_country, '') AS country_code, r.carrier_id,
-        r.other_number, ${PART} AS part, ${ANSWERED} AS answered, ${CONNECTED_MS} AS connected_ms, r.billed_s,
-        CASE WHEN cardinality(r.carrier_record_ids) > 0 THEN 1 ELSE 0 END::int8 AS reported
+      SELECT ${dayOf(period.days, sql`r.start_time`)} AS usage_date, COALESCE(r.phone_number, '') AS phone_number, r.direction,
+        COALESCE(r.other_country, '') AS country_code, r.carrier_id, r.other_number, ${JUDGED}
       FROM call_result r
       WHERE ${isMeant} AND r.start_time >= ${start} AND r.start_time < ${end} AND NOT r.is_merged
         AND ${otherConditions(sql`r.direction`, sql`COALESCE(r.other_country, '')`, filter)}
-        ${notIn(usageDate, versions)}
       OFFSET 0) c
     WHERE c.part IS NOT NULL`;
-  const held = calls(
-    sql`${heldNumbers(period, filter.phoneNumbers)} held`,
-    sql`r.phone_number`,
-    sql`r.phone_number = held.phone_number AND held.times @> r.start_time`,
-  );
-  if (filter.phoneNumbers.length > 0 && !filter.phoneNumbers.includes("")) return held;
-  // Calls of erased numbers count for the customer that held the number.
-  const erased = calls(
-    sql`(SELECT 1) AS one`,
-    sql`''::text COLLATE "C"`,
-    sql`COALESCE(r.usage_customer_id, r.customer_id) = ${period.customerId} AND r.phone_number IS NULL AND r.customer_id IS NOT NULL`,
-  );
-  return sql`${held} UNION ALL ${erased}`;
 }
 
 /**
@@ -123,7 +84,7 @@ function liveUsage(period: DatedPeriod, filter: UsageFilter, versions: readonly 
  * once. Not by carrier: correcting a past port moves the number, not the calls. What is between the
  * two carriers of a port (stage 2) is in number_port.
  */
-function heldNumbers(period: DatedPeriod, phoneNumbers: readonly string[]) {
+export function heldNumbers(period: DatedPeriod, phoneNumbers: readonly string[]): RawBuilder<unknown> {
   const { customerId } = period;
   const { start, end } = instantsOf(period);
   const isWanted = phoneNumbers.length === 0 ? sql`true` : sql`phone_number = ANY(${textArray(phoneNumbers)}::text[])`;
@@ -131,22 +92,26 @@ function heldNumbers(period: DatedPeriod, phoneNumbers: readonly string[]) {
     SELECT h.phone_number, range_agg(tstzrange(h.start_time, h.end_time)) AS times FROM (
       SELECT phone_number, start_time, end_time FROM number_holding WHERE customer_id = ${customerId} AND ${isWanted}
       UNION ALL
-      SELECT p.phone_number, ${instantOf("start")}, ${instantOf("end")}
-      FROM number_port p CROSS JOIN LATERAL jsonb_array_elements(p.moved) m
-      WHERE p.stage = 2 AND p.role = 1 AND p.moved IS NOT NULL AND m->'assignment'->>'customerId' = ${customerId} AND ${isWanted}) h
+      SELECT phone_number, start_time, end_time FROM (${MOVED_PERIODS}) m WHERE customer_id = ${customerId} AND ${isWanted}) h
     WHERE h.start_time < h.end_time AND h.start_time < ${end} AND h.end_time > ${start}
     GROUP BY h.phone_number)`;
 }
 
-function instantsOf({ startDate, endDate, days }: DatedPeriod) {
+export function instantsOf({ startDate, endDate, days }: DatedPeriod) {
   return { start: instant(days.startOf(startDate)), end: instant(days.startOf(endDate)) };
 }
 
 // Seconds and rest apart: to_timestamp counts in floating point.
-function instantOf(field: "start" | "end") {
-  const micros = sql`(m->>${sql.lit(field)})::int8`;
+const instantOf = (field: "start" | "end") => {
+  const micros = sql`(e->>${sql.lit(field)})::int8`;
   return sql`to_timestamp(${micros} / 1000000) + make_interval(secs => (${micros} % 1000000) / 1000000.0)`;
-}
+};
+
+/** Periods of numbers that have left one carrier and not yet reached another. */
+export const MOVED_PERIODS = sql`
+  SELECT p.phone_number, e->'assignment'->>'customerId' AS customer_id, ${instantOf("start")} AS start_time, ${instantOf("end")} AS end_time
+  FROM number_port p CROSS JOIN LATERAL jsonb_array_elements(p.moved) e
+  WHERE p.stage = 2 AND p.role = 1 AND p.moved IS NOT NULL`;
 
 /** The newest line of each key up to the restatement. A line that is gone has no parts. */
 function closedUsage(
@@ -172,7 +137,7 @@ function closedUsage(
     CROSS JOIN LATERAL jsonb_each(l.parts) AS p(part, sums)`;
 }
 
-function otherConditions(
+export function otherConditions(
   direction: RawBuilder<unknown>,
   country: RawBuilder<unknown>,
   filter: UsageFilter,

@@ -14,7 +14,9 @@ import {
 import type { DatedPeriod, UsageFilter } from "../../domain/usage/usage-scope.ts";
 import { UsageDimension, UsagePart } from "../../gen/tandem/platform/v1/usage_pb.js";
 import { instant, readRows, run, snakeCase, type Tx } from "../database/run.ts";
-import { type PeriodVersion, USAGE_SUMS, usageRelation } from "./usage-source.ts";
+import { USAGE_SUMS } from "./call-figures.ts";
+import { type SumSource, summedUsage } from "./summed-usage.ts";
+import { type PeriodVersion, usageRelation } from "./usage-source.ts";
 
 /** Longest statement over usage, milliseconds. */
 export const USAGE_TIMEOUT_MS = 30_000;
@@ -27,6 +29,8 @@ export interface UsageQuery {
   readonly groupBy: readonly Stated<UsageDimension>[];
   readonly versions: readonly PeriodVersion[];
   readonly otherParty: OtherPartyView;
+  /** The sums that tell it where no number is asked for; undefined: calls are read one by one. */
+  readonly sums?: SumSource | undefined;
 }
 
 export interface OtherPartyView {
@@ -97,12 +101,13 @@ export interface CarrierUsage {
 /** Sums usage up by carrier, with which calls each carrier reported. In a system transaction. */
 export async function readCarrierUsage(
   tx: Tx,
-  { period, filter, versions }: Pick<UsageQuery, "period" | "filter" | "versions">,
+  query: Pick<UsageQuery, "period" | "filter" | "versions" | "sums">,
 ): Promise<CarrierUsage[]> {
+  const { versions } = query;
   const rows = await readRows(tx)<CarrierRow>`
     SELECT u.carrier_id, u.part, u.usage_date, u.direction, ${USAGE_SUMS}, sum(u.reported)::int8 AS reported, min(u.source) AS source
-    FROM (SELECT s.*, ${versions.length === 0 ? sql`1` : liveDay(versions)} AS source FROM (${usageRelation(period, filter, versions)}) s) u
-    GROUP BY u.carrier_id, u.part, u.usage_date, u.direction ORDER BY u.carrier_id COLLATE "C"`;
+    FROM (SELECT s.*, ${versions.length === 0 ? sql`1` : liveDay(versions)} AS source FROM (${relationOf(query, [])}) s) u
+    GROUP BY u.carrier_id, u.part, u.usage_date, u.direction HAVING sum(u.attempts) > 0 ORDER BY u.carrier_id COLLATE "C"`;
   return [...Map.groupBy(rows, (row) => row.carrierId)].map(([carrierId, found]) => carrierUsage(carrierId, found));
 }
 
@@ -151,7 +156,8 @@ interface CarrierRow extends UsageTotals {
 
 // Summed by the raw columns first, so that a number is masked and hashed once and not for each
 // call.
-function groupsOf({ period, filter, groupBy, versions, otherParty }: UsageQuery): RawBuilder<unknown> {
+function groupsOf(query: UsageQuery): RawBuilder<unknown> {
+  const { period, groupBy, otherParty } = query;
   const raw = groupBy.map((dimension) => sql.ref(`u.${COLUMNS[dimension]}`));
   const columns = keyColumns(groupBy);
   const keys = columns.map(
@@ -168,9 +174,20 @@ function groupsOf({ period, filter, groupBy, versions, otherParty }: UsageQuery)
     SELECT * FROM (
       SELECT ${sql.join(names)}, ${sql.join(byPart)} FROM (
         SELECT ${sql.join(keys)}, g.part, ${sql.join(SUM_COLUMNS.map((name) => sql.ref(`g.${name}`)))} FROM (
-          SELECT ${sql.join(raw)}, u.part, ${USAGE_SUMS} FROM (${usageRelation(period, filter, versions)}) u
-          GROUP BY ${sql.join(raw)}, u.part) g) s
+          SELECT ${sql.join(raw)}, u.part, ${USAGE_SUMS} FROM (${relationOf(query, groupBy)}) u
+          GROUP BY ${sql.join(raw)}, u.part HAVING sum(u.attempts) > 0) g) s
       GROUP BY ${sql.join(names)}) k`;
+}
+
+function relationOf(
+  { period, filter, versions, sums }: Pick<UsageQuery, "period" | "filter" | "versions" | "sums">,
+  groupBy: readonly UsageDimension[],
+): RawBuilder<unknown> {
+  const isByNumber =
+    filter.phoneNumbers.length > 0 ||
+    groupBy.some((by) => by === UsageDimension.NUMBER || by === UsageDimension.OTHER_PARTY);
+  if (sums === undefined || isByNumber || versions.length > 0) return usageRelation(period, filter, versions);
+  return summedUsage(period, filter, sums);
 }
 
 const COLUMNS: Readonly<Record<Stated<UsageDimension>, string>> = {

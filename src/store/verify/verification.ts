@@ -27,6 +27,10 @@ export type FindingCheck =
   | "CLAIM_WITHOUT_NUMBER"
   /** A tally of numbers is wrong, or one of open uploads or consumers too low. */
   | "TALLY_WRONG"
+  /** A sum of usage is not what its calls add. */
+  | "SUM_WRONG"
+  /** A call is summed under another customer than held its number, which is not marked. */
+  | "CALL_IN_OTHER_SUM"
   /** A chain of the audit log does not give the hashes that it holds, or lacks an event. */
   | "AUDIT_CHAIN_BROKEN";
 

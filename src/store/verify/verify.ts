@@ -7,6 +7,7 @@ import { verifyClaims, verifyNumbers } from "./verify-numbers.ts";
 import { verifyJudged, verifyResults } from "./verify-reconciliation.ts";
 import { verifyTallies } from "./verify-tallies.ts";
 import { verifyUploads } from "./verify-uploads.ts";
+import { verifySums } from "./verify-usage.ts";
 
 /**
  * Verifies one carrier, page by page, each from its own snapshot, beside writers. Empty: all is
@@ -34,6 +35,7 @@ const CARRIER_CHECKS: readonly (readonly [check: string, verify: (verification: 
   ["uploads and their verdicts", verifyUploads],
   ["numbers and their claims", verifyNumbers],
   ["tallies and what they count", verifyTallies],
+  ["sums of usage and their calls", verifySums],
 ];
 
 /** Verifies all carriers, audit chains and claims. Throws CheckFailed if a check cannot run. */
