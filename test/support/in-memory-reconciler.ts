@@ -4,8 +4,9 @@ import { pairFarCalls } from "../../src/domain/matching/clocks/far-calls.ts";
 import type { CarrierFacts, MatchingAgreement, PlatformFacts } from "../../src/domain/matching/facts.ts";
 import { matchCalls } from "../../src/domain/matching/match-calls.ts";
 import { numbersOfParty } from "../../src/domain/matching/number-keys.ts";
+import { partLonePairs } from "../../src/domain/matching/pairing/lone-pairs.ts";
 import type { CallResult } from "../../src/domain/matching/result.ts";
-import { microsFromMs, microsFromTimestamp, msFromMicros } from "../../src/domain/time/instant.ts";
+import { microsFromTimestamp, msFromMicros } from "../../src/domain/time/instant.ts";
 import { ZoneDays } from "../../src/domain/time/zone-days.ts";
 import { type CallDetailRecord, CallDetailRecordSchema } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import { type CallDuration, CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
@@ -87,28 +88,19 @@ function agreementOf({ graceMs, toleranceMs, directions = [1] }: InMemoryInput):
 /** As the store keeps them: the newest revision of each identity; of a VOID, what it takes back. */
 function tipsOf<T extends CallDetailRecord | CallDuration>(
   arriving: readonly Arriving<T>[],
-  encode: (record: T) => { startTime: bigint | undefined; payload: Buffer; phoneNumber: string | undefined },
+  encode: (record: T) => Pick<StoredTip, "startMs" | "payload" | "phoneNumber">,
 ): StoredTip[] {
   const tips = new Map<string, StoredTip>();
-  for (const [index, { record, arrivalMs }] of arriving.entries()) {
+  for (const { record, arrivalMs } of arriving) {
     const { recordId, recordDate, revision = 1, kind } = record;
     const isVoid = kind === RecordKind.VOID;
     const before = tips.get(`${recordDate}/${recordId}`);
     if (before !== undefined && before.revision > revision) continue;
     const report = isVoid && before !== undefined ? before : encode(record);
-    const ingestTime = microsFromMs(arrivalMs);
-    const firstIngestTime = before?.firstIngestTime ?? ingestTime;
-    const identity = {
-      recordId,
-      recordDate,
-      revision,
-      isVoid,
-      sequence: BigInt(index + 1),
-      ingestTime,
-      firstIngestTime,
-    };
-    const { startTime, payload, phoneNumber } = report;
-    tips.set(`${recordDate}/${recordId}`, { ...identity, startTime, payload, phoneNumber, customerId: "customer" });
+    const times = { ingestMs: arrivalMs, firstIngestMs: before?.firstIngestMs ?? arrivalMs };
+    const { startMs, payload, phoneNumber } = report;
+    const known = { startMs, payload, phoneNumber, customerId: "customer" };
+    tips.set(`${recordDate}/${recordId}`, { recordId, recordDate, revision, isVoid, ...times, ...known });
   }
   return [...tips.values()];
 }
@@ -116,7 +108,7 @@ function tipsOf<T extends CallDetailRecord | CallDuration>(
 function encodeCdr(record: CallDetailRecord, held: ReadonlySet<string>) {
   const { times, parties, direction } = record;
   return {
-    startTime: times?.inviteTime && microsFromTimestamp(times.inviteTime),
+    startMs: times?.inviteTime && msFromMicros(microsFromTimestamp(times.inviteTime)),
     payload: Buffer.from(toBinary(CallDetailRecordSchema, record)),
     phoneNumber: attributedTo(direction, parties ?? {}, held),
   };
@@ -125,7 +117,7 @@ function encodeCdr(record: CallDetailRecord, held: ReadonlySet<string>) {
 function encodeDuration(record: CallDuration, held: ReadonlySet<string>) {
   const time = record.inviteTime ?? record.answerTime;
   return {
-    startTime: time && microsFromTimestamp(time),
+    startMs: time && msFromMicros(microsFromTimestamp(time)),
     payload: Buffer.from(toBinary(CallDurationSchema, record)),
     phoneNumber: attributedTo(record.direction, record, held),
   };
@@ -147,7 +139,7 @@ function attributedTo(
 /** What all records say of the clock, as they stand. */
 function clockVotes(platform: readonly PlatformFacts[], carrier: readonly CarrierFacts[]): ClockVote[] {
   const ever = { startMs: Number.NEGATIVE_INFINITY, endMs: Number.POSITIVE_INFINITY };
-  const { minutes, lacking } = evidenceOf(platform, carrier, [ever]);
+  const { minutes, lacking } = evidenceOf(partLonePairs(platform, carrier), [ever]);
   const near = minutes.flatMap(({ minute, votes }) =>
     Object.entries(votes).flatMap(([trunkId, each]) =>
       Object.entries(each).map(([bucket, by]) => ({ trunkId, hourMs: hourOf(minute), bucket, isFar: false, by })),
