@@ -1,7 +1,14 @@
 import { toBinary } from "@bufbuild/protobuf";
 import { voteBucket } from "../../src/domain/matching/clocks/clock-votes.ts";
 import { pairFarCalls } from "../../src/domain/matching/clocks/far-calls.ts";
-import type { CarrierFacts, MatchingAgreement, PlatformFacts } from "../../src/domain/matching/facts.ts";
+import {
+  type CarrierFacts,
+  type MatchingAgreement,
+  type MatchingInput,
+  type PlatformFacts,
+  recordText,
+} from "../../src/domain/matching/facts.ts";
+import { setApart } from "../../src/domain/matching/lone-results.ts";
 import { matchCalls } from "../../src/domain/matching/match-calls.ts";
 import { numbersOfParty } from "../../src/domain/matching/number-keys.ts";
 import { partLonePairs } from "../../src/domain/matching/pairing/lone-pairs.ts";
@@ -55,13 +62,14 @@ export function reconcileInMemory(input: InMemoryInput): CallResult[] {
   votes.hear(said);
   for (let round = 0; round < MOST_ROUNDS; round += 1) {
     const current = votes;
-    const results = matchCalls({
+    const results = matchBothWays({
       platform,
       carrier,
       agreement: agreementOf(input),
       offsetOf: (record) => current.offsetOf(record),
       roundingOf: (record) => current.roundingOf(record),
       nowMs: input.nowMs,
+      offsetsOf: (record) => current.offsetsOf(record),
     });
     votes = new CarrierVotes([], []);
     votes.hear(said);
@@ -69,6 +77,30 @@ export function reconcileInMemory(input: InMemoryInput): CallResult[] {
     if (decisionsOf(votes) === decisionsOf(current)) return results;
   }
   throw new Error(`offsets and pairs do not agree after ${MOST_ROUNDS} rounds`);
+}
+
+// All by the matcher, and lone pairs apart, as a turn does it.
+function matchBothWays({
+  offsetsOf,
+  ...input
+}: MatchingInput & { readonly offsetsOf: (record: CarrierFacts) => number[] }): CallResult[] {
+  const results = matchCalls(input);
+  const offsets = (record: CarrierFacts) => offsetsOf(record).filter((offsetMs) => offsetMs !== 0);
+  const apart = setApart(partLonePairs(input.platform, input.carrier, offsets), input);
+  const lone = apart.lone.map(({ pair, status, basis }) =>
+    tellResult({ platform: pair.platform, carrier: [pair.carrier], status, basis, matchedBy: pair.by, findings: [] }),
+  );
+  const told = new Set([...lone, ...matchCalls(apart.input).map(tellResult)]);
+  const other = results.map(tellResult).find((each) => !told.has(each));
+  if (other !== undefined || told.size !== results.length) throw new Error(`lone pairs set apart: not ${other}`);
+  return results;
+}
+
+type Told = Pick<CallResult, "platform" | "carrier" | "status" | "basis" | "matchedBy" | "findings">;
+
+function tellResult({ platform, carrier, status, basis, matchedBy, findings }: Told): string {
+  const records = [platform, ...carrier].map((record) => record && recordText(record));
+  return JSON.stringify([records, platform !== undefined, status, basis, matchedBy, findings]);
 }
 
 /** A result in the names of the contract. */

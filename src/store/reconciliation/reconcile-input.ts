@@ -3,10 +3,10 @@ import type { RecordName, RecordRef } from "../../domain/matching/facts.ts";
 import { recordText } from "../../domain/matching/facts.ts";
 import { DURATION, type RecordKind } from "../../domain/record-kind.ts";
 import { type Micros, msFromMicros } from "../../domain/time/instant.ts";
-import { RowBytes } from "../database/row-bytes.ts";
 import { inRange, readColumn, readRows, readValue, run, type Tx, together, unnest } from "../database/run.ts";
 import { recordAt } from "../records/record-at.ts";
 import { EntryKind } from "../records/record-rows.ts";
+import { RowBytes } from "./row-bytes.ts";
 
 /** `[start, end)`. */
 export interface TimeRange {
