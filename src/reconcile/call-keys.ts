@@ -23,7 +23,11 @@ export function pairKeyOf(facts: CommonFacts): bigint | undefined {
  * Keys of the ids by which a record could belong to this call or take one of its records: the kind
  * that joined the pair and better ones, or all without a pair.
  */
-export function idKeysOf({ platform, carrier, matchedBy }: CallResult): bigint[] {
+export function idKeysOf({
+  platform,
+  carrier,
+  matchedBy,
+}: Pick<CallResult, "platform" | "carrier" | "matchedBy">): bigint[] {
   const records = platform === undefined ? carrier : [platform, ...carrier];
   const kinds = carrier.length === 0 || platform === undefined ? 3 : kindsUpTo(matchedBy);
   const texts = records.flatMap(({ ids }) => idTexts(ids).slice(0, kinds).flat());

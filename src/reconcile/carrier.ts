@@ -1,7 +1,6 @@
 import type { Carrier } from "../domain/carriers/carrier.ts";
 import type { MatchingAgreement } from "../domain/matching/facts.ts";
 import type { ErasureScope } from "../domain/privacy/erasure.ts";
-import { microsFromMs } from "../domain/time/instant.ts";
 
 /** What reconciliation needs of a carrier. */
 export interface Reconciled {
@@ -19,16 +18,18 @@ export function reconciled(carrier: Carrier, erased: readonly ErasureScope[] = [
 }
 
 function matchingAgreement(carrier: Carrier): MatchingAgreement {
+  const scopes = carrier.reportingScopes.map((scope) => ({
+    scope,
+    from: scope.startTime === undefined ? Number.NEGATIVE_INFINITY : Number(scope.startTime),
+    until: scope.endTime === undefined ? Number.POSITIVE_INFINITY : Number(scope.endTime),
+  }));
   return {
     toleranceMs: Number(carrier.durationToleranceMs),
     graceMs: Number(carrier.graceMs),
     roundingRule: carrier.roundingRule,
     scopeAt: (instantMs) => {
-      const instant = microsFromMs(instantMs);
-      return carrier.reportingScopes.find(
-        ({ startTime, endTime }) =>
-          (startTime === undefined || startTime <= instant) && (endTime === undefined || instant < endTime),
-      );
+      const micros = Math.round(instantMs) * 1_000;
+      return scopes.find(({ from, until }) => from <= micros && micros < until)?.scope;
     },
   };
 }

@@ -3,14 +3,26 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { RoundingRule } from "../domain/carriers/carrier.ts";
 import { numberOf } from "../domain/known-numbers.ts";
 import type { CarrierFacts, CorrelationIds, PlatformFacts } from "../domain/matching/facts.ts";
-import { msFromMicros } from "../domain/time/instant.ts";
 import { CallDetailRecordSchema, Completeness } from "../gen/tandem/type/v1/call_detail_record_pb.js";
 import { CallDurationSchema } from "../gen/tandem/type/v1/call_duration_pb.js";
 import { CallType, type Correlation } from "../gen/tandem/type/v1/call_pb.js";
 import { PartyKind } from "../gen/tandem/type/v1/party_pb.js";
 import type { StoredTip } from "../store/reconciliation/reconcile-input.ts";
+import { optionalText } from "./facts-parts.ts";
+import { identityOf, readCarrierFacts, readPlatformFacts, startOf } from "./facts-reader.ts";
 
+/** What matching knows of a record of the platform. */
 export function platformFacts(tip: StoredTip): PlatformFacts {
+  return readPlatformFacts(tip) ?? decodedPlatformFacts(tip);
+}
+
+/** What matching knows of a record of the carrier. */
+export function carrierFacts(tip: StoredTip): CarrierFacts {
+  return readCarrierFacts(tip) ?? decodedCarrierFacts(tip);
+}
+
+/** By protobuf-es: any record. */
+export function decodedPlatformFacts(tip: StoredTip): PlatformFacts {
   const record = fromBinary(CallDetailRecordSchema, tip.payload, READ_OPTIONS);
   const { times, lengths, parties } = record;
   return {
@@ -37,7 +49,7 @@ export function platformFacts(tip: StoredTip): PlatformFacts {
   };
 }
 
-export function carrierFacts(tip: StoredTip): CarrierFacts {
+export function decodedCarrierFacts(tip: StoredTip): CarrierFacts {
   const record = fromBinary(CallDurationSchema, tip.payload, READ_OPTIONS);
   return {
     ...identityOf(tip),
@@ -74,16 +86,6 @@ export function trunkOf(payload: Buffer): string | undefined {
 
 const READ_OPTIONS = { readUnknownFields: false } as const;
 
-function identityOf({ recordId, recordDate, revision, isVoid, phoneNumber, customerId, ...tip }: StoredTip) {
-  const [ingestMs, firstIngestMs] = [msFromMicros(tip.ingestTime), msFromMicros(tip.firstIngestTime)];
-  return { recordId, recordDate, revision, isVoid, phoneNumber, customerId, ingestMs, firstIngestMs };
-}
-
-// A VOID that was never reported begins with its day.
-function startOf(tip: StoredTip): number {
-  return tip.startTime === undefined ? Date.parse(`${tip.recordDate}T00:00:00Z`) : msFromMicros(tip.startTime);
-}
-
 // Plain: results are compared by their text.
 function ruleOf(rule: RoundingRule | undefined): RoundingRule | undefined {
   return rule && { incrementS: rule.incrementS, minimumS: rule.minimumS };
@@ -109,8 +111,4 @@ function between(start: Timestamp | undefined, end: Timestamp | undefined): numb
   if (!start || !end) return undefined;
   // Times out of order within a clock's resolution, or an overtaken 180.
   return Math.max(0, Number(end.seconds - start.seconds) * 1_000 + Math.round((end.nanos - start.nanos) / 1_000_000));
-}
-
-function optionalText(text: string | undefined): string | undefined {
-  return text === "" ? undefined : text;
 }

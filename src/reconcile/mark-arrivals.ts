@@ -2,11 +2,11 @@ import { FeedId } from "../domain/feed-id.ts";
 import { EVIDENCE_DAYS_MS } from "../domain/matching/clocks/clock-offset.ts";
 import { RULE_VERSION } from "../domain/matching/result.ts";
 import { CDR, DURATION } from "../domain/record-kind.ts";
-import { earlier, HOUR_MS, later, microsFromMs, msFromMicros } from "../domain/time/instant.ts";
+import { earlier, HOUR_MS, later, MINUTE_MS, microsFromMs, msFromMicros } from "../domain/time/instant.ts";
 import type { Tx } from "../store/database/run.ts";
 import { readFeedHead } from "../store/feeds/feed-head.ts";
 import { readClockVotes } from "../store/reconciliation/clock-offsets.ts";
-import { type Arrival, readArrivals } from "../store/reconciliation/reconcile-input.ts";
+import { readArrivals } from "../store/reconciliation/reconcile-input.ts";
 import {
   markEveryMinute,
   markMinutes,
@@ -22,6 +22,7 @@ import { minuteOf } from "./spans.ts";
 
 /** Most records of a feed that a transaction reads. */
 const PAGE = 20_000n;
+const MINUTE = microsFromMs(MINUTE_MS);
 /** The offset of an hour rests on votes of hours up to this far away. */
 const EVIDENCE_MICROS = microsFromMs(EVIDENCE_DAYS_MS + HOUR_MS);
 
@@ -63,7 +64,7 @@ export async function markArrivals(tx: Tx, carrier: Reconciled, mostRounds: numb
   const ofCarrier = await carrierMinutes(tx, carrierId, position.markedDurationSequence, durationThrough);
   // New records may settle what was set aside.
   if (platform.length > 0 || ofCarrier.length > 0) await takeUpMinutes(tx, carrierId, mostRounds);
-  await markMinutes(tx, carrierId, [...minutesOf(platform), ...ofCarrier]);
+  await markMinutes(tx, carrierId, [...platform.map(({ startTime }) => startTime), ...ofCarrier]);
   await writeReconcilePosition(tx, carrierId, {
     ...position,
     markedCdrSequence: cdrThrough,
@@ -80,19 +81,18 @@ export async function markArrivals(tx: Tx, carrier: Reconciled, mostRounds: numb
 async function carrierMinutes(tx: Tx, carrierId: string, after: bigint, through: bigint): Promise<bigint[]> {
   const request = { carrierId, after, through };
   const arrivals = await readArrivals(tx, DURATION, { ...request, withPayload: false });
-  if (arrivals.length === 0) return [];
-  const starts = arrivals.map(({ startTime }) => startTime);
-  const range = { start: starts.reduce(earlier) - EVIDENCE_MICROS, end: starts.reduce(later) + EVIDENCE_MICROS };
+  const minutes = arrivals.map(({ startTime }) => startTime);
+  if (minutes.length === 0) return [];
+  const range = {
+    start: minutes.reduce(earlier) - EVIDENCE_MICROS,
+    end: minutes.reduce(later) + MINUTE + EVIDENCE_MICROS,
+  };
   const votes = new CarrierVotes(await readClockVotes(tx, carrierId, range), []);
-  if (votes.offsetsInUse().length === 0) return minutesOf(arrivals);
+  if (votes.offsetsInUse().length === 0) return minutes;
   const encoded = await readArrivals(tx, DURATION, { ...request, withPayload: true });
   return encoded.flatMap(({ startTime, payload }) => {
     const startMs = msFromMicros(startTime);
     const offsets = votes.offsetsAt((payload && trunkOf(payload)) ?? "", startMs);
     return [0, ...offsets].map((offsetMs) => minuteOf(startMs - offsetMs));
   });
-}
-
-function minutesOf(arrivals: readonly Arrival[]): bigint[] {
-  return arrivals.map(({ startTime }) => minuteOf(msFromMicros(startTime)));
 }

@@ -1,6 +1,8 @@
 import type { ClockOffset, MatchingInput } from "../domain/matching/facts.ts";
+import { type LoneResult, setApart } from "../domain/matching/lone-results.ts";
 import { matchCalls } from "../domain/matching/match-calls.ts";
 import { MAX_COMPONENT } from "../domain/matching/pairing/components.ts";
+import type { LonePair } from "../domain/matching/pairing/lone-pairs.ts";
 import type { CallResult } from "../domain/matching/result.ts";
 import { MINUTE_MS, type Micros, msFromMicros } from "../domain/time/instant.ts";
 import type { Tx } from "../store/database/run.ts";
@@ -9,6 +11,8 @@ import type { CarrierVotes } from "./clocks/carrier-votes.ts";
 import { farSpans } from "./far/far-records.ts";
 import { placesOf } from "./far/possible-starts.ts";
 import { Sought } from "./far/stored-holders.ts";
+import { type LoneCall, loneCall } from "./lone-calls.ts";
+import { rawStartMs } from "./result-row.ts";
 import { isWellIn, mergeSpans, type Span, spanAround, widenSpan } from "./spans.ts";
 import type { TurnRecords, Window } from "./turn-records.ts";
 
@@ -33,32 +37,77 @@ const SLOW_READS = 4;
 /** Results whose evidence is in the window. */
 export interface Whole {
   readonly kept: CallResult[];
+  readonly lone: readonly LoneCall[];
   readonly window: Window;
 }
 
+interface Search {
+  readonly base: readonly Span[];
+  readonly records: TurnRecords;
+  readonly votes: CarrierVotes;
+  readonly now: Micros;
+}
+
 /** Reads more until every component near the spans is whole, or known to be too large to assign. */
-export async function matchWhole(
+export function matchWhole(tx: Tx, carrier: Reconciled, search: Search): Promise<Whole> {
+  const { records, base, votes } = search;
+  return readWhole(tx, carrier, search, (window, input) => {
+    const apart = setApart(records.part(window, votes), input, (pair) => isWellRead(pair, window.spans));
+    const lone = apart.lone.filter((result) => isLoneNear(base, result)).map(loneCall);
+    return { results: matchCalls(apart.input), lone };
+  });
+}
+
+/** As `matchWhole`, by another matcher that sees lone pairs too. */
+export function matchAllBy(
   tx: Tx,
   carrier: Reconciled,
-  { base, records, votes, now }: { base: readonly Span[]; records: TurnRecords; votes: CarrierVotes; now: Micros },
-  match: (input: MatchingInput) => readonly CallResult[] = matchCalls,
+  search: Search,
+  match: (input: MatchingInput) => readonly CallResult[],
+): Promise<Whole> {
+  return readWhole(tx, carrier, search, (_, input) => ({ results: match(input), lone: [] }));
+}
+
+async function readWhole(
+  tx: Tx,
+  carrier: Reconciled,
+  { base, records, votes, now }: Search,
+  match: (window: Window, input: MatchingInput) => { results: readonly CallResult[]; lone: readonly LoneCall[] },
 ): Promise<Whole> {
   let spans = mergeSpans(base.map((span) => widenSpan(span, MARGIN_MS)));
   const sought = new Sought();
   for (let reads = 1; ; reads++) {
     const window = await records.read(spans, votes);
-    const kept = keptOf(match(inputOf(carrier, window, votes, now)), base, votes);
+    const { results, lone } = match(window, inputOf(carrier, window, votes, now));
+    const kept = keptOf(results, base, votes);
+    const far = await farSpans(tx, carrier.carrierId, { kept, lone }, { sought, votes, marginMs: NEARBY_MS });
     const marginMs = NEARBY_MS * 2 ** Math.max(0, reads - SLOW_READS);
-    const far = await farSpans(tx, carrier.carrierId, kept, { sought, votes, marginMs: NEARBY_MS });
     const wider = mergeSpans([...spans, ...gaps(kept, window, votes, marginMs), ...far]);
-    if (reads === MOST_READS || JSON.stringify(wider) === JSON.stringify(spans)) return { kept, window };
+    if (reads === MOST_READS || JSON.stringify(wider) === JSON.stringify(spans)) return { kept, lone, window };
     spans = wider;
   }
 }
 
-function inputOf(
+// Whether all its places, as edgesOf has them of any result, have their neighbourhoods read.
+function isWellRead({ platform, carrier }: LonePair, spans: readonly Span[]): boolean {
+  const isRead = (ms: number) => isWellIn(spans, ms, NEIGHBOUR_MS);
+  const [startMs, rawMs] = [rawStartMs(platform), rawStartMs(carrier)];
+  const { inviteMs, answerMs } = carrier;
+  const ringMs = inviteMs === undefined || answerMs === undefined ? 0 : answerMs - inviteMs;
+  return isRead(startMs) && isRead(platform.answerMs ?? startMs) && isRead(rawMs) && isRead(rawMs + ringMs);
+}
+
+function isLoneNear(base: readonly Span[], { startMs, carrierStartMs }: LoneResult): boolean {
+  return isNear(base, Math.min(startMs, carrierStartMs), Math.max(startMs, carrierStartMs));
+}
+
+function isNear(base: readonly Span[], firstMs: number, lastMs: number): boolean {
+  return base.some(({ startMs, endMs }) => lastMs >= startMs - REACH_MS && firstMs < endMs + REACH_MS);
+}
+
+export function inputOf(
   { agreement }: Reconciled,
-  { platform, carrier }: Window,
+  { platform, carrier }: Pick<Window, "platform" | "carrier">,
   votes: CarrierVotes,
   now: Micros,
 ): MatchingInput {
@@ -87,10 +136,8 @@ function componentOf({ span }: CallResult): string {
 
 // With two offsets a record is near in both places; matching decides which is right.
 function touches(base: readonly Span[], { span, carrier }: CallResult, votes: CarrierVotes | undefined): boolean {
-  const isNear = (firstMs: number, lastMs: number) =>
-    base.some(({ startMs, endMs }) => lastMs >= startMs - REACH_MS && firstMs < endMs + REACH_MS);
-  if (isNear(span.firstMs, span.lastMs)) return true;
-  return votes !== undefined && carrier.some((record) => placesOf(record, votes).some((ms) => isNear(ms, ms)));
+  if (isNear(base, span.firstMs, span.lastMs)) return true;
+  return votes !== undefined && carrier.some((record) => placesOf(record, votes).some((ms) => isNear(base, ms, ms)));
 }
 
 // Neighbourhoods that were not read yet.

@@ -52,9 +52,10 @@ export interface Slice {
 
 const JOB = "reconcile";
 const LEASE_S = 60;
-/** Most minutes of one turn. */
-const MOST_MINUTES = 60;
-/** After a turn with more results the next takes half as many minutes. */
+/** Marked minutes of a turn are at most so far from its first one: at the start, and at most. */
+const FIRST_REACH_MINUTES = 60;
+const MOST_REACH_MINUTES = 1_440;
+/** After a turn with more results the next reaches half as far; with a quarter, twice as far. */
 const MANY_RESULTS = 20_000;
 const MOST_DUE = 20_000;
 const WITHOUT_LIMIT: WorkLimit = { steps: Number.POSITIVE_INFINITY, ms: Number.POSITIVE_INFINITY };
@@ -81,7 +82,7 @@ export async function reconcileSlice(options: ReconcileOptions, limit: WorkLimit
   const request = { carrierId, job: JOB, holder, ttlS: LEASE_S };
   return withLease(db, request, async (lease) => {
     const begin = performance.now();
-    const work: Work = { steps: 0, judged: 0, spanMinutes: MOST_MINUTES };
+    const work: Work = { steps: 0, judged: 0, spanMinutes: FIRST_REACH_MINUTES };
     const mayGoOn = () => !signal.aborted && work.steps < limit.steps && performance.now() - begin < limit.ms;
     const isMatched = await workThrough(options, lease, work, mayGoOn);
     const isSummed = await keepAllSums(options, lease, work, mayGoOn);
@@ -155,7 +156,7 @@ async function matchMarked(
     if (outcome.headSequence !== undefined)
       options.onAppended?.(options.carrierId, FeedId.DISCREPANCIES, outcome.headSequence);
     if (outcome.judged > MANY_RESULTS) work.spanMinutes = Math.max(1, spanMinutes >> 1);
-    else if (outcome.judged < MANY_RESULTS / 4) work.spanMinutes = Math.min(MOST_MINUTES, spanMinutes * 2);
+    else if (outcome.judged < MANY_RESULTS / 4) work.spanMinutes = Math.min(MOST_REACH_MINUTES, spanMinutes * 2);
   } while (mayGoOn());
   return false;
 }

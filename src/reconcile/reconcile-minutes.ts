@@ -11,6 +11,7 @@ import {
   writeRoundingVotes,
 } from "../store/reconciliation/clock-offsets.ts";
 import { appendDiscrepancies } from "../store/reconciliation/discrepancies.ts";
+import { insertPairs } from "../store/reconciliation/pair-results.ts";
 import { clearMinutes, type MarkedMinutes, markMinutes } from "../store/reconciliation/reconcile-progress.ts";
 import type { Reconciled } from "./carrier.ts";
 import type { CarrierVotes } from "./clocks/carrier-votes.ts";
@@ -56,13 +57,13 @@ export async function reconcileMinutes(
   await clearDueTimes(tx, carrierId, findOrphans(settled, now));
   await clearMinutes(tx, carrierId, minutes);
   await markMinutes(tx, carrierId, await consequencesOf(tx, carrierId, settled), round + 1);
-  return { judged: settled.judged.length, ...told };
+  return { judged: settled.judgedCount, ...told };
 }
 
 async function writeChanges(
   tx: Tx,
   carrierId: string,
-  { judged, rows }: Settled,
+  { judged, lone, rows }: Settled,
   now: Micros,
 ): Promise<Pick<TurnOutcome, "written" | "headSequence">> {
   const changes = findChanges(judged, rows);
@@ -71,12 +72,16 @@ async function writeChanges(
   const { rows: written, entries } = logChanges(carrierId, changes, lock);
   await deleteResults(tx, carrierId, changes.deleted);
   const changed = [...changes.changed.flatMap(({ before }) => before ?? []), ...changes.merged.map(({ row }) => row)];
-  await writeResults(tx, carrierId, { results: written, changed }, lock?.ingestTime ?? now);
-  if (lock === undefined) return { written: written.length, headSequence: undefined };
+  const updateTime = lock?.ingestTime ?? now;
+  await writeResults(tx, carrierId, { results: written, changed }, updateTime);
+  const pairs = lone.map(({ row }) => row);
+  await insertPairs(tx, carrierId, pairs, updateTime);
+  const count = written.length + lone.length;
+  if (lock === undefined) return { written: count, headSequence: undefined };
   const nextSequence = lock.nextSequence + BigInt(entries.length);
   await appendDiscrepancies(tx, carrierId, lock, entries);
   await advanceFeed(tx, carrierId, FeedId.DISCREPANCIES, nextSequence);
-  return { written: written.length, headSequence: nextSequence - 1n };
+  return { written: count, headSequence: nextSequence - 1n };
 }
 
 async function writeVotes(tx: Tx, carrierId: string, votes: CarrierVotes): Promise<void> {
@@ -100,7 +105,7 @@ async function consequencesOf(tx: Tx, carrierId: string, settled: Settled): Prom
   const { stored, used, votes, base, leftTied } = settled;
   const isElsewhere = (minute: Micros) => !isIn(base, msFromMicros(minute));
   return [
-    ...(await minutesOfChange(tx, carrierId, stored(), used)).filter(isElsewhere),
+    ...(await minutesOfChange(tx, carrierId, stored, used)).filter(isElsewhere),
     ...(await minutesOfChange(tx, carrierId, used, votes)),
     ...crowdEdges(settled).filter(isElsewhere),
     ...leftTied,

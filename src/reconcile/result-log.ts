@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import { revisionsText } from "../domain/matching/facts.ts";
+import { recordText, revisionsText } from "../domain/matching/facts.ts";
+import type { LonePair } from "../domain/matching/pairing/lone-pairs.ts";
 import type { CallResult } from "../domain/matching/result.ts";
 import { ERASED_HASH } from "../domain/privacy/erasure.ts";
 import { CARRIER_SIDE } from "../domain/record-kind.ts";
@@ -9,6 +10,7 @@ import { DiscrepancyStatus } from "../gen/tandem/type/v1/discrepancy_pb.js";
 import type { FeedLock } from "../store/feeds/feed-head.ts";
 import type { CallResultRow, ResultName } from "../store/reconciliation/call-result-columns.ts";
 import type { DiscrepancyEntry, DiscrepancyTraits } from "../store/reconciliation/discrepancies.ts";
+import type { LoneRow } from "./lone-calls.ts";
 import { encodeDiscrepancy, encodeMerged } from "./result-codec.ts";
 import { disagrees, type JudgedRow, judgedRow, nameOf, nameText } from "./result-row.ts";
 
@@ -64,6 +66,44 @@ export function findChanges(judged: readonly Judged[], stored: ReadonlyMap<strin
   }
   return { changed, merged, deleted };
 }
+
+/**
+ * Lone pairs without a stored result are new. Those with another one, or with a record that a
+ * stored result of another name has, may change what was told: they are judged as all others are.
+ */
+export function compareLone(
+  lone: readonly LoneRow[],
+  stored: ReadonlyMap<string, CallResultRow>,
+): { readonly fresh: readonly LoneRow[]; readonly changed: readonly LonePair[] } {
+  if (stored.size === 0) return { fresh: lone, changed: [] };
+  const fresh: LoneRow[] = [];
+  const changed: LonePair[] = [];
+  const holders = holdersOf(stored);
+  for (const call of lone) {
+    const { name, row, pair } = call;
+    const before = stored.get(name);
+    const holder = holders.get(recordText(pair.carrier));
+    if (holder !== undefined && holder !== name) changed.push(pair);
+    else if (before === undefined) fresh.push(call);
+    else if (before.isMerged || before.resultHash !== row.resultHash) changed.push(pair);
+  }
+  return { fresh, changed };
+}
+
+/** Which stored results have which records of the carrier; MANY: several. */
+function holdersOf(stored: ReadonlyMap<string, CallResultRow>): Map<string, string> {
+  const holders = new Map<string, string>();
+  for (const [name, { isMerged, carrierRecords }] of stored) {
+    if (isMerged) continue;
+    for (const record of carrierRecords) {
+      const text = recordText(record);
+      holders.set(text, holders.has(text) ? MANY : name);
+    }
+  }
+  return holders;
+}
+
+const MANY = "";
 
 // An erased call has no hash, so the kept columns are compared.
 function isOtherwise(before: CallResultRow, row: JudgedRow): boolean {

@@ -132,7 +132,11 @@ function dueTimeOf(result: CallResult) {
   return microsFromMs(Math.ceil(result.graceEndMs));
 }
 
-function otherParty({ direction, calling, called }: CallResult): Party | undefined {
+export function otherParty({
+  direction,
+  calling,
+  called,
+}: Pick<CallResult, "direction" | "calling" | "called">): Party | undefined {
   const other = direction === 1 ? called : calling;
   if (!other?.value) return undefined;
   // Never shown, so nothing identifying is kept.

@@ -2,6 +2,9 @@ import { EVIDENCE_DAYS_MS } from "../domain/matching/clocks/clock-offset.ts";
 import { FAR_REACH_MS } from "../domain/matching/clocks/far-calls.ts";
 import { type MatchedInput, matchToExplain } from "../domain/matching/explain/explain.ts";
 import type { CarrierFacts, MatchingInput } from "../domain/matching/facts.ts";
+import { matchCalls } from "../domain/matching/match-calls.ts";
+import type { CallResult } from "../domain/matching/result.ts";
+import { CARRIER_SIDE, PLATFORM_SIDE } from "../domain/record-kind.ts";
 import {
   addDays,
   HOUR_MS,
@@ -11,9 +14,9 @@ import {
   msFromMicros,
   utcDay,
 } from "../domain/time/instant.ts";
-import type { Tx } from "../store/database/run.ts";
-import type { CallResultRow } from "../store/reconciliation/call-result-columns.ts";
-import { readResultsIn, readResultsNamed } from "../store/reconciliation/call-results.ts";
+import { type Tx, together } from "../store/database/run.ts";
+import type { CallResultRow, ResultName } from "../store/reconciliation/call-result-columns.ts";
+import { readResultsIn, readResultsNamed, readResultsOfRecords } from "../store/reconciliation/call-results.ts";
 import { readClockVotes, readRoundingVotes } from "../store/reconciliation/clock-offsets.ts";
 import { readDaysOf } from "../store/zone-days/zone-days.ts";
 import type { Reconciled } from "./carrier.ts";
@@ -21,9 +24,10 @@ import { CarrierVotes, type ClockVote, ruleText } from "./clocks/carrier-votes.t
 import { FAR_VOTES_MS } from "./clocks/renew-evidence.ts";
 import { Sought } from "./far/stored-holders.ts";
 import { findTied } from "./far/tied-minutes.ts";
-import { matchWhole } from "./match-whole.ts";
-import { type Judged, judge, memberNames } from "./result-log.ts";
-import { nameText } from "./result-row.ts";
+import { type LoneCall, type LoneRow, loneRow, memberName } from "./lone-calls.ts";
+import { inputOf, matchAllBy, matchWhole } from "./match-whole.ts";
+import { compareLone, type Judged, judge, memberNames } from "./result-log.ts";
+import { nameText, rawStartMs } from "./result-row.ts";
 import { hullOf, isIn, mergeSpans, minuteOf, type Span, timeRange } from "./spans.ts";
 import { TurnRecords, type Window } from "./turn-records.ts";
 
@@ -52,13 +56,20 @@ interface Unsettled {
   readonly now: Micros;
 }
 
-/** The results of a turn once its pairs show the offsets and rules that were used. */
-export interface Settled {
+interface Found {
   readonly judged: readonly Judged[];
+  /** Lone pairs that have no result yet. */
+  readonly lone: readonly LoneRow[];
+  /** Stored results of these names and near them. */
+  readonly rows: ReadonlyMap<string, CallResultRow>;
+}
+
+/** The results of a turn once its pairs show the offsets and rules that were used. */
+export interface Settled extends Found {
+  readonly judgedCount: number;
   readonly votes: CarrierVotes;
   readonly used: CarrierVotes;
-  readonly stored: () => CarrierVotes;
-  readonly rows: ReadonlyMap<string, CallResultRow>;
+  readonly stored: CarrierVotes;
   readonly window: Window;
   /** The marked minutes and those tied to them. */
   readonly base: readonly Span[];
@@ -81,11 +92,17 @@ export async function settleTurn(
   let used = known();
   const sought = new Sought();
   for (let trial = 1, widenings = 0; ; ) {
-    const { kept, window } = await matchWhole(tx, carrier, { base, records, votes: used, now });
-    const starts = kept.map(({ startMs }) => microsFromMs(startMs));
-    const judged = judge(kept, await readDaysOf(tx, carrier.timeZone, starts));
-    const rows = await readStored(tx, carrierId, window, judged);
-    const tied = await findTied(tx, carrierId, { judged, rows, votes: used, sought });
+    const { kept, lone, window } = await matchWhole(tx, carrier, { base, records, votes: used, now });
+    const days = await readDaysOf(tx, carrier.timeZone, startsOf(kept, lone));
+    const rowsOfLone = lone.map((call) => loneRow(call, days, carrier.agreement.toleranceMs));
+    const rows = await readStored(tx, carrierId, window, judge(kept, days), rowsOfLone);
+    const compared = compareLone(rowsOfLone, rows);
+    const again = compared.changed.flatMap(({ platform, carrier: record }) =>
+      matchCalls(inputOf(carrier, { platform: [platform], carrier: [record] }, used, now)),
+    );
+    const judged = judge([...kept, ...again], days);
+    const found = { judged, lone: compared.fresh, rows };
+    const tied = await findTied(tx, carrierId, { ...found, votes: used, sought });
     const leftTied = tied.filter((minute) => !isIn(base, msFromMicros(minute)));
     if (leftTied.length > 0 && widenings < MOST_WIDENINGS) {
       base = mergeSpans([...base, ...spansOfMinutes(tied)]);
@@ -95,9 +112,11 @@ export async function settleTurn(
       continue;
     }
     const votes = known();
-    countVotes(votes, judged, rows);
-    if (trial === MOST_TRIALS || agree(used, votes, window.carrier))
-      return { judged, votes, used, stored, rows, window, base, leftTied };
+    countVotes(votes, found);
+    if (trial === MOST_TRIALS || agree(used, votes, window.carrier)) {
+      const judgedCount = kept.length + lone.length;
+      return { ...found, judgedCount, votes, used, stored, window, base, leftTied };
+    }
     used = votes;
     trial++;
   }
@@ -112,7 +131,7 @@ export function spansOfMinutes(minutes: readonly Micros[]): Span[] {
 }
 
 interface ReadVotes {
-  readonly stored: () => CarrierVotes;
+  readonly stored: CarrierVotes;
   /** With the new evidence; a fresh copy for each trial. */
   readonly known: () => CarrierVotes;
 }
@@ -133,13 +152,25 @@ async function readVotes(
     first: addDays(utcDay(microsFromMs(startMs - ROUNDING_REACH_MS)), -1),
     last: addDays(utcDay(microsFromMs(endMs + ROUNDING_REACH_MS)), 1),
   });
-  const stored = () => new CarrierVotes(clock, rounding);
-  const known = () => {
-    const votes = stored();
-    votes.hear(heard);
-    return votes;
+  const stored = new CarrierVotes(clock, rounding);
+  // Judged once for all copies.
+  stored.offsetsInUse();
+  const known = stored.copy();
+  known.hear(heard);
+  known.offsetsInUse();
+  return { stored, known: () => known.copy() };
+}
+
+// The first and the last.
+function startsOf(kept: readonly CallResult[], lone: readonly LoneCall[]): Micros[] {
+  let [firstMs, lastMs] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  const see = (ms: number) => {
+    if (ms < firstMs) firstMs = ms;
+    if (ms > lastMs) lastMs = ms;
   };
-  return { stored, known };
+  for (const { startMs } of kept) see(startMs);
+  for (const { result } of lone) see(result.startMs);
+  return firstMs > lastMs ? [] : [microsFromMs(firstMs), microsFromMs(lastMs)];
 }
 
 // Of these results and of their carrier's records, wherever they are.
@@ -148,28 +179,49 @@ async function readStored(
   carrierId: string,
   window: Window,
   judged: readonly Judged[],
+  lone: readonly LoneRow[],
 ): Promise<Map<string, CallResultRow>> {
   const near = await readResultsIn(tx, carrierId, window.spans.map(timeRange));
   const rows = new Map(near.map((row) => [nameText(row), row]));
-  const names = [...judged.map(({ row }) => row), ...memberNames(judged)].filter((name) => !rows.has(nameText(name)));
-  for (const row of await readResultsNamed(tx, carrierId, names)) rows.set(nameText(row), row);
+  const isUnread = (name: ResultName) => !rows.has(nameText(name));
+  const names = [...judged.map(({ row }) => row), ...memberNames(judged)].filter(isUnread);
+  const unread = near.length === 0 ? lone : lone.filter(({ name }) => !rows.has(name));
+  const members = lone.map(({ pair }) => memberName(pair)).filter(near.length === 0 ? () => true : isUnread);
+  const found = await together([
+    readResultsNamed(tx, carrierId, names),
+    readResultsOfRecords(
+      tx,
+      carrierId,
+      PLATFORM_SIDE,
+      unread.map(({ row }) => row),
+    ),
+    readResultsOfRecords(tx, carrierId, CARRIER_SIDE, members),
+  ]);
+  for (const row of found.flat()) rows.set(nameText(row), row);
   return rows;
 }
 
-function countVotes(votes: CarrierVotes, judged: readonly Judged[], rows: ReadonlyMap<string, CallResultRow>): void {
+function countVotes(votes: CarrierVotes, { judged, lone, rows }: Found): void {
   for (const { name, row } of judged) {
     const before = rows.get(name);
     if (before) votes.count(before, -1);
     votes.count(row, 1);
   }
+  for (const { row } of lone) votes.countLone(row);
 }
 
+// An offset is of a trunk and hour, a rule of a trunk and day: one record of each hour tells.
 function agree(used: CarrierVotes, found: CarrierVotes, records: readonly CarrierFacts[]): boolean {
-  return records.every(
-    (record) =>
+  const seen = new Set<string>();
+  return records.every((record) => {
+    const hour = `${Math.floor(rawStartMs(record) / HOUR_MS)}/${record.trunkId ?? ""}`;
+    if (seen.has(hour)) return true;
+    seen.add(hour);
+    return (
       used.offsetsOf(record).join() === found.offsetsOf(record).join() &&
-      ruleText(used.roundingOf(record)) === ruleText(found.roundingOf(record)),
-  );
+      ruleText(used.roundingOf(record)) === ruleText(found.roundingOf(record))
+    );
+  });
 }
 
 /** Matches the calls around some instants as a turn would, by the stored votes. */
@@ -183,7 +235,7 @@ export async function gatherAround(
   const { stored } = await readVotes(tx, carrier.carrierId, base, []);
   const records = new TurnRecords(tx, carrier);
   let last: { input: MatchingInput; matched: MatchedInput } | undefined;
-  await matchWhole(tx, carrier, { base, records, votes: stored(), now }, (input) => {
+  await matchAllBy(tx, carrier, { base, records, votes: stored, now }, (input) => {
     last = { input, matched: matchToExplain(input) };
     return [...last.matched.live.results, ...last.matched.voided.results];
   });

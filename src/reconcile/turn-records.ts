@@ -1,7 +1,8 @@
 import type { CarrierFacts, KnownJoin, PlatformFacts } from "../domain/matching/facts.ts";
 import { recordText } from "../domain/matching/facts.ts";
+import { type Parted, partLonePairs } from "../domain/matching/pairing/lone-pairs.ts";
 import { CDR, DURATION } from "../domain/record-kind.ts";
-import { DAY_MS } from "../domain/time/instant.ts";
+import { DAY_MS, earlier, later } from "../domain/time/instant.ts";
 import { type Tx, together } from "../store/database/run.ts";
 import { readErasedPairs } from "../store/privacy/erase-results.ts";
 import { readPartTips, readTips, type StoredTip, type TimeRange } from "../store/reconciliation/reconcile-input.ts";
@@ -30,6 +31,8 @@ export class TurnRecords {
   readonly #parts: ReadOnce<CarrierFacts>;
   /** Pairs of before an erasure, by the carrier's record. */
   readonly #joins: ReadOnce<readonly [record: string, join: KnownJoin]>;
+  /** The last parting: the records that evidence comes from are mostly those that are matched. */
+  #parted: (Pick<Window, "platform" | "carrier"> & { readonly parted: Parted }) | undefined;
 
   constructor(tx: Tx, { carrierId, erased }: Pick<Reconciled, "carrierId" | "erased">) {
     const ofPlatform = (tip: StoredTip) => withoutErased(platformFacts(tip), erased);
@@ -42,9 +45,8 @@ export class TurnRecords {
       (await readEach(ranges, (range) => readPartTips(tx, carrierId, range))).map(ofCarrier),
     );
     this.#joins = new ReadOnce(async (ranges) =>
-      (await readEach(ranges, (range) => readErasedPairs(tx, carrierId, range))).flatMap(
-        ({ platform, carrier, by, isAlone }) =>
-          carrier.map((record) => [recordText(record), { ...platform, by, isAlone }] as const),
+      (await readErasedPairs(tx, carrierId, hullOfRanges(ranges))).flatMap(({ platform, carrier, by, isAlone }) =>
+        carrier.map((record) => [recordText(record), { ...platform, by, isAlone }] as const),
       ),
     );
   }
@@ -74,6 +76,18 @@ export class TurnRecords {
     return { platform, carrier: (await this.#carrier.read(spans)).filter(isWanted) };
   }
 
+  /** Parts lone pairs from other records: by their own times, or by their possible places too. */
+  part({ platform, carrier }: Pick<Window, "platform" | "carrier">, votes?: CarrierVotes): Parted {
+    if (votes !== undefined && votes.offsetsInUse().length > 0) {
+      return partLonePairs(platform, carrier, (record) => votes.offsetsOf(record).filter((offsetMs) => offsetMs !== 0));
+    }
+    const known = this.#parted;
+    if (known && areSame(known.platform, platform) && areSame(known.carrier, carrier)) return known.parted;
+    const parted = partLonePairs(platform, carrier);
+    this.#parted = { platform, carrier, parted };
+    return parted;
+  }
+
   // Parts begin hours apart: if one is read, all are.
   async #withParts(spans: readonly Span[], carrier: readonly CarrierFacts[]): Promise<readonly CarrierFacts[]> {
     if (!carrier.some((record) => record.part)) return carrier;
@@ -81,6 +95,17 @@ export class TurnRecords {
     const known = new Set(carrier.map(recordText));
     return [...carrier, ...parts.filter((part) => !known.has(recordText(part)))];
   }
+}
+
+function hullOfRanges(ranges: readonly TimeRange[]): TimeRange {
+  return {
+    start: ranges.map(({ start }) => start).reduce(earlier),
+    end: ranges.map(({ end }) => end).reduce(later),
+  };
+}
+
+function areSame<T>(some: readonly T[], others: readonly T[]): boolean {
+  return some.length === others.length && some.every((each, index) => each === others[index]);
 }
 
 /** Reads of further spans only what no earlier one covers. */

@@ -1,11 +1,19 @@
 import { toBinary } from "@bufbuild/protobuf";
 import { voteBucket } from "../../src/domain/matching/clocks/clock-votes.ts";
 import { pairFarCalls } from "../../src/domain/matching/clocks/far-calls.ts";
-import type { CarrierFacts, MatchingAgreement, PlatformFacts } from "../../src/domain/matching/facts.ts";
+import {
+  type CarrierFacts,
+  type MatchingAgreement,
+  type MatchingInput,
+  type PlatformFacts,
+  recordText,
+} from "../../src/domain/matching/facts.ts";
+import { setApart } from "../../src/domain/matching/lone-results.ts";
 import { matchCalls } from "../../src/domain/matching/match-calls.ts";
 import { numbersOfParty } from "../../src/domain/matching/number-keys.ts";
+import { partLonePairs } from "../../src/domain/matching/pairing/lone-pairs.ts";
 import type { CallResult } from "../../src/domain/matching/result.ts";
-import { microsFromMs, microsFromTimestamp, msFromMicros } from "../../src/domain/time/instant.ts";
+import { microsFromTimestamp, msFromMicros } from "../../src/domain/time/instant.ts";
 import { ZoneDays } from "../../src/domain/time/zone-days.ts";
 import { type CallDetailRecord, CallDetailRecordSchema } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import { type CallDuration, CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
@@ -54,13 +62,14 @@ export function reconcileInMemory(input: InMemoryInput): CallResult[] {
   votes.hear(said);
   for (let round = 0; round < MOST_ROUNDS; round += 1) {
     const current = votes;
-    const results = matchCalls({
+    const results = matchBothWays({
       platform,
       carrier,
       agreement: agreementOf(input),
       offsetOf: (record) => current.offsetOf(record),
       roundingOf: (record) => current.roundingOf(record),
       nowMs: input.nowMs,
+      offsetsOf: (record) => current.offsetsOf(record),
     });
     votes = new CarrierVotes([], []);
     votes.hear(said);
@@ -68,6 +77,30 @@ export function reconcileInMemory(input: InMemoryInput): CallResult[] {
     if (decisionsOf(votes) === decisionsOf(current)) return results;
   }
   throw new Error(`offsets and pairs do not agree after ${MOST_ROUNDS} rounds`);
+}
+
+// All by the matcher, and lone pairs apart, as a turn does it.
+function matchBothWays({
+  offsetsOf,
+  ...input
+}: MatchingInput & { readonly offsetsOf: (record: CarrierFacts) => number[] }): CallResult[] {
+  const results = matchCalls(input);
+  const offsets = (record: CarrierFacts) => offsetsOf(record).filter((offsetMs) => offsetMs !== 0);
+  const apart = setApart(partLonePairs(input.platform, input.carrier, offsets), input);
+  const lone = apart.lone.map(({ pair, status, basis }) =>
+    tellResult({ platform: pair.platform, carrier: [pair.carrier], status, basis, matchedBy: pair.by, findings: [] }),
+  );
+  const told = new Set([...lone, ...matchCalls(apart.input).map(tellResult)]);
+  const other = results.map(tellResult).find((each) => !told.has(each));
+  if (other !== undefined || told.size !== results.length) throw new Error(`lone pairs set apart: not ${other}`);
+  return results;
+}
+
+type Told = Pick<CallResult, "platform" | "carrier" | "status" | "basis" | "matchedBy" | "findings">;
+
+function tellResult({ platform, carrier, status, basis, matchedBy, findings }: Told): string {
+  const records = [platform, ...carrier].map((record) => record && recordText(record));
+  return JSON.stringify([records, platform !== undefined, status, basis, matchedBy, findings]);
 }
 
 /** A result in the names of the contract. */
@@ -87,28 +120,19 @@ function agreementOf({ graceMs, toleranceMs, directions = [1] }: InMemoryInput):
 /** As the store keeps them: the newest revision of each identity; of a VOID, what it takes back. */
 function tipsOf<T extends CallDetailRecord | CallDuration>(
   arriving: readonly Arriving<T>[],
-  encode: (record: T) => { startTime: bigint | undefined; payload: Buffer; phoneNumber: string | undefined },
+  encode: (record: T) => Pick<StoredTip, "startMs" | "payload" | "phoneNumber">,
 ): StoredTip[] {
   const tips = new Map<string, StoredTip>();
-  for (const [index, { record, arrivalMs }] of arriving.entries()) {
+  for (const { record, arrivalMs } of arriving) {
     const { recordId, recordDate, revision = 1, kind } = record;
     const isVoid = kind === RecordKind.VOID;
     const before = tips.get(`${recordDate}/${recordId}`);
     if (before !== undefined && before.revision > revision) continue;
     const report = isVoid && before !== undefined ? before : encode(record);
-    const ingestTime = microsFromMs(arrivalMs);
-    const firstIngestTime = before?.firstIngestTime ?? ingestTime;
-    const identity = {
-      recordId,
-      recordDate,
-      revision,
-      isVoid,
-      sequence: BigInt(index + 1),
-      ingestTime,
-      firstIngestTime,
-    };
-    const { startTime, payload, phoneNumber } = report;
-    tips.set(`${recordDate}/${recordId}`, { ...identity, startTime, payload, phoneNumber, customerId: "customer" });
+    const times = { ingestMs: arrivalMs, firstIngestMs: before?.firstIngestMs ?? arrivalMs };
+    const { startMs, payload, phoneNumber } = report;
+    const known = { startMs, payload, phoneNumber, customerId: "customer" };
+    tips.set(`${recordDate}/${recordId}`, { recordId, recordDate, revision, isVoid, ...times, ...known });
   }
   return [...tips.values()];
 }
@@ -116,7 +140,7 @@ function tipsOf<T extends CallDetailRecord | CallDuration>(
 function encodeCdr(record: CallDetailRecord, held: ReadonlySet<string>) {
   const { times, parties, direction } = record;
   return {
-    startTime: times?.inviteTime && microsFromTimestamp(times.inviteTime),
+    startMs: times?.inviteTime && msFromMicros(microsFromTimestamp(times.inviteTime)),
     payload: Buffer.from(toBinary(CallDetailRecordSchema, record)),
     phoneNumber: attributedTo(direction, parties ?? {}, held),
   };
@@ -125,7 +149,7 @@ function encodeCdr(record: CallDetailRecord, held: ReadonlySet<string>) {
 function encodeDuration(record: CallDuration, held: ReadonlySet<string>) {
   const time = record.inviteTime ?? record.answerTime;
   return {
-    startTime: time && microsFromTimestamp(time),
+    startMs: time && msFromMicros(microsFromTimestamp(time)),
     payload: Buffer.from(toBinary(CallDurationSchema, record)),
     phoneNumber: attributedTo(record.direction, record, held),
   };
@@ -147,7 +171,7 @@ function attributedTo(
 /** What all records say of the clock, as they stand. */
 function clockVotes(platform: readonly PlatformFacts[], carrier: readonly CarrierFacts[]): ClockVote[] {
   const ever = { startMs: Number.NEGATIVE_INFINITY, endMs: Number.POSITIVE_INFINITY };
-  const { minutes, lacking } = evidenceOf(platform, carrier, [ever]);
+  const { minutes, lacking } = evidenceOf(partLonePairs(platform, carrier), [ever]);
   const near = minutes.flatMap(({ minute, votes }) =>
     Object.entries(votes).flatMap(([trunkId, each]) =>
       Object.entries(each).map(([bucket, by]) => ({ trunkId, hourMs: hourOf(minute), bucket, isFar: false, by })),

@@ -64,11 +64,15 @@ function cdrAt(carrierId: string, at: number, number: string, startMs: number): 
     `r-${at}`,
     {
       callId: `${carrierId}-call-${at}`,
-      correlation: {
-        ...correlation,
-        correlationId: `${carrierId}-c-${at}`,
-        interconnectDialog: { ...correlation?.interconnectDialog, callId: `${carrierId}-d-${at}` },
-      },
+      // One call shares no id with others.
+      correlation:
+        at === 1
+          ? undefined
+          : {
+              ...correlation,
+              correlationId: `${carrierId}-c-${at}`,
+              interconnectDialog: { ...correlation?.interconnectDialog, callId: `${carrierId}-d-${at}` },
+            },
       streamQualities,
       networkIdentifiers,
       route: { ...route, trunkId: `trunk-${at % 3}` },

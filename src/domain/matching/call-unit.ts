@@ -57,7 +57,7 @@ export function platformUnit(facts: PlatformFacts): PlatformUnit {
     startMs,
     lastStartMs: startMs,
     answered,
-    connectedMs: answered ? (facts.connectedMs ?? timeBetween(answerMs, endMs)) : 0,
+    connectedMs: connectedAtPlatform(facts),
     arrivalMs: arrivalOf(facts),
     slackMs: 0,
   };
@@ -80,7 +80,7 @@ export function carrierUnit(facts: CarrierFacts, offsetOf: MatchingInput["offset
     startMs,
     lastStartMs: startMs,
     answered,
-    connectedMs: answered ? connectedOf(facts) : 0,
+    connectedMs: connectedAtCarrier(facts),
     arrivalMs: arrivalOf(facts),
     // A time written in steps of n milliseconds is up to n - 1 too early.
     slackMs: Math.max(0, facts.resolutionMs - 1),
@@ -179,7 +179,15 @@ export function arrivalOf(facts: CommonFacts): number {
 /** A switch that writes coarser times than this knows its bill better than its times. */
 const FINE_RESOLUTION_MS = 1_000;
 
-function connectedOf({ connectedMs, answerMs, endMs, billedS, resolutionMs }: CarrierFacts): number | undefined {
+/** Answer to end of a platform's record; 0: unanswered; undefined: unknown. */
+export function connectedAtPlatform({ answered, connectedMs, answerMs, endMs }: PlatformFacts): number | undefined {
+  return answered ? (connectedMs ?? timeBetween(answerMs, endMs)) : 0;
+}
+
+/** Answer to end of a carrier's record; 0: unanswered; undefined: unknown. */
+export function connectedAtCarrier(facts: CarrierFacts): number | undefined {
+  const { answered, connectedMs, answerMs, endMs, billedS, resolutionMs } = facts;
+  if (!answered) return 0;
   if (connectedMs !== undefined) return connectedMs;
   return billedS === undefined || resolutionMs <= FINE_RESOLUTION_MS ? timeBetween(answerMs, endMs) : undefined;
 }
@@ -222,12 +230,18 @@ function dayStart({ recordDate }: CommonFacts): number {
 }
 
 /** Whether the carrier must report the call. A call in progress may yet be answered. */
-export function isPlatformInScope({ facts, startMs }: PlatformUnit, agreement: MatchingAgreement): boolean {
+export function isPlatformInScope(
+  { facts, startMs }: Pick<PlatformUnit, "facts" | "startMs">,
+  agreement: MatchingAgreement,
+): boolean {
   const { direction, isEmergency, isPartial, answered } = facts;
   return isInScope({ direction, isEmergency, answered: answered || isPartial, startMs }, agreement);
 }
 
-export function isCarrierInScope({ facts, startMs, answered }: CarrierUnit, agreement: MatchingAgreement): boolean {
+export function isCarrierInScope(
+  { facts, startMs, answered }: Pick<CarrierUnit, "facts" | "startMs" | "answered">,
+  agreement: MatchingAgreement,
+): boolean {
   const isEmergency = facts.called?.kind === PartyKind.EMERGENCY || facts.dialed?.kind === PartyKind.EMERGENCY;
   return isInScope({ direction: facts.direction, isEmergency, answered, startMs }, agreement);
 }

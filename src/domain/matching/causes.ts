@@ -13,6 +13,8 @@ export interface PairSides {
   readonly carrier: CarrierUnit;
 }
 
+type Times = Pick<CallUnit, "startMs" | "endMs" | "arrivalMs">;
+
 /** How late a side arrived, after the end of the other side's grace. */
 export interface Lateness {
   readonly side: RecordKind["side"];
@@ -67,12 +69,15 @@ const EXPLAINING: ReadonlySet<DiscrepancyCause> = new Set([
 ]);
 
 /** The grace ends this long after the later of the call's end and its arrival. */
-export function graceEndOf({ endMs, startMs, arrivalMs }: CallUnit, graceMs: number): number {
+export function graceEndOf({ endMs, startMs, arrivalMs }: Times, graceMs: number): number {
   return Math.max(endMs ?? startMs, arrivalMs) + graceMs;
 }
 
 /** The side that arrived after the other's grace; undefined: neither. */
-export function latenessOf({ platform, carrier }: PairSides, graceMs: number): Lateness | undefined {
+export function latenessOf(
+  { platform, carrier }: { readonly platform: Times; readonly carrier: Times },
+  graceMs: number,
+): Lateness | undefined {
   const carrierGraceEndMs = graceEndOf(carrier, graceMs);
   if (platform.arrivalMs > carrierGraceEndMs) {
     const lateByMs = platform.arrivalMs - carrierGraceEndMs;

@@ -11,6 +11,7 @@ export class ZoneDays {
    * leaves out begins with the next.
    */
   readonly starts: readonly Micros[];
+  readonly #days: (string | undefined)[] = [];
 
   constructor(firstDay: string, starts: readonly Micros[]) {
     this.firstDay = firstDay;
@@ -29,7 +30,12 @@ export class ZoneDays {
     const index = this.#countBegun(instant) - 1;
     if (index < 0 || index >= this.starts.length - 1)
       throw new RangeError(`the instant ${instant} is in none of the days from ${this.firstDay} on that were read`);
-    return addDays(this.firstDay, index);
+    let day = this.#days[index];
+    if (day === undefined) {
+      day = addDays(this.firstDay, index);
+      this.#days[index] = day;
+    }
+    return day;
   }
 
   #countBegun(instant: Micros): number {

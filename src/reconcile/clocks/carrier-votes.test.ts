@@ -16,3 +16,21 @@ test("an hour's offset is by all that was heard of it, also after it was asked f
   hear(40, 25);
   expect(votes.offsetOf(record)?.offsetMs).toBe(40_000);
 });
+
+test("a copy knows what was heard before it, and neither hears what the other does after it", () => {
+  const votes = new CarrierVotes([], []);
+  const hear = (of: CarrierVotes, seconds: number, by: number) =>
+    of.hear([{ trunkId: "trunk-1", hourMs: TEN, bucket: String(seconds), isFar: false, by }]);
+  const offsetOf = (of: CarrierVotes) => of.offsetOf(record)?.offsetMs;
+  hear(votes, 3_600, 20);
+  expect(votes.offsetsInUse()).toEqual([HOUR_MS]);
+  const copy = votes.copy();
+  hear(votes, 3_600, -20);
+  hear(votes, 40, 25);
+  expect([offsetOf(votes), offsetOf(copy)]).toEqual([40_000, HOUR_MS]);
+  hear(copy, 3_600, -20);
+  hear(copy, 7_200, 25);
+  expect([offsetOf(votes), offsetOf(copy)]).toEqual([40_000, 2 * HOUR_MS]);
+  expect(votes.offsetsInUse()).toEqual([40_000]);
+  expect(copy.changes().clock).toMatchObject([{ votes: { 7200: 25 } }]);
+});

@@ -6,10 +6,11 @@ import type { CarrierFacts, ClockOffset, KnownRounding } from "../../domain/matc
 import { WINDOW_MS } from "../../domain/matching/pairing/time-window.ts";
 import { judgeRounding, roundingVotes } from "../../domain/matching/rounding.ts";
 import { PLATFORM_SIDE } from "../../domain/record-kind.ts";
-import { HOUR_MS, type Micros, microsFromMs, msFromMicros, utcDay } from "../../domain/time/instant.ts";
+import { DAY_MS, HOUR_MS, microsFromMs, msFromMicros, utcDay } from "../../domain/time/instant.ts";
 import { MatchedBy } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import type { CallResultRow } from "../../store/reconciliation/call-result-columns.ts";
 import type { ClockVotes, RoundingVotes, Votes } from "../../store/reconciliation/clock-offsets.ts";
+import type { PairRow } from "../../store/reconciliation/pair-results.ts";
 import { rawStartMs } from "../result-row.ts";
 
 /** Prefix of buckets of calls whose counterpart is far away. */
@@ -59,6 +60,17 @@ export class CarrierVotes {
       this.#rounding.set(dayKey(each.trunkId, each.day), { ...each, votes: { ...each.votes } });
   }
 
+  /** The same votes, to be counted on. What they come to is not judged again. */
+  copy(): CarrierVotes {
+    const copy = new CarrierVotes([], [...this.#rounding.values()]);
+    for (const [key, counted] of this.#rounding) {
+      const copied = copy.#rounding.get(key);
+      if (copied !== undefined && this.#changedDays.has(counted)) copy.#changedDays.add(copied);
+    }
+    for (const [trunkId, clock] of this.#clocks) copy.#clocks.set(trunkId, clock.copy());
+    return copy;
+  }
+
   offsetOf(record: CarrierFacts): ClockOffset | undefined {
     return this.#clocks.get(record.trunkId ?? "")?.offsetAt(hourOf(rawStartMs(record)));
   }
@@ -75,7 +87,7 @@ export class CarrierVotes {
 
   /** The inferred rule of a record's trunk and day. */
   roundingOf(record: CarrierFacts): KnownRounding | undefined {
-    const key = dayKey(record.trunkId ?? "", dayOf(microsFromMs(rawStartMs(record))));
+    const key = dayKey(record.trunkId ?? "", dayOf(rawStartMs(record)));
     if (!this.#rules.has(key)) this.#rules.set(key, judgeRounding(this.#rounding.get(key)?.votes ?? {}));
     return this.#rules.get(key);
   }
@@ -91,9 +103,18 @@ export class CarrierVotes {
     const { clockTrunk, clockTime, side, isMerged } = voter;
     if (isMerged || clockTrunk === undefined || clockTime === undefined || side !== PLATFORM_SIDE) return;
     if (isByFarId(voter)) this.#clock(clockTrunk).add(hourOf(msFromMicros(clockTime)), BY_ID + idBucket(voter), by);
-    const keys = roundingKeys(voter);
+    this.#countRounding(clockTrunk, msFromMicros(clockTime), roundingKeys(voter), by);
+  }
+
+  /** Adds the votes of a lone pair, whose clocks are right. */
+  countLone({ clockTrunk, clockMs, platformMs, carrierMs, billedS }: PairRow): void {
+    if (platformMs === undefined) return;
+    this.#countRounding(clockTrunk, clockMs, roundingVotes(platformMs, carrierMs, billedS), 1);
+  }
+
+  #countRounding(clockTrunk: string, clockMs: number, keys: readonly string[], by: 1 | -1): void {
     if (keys.length === 0) return;
-    const day = dayOf(clockTime);
+    const day = dayOf(clockMs);
     const key = dayKey(clockTrunk, day);
     const counted = this.#rounding.get(key) ?? { trunkId: clockTrunk, day, votes: {} };
     for (const each of keys) addVotes(counted.votes, each, by);
@@ -146,26 +167,43 @@ export function ruleText(known: KnownRounding | undefined): string {
   return known ? `${known.rule.incrementS}/${known.rule.minimumS}` : "";
 }
 
-/** The votes of a trunk by hour. What they come to is kept until the next vote. */
+/** The votes of a trunk by hour. What they come to is kept until a vote of the days around. */
 class TrunkClock {
   readonly votes = new Map<number, Votes>();
   readonly changed = new Set<number>();
+  /** Hours whose votes are not those of another copy. */
+  readonly #own = new Set<number>();
   readonly #says = new Map<number, HourSays>();
   readonly #offsets = new Map<number, ClockOffset | undefined>();
+  readonly #changedDays = new Set<number>();
   #inUse: ReadonlySet<number> | undefined;
 
+  copy(): TrunkClock {
+    this.#forgetOffsets();
+    const copy = new TrunkClock();
+    for (const [hourMs, votes] of this.votes) copy.votes.set(hourMs, votes);
+    for (const hourMs of this.changed) copy.changed.add(hourMs);
+    for (const [hourMs, says] of this.#says) copy.#says.set(hourMs, says);
+    for (const [hourMs, offset] of this.#offsets) copy.#offsets.set(hourMs, offset);
+    copy.#inUse = this.#inUse;
+    this.#own.clear();
+    return copy;
+  }
+
   add(hourMs: number, bucket: string, by: number): void {
-    const votes = this.votes.get(hourMs) ?? {};
+    const known = this.votes.get(hourMs) ?? {};
+    const votes = this.#own.has(hourMs) ? known : { ...known };
+    this.#own.add(hourMs);
     addVotes(votes, bucket, by);
     this.votes.set(hourMs, votes);
     this.changed.add(hourMs);
     this.#says.delete(hourMs);
-    // Offsets of three days rest on it.
-    this.#offsets.clear();
+    this.#changedDays.add(Math.floor(hourMs / DAY_MS) * DAY_MS);
     this.#inUse = undefined;
   }
 
   offsetAt(hourMs: number): ClockOffset | undefined {
+    this.#forgetOffsets();
     if (!this.#offsets.has(hourMs)) {
       this.#offsets.set(
         hourMs,
@@ -173,6 +211,14 @@ class TrunkClock {
       );
     }
     return this.#offsets.get(hourMs);
+  }
+
+  // An offset rests on its hour's day, the day before and the day after.
+  #forgetOffsets(): void {
+    for (const dayMs of this.#changedDays) {
+      for (let hour = dayMs - DAY_MS; hour < dayMs + 2 * DAY_MS; hour += HOUR_MS) this.#offsets.delete(hour);
+    }
+    this.#changedDays.clear();
   }
 
   offsetsInUse(): ReadonlySet<number> {
@@ -248,12 +294,12 @@ function dayKey(trunkId: string, day: string): string {
   return `${day}/${trunkId}`;
 }
 
-function dayOf(micros: Micros): string {
-  const hourMs = hourOf(msFromMicros(micros));
+function dayOf(ms: number): string {
+  const hourMs = hourOf(ms);
   const known = days.get(hourMs);
   if (known !== undefined) return known;
   if (days.size >= MOST_DAYS) days.clear();
-  const day = utcDay(micros);
+  const day = utcDay(microsFromMs(hourMs));
   days.set(hourMs, day);
   return day;
 }

@@ -4,6 +4,8 @@ import {
   type CallUnit,
   type CarrierUnit,
   carrierUnit,
+  connectedAtCarrier,
+  connectedAtPlatform,
   lengthOf,
   type PlatformUnit,
   platformUnit,
@@ -11,16 +13,17 @@ import {
 } from "../../domain/matching/call-unit.ts";
 import { areAlike, voteBucket } from "../../domain/matching/clocks/clock-votes.ts";
 import type { CarrierFacts, PlatformFacts } from "../../domain/matching/facts.ts";
+import type { LonePair, Parted } from "../../domain/matching/pairing/lone-pairs.ts";
 import { NumberIndex, rangesAround } from "../../domain/matching/pairing/number-index.ts";
 import { couldBePair } from "../../domain/matching/pairing/pair-grade.ts";
 import { isInWindow } from "../../domain/matching/pairing/time-window.ts";
 import { CARRIER_SIDE, PLATFORM_SIDE, type RecordKind } from "../../domain/record-kind.ts";
-import { type Micros, microsFromMs } from "../../domain/time/instant.ts";
+import { MINUTE_MS, microsFromMs } from "../../domain/time/instant.ts";
 import type { LackingCall, MinuteVotes } from "../../store/reconciliation/clock-evidence.ts";
 import type { Votes } from "../../store/reconciliation/clock-offsets.ts";
 import { pairKeyOf } from "../call-keys.ts";
 import { rawStartMs } from "../result-row.ts";
-import { isIn, minuteOf, type Span } from "../spans.ts";
+import { isIn, type Span } from "../spans.ts";
 
 // What records say of the carrier's clock, as both sides wrote them. It rests on no offset or pair,
 // so a changed offset never changes what it rests on.
@@ -38,19 +41,16 @@ export interface Evidence {
 
 /**
  * The evidence of records that begin, by their own clocks, in some spans. A carrier's record votes
- * if exactly one platform record in the window could be its pair. The input must have all records
- * up to EVIDENCE_MS around the spans.
+ * if exactly one platform record in the window could be its pair, as that of a lone pair is. The
+ * input must have all records up to EVIDENCE_MS around the spans.
  */
-export function evidenceOf(
-  platform: readonly PlatformFacts[],
-  carrier: readonly CarrierFacts[],
-  spans: readonly Span[],
-): Evidence {
+export function evidenceOf({ pairs, platform, carrier }: Parted, spans: readonly Span[]): Evidence {
   const calls = platform.filter(isLive).map(platformUnit).sort(byStart);
   const units = carrier.filter(isLive).map(asWritten).sort(byStart);
   const isAsked = ({ facts }: CallUnit) => isIn(spans, rawStartMs(facts));
   const isNear = (call: PlatformUnit, unit: CarrierUnit) => isInWindow(call, unit) && couldBePair(call, unit);
-  const votes = new Map<Micros, Record<string, Votes>>();
+  const votes = new Map<number, Record<string, Votes>>();
+  for (const pair of pairs) if (isIn(spans, rawStartMs(pair.carrier))) addVote(votes, pair.carrier, bucketOfLone(pair));
   const lacking: LackingCall[] = [];
   const askedUnits = units.filter(isAsked);
   const nearUnit = finder(calls, askedUnits, isNear);
@@ -63,7 +63,7 @@ export function evidenceOf(
   const askedCalls = calls.filter((call) => call.answered && isAsked(call));
   const nearCall = finder(units, askedCalls, (unit, call) => isNear(call, unit));
   for (const call of askedCalls) if (nearCall(call).length === 0) lacking.push(...lackingCall(PLATFORM_SIDE, call));
-  return { minutes: [...votes].map(([minute, each]) => ({ minute, votes: each })), lacking };
+  return { minutes: [...votes].map(([minuteMs, each]) => ({ minute: microsFromMs(minuteMs), votes: each })), lacking };
 }
 
 function finder<Found extends CallUnit, Seeker extends CallUnit>(
@@ -90,15 +90,21 @@ function bucketOf(call: PlatformUnit, unit: CarrierUnit): string | undefined {
   return voteBucket(deltaMs, call.answered && unit.answered && areAlike(lengthOf(call), lengthOf(unit)));
 }
 
-function addVote(votes: Map<Micros, Record<string, Votes>>, record: CarrierFacts, bucket: string | undefined): void {
+function bucketOfLone({ platform, carrier, deltaMs }: LonePair): string {
+  const billedMs = carrier.billedS === undefined ? undefined : carrier.billedS * 1_000;
+  const isAlike = areAlike(connectedAtPlatform(platform), connectedAtCarrier(carrier) ?? billedMs);
+  return voteBucket(deltaMs, platform.answered && isAlike);
+}
+
+function addVote(votes: Map<number, Record<string, Votes>>, record: CarrierFacts, bucket: string | undefined): void {
   if (bucket === undefined) return;
-  const minute = minuteOf(rawStartMs(record));
+  const minuteMs = Math.floor(rawStartMs(record) / MINUTE_MS) * MINUTE_MS;
   const trunkId = record.trunkId ?? "";
-  const trunks = votes.get(minute) ?? {};
+  const trunks = votes.get(minuteMs) ?? {};
   const trunk = trunks[trunkId] ?? {};
   trunk[bucket] = (trunk[bucket] ?? 0) + 1;
   trunks[trunkId] = trunk;
-  votes.set(minute, trunks);
+  votes.set(minuteMs, trunks);
 }
 
 // A later part has no counterpart that begins with it.

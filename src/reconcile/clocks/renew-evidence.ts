@@ -15,7 +15,7 @@ import {
   writeLacking,
   writeMinuteVotes,
 } from "../../store/reconciliation/clock-evidence.ts";
-import { mergeSpans, type Span, spanAround, timeRange, widenSpan } from "../spans.ts";
+import { hullOf, mergeSpans, type Span, spanAround, timeRange, widenSpan } from "../spans.ts";
 import type { TurnRecords } from "../turn-records.ts";
 import type { ClockVote } from "./carrier-votes.ts";
 import { EVIDENCE_MS, evidenceOf } from "./clock-evidence.ts";
@@ -39,8 +39,8 @@ export async function renewEvidence(
   { records, base }: { records: TurnRecords; base: readonly Span[] },
 ): Promise<ClockVote[]> {
   const spans = mergeSpans(base.map((span) => widenSpan(span, TOUCHED_MS)));
-  const { platform, carrier } = await records.readAsReported(spans.map((span) => widenSpan(span, EVIDENCE_MS)));
-  const found = evidenceOf(platform, carrier, spans);
+  const reported = await records.readAsReported(spans.map((span) => widenSpan(span, EVIDENCE_MS)));
+  const found = evidenceOf(records.part(reported), spans);
   const ranges = spans.map(timeRange);
   const near = await replaceMinutes(tx, carrierId, await readMinuteVotes(tx, carrierId, ranges), found.minutes);
   const far = await replaceLacking(tx, carrierId, await readLackingIn(tx, carrierId, ranges), found.lacking);
@@ -105,11 +105,10 @@ function nameOf({ side, recordDate, recordId, startTime, pairKey, trunkId, lengt
 
 // Pairs the lacking calls of the same parties again.
 async function countAgain(tx: Tx, carrierId: string, changed: readonly LackingCall[]): Promise<ClockVote[]> {
-  const wanted = changed
-    .filter(({ pairKey }) => pairKey !== ERASED_PAIR)
-    .map(({ pairKey, startTime }) => ({ pairKey, ...timeRange(spanAround(msFromMicros(startTime), FAR_CALLS_MS)) }));
+  const pairKeys = [...new Set(changed.map(({ pairKey }) => pairKey))].filter((key) => key !== ERASED_PAIR);
+  const range = timeRange(hullOf(changed.map(({ startTime }) => spanAround(msFromMicros(startTime), FAR_CALLS_MS))));
   const read = async (side: RecordKind["side"]) => {
-    const found = await findLacking(tx, carrierId, { side, wanted, limit: MOST_OF_A_PAIR });
+    const found = await findLacking(tx, carrierId, { side, pairKeys, range, limit: MOST_OF_A_PAIR });
     const calls = new Map(found.map((call) => [nameOf(call), farCall(call)]));
     return Map.groupBy(calls.values(), ({ call }) => call.pairKey);
   };

@@ -9,6 +9,7 @@ import type { CallResultRow } from "../../store/reconciliation/call-result-colum
 import { findByIds, findCalls, readResultsNamed, type WantedCall } from "../../store/reconciliation/call-results.ts";
 import { echoKeyOf, idKeysOf, pairKeyOf } from "../call-keys.ts";
 import type { CarrierVotes } from "../clocks/carrier-votes.ts";
+import type { LoneCall } from "../lone-calls.ts";
 import { type Span, spanAround, timeRange } from "../spans.ts";
 import { correctedStarts, readPossibleStarts } from "./possible-starts.ts";
 import { findHolders, identityOf, MOST_OF_A_KEY, type Sought } from "./stored-holders.ts";
@@ -27,7 +28,7 @@ const SPLIT_MS = DAY_MS;
 export async function farSpans(
   tx: Tx,
   carrierId: string,
-  kept: readonly CallResult[],
+  { kept, lone }: { kept: readonly CallResult[]; lone: readonly LoneCall[] },
   { sought, votes, marginMs }: { sought: Sought; votes: CarrierVotes; marginMs: number },
 ): Promise<Span[]> {
   const fresh = (purpose: string, results: readonly CallResult[]) => sought.fresh(purpose, results, identityOf);
@@ -40,7 +41,7 @@ export async function farSpans(
   const find = (side: RecordKind["side"], wanted: WantedCall[]) =>
     findCalls(tx, carrierId, { by: "pair_key", side, wanted, limit: MOST_OF_A_KEY });
   const [sharing, echoed, longer, rest, whole] = await together([
-    findByIds(tx, carrierId, { wanted: wantedIds(fresh("ids", kept)), most: MOST_OF_A_KEY }),
+    findByIds(tx, carrierId, { wanted: wantedIds(fresh("ids", kept), sought.freshCalls(lone)), most: MOST_OF_A_KEY }),
     findEchoed(tx, carrierId, alone),
     find(PLATFORM_SIDE, [
       ...parts.flatMap((result) => wantedOf(result, { beforeMs: SPLIT_MS, afterMs: 0, isDuring: true })),
@@ -68,17 +69,19 @@ export async function farSpans(
 
 // The signalling ids of calls and the platform ids that carriers may echo: each once, over the
 // widest range.
-function wantedIds(results: readonly CallResult[]): WantedCall[] {
+function wantedIds(results: readonly CallResult[], lone: readonly LoneCall[]): WantedCall[] {
   const wanted = new Map<bigint, WantedCall>();
-  for (const result of results) {
-    const { start, end } = timeRange(spanAround(result.startMs, ID_MS));
-    for (const key of [...idKeysOf(result), ...echoKeys(result)]) {
+  const want = (startMs: number, keys: readonly bigint[]) => {
+    const { start, end } = timeRange(spanAround(startMs, ID_MS));
+    for (const key of keys) {
       const known = wanted.get(key);
       const isFirst = known === undefined || start < known.start;
       const isLast = known === undefined || end > known.end;
       wanted.set(key, { key, start: isFirst ? start : known.start, end: isLast ? end : known.end });
     }
-  }
+  };
+  for (const result of results) want(result.startMs, [...idKeysOf(result), ...echoKeys(result)]);
+  for (const { result, idKeys } of lone) if (idKeys.length > 0) want(result.startMs, idKeys);
   return [...wanted.values()];
 }
 

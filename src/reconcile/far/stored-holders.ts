@@ -1,4 +1,4 @@
-import { type CommonFacts, type RecordName, recordText } from "../../domain/matching/facts.ts";
+import { type CommonFacts, type PlatformFacts, type RecordName, recordText } from "../../domain/matching/facts.ts";
 import { MAX_COMPONENT } from "../../domain/matching/pairing/components.ts";
 import type { CallResult } from "../../domain/matching/result.ts";
 import { CARRIER_SIDE, PLATFORM_SIDE } from "../../domain/record-kind.ts";
@@ -6,6 +6,7 @@ import { HOUR_MS } from "../../domain/time/instant.ts";
 import { type Tx, together } from "../../store/database/run.ts";
 import { type FoundCall, findCalls, findSplitCalls } from "../../store/reconciliation/call-results.ts";
 import { durationKeyOf } from "../call-keys.ts";
+import type { LoneCall } from "../lone-calls.ts";
 import { rawStartMs } from "../result-row.ts";
 import { spanAround, timeRange } from "../spans.ts";
 
@@ -39,12 +40,22 @@ export async function findHolders(
 /** What a turn looked for. Nothing is looked for twice for one purpose. */
 export class Sought {
   readonly #texts = new Set<string>();
+  readonly #calls = new Set<PlatformFacts>();
 
   fresh<T>(purpose: string, items: readonly T[], nameOf: (item: T) => string): T[] {
     return items.filter((item) => {
       const text = `${purpose}/${nameOf(item)}`;
       const isNew = !this.#texts.has(text);
       this.#texts.add(text);
+      return isNew;
+    });
+  }
+
+  /** Lone calls, which are looked for by their ids only. */
+  freshCalls(lone: readonly LoneCall[]): LoneCall[] {
+    return lone.filter(({ result: { pair } }) => {
+      const isNew = !this.#calls.has(pair.platform);
+      this.#calls.add(pair.platform);
       return isNew;
     });
   }

@@ -7,6 +7,7 @@ import { type Tx, together } from "../../store/database/run.ts";
 import type { CallResultRow } from "../../store/reconciliation/call-result-columns.ts";
 import { hasIds } from "../call-keys.ts";
 import type { CarrierVotes } from "../clocks/carrier-votes.ts";
+import type { LoneRow } from "../lone-calls.ts";
 import { nameText } from "../result-row.ts";
 import { minuteOf } from "../spans.ts";
 import { readPossibleStarts } from "./possible-starts.ts";
@@ -14,6 +15,8 @@ import { findHolders, identityOf, type Sought } from "./stored-holders.ts";
 
 interface TiedSearch {
   readonly judged: readonly { result: CallResult; name: string }[];
+  /** Lone pairs without a result. */
+  readonly lone: readonly LoneRow[];
   readonly rows: ReadonlyMap<string, CallResultRow>;
   readonly votes: CarrierVotes;
   readonly sought: Sought;
@@ -27,7 +30,7 @@ interface TiedSearch {
 export async function findTied(
   tx: Tx,
   carrierId: string,
-  { judged, rows, votes, sought }: TiedSearch,
+  { judged, lone, rows, votes, sought }: TiedSearch,
 ): Promise<Micros[]> {
   const isHere = new Set(judged.flatMap(({ result }) => result.carrier.map(recordText)));
   const names = judged.flatMap(({ name, result }) => [
@@ -52,18 +55,23 @@ export async function findTied(
       row.isMerged || isJudged.has(name) || (row.side === CARRIER_SIDE && isHere.has(recordText(row)));
     return !isElsewhere && row.carrierRecords.some((record) => isHere.has(recordText(record)));
   });
+  const ofLone = lone.flatMap(({ pair }) =>
+    mayBeOfAnother({ ...pair, carrier: [pair.carrier], matchedBy: pair.by }) ? [pair.carrier] : [],
+  );
   const recordsOf = (results: readonly CallResult[]) =>
     sought.fresh("held", results, identityOf).flatMap(({ carrier }) => carrier);
   const [starts, holders] = await together([
     readPossibleStarts(tx, carrierId, sought.fresh("released", released, recordText), votes),
-    findHolders(tx, carrierId, recordsOf(alone), recordsOf(joined)),
+    findHolders(tx, carrierId, recordsOf(alone), [...recordsOf(joined), ...sought.fresh("lone", ofLone, recordText)]),
   ]);
   const lost = sought.fresh("losing", losing, ([name]) => name).map(([, row]) => row);
   return [...starts, ...[...holders, ...lost].map(({ startTime }) => msFromMicros(startTime))].map(minuteOf);
 }
 
+type Joined = Pick<CallResult, "platform" | "carrier" | "matchedBy">;
+
 // An id or echo outweighs numbers, so the record may belong to a call far away.
-function mayBeOfAnother({ platform, carrier: [record], matchedBy }: CallResult): boolean {
+function mayBeOfAnother({ platform, carrier: [record], matchedBy }: Joined): boolean {
   if (platform === undefined || record === undefined) return false;
   if (matchedBy !== MatchedBy.NUMBERS_AND_TIME && matchedBy !== MatchedBy.ECHOED) return false;
   return record.echoedRecordId !== undefined || hasIds(record.ids);

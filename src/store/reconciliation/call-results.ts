@@ -1,7 +1,8 @@
 import { sql } from "kysely";
 import type { RecordName } from "../../domain/matching/facts.ts";
 import type { Micros } from "../../domain/time/instant.ts";
-import { readRows, run, type Tx, unnest } from "../database/run.ts";
+import { textArray } from "../database/binary-array.ts";
+import { readRows, run, type Tx, together, unnest } from "../database/run.ts";
 import { insertion } from "../database/write-rows.ts";
 import { type CallFigures, figureColumns, figuresOf } from "../usage/call-figures.ts";
 import { holderAt, readHolders } from "../usage/number-holders.ts";
@@ -20,8 +21,8 @@ import { RECORD_NAME, type TimeRange, unnestRanges } from "./reconcile-input.ts"
 
 export function readResultsIn(tx: Tx, carrierId: string, ranges: readonly TimeRange[]): Promise<CallResultRow[]> {
   return readRows(tx, callResultRow)`
-    SELECT ${SELECTED} FROM ${unnestRanges(ranges)}
-    JOIN call_result r ON r.carrier_id = ${carrierId} AND r.start_time >= w.range_start AND r.start_time < w.range_end`;
+    SELECT ${SELECTED} FROM ${unnestRanges(ranges)} CROSS JOIN LATERAL (SELECT * FROM call_result c
+      WHERE c.carrier_id = ${carrierId} AND c.start_time >= w.range_start AND c.start_time < w.range_end OFFSET 0) r`;
 }
 
 export async function readResultsNamed(
@@ -33,6 +34,24 @@ export async function readResultsNamed(
   return readRows(tx, callResultRow)`
     SELECT ${SELECTED} FROM ${unnestNames(names)} CROSS JOIN LATERAL (SELECT * FROM call_result c
       WHERE c.carrier_id = ${carrierId} AND c.record_date = n.record_date AND c.record_id = n.record_id AND c.side = n.side OFFSET 0) r`;
+}
+
+/** As `readResultsNamed`, for many records of one side of which hardly any has a result. */
+export async function readResultsOfRecords(
+  tx: Tx,
+  carrierId: string,
+  side: number,
+  records: readonly RecordName[],
+): Promise<CallResultRow[]> {
+  const found: Promise<CallResultRow[]>[] = [];
+  for (const [day, ofDay] of Map.groupBy(records, ({ recordDate }) => recordDate)) {
+    const recordIds = textArray(ofDay.map(({ recordId }) => recordId));
+    const rows = readRows(tx, callResultRow)`
+      SELECT ${SELECTED} FROM call_result r
+      WHERE r.carrier_id = ${carrierId} AND r.record_date = ${day}::date AND r.record_id = ANY(${recordIds}::text[]) AND r.side = ${side}::int2`;
+    found.push(rows);
+  }
+  return (await together(found)).flat();
 }
 
 /** A call that a later record may belong to. */

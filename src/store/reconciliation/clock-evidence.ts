@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import type { Micros } from "../../domain/time/instant.ts";
-import { timestamptzArray } from "../database/binary-array.ts";
-import { readRows, run, type Tx, unnest } from "../database/run.ts";
+import { int8Array, timestamptzArray } from "../database/binary-array.ts";
+import { instant, readRows, run, type Tx, unnest } from "../database/run.ts";
 import { writeRows } from "../database/write-rows.ts";
 import type { ResultName } from "./call-result-columns.ts";
 import type { Votes } from "./clock-offsets.ts";
@@ -64,20 +64,19 @@ export function readLackingIn(tx: Tx, carrierId: string, ranges: readonly TimeRa
       WHERE k.carrier_id = ${carrierId} AND k.start_time >= w.range_start AND k.start_time < w.range_end OFFSET 0) l`;
 }
 
-/** Finds the lacking calls of one side, of each of these parties the first `limit`. */
+/** Finds the lacking calls of one side and time, of each of these parties the first `limit`. */
 export async function findLacking(
   tx: Tx,
   carrierId: string,
-  { side, wanted, limit }: { side: number; wanted: readonly (TimeRange & { pairKey: bigint })[]; limit: number },
+  { side, pairKeys, range, limit }: { side: number; pairKeys: readonly bigint[]; range: TimeRange; limit: number },
 ): Promise<LackingCall[]> {
-  if (wanted.length === 0) return [];
-  const ranges = wanted.map(({ pairKey, start, end }) => ({ pairKey, rangeStart: start, rangeEnd: end }));
+  if (pairKeys.length === 0) return [];
   return readRows(tx)<LackingCall>`
-    SELECT ${COLUMNS} FROM ${unnest("w", ranges, { pairKey: "int8", rangeStart: "timestamptz", rangeEnd: "timestamptz" })}
-    CROSS JOIN LATERAL (
-      SELECT * FROM clock_lacking k WHERE k.carrier_id = ${carrierId} AND k.pair_key = w.pair_key AND k.side = ${side}
-        AND k.start_time BETWEEN w.range_start AND w.range_end
-      ORDER BY k.start_time, k.record_date, k.record_id LIMIT ${limit}) l`;
+    SELECT ${COLUMNS} FROM (
+      SELECT k.*, row_number() OVER (PARTITION BY k.pair_key ORDER BY k.start_time, k.record_date, k.record_id) AS place FROM clock_lacking k
+      WHERE k.carrier_id = ${carrierId} AND k.side = ${side} AND k.pair_key = ANY(${int8Array(pairKeys)}::int8[])
+        AND k.start_time BETWEEN ${instant(range.start)} AND ${instant(range.end)}) l
+    WHERE l.place <= ${limit}`;
 }
 
 const NAME = { side: "int2", ...RECORD_NAME } as const;

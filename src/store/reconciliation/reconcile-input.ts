@@ -2,10 +2,11 @@ import { type RawBuilder, sql } from "kysely";
 import type { RecordName, RecordRef } from "../../domain/matching/facts.ts";
 import { recordText } from "../../domain/matching/facts.ts";
 import { DURATION, type RecordKind } from "../../domain/record-kind.ts";
-import type { Micros } from "../../domain/time/instant.ts";
-import { inRange, readColumn, readRows, run, type Tx, together, unnest } from "../database/run.ts";
+import { type Micros, msFromMicros } from "../../domain/time/instant.ts";
+import { inRange, readColumn, readRows, readValue, run, type Tx, together, unnest } from "../database/run.ts";
 import { recordAt } from "../records/record-at.ts";
 import { EntryKind } from "../records/record-rows.ts";
+import { RowBytes } from "./row-bytes.ts";
 
 /** `[start, end)`. */
 export interface TimeRange {
@@ -22,31 +23,52 @@ export function unnestRanges(ranges: readonly TimeRange[]): RawBuilder<unknown> 
 /** The columns of a RecordName. */
 export const RECORD_NAME = { recordId: "text", recordDate: "date" } as const;
 
-/** The newest stored revision of a record. */
+/** The newest stored revision of a record. Times are milliseconds since 1970. */
 export interface StoredTip extends RecordRef {
-  sequence: bigint;
-  ingestTime: Micros;
+  readonly ingestMs: number;
   /** Of the first revision: a correction does not make a record late. */
-  firstIngestTime: Micros;
-  isVoid: boolean;
+  firstIngestMs: number;
+  readonly isVoid: boolean;
   /**
    * The invite or else the answer. A VOID may have that of the revision which it takes back.
    * Undefined: none was ever named.
    */
-  startTime: Micros | undefined;
-  phoneNumber: string | undefined;
-  customerId: string | undefined;
+  readonly startMs: number | undefined;
+  readonly phoneNumber: string | undefined;
+  readonly customerId: string | undefined;
   /** The call part; of a VOID, that of the newest report before it. */
   payload: Buffer;
 }
 
-interface TipRow extends Omit<StoredTip, "firstIngestTime" | "isVoid"> {
-  entryKind: number;
+/** In the order in which `tipsIn` takes them. */
+const TIP_COLUMNS = sql.raw(
+  "r.record_id, r.record_date, r.revision, r.ingest_time, r.entry_kind, r.phone_number, r.customer_id, r.payload",
+);
+
+// A row a value, all in one value.
+async function selectTips(tx: Tx, rows: RawBuilder<unknown>): Promise<StoredTip[]> {
+  const tips = await readValue(tx)<Buffer | undefined>`
+    SELECT string_agg(record_send(t), ''::bytea) FROM (${rows}) t`;
+  return tipsIn(new RowBytes(tips));
 }
 
-const TIP_COLUMNS = sql.raw(
-  "r.record_id, r.record_date, r.revision, r.sequence, r.ingest_time, r.entry_kind, r.phone_number, r.customer_id, r.payload",
-);
+function tipsIn(row: RowBytes): StoredTip[] {
+  const tips: StoredTip[] = [];
+  while (row.next()) {
+    const recordId = row.text();
+    const recordDate = row.day();
+    const revision = row.int4();
+    const ingestMs = row.msOrNull() ?? 0;
+    const isVoid = row.int2() === EntryKind.VOID;
+    const phoneNumber = row.textOrNull();
+    const customerId = row.textOrNull();
+    const payload = row.bytes();
+    const startMs = row.msOrNull();
+    const times = { ingestMs, firstIngestMs: ingestMs, startMs };
+    tips.push({ recordId, recordDate, revision, ...times, isVoid, phoneNumber, customerId, payload });
+  }
+  return tips;
+}
 
 /**
  * Reads the tips that start in ranges, which do not overlap. A VOID without a start begins with its
@@ -62,34 +84,51 @@ export async function readTips(
   const { records, start } = kind;
   const wanted = unnestRanges(ranges);
   const column = sql.ref(`r.${start}`);
-  const [rows, others] = await together([
-    readRows(tx)<TipRow>`
+  const [tips, others] = await together([
+    selectTips(
+      tx,
+      sql`
     SELECT ${TIP_COLUMNS}, ${column} AS start_time
     FROM ${wanted}
-    JOIN ${sql.table(records)} r ON r.carrier_id = ${carrierId} AND ${column} >= w.range_start AND ${column} < w.range_end
-    WHERE r.entry_kind <> ${EntryKind.ERASURE}`,
-    readRows(tx)<TipRow>`
+    CROSS JOIN LATERAL (SELECT * FROM ${sql.table(records)} r
+      WHERE r.carrier_id = ${carrierId} AND ${column} >= w.range_start AND ${column} < w.range_end AND r.entry_kind <> ${EntryKind.ERASURE} OFFSET 0) r`,
+    ),
+    selectTips(
+      tx,
+      sql`
     SELECT ${TIP_COLUMNS}, NULL::timestamptz AS start_time
     FROM ${wanted}
     JOIN ${sql.table(records)} r ON r.carrier_id = ${carrierId} AND ${column} IS NULL
       AND r.record_date >= (w.range_start AT TIME ZONE 'UTC') AND r.record_date < (w.range_end AT TIME ZONE 'UTC')
     WHERE r.entry_kind = ${EntryKind.VOID}`,
+    ),
   ]);
-  const found = await dropSuperseded(tx, kind, carrierId, others.length === 0 ? rows : [...rows, ...others]);
-  return fillVoids(tx, kind, carrierId, found);
+  const found = await dropSuperseded(tx, kind, carrierId, others.length === 0 ? tips : [...tips, ...others]);
+  await fillVoids(tx, kind, carrierId, found);
+  return found;
 }
 
 /** Reads the tips of numbered parts that begin in a range. */
 export async function readPartTips(tx: Tx, carrierId: string, range: TimeRange): Promise<StoredTip[]> {
-  const rows = await readRows(tx)<TipRow>`
+  const tips = await selectTips(
+    tx,
+    sql`
     SELECT ${TIP_COLUMNS}, r.start_time FROM duration_record r
-    WHERE r.carrier_id = ${carrierId} AND r.part_index IS NOT NULL AND ${inRange(sql`r.start_time`, range)}`;
-  return fillVoids(tx, DURATION, carrierId, await dropSuperseded(tx, DURATION, carrierId, rows));
+    WHERE r.carrier_id = ${carrierId} AND r.part_index IS NOT NULL AND ${inRange(sql`r.start_time`, range)}`,
+  );
+  const found = await dropSuperseded(tx, DURATION, carrierId, tips);
+  await fillVoids(tx, DURATION, carrierId, found);
+  return found;
 }
 
 // Most records have one revision. Among many, the others are found by their days at once; among
 // few, by themselves, so that a new record costs the same on a day with many corrections.
-async function dropSuperseded(tx: Tx, kind: RecordKind, carrierId: string, rows: readonly TipRow[]): Promise<TipRow[]> {
+async function dropSuperseded(
+  tx: Tx,
+  kind: RecordKind,
+  carrierId: string,
+  rows: readonly StoredTip[],
+): Promise<StoredTip[]> {
   if (rows.length === 0) return [];
   const query = rows.length > MOST_BY_THEMSELVES ? correctedOf(kind, carrierId, rows) : newestOf(kind, carrierId, rows);
   const { rows: corrected } = await run(tx, query);
@@ -135,17 +174,16 @@ function recordOfKey({ records }: RecordKind, carrierId: string): RawBuilder<unk
   return recordAt(sql.table(records), carrierId, "k");
 }
 
-async function fillVoids(tx: Tx, kind: RecordKind, carrierId: string, rows: readonly TipRow[]): Promise<StoredTip[]> {
-  const later = rows.filter((row) => row.revision > 1);
+async function fillVoids(tx: Tx, kind: RecordKind, carrierId: string, tips: readonly StoredTip[]): Promise<void> {
+  const later = tips.filter(({ revision }) => revision > 1);
+  const voids = tips.filter(({ isVoid }) => isVoid);
   const first = await readFirstIngestTimes(tx, kind, carrierId, later);
-  const voids = rows.filter((row) => row.entryKind === EntryKind.VOID);
   const reported = await readReported(tx, kind, carrierId, voids);
-  return rows.map(({ entryKind, ...row }) => ({
-    ...row,
-    firstIngestTime: first.get(recordText(row)) ?? row.ingestTime,
-    isVoid: entryKind === EntryKind.VOID,
-    payload: reported.get(recordText(row)) ?? row.payload,
-  }));
+  for (const tip of later) {
+    const firstIngest = first.get(recordText(tip));
+    if (firstIngest !== undefined) tip.firstIngestMs = msFromMicros(firstIngest);
+  }
+  for (const tip of voids) tip.payload = reported.get(recordText(tip)) ?? tip.payload;
 }
 
 async function readFirstIngestTimes(
@@ -188,32 +226,49 @@ export async function readDurationStarts(tx: Tx, carrierId: string, records: rea
     ORDER BY k.record_date, k.record_id, k.revision DESC`;
 }
 
-/** A new record, and a time that it touches. */
+/** A time that a new record touches. */
 export interface Arrival {
-  sequence: bigint;
-  startTime: Micros;
+  readonly startTime: Micros;
   /** The encoded record, when it was asked for. */
-  payload: Buffer | undefined;
+  readonly payload: Buffer | undefined;
+}
+
+interface ArrivalRequest {
+  readonly carrierId: string;
+  readonly after: bigint;
+  readonly through: bigint;
 }
 
 /**
  * Reads the times that the records of `(after, through]` touch: their starts, and those of all
- * revisions of the same records.
+ * revisions of the same records. Without payloads only the minutes, each once or twice.
  */
 export async function readArrivals(
   tx: Tx,
   kind: RecordKind,
-  request: { carrierId: string; after: bigint; through: bigint; withPayload: boolean },
+  request: ArrivalRequest & { readonly withPayload: boolean },
 ): Promise<Arrival[]> {
-  const { carrierId, after, through } = request;
-  const touched = sql`r.sequence, COALESCE(${sql.ref(`r.${kind.start}`)}, r.record_date::timestamp AT TIME ZONE 'UTC') AS start_time,
-      ${request.withPayload ? sql`r.payload` : sql`NULL::bytea`} AS payload`;
-  const rows = await readRows(tx)<Arrival & RecordRef>`
-    SELECT r.record_id, r.record_date, r.revision, ${touched} FROM ${sql.table(kind.records)} r
-    WHERE r.carrier_id = ${carrierId} AND r.sequence > ${after} AND r.sequence <= ${through} AND r.entry_kind <> ${EntryKind.ERASURE}`;
-  const later = rows.filter((row) => row.revision > 1);
+  const { carrierId, withPayload } = request;
+  const start = sql`COALESCE(${sql.ref(`r.${kind.start}`)}, r.record_date::timestamp AT TIME ZONE 'UTC')`;
+  const touched = withPayload
+    ? sql`${start} AS start_time, r.payload`
+    : sql`DISTINCT date_trunc('minute', ${start}) AS start_time, NULL::bytea AS payload`;
+  const [rows, later] = await together([
+    readRows(tx)<Arrival>`SELECT ${touched} FROM ${arrivalsOf(kind, request)}`,
+    readLater(tx, kind, request),
+  ]);
   if (later.length === 0) return rows;
   const revisions = await readRows(tx)<Arrival>`
     SELECT ${touched} FROM ${revisionsOf(kind, carrierId, later)} CROSS JOIN LATERAL (${recordOfKey(kind, carrierId)}) r`;
   return [...rows, ...revisions];
+}
+
+function readLater(tx: Tx, kind: RecordKind, request: ArrivalRequest): Promise<RecordName[]> {
+  return readRows(tx)<RecordName>`
+    SELECT r.record_id, r.record_date FROM ${arrivalsOf(kind, request)} AND r.revision > 1`;
+}
+
+function arrivalsOf({ records }: RecordKind, { carrierId, after, through }: ArrivalRequest): RawBuilder<unknown> {
+  return sql`${sql.table(records)} r
+    WHERE r.carrier_id = ${carrierId} AND r.sequence > ${after} AND r.sequence <= ${through} AND r.entry_kind <> ${EntryKind.ERASURE}`;
 }

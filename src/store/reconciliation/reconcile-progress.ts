@@ -91,9 +91,12 @@ export interface MarkedMinutes {
   readonly minutes: readonly Micros[];
 }
 
+/** Most marked minutes of one turn. */
+const MOST_MINUTES = 60;
+
 /**
  * Reads marked minutes of the earliest round that is not set aside: the first, and those up to
- * `spanMinutes` after it. Undefined: none.
+ * `spanMinutes` after it, 60 at most. Undefined: none.
  */
 export async function readMarkedMinutes(
   tx: Tx,
@@ -108,7 +111,7 @@ export async function readMarkedMinutes(
       AND m.minute >= f.minute AND m.minute < f.minute + make_interval(mins => ${spanMinutes}::int4)
     ORDER BY m.minute`;
   const [first] = rows;
-  return first && { round: first.round, minutes: rows.map((row) => row.minute) };
+  return first && { round: first.round, minutes: rows.slice(0, MOST_MINUTES).map((row) => row.minute) };
 }
 
 export async function isAnyMinuteMarked(tx: Tx, carrierId: string, mostRounds: number): Promise<boolean> {

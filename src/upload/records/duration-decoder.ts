@@ -1,4 +1,5 @@
 import { TimestampSchema } from "@bufbuild/protobuf/wkt";
+import { WireReader } from "../../domain/wire-reader.ts";
 import {
   type CallDuration,
   CallDurationSchema,
@@ -8,7 +9,6 @@ import {
 import { CorrelationSchema, InterconnectDialogSchema, RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
 import { PartySchema } from "../../gen/tandem/type/v1/party_pb.js";
 import { compileDecoder, decodedType } from "./message-decoder.ts";
-import { WireReader } from "./wire-reader.ts";
 import { varintBytes, type WireWriter } from "./wire-writer.ts";
 
 /** Fields that Tandem sets. What a carrier sends in them is for `fromBinary` to read. */

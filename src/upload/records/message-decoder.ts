@@ -1,5 +1,5 @@
 import { type DescField, type DescMessage, type MessageShape, ScalarType } from "@bufbuild/protobuf";
-import type { WireReader } from "./wire-reader.ts";
+import type { WireReader } from "../../domain/wire-reader.ts";
 
 /** The values of a message's fields, at their numbers, to be put into the message as they are. */
 type FieldValues = Readonly<Record<FieldNumber, never>>;

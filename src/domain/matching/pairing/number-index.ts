@@ -119,13 +119,13 @@ interface Hidden {
 type Tail = Pick<NumberKey, "tail">;
 
 /** A number that a record hides. */
-const HIDDEN = 1_000;
+export const HIDDEN = 1_000;
 /** Any number, for seekers that hide theirs. */
 const ANY: Tail = { tail: 1_001 };
 const ANYONE: readonly Tail[] = [ANY];
 const SHOWS_NOTHING: readonly Tail[] = [{ tail: HIDDEN }];
 
-function keyOf(direction: number, called: number, caller: number): number {
+export function keyOf(direction: number, called: number, caller: number): number {
   return (called * 1_024 + caller) * 4 + direction;
 }
 

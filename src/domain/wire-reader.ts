@@ -122,6 +122,20 @@ export class WireReader {
     return start;
   }
 
+  /** Passes over a field of any type that encoders still write. */
+  skip(tag: number, end: number): void {
+    const bytes = this.#bytes;
+    const type = tag & 7;
+    if (type === 0) {
+      while ((bytes[this.position++] ?? 0) > 0x7f);
+    } else if (type === 2) {
+      const length = this.uint31();
+      this.position += length;
+    } else if (type === 1 || type === 5) this.position += type === 1 ? 8 : 4;
+    else this.fail();
+    if (this.position > end) this.fail();
+  }
+
   #failed(): 0 {
     this.fail();
     return 0;
