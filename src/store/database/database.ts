@@ -219,8 +219,8 @@ async function runOnce<T>(db: Database, caller: Caller, beginning: string, work:
   const context: TxContext = { heads: db.heads, timeline: undefined, onCommit: [] };
   contexts.set(tx, context);
   // The work's first statement does not wait for this answer. It cannot run outside of the
-  // transaction or without its role: PostgreSQL can read any beginning, so BEGIN is carried out, and
-  // a transaction whose settings fail refuses what comes after them.
+  // transaction or without its role: PostgreSQL can read any beginning, so BEGIN is carried out. A
+  // transaction whose settings fail refuses what comes after them.
   const begun = client.query(beginning).then((answers) => {
     const [
       ,
