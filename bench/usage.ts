@@ -66,7 +66,7 @@ export async function measureUsage(calls: number): Promise<UsageFigures> {
   await assertSame(world, await query("many"));
   const manyMs = await often(() => query("many"));
   const fewMs = await often(() => query("few"));
-  const callsMs = await often(() => readCalls(world, "many"), 3);
+  const callsMs = await often(() => readCalls(world, "many"), 1);
   const reconciliation = await client(world, ReconciliationService);
   const summaryMs = await often(() => reconciliation.getReconciliationSummary({ carrierId: "many", ...month() }), 3);
   const discrepanciesMs = await often(() => reconciliation.listDiscrepancies({ carrierId: "many", ...month() }));
