@@ -298,7 +298,7 @@ export function onCommit(tx: Tx, act: () => void): void {
 }
 
 /** What a carrier's id may consist of, and no text that PostgreSQL cannot read. */
-const READABLE = /^[\w-]*$/;
+const READABLE = /^[\w.-]*$/;
 
 // One message. Everything is LOCAL, so a pooled connection carries nothing over (PgBouncer).
 function beginningOf(
