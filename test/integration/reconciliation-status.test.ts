@@ -4,6 +4,7 @@ import { RULE_VERSION } from "../../src/domain/matching/result.ts";
 import { ReconciliationService } from "../../src/gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import { systemTransaction } from "../../src/store/database/database.ts";
 import { listCarriersToReconcile, settleIdleCarriers } from "../../src/store/reconciliation/reconcile-progress.ts";
+import { keepSums } from "../../src/store/usage/sum-upkeep.ts";
 import { appendDiscrepancies, insertCallResults, setReconciled } from "../support/call-results.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { calls, ingest, NUMBER, refusal, runSql } from "../support/feed.ts";
@@ -103,6 +104,8 @@ test("a carrier to which nothing comes is reconciled through now; one with somet
     return Number(statuses[0]?.reconciledThroughTime?.seconds ?? 0n) * 1_000;
   };
   const before = Date.parse("2026-06-05T00:00:00Z");
+  // Sums that are to be filled are work, too.
+  while (await systemTransaction(db, (tx) => keepSums(tx, "charlie")));
   for (const carrierId of ["bravo", "charlie"])
     await setReconciled(db, carrierId, { reconciled_through: new Date(before).toISOString() });
   await runSql(exchange, sql`INSERT INTO reconcile_minute VALUES ('bravo', '2026-06-05T00:00:00Z')`);
