@@ -1,6 +1,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import pg from "pg";
 import type { FeedId } from "../../domain/feed-id.ts";
+import { unlessAborted } from "../../domain/unless-aborted.ts";
 import { every } from "../database/every.ts";
 
 const CHANNEL = "tandem_heads";
@@ -91,14 +92,12 @@ export class HeadHints implements AsyncDisposable {
   async #listen(): Promise<boolean> {
     const { signal } = this.#stop;
     const client = newClient(this.#options.url);
-    const lost = new Promise<never>((_, reject) => {
-      client.on("error", reject);
-      client.on("end", () => reject(new Error("the connection for hints ended")));
-      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-    });
-    lost.catch(() => {});
+    const lost = new AbortController();
+    client.on("error", (error) => lost.abort(error));
+    client.on("end", () => lost.abort(new Error("the connection for hints ended")));
+    const over = AbortSignal.any([signal, lost.signal]);
     try {
-      await Promise.race([client.connect(), lost]);
+      await unlessAborted(client.connect(), over);
       if (!(await isDirect(client))) return false;
       client.on("notification", (message) => this.#hear(client, message));
       // A hint may be lost in a crash, so its commit waits for no disk.
@@ -111,7 +110,8 @@ export class HeadHints implements AsyncDisposable {
         const before = this.#messages;
         // One that came while this was asked is of a process that the answer may not know.
         this.#areOthers = (await areOthers(client)) || this.#messages > before;
-        await Promise.race([wait(LOOK_MS, undefined, { signal }), lost]);
+        await wait(LOOK_MS, undefined, { signal: over }).catch(() => {});
+        over.throwIfAborted();
       }
     } catch (error) {
       if (!signal.aborted) throw error;
