@@ -23,6 +23,7 @@ export async function changeNumbers(
     const phoneNumbers = numbers.slice(start, start + MAX_BATCH);
     const items = phoneNumbers.map((phoneNumber) => ({ ...options, phoneNumber }));
     const request: Record<string, unknown> = { ...options, phoneNumbers, items };
+    // Every method that changes numbers answers with outcomes.
     const answer = (await ask(connection, method, request)) as unknown as { outcomes: NumberOutcome[] };
     outcomes.push(...answer.outcomes);
   }

@@ -29,6 +29,7 @@ export async function ask<Method extends DescMethodUnary>(
   const method = methodOf(connection, methods);
   // A call that may be repeated has an id: the given one, or a new one.
   const asked = method.input.field["requestId"] ? { requestId: randomUUID(), ...(request as object) } : request;
+  // Which service it is, is known only when it runs: so its methods are found by name.
   const client = connection.client(method.parent) as unknown as Record<string, (asked: unknown) => Promise<unknown>>;
   return (await client[method.localName]?.(asked)) as Answer<Method>;
 }
@@ -102,6 +103,7 @@ export async function readList<Method extends DescMethodUnary>(
   const pages: Page[] = [];
   const { isCut } = await readPages(
     async (page) => {
+      // Every list has the fields of a page, which no type of a method says.
       const asked = { ...(request as object), ...page } as unknown as Request<Method>;
       const read = (await ask(connection, methods, asked)) as unknown as Page;
       pages.push(read);
