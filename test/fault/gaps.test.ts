@@ -15,7 +15,7 @@ import {
 import { type AppliedRun, checkLogs, type ProducedRecord } from "../../src/simulator/checker.ts";
 import { createRandom, type Random } from "../../src/simulator/random.ts";
 import { asCaller } from "../../src/store/database/callers.ts";
-import { type Database, openDatabase } from "../../src/store/database/database.ts";
+import { type Database, isTransient, openDatabase } from "../../src/store/database/database.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import {
@@ -82,18 +82,29 @@ class Writers implements AsyncDisposable {
     for (let round = 0; round < rounds; round++) {
       const records = calls(`w${writer}-${round}`, random.int(1, 20));
       const app = random.pick(this.#apps);
-      if (random.chance(0.5)) await ingest(app, "alpha", records);
+      if (random.chance(0.5)) await untilTaken(() => ingest(app, "alpha", records));
       else {
         const delaysMs = [random.int(0, 6), random.int(0, 6)] as const;
         const habits = { delaysMs, rollsBack: random.chance(0.3) };
         const append = () => appendInTransaction(this.#db, "alpha", records, habits);
-        const committed = await asCaller({ kind: "jobs" }, append);
+        const committed = await asCaller({ kind: "jobs" }, () => untilTaken(append));
         if (!committed) {
           this.rolledBack += 1;
           continue;
         }
       }
       this.produced.push(...records.map(({ recordId, recordDate }) => ({ recordId, recordDate, revision: 1 })));
+    }
+  }
+}
+
+/** As a client does: sends again what waited too long for its turn behind 15 others. */
+async function untilTaken<T>(append: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await append();
+    } catch (error) {
+      if (!isTransient(error)) throw error;
     }
   }
 }
