@@ -37,13 +37,22 @@ function childrenFirst(pid: number, parents: ReadonlyMap<number, number>): numbe
 /** Linux counts the CPU time of processes in hundredths of a second. */
 const TICK_MICROS = 10_000;
 
-// /proc/[pid]/schedstat: nanoseconds on a CPU first. What children took that have ended is in
-// cutime and cstime of /proc/[pid]/stat.
+// schedstat of each thread: nanoseconds on a CPU first, without threads that have ended. utime and
+// stime of /proc/[pid]/stat have those too, in ticks. What children took that have ended is in
+// cutime and cstime.
 function cpuMicros(pid: number): number {
-  const own = Number(readOrNothing(`/proc/${pid}/schedstat`).split(" ")[0] ?? 0) / 1_000;
+  const nanos = threadsOf(pid).reduce((sum, path) => sum + Number(readOrNothing(`${path}/schedstat`).split(" ")[0]), 0);
   const [, fields = ""] = /\) (.*)/.exec(readOrNothing(`/proc/${pid}/stat`)) ?? [];
-  const [cutime = 0, cstime = 0] = fields.split(" ").slice(13, 15).map(Number);
-  return own + (cutime + cstime) * TICK_MICROS;
+  const [utime = 0, stime = 0, cutime = 0, cstime = 0] = fields.split(" ").slice(11, 15).map(Number);
+  return Math.max(nanos / 1_000, (utime + stime) * TICK_MICROS) + (cutime + cstime) * TICK_MICROS;
+}
+
+function threadsOf(pid: number): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`).map((thread) => `/proc/${pid}/task/${thread}`);
+  } catch {
+    return [];
+  }
 }
 
 function readOrNothing(path: string): string {

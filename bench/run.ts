@@ -11,6 +11,7 @@ import { measureFollow } from "./follow.ts";
 import { measureIdleServer } from "./idle-server.ts";
 import { measureIdleStreams } from "./idle-streams.ts";
 import { measureLive } from "./live.ts";
+import { measurePeers, type PeerFigures } from "./peers/measure.ts";
 import { measureReconcile } from "./reconcile.ts";
 import { measureRetention } from "./retention.ts";
 import { median } from "./statistics.ts";
@@ -127,6 +128,16 @@ const MEASURES = {
       follow_list_most_rows: figures.listMostRows,
     };
   },
+  async peers() {
+    const peers = await measurePeers(quick ? 1 : 5, quick ? 5_000 : 60_000);
+    const figures = Object.entries(peers).flatMap(([name, each]) => [
+      [`peer_${name}_per_second`, each.recordsPerSecond],
+      [`peer_${name}_cpu_us`, each.cpuMicros],
+      [`upload_over_${name}`, each.tandemOver],
+    ]);
+    printPeers(Object.values(peers));
+    return Object.fromEntries(figures) as Figures;
+  },
   async verify() {
     const figures = await measureVerify(quick ? 20_000 : 5_000_000);
     return {
@@ -143,6 +154,8 @@ type Figures = Record<string, number>;
 const JSON_FIGURES = [
   "upload_over_copy",
   "upload_records_per_second",
+  "upload_over_jetstream_atomic",
+  "upload_over_jetstream_deduplicated",
   "backfill_over_memory",
   "backfill_records_per_second",
   "backfill_cpu_over_memory",
@@ -200,6 +213,14 @@ async function measureApart(name: Name): Promise<Figures> {
     child.once("message", (figures) => resolve(figures as Figures));
     child.once("exit", (code) => reject(new Error(`measuring ${name} ended with ${code}`)));
   });
+}
+
+function printPeers(peers: readonly PeerFigures[]): void {
+  for (const { name, lacks, recordsPerSecond, cpuMicros, tandemOver } of peers) {
+    const rate = `${Math.round(recordsPerSecond).toLocaleString("en")} records/s, ${cpuMicros.toFixed(1)} µs of CPU a record`;
+    const beside = lacks && `; Tandem's rate over it ${tandemOver.toFixed(2)}. ${lacks}`;
+    process.stderr.write(`${name}: ${rate}${beside}\n`);
+  }
 }
 
 function printTable(figures: Figures): void {

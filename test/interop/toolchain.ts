@@ -88,7 +88,7 @@ const GO_PLUGINS = [
  * Makes a folder of the cache, unless it was made of the same before. What was begun and not ended
  * is begun anew.
  */
-async function prepareOnce(
+export async function prepareOnce(
   name: string,
   madeOf: readonly (string | Buffer)[],
   make: (folder: string) => Promise<void>,
