@@ -73,12 +73,12 @@ function readRequest<I extends DescMessage, R extends DescMessage>(
   if (isJson) {
     if (!split) throw unreadableMessage();
     const request = readJsonHead(input, split.head);
-    return { request, records: new RecordsAsSent(readJson(reader), buffer, split.bounds) };
+    return { request, records: new RecordsAsSent(readJson(reader), buffer, split.bounds, false) };
   }
   try {
     const { head, bounds }: SplitRequest = splitBinary(path, bytes);
     const request = fromBinary(input, head, DROP_UNKNOWN_FIELDS.binaryOptions);
-    return { request, records: new RecordsAsSent(readBinary(reader), buffer, bounds) };
+    return { request, records: new RecordsAsSent(readBinary(reader), buffer, bounds, true) };
   } catch (cause) {
     throw unreadableMessage(cause);
   }

@@ -74,6 +74,7 @@ export function prepareCdr(sent: CallDetailRecord, context: PrepareContext): Pre
     startTime,
     row: columnsOf(message, call, quality),
     payload,
+    payloadBytes: payload.length,
     ...qualityPart(message, quality),
     ...networkPart(content),
   };

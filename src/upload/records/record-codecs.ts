@@ -8,6 +8,7 @@ import type { Attribution, RecordCodec, RecordIdentity } from "../record-codec.t
 import { type CdrColumns, prepareCdr } from "./cdr-preparation.ts";
 import { prepareDuration } from "./duration-preparation.ts";
 import { maskedRecordJson } from "./masked-record-json.ts";
+import { prepareOrdinaryDuration } from "./ordinary-duration.ts";
 import type { PreparedRecord } from "./prepared.ts";
 import type { DurationColumns } from "./prepared-duration.ts";
 
@@ -15,6 +16,7 @@ import type { DurationColumns } from "./prepared-duration.ts";
 export const durationCodec: RecordCodec<CallDuration> = {
   kind: DURATION,
   prepare: prepareDuration,
+  prepareEncoded: prepareOrdinaryDuration,
   row: (prepared) => {
     const { entryKind, startTime, direction, connectedDurationMs, trunkId, partIndex } =
       prepared.row as DurationColumns;
