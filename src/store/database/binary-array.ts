@@ -64,17 +64,32 @@ export function textArray(values: readonly (string | null | undefined)[]): Buffe
   return buffer.subarray(0, at);
 }
 
-export function byteaArray(values: readonly (Uint8Array | null | undefined)[]): Buffer {
+/** Bytes `[start, end)` of a buffer: a view of them would cost more than to copy them. */
+export interface BytesPart {
+  readonly bytes: Buffer;
+  readonly start: number;
+  readonly end: number;
+}
+
+export function byteaArray(values: readonly (Uint8Array | BytesPart | null | undefined)[]): Buffer {
   let bytes = HEADER_BYTES;
-  for (const value of values) bytes += 4 + (value?.length ?? 0);
+  for (const value of values) bytes += 4 + (value == null ? 0 : lengthOf(value));
   const { buffer, view } = allocate(bytes);
   let at = writeHeader(view, OID.bytea, values.length);
   for (const value of values) {
-    view.setInt32(at, value?.length ?? -1);
-    if (value) buffer.set(value, at + 4);
-    at += 4 + (value?.length ?? 0);
+    const length = value == null ? -1 : lengthOf(value);
+    view.setInt32(at, length);
+    at += 4;
+    if (value == null) continue;
+    if (value instanceof Uint8Array) buffer.set(value, at);
+    else value.bytes.copy(buffer, at, value.start, value.end);
+    at += length;
   }
   return buffer;
+}
+
+function lengthOf(value: Uint8Array | BytesPart): number {
+  return value instanceof Uint8Array ? value.length : value.end - value.start;
 }
 
 /** How a column of each type is written. */

@@ -164,6 +164,12 @@ export class PreparedDuration implements PreparedRecord<DurationColumns> {
   }
 
   get row(): DurationColumns {
+    const { payload: _, ...columns } = this.wholeRow();
+    return columns;
+  }
+
+  /** The row that is stored. Its payload stays in the slab. */
+  wholeRow(): DurationRow {
     return {
       entryKind: this.isVoid ? EntryKind.VOID : EntryKind.REPORT,
       startTime: this.startTime ?? null,
@@ -171,6 +177,7 @@ export class PreparedDuration implements PreparedRecord<DurationColumns> {
       connectedDurationMs: this.sentConnectedMs ?? null,
       trunkId: this.trunkId || null,
       partIndex: this.partIndex ?? null,
+      payload: this,
     };
   }
 
