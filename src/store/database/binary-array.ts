@@ -18,8 +18,9 @@ const OID = {
 } as const;
 const HEADER_BYTES = 20;
 /** 2000-01-01 in microseconds since 1970, from which PostgreSQL counts. */
-const POSTGRES_EPOCH_MICROS = 946_684_800_000_000n;
-const POSTGRES_EPOCH_DAYS = 10_957;
+export const POSTGRES_EPOCH_MICROS = 946_684_800_000_000n;
+/** The same in days. */
+export const POSTGRES_EPOCH_DAYS = 10_957;
 
 export const int8Array = fixedArray<bigint>(OID.int8, 8, (view, at, value) => view.setBigInt64(at, value));
 /** An int8[] parameter of whole numbers. */

@@ -5,7 +5,7 @@ import { isHiddenCaller } from "../../domain/numbers/spelling.ts";
 import { AttributionBasis } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
 import type { AttributionCandidate } from "./prepared.ts";
-import type { WireWriter } from "./wire-writer.ts";
+import type { WireWriter } from "../../domain/wire-writer.ts";
 
 /** The parties of a call, as durations and call detail records have them. */
 export interface Parties {

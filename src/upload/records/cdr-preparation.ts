@@ -24,7 +24,7 @@ import { dropWrongFields } from "./optional-fields.ts";
 import type { PrepareContext, PreparedRecord } from "./prepared.ts";
 import { refusedRecord, sizeRefusal, toldWarnings } from "./record-limits.ts";
 import { unknownFieldsWarning } from "./unknown-fields.ts";
-import { WireWriter } from "./wire-writer.ts";
+import { WireWriter } from "../../domain/wire-writer.ts";
 
 /**
  * The columns of a call detail record that come from its message alone, its encoded parts apart.

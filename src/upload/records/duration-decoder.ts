@@ -8,7 +8,7 @@ import {
 import { CorrelationSchema, InterconnectDialogSchema, RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
 import { PARTY, TIMESTAMP } from "./decoded-types.ts";
 import { compileDecoder, decodedType } from "./message-decoder.ts";
-import { varintBytes, type WireWriter } from "./wire-writer.ts";
+import { varintBytes, type WireWriter } from "../../domain/wire-writer.ts";
 
 /** Fields that Tandem sets. What a carrier sends in them is for `fromBinary` to read. */
 export const OUTPUT_ONLY = ["sequence", "ingest_time", "state", "customer_id"];

@@ -13,7 +13,7 @@ import type { PrepareContext, PreparedRecord } from "./prepared.ts";
 import { type DurationColumns, Head, makeRoom, PreparedDuration, writeHead } from "./prepared-duration.ts";
 import { refusedRecord, sizeRefusal, toldWarnings } from "./record-limits.ts";
 import { unknownFieldsWarning } from "./unknown-fields.ts";
-import { WireWriter } from "./wire-writer.ts";
+import { WireWriter } from "../../domain/wire-writer.ts";
 
 /**
  * Checks, normalises and encodes an uploaded duration. Never throws, and leaves the message as it

@@ -38,7 +38,7 @@ import {
 } from "./ordinary-duration-form.ts";
 import type { AttributionCandidate, PrepareContext } from "./prepared.ts";
 import { Head, makeRoom, NO_WARNINGS, PreparedDuration, room, writeWholeHead } from "./prepared-duration.ts";
-import { varintBytes } from "./wire-writer.ts";
+import { varintBytes } from "../../domain/wire-writer.ts";
 
 /**
  * Prepares a duration that is in order, straight from bytes `[start, end)` and without a message.
