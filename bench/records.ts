@@ -1,6 +1,7 @@
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { UploadDurationsRequestSchema } from "../src/gen/tandem/carrier/v1/duration_service_pb.js";
+import { IngestCdrsRequestSchema } from "../src/gen/tandem/platform/v1/platform_cdr_service_pb.js";
 import type { CallDetailRecordSchema } from "../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import type { CallDurationSchema } from "../src/gen/tandem/type/v1/call_duration_pb.js";
 
@@ -94,9 +95,25 @@ export function encodedBatch(upload: string, firstOffset: number, count: number,
   return grpcMessage({ frame: { case: "batch", value: { firstOffset: BigInt(firstOffset), records } } });
 }
 
+/** As `encodedBatch`, of call detail records. */
+export function encodedCdrBatch(upload: string, firstOffset: number, count: number, nowMs: number): Buffer {
+  const records = Array.from({ length: count }, (_, index) => benchCdr(upload, firstOffset + index, nowMs));
+  const frame = { case: "batch" as const, value: { firstOffset: BigInt(firstOffset), records } };
+  return grpcBytes(toBinary(IngestCdrsRequestSchema, create(IngestCdrsRequestSchema, { frame })));
+}
+
+/** The first frame of an ingest of call detail records. */
+export function encodedCdrOpen(carrierId: string, uploadId: string): Buffer {
+  const frame = { case: "open" as const, value: { carrierId, open: { uploadId } } };
+  return grpcBytes(toBinary(IngestCdrsRequestSchema, create(IngestCdrsRequestSchema, { frame })));
+}
+
 /** Any frame of an upload as one gRPC message. */
 export function grpcMessage(frame: MessageInitShape<typeof UploadDurationsRequestSchema>): Buffer {
-  const body = toBinary(UploadDurationsRequestSchema, create(UploadDurationsRequestSchema, frame));
+  return grpcBytes(toBinary(UploadDurationsRequestSchema, create(UploadDurationsRequestSchema, frame)));
+}
+
+function grpcBytes(body: Uint8Array): Buffer {
   const message = Buffer.allocUnsafe(5 + body.length);
   message.writeUInt8(0, 0);
   message.writeUInt32BE(body.length, 1);

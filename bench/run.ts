@@ -15,7 +15,7 @@ import { measurePeers, type PeerFigures } from "./peers/measure.ts";
 import { measureReconcile } from "./reconcile.ts";
 import { measureRetention } from "./retention.ts";
 import { median } from "./statistics.ts";
-import { measureUploads } from "./upload.ts";
+import { measureIngests, measureUploads } from "./upload.ts";
 import { measureUsage } from "./usage.ts";
 import { measureVerify } from "./verify.ts";
 
@@ -41,7 +41,19 @@ const MEASURES = {
       upload_server_cpu_us: cpu("server"),
       upload_postgres_cpu_us: cpu("postgres"),
       upload_client_cpu_us: cpu("client"),
+      upload_cpu_us: median(rounds.map(({ uploadCpuMicros: { server, postgres } }) => server + postgres)),
       copy_postgres_cpu_us: median(rounds.map((each) => each.copyCpuMicros.postgres)),
+    };
+  },
+  async ingest() {
+    const rounds = await measureIngests(quick ? 1 : 3, quick ? 3_000 : 20_000);
+    const server = median(rounds.map((each) => each.uploadCpuMicros.server));
+    const postgres = median(rounds.map((each) => each.uploadCpuMicros.postgres));
+    return {
+      ingest_records_per_second: median(rounds.map((each) => each.uploadPerSecond)),
+      ingest_server_cpu_us: server,
+      ingest_postgres_cpu_us: postgres,
+      ingest_cpu_us: server + postgres,
     };
   },
   async backfill() {
@@ -156,6 +168,8 @@ const JSON_FIGURES = [
   "upload_records_per_second",
   "upload_over_jetstream_atomic",
   "upload_over_jetstream_deduplicated",
+  "ingest_records_per_second",
+  "ingest_cpu_us",
   "backfill_over_memory",
   "backfill_records_per_second",
   "backfill_cpu_over_memory",
@@ -235,6 +249,11 @@ function printTable(figures: Figures): void {
       `${show("upload_server_cpu_us")} + ${show("upload_postgres_cpu_us")} + ${show("upload_client_cpu_us")} µs`,
     ],
     ["  CPU for a row of COPY: PostgreSQL", show("copy_postgres_cpu_us", " µs")],
+    ["IngestCdrs, four at once", show("ingest_records_per_second", " records/s")],
+    [
+      "  CPU for a record: server + PostgreSQL",
+      `${show("ingest_server_cpu_us")} + ${show("ingest_postgres_cpu_us")} µs`,
+    ],
     ["backfill of stored CDRs", show("backfill_records_per_second", " records/s")],
     ["  connect-node, the same messages from memory", show("memory_records_per_second", " records/s")],
     ["  backfill over memory (to be 0.8 at least)", show("backfill_over_memory")],

@@ -8,7 +8,7 @@ import {
 } from "../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { ownCpuMicros } from "./cpu-time.ts";
 import { helperArgument, sayReady, sayResult } from "./helper-process.ts";
-import { encodedBatch, grpcMessage } from "./records.ts";
+import { encodedBatch, encodedCdrBatch, encodedCdrOpen, grpcMessage } from "./records.ts";
 
 /** What to send: an upload for each token. */
 export interface UploadClientArgument {
@@ -17,6 +17,8 @@ export interface UploadClientArgument {
   recordsEach: number;
   batchSize: number;
   runName: string;
+  /** Of call detail records: the carrier of each upload. Absent: durations are uploaded. */
+  carrierIds?: readonly string[];
 }
 
 /** What came of it, from the first byte sent to the last record acknowledged. */
@@ -27,14 +29,20 @@ export interface UploadClientResult {
 }
 
 const PREFIX_BYTES = 5;
-const { url, tokens, recordsEach, batchSize, runName } = helperArgument<UploadClientArgument>();
+const { url, tokens, recordsEach, batchSize, runName, carrierIds } = helperArgument<UploadClientArgument>();
 const nowMs = Date.now();
 const uploads = tokens.map((token, index) => {
   const name = `${runName}-${index}`;
   const batches: Buffer[] = [];
+  const encoded = carrierIds ? encodedCdrBatch : encodedBatch;
   for (let first = 0; first < recordsEach; first += batchSize)
-    batches.push(encodedBatch(name, first, Math.min(batchSize, recordsEach - first), nowMs));
-  return { name, token, batches };
+    batches.push(encoded(name, first, Math.min(batchSize, recordsEach - first), nowMs));
+  const carrierId = carrierIds?.[index];
+  const open =
+    carrierId === undefined
+      ? grpcMessage({ frame: { case: "open", value: { uploadId: name } } })
+      : encodedCdrOpen(carrierId, name);
+  return { token, batches, open };
 });
 await sayReady();
 
@@ -52,12 +60,14 @@ sayResult(result);
 async function sendUpload(connection: ClientHttp2Session, upload: (typeof uploads)[number]): Promise<number> {
   const stream = connection.request({
     ":method": "POST",
-    ":path": "/tandem.carrier.v1.DurationService/UploadDurations",
+    ":path": carrierIds
+      ? "/tandem.platform.v1.CdrService/IngestCdrs"
+      : "/tandem.carrier.v1.DurationService/UploadDurations",
     "content-type": "application/grpc+proto",
     te: "trailers",
     authorization: `Bearer ${upload.token}`,
   });
-  stream.write(grpcMessage({ frame: { case: "open", value: { uploadId: upload.name } } }));
+  stream.write(upload.open);
   let sent = 0;
   let count = 0;
   for await (const { frame } of messagesOf(stream)) {
@@ -71,6 +81,7 @@ async function sendUpload(connection: ClientHttp2Session, upload: (typeof upload
   throw new Error(`the upload ended after ${count} records`);
 }
 
+// The frames of both methods are alike.
 async function* messagesOf(stream: AsyncIterable<Buffer>): AsyncGenerator<UploadDurationsResponse> {
   let pending = Buffer.alloc(0);
   for await (const chunk of stream) {

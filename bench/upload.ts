@@ -9,17 +9,22 @@ import { benchNumbers } from "./records.ts";
 import type { UploadClientArgument, UploadClientResult } from "./upload-client.ts";
 import { type BenchWorld, openBenchWorld } from "./world.ts";
 
-/** What one round measured: a rate, and the CPU time that each part took for a record. */
-export interface UploadRound {
+/** One run of uploads: a rate, and the CPU time that each part took for a record. */
+interface UploadRun {
   uploadPerSecond: number;
-  copyPerSecond: number;
   uploadCpuMicros: { server: number; postgres: number; client: number };
+}
+
+/** What one round measured beside COPY. */
+export interface UploadRound extends UploadRun {
+  copyPerSecond: number;
   copyCpuMicros: { client: number; postgres: number };
 }
 
 const UPLOADS = 4;
 export const CARRIERS = Array.from({ length: UPLOADS }, (_, index) => `bench-${index}`);
 const WARM_UP_RECORDS = 30_000;
+const BATCH_RECORDS = 1_000;
 
 /**
  * Durable uploads over raw COPY, in pairs: four uploads at once, of four carriers, over real
@@ -27,12 +32,9 @@ const WARM_UP_RECORDS = 30_000;
  * the same table (emptied, with its partitions and indexes), from memory, over one connection, in
  * one durable transaction.
  */
-export async function measureUploads(rounds: number, recordsEach: number, batchSize = 1_000): Promise<UploadRound[]> {
+export async function measureUploads(rounds: number, recordsEach: number, batchSize = BATCH_RECORDS): Promise<UploadRound[]> {
   await using world = await openBenchWorld();
-  for (const carrier of CARRIERS) {
-    await addCarrier(world.app.services.db, carrier);
-    await assignNumbers(world.app.services.db, carrier, benchNumbers(), "customer-1");
-  }
+  await addCarriers(world);
   await runUploads(world, "warm", Math.min(WARM_UP_RECORDS, recordsEach), batchSize);
   const measured: UploadRound[] = [];
   for (let round = 0; round < rounds; round++) {
@@ -43,9 +45,41 @@ export async function measureUploads(rounds: number, recordsEach: number, batchS
   return measured;
 }
 
-export async function runUploads(world: BenchWorld, runName: string, recordsEach: number, batchSize: number) {
-  const tokens = await Promise.all(CARRIERS.map((carrier) => world.carrierToken(carrier)));
-  const argument: UploadClientArgument = { url: world.app.url, tokens, recordsEach, batchSize, runName };
+/**
+ * IngestCdrs of records with two measured streams: four ingests at once, of four carriers, from
+ * another process. A round each.
+ */
+export async function measureIngests(rounds: number, recordsEach: number): Promise<UploadRun[]> {
+  await using world = await openBenchWorld();
+  await addCarriers(world);
+  await runUploads(world, "warm", Math.min(WARM_UP_RECORDS, recordsEach), BATCH_RECORDS, "cdrs");
+  const measured: UploadRun[] = [];
+  for (let round = 0; round < rounds; round++)
+    measured.push(await runUploads(world, `round${round}`, recordsEach, BATCH_RECORDS, "cdrs"));
+  return measured;
+}
+
+async function addCarriers({ app }: BenchWorld): Promise<void> {
+  for (const carrier of CARRIERS) {
+    await addCarrier(app.services.db, carrier);
+    await assignNumbers(app.services.db, carrier, benchNumbers(), "customer-1");
+  }
+}
+
+export async function runUploads(
+  world: BenchWorld,
+  runName: string,
+  recordsEach: number,
+  batchSize: number,
+  kind: "durations" | "cdrs" = "durations",
+): Promise<UploadRun> {
+  const isCdrs = kind === "cdrs";
+  const tokenOf = (carrier: string) => (isCdrs ? world.platformToken() : world.carrierToken(carrier));
+  const tokens = await Promise.all(CARRIERS.map(tokenOf));
+  const argument: UploadClientArgument = {
+    ...{ url: world.app.url, tokens, recordsEach, batchSize, runName },
+    ...(isCdrs ? { carrierIds: CARRIERS } : {}),
+  };
   const client = startHelper<UploadClientResult>("upload-client.ts", argument);
   await client.ready;
   const serverBefore = ownCpuMicros();

@@ -1,7 +1,6 @@
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type Client, createClient } from "@connectrpc/connect";
 import { createTandemTransport } from "../src/client/transport.ts";
-import { PLATFORM_SCOPES } from "../src/domain/carriers/scopes.ts";
 import { NumberService as CarrierNumberService } from "../src/gen/tandem/carrier/v1/number_service_pb.js";
 import { NumberService } from "../src/gen/tandem/platform/v1/platform_number_service_pb.js";
 import { ReconciliationService } from "../src/gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
@@ -82,17 +81,8 @@ export async function measureUsage(calls: number): Promise<UsageFigures> {
 }
 
 async function client<S extends Parameters<typeof createClient>[0]>(world: BenchWorld, service: S): Promise<Client<S>> {
-  const { app } = world;
-  if (!app.signingKey) throw new Error("the benchmark's Tandem signs its own tokens");
-  const { issuer } = app.services.config.tokens;
-  const token = await app.signingKey.issueToken({
-    issuer,
-    audience: "tandem",
-    identity: "platform",
-    scopes: PLATFORM_SCOPES,
-    ttlSeconds: 86_400,
-  });
-  return createClient(service, createTandemTransport({ baseUrl: app.url, token }));
+  const token = await world.platformToken();
+  return createClient(service, createTandemTransport({ baseUrl: world.app.url, token }));
 }
 
 async function holdNumbers(world: BenchWorld, carrierId: string, prefix: string, count: number): Promise<string[]> {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import pg from "pg";
 import { type App, openApp } from "../src/app.ts";
 import { type ConfigOverrides, loadConfig } from "../src/config/config.ts";
+import { PLATFORM_SCOPES, type PlatformScope } from "../src/domain/carriers/scopes.ts";
 import { openLog } from "../src/log.ts";
 
 /** A Tandem with a durable PostgreSQL of its own in a temporary folder. */
@@ -15,6 +16,7 @@ export interface BenchWorld extends AsyncDisposable {
   /** The process that all of PostgreSQL's others are below. */
   readonly postgresPid: number;
   carrierToken(carrierId: string): Promise<string>;
+  platformToken(): Promise<string>;
   /** A connection that streams COPY, which those of the store, being pipelined, cannot. */
   connectForCopy(): Promise<pg.Client & AsyncDisposable>;
 }
@@ -32,11 +34,8 @@ export async function openBenchWorld(overrides: ConfigOverrides = {}): Promise<B
     app,
     dataDir,
     postgresPid: Number(postmaster.split("\n")[0]),
-    async carrierToken(carrierId) {
-      if (!app.signingKey) throw new Error("the benchmark's Tandem signs its own tokens");
-      const { issuer, audience } = { issuer: app.services.config.tokens.issuer, audience: "tandem" };
-      return app.signingKey.issueToken({ issuer, audience, identity: "bench", carrierId, ttlSeconds: 86_400 });
-    },
+    carrierToken: (carrierId) => issueToken(app, { identity: "bench", carrierId }),
+    platformToken: () => issueToken(app, { identity: "platform", scopes: PLATFORM_SCOPES }),
     async connectForCopy() {
       const client = new pg.Client({ connectionString: app.services.db.pool.options.connectionString });
       await client.connect();
@@ -47,4 +46,13 @@ export async function openBenchWorld(overrides: ConfigOverrides = {}): Promise<B
       await rm(dataDir, { recursive: true, force: true });
     },
   };
+}
+
+function issueToken(
+  { services, signingKey }: App,
+  claims: { identity: string; carrierId?: string; scopes?: readonly PlatformScope[] },
+): Promise<string> {
+  if (!signingKey) throw new Error("the benchmark's Tandem signs its own tokens");
+  const { issuer } = services.config.tokens;
+  return signingKey.issueToken({ issuer, audience: "tandem", ttlSeconds: 86_400, ...claims });
 }

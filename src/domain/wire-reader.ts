@@ -80,6 +80,14 @@ export class WireReader {
     return value === 1;
   }
 
+  /** A double. */
+  double(end: number): number {
+    const at = this.position;
+    this.position = at + 8;
+    if (at + 8 <= end) return this.#bytes.readDoubleLE(at);
+    return this.#failed();
+  }
+
   /**
    * Reads the length of a part and returns where it ends. A second part for one field would have to
    * be merged, and fails.

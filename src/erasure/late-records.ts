@@ -3,7 +3,7 @@ import { CDR, type RecordKind } from "../domain/record-kind.ts";
 import { Verdict } from "../gen/tandem/type/v1/upload_pb.js";
 import type { Tx } from "../store/database/run.ts";
 import { readInForce } from "../store/privacy/erasures.ts";
-import type { AppendBatch, AppendRecord, CdrRow, DurationRow } from "../store/records/record-rows.ts";
+import type { AppendBatch, AppendRecord, CdrRow, DurationRow, RecordRow } from "../store/records/record-rows.ts";
 import type { ErasureJournal } from "./journal.ts";
 import { type ErasedParts, eraseRecord } from "./messages-codec.ts";
 import { withoutNumber } from "./rejects.ts";
@@ -93,7 +93,7 @@ function eraseOne(record: AppendRecord, kind: RecordKind, scope: ErasureScope): 
   const { number } = scope;
   const isCdr = kind === CDR;
   const network = isCdr ? (row as CdrRow).network?.payload : undefined;
-  const erased = eraseRecord(kind, row.payload, network, scope);
+  const erased = eraseRecord(kind, wholePayload(row), network, scope);
   if (!erased) return undefined;
   const { attribution } = record;
   const isHolder = reachesSubscriber(scope.role) && number.isNumber(attribution?.phoneNumber);
@@ -107,6 +107,10 @@ function eraseOne(record: AppendRecord, kind: RecordKind, scope: ErasureScope): 
     },
     erasedBy: [...(record.erasedBy ?? []), scope.erasureId],
   });
+}
+
+function wholePayload({ payload }: RecordRow): Uint8Array {
+  return payload instanceof Uint8Array ? payload : payload.bytes.subarray(payload.start, payload.end);
 }
 
 function cdrRow(row: CdrRow, erased: ErasedParts, { number }: ErasureScope): CdrRow {

@@ -8,6 +8,9 @@ import { EntryKind } from "../store/records/record-rows.ts";
 import { PAGE_ENTRIES, type StreamedFeed } from "./feed.ts";
 import { forwardEntries } from "./forwarded-batch.ts";
 
+/** A record with its parts, or with all of them joined. */
+type ForwardedCdr = Omit<FeedCdr, "recordDate"> & Partial<Pick<StoredCdr, "quality" | "network">>;
+
 // A batch is made of stored bytes: a record is its parts, one after the other.
 const { batchOf, partsOf } = forwardEntries({
   batch: CdrBatchSchema,
@@ -18,7 +21,7 @@ const { batchOf, partsOf } = forwardEntries({
     time: CallDetailRecordSchema.field.ingestTime,
   },
   erasure: CdrFeedEntrySchema.field.erasure,
-  isErasure: ({ entryKind }: StoredCdr) => entryKind === EntryKind.ERASURE,
+  isErasure: ({ entryKind }: ForwardedCdr) => entryKind === EntryKind.ERASURE,
   encodedParts: ({ payload, quality, network }) => {
     const parts: Uint8Array[] = [payload];
     if (quality) parts.push(quality);

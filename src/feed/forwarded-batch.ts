@@ -1,6 +1,7 @@
 import { create, type DescMessage, fromBinary, type MessageShape, type UnknownField } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { type Micros, timestampFromMicros } from "../domain/time/instant.ts";
+import { WireWriter } from "../domain/wire-writer.ts";
 import { ErasureEntrySchema } from "../gen/tandem/type/v1/erasure_pb.js";
 
 /** An entry as a feed stores it: encoded but for its position. */
@@ -47,14 +48,17 @@ export function forwardEntries<Batch extends DescMessage, Stored extends Forward
     return parts;
   };
   const encode = (entries: readonly Stored[]): Uint8Array => {
-    const chunks: Uint8Array[] = [];
+    writer.reset();
     for (const entry of entries) {
-      const parts = partsOf(entry);
-      const partBytes = parts.reduce((sum, part) => sum + part.length, 0);
-      const head = tagAndLength(kindOf(entry).field.number, partBytes);
-      chunks.push(tagAndLength(feed.entries.number, head.length + partBytes), head, ...parts);
+      const kind = kindOf(entry);
+      const mark = openPart(feed.entries.number);
+      const inner = openPart(kind.field.number);
+      for (const part of feed.encodedParts(entry)) writer.raw(part);
+      writePosition(kind, entry);
+      writer.close(inner);
+      writer.close(mark);
     }
-    return Buffer.concat(chunks);
+    return writer.copyFrom(0);
   };
   // Streams of one carrier share the newest pages, and so their encoding.
   const encodedBatches = new WeakMap<readonly Stored[], MessageShape<Batch>>();
@@ -70,19 +74,34 @@ export function forwardEntries<Batch extends DescMessage, Stored extends Forward
   return { batchOf, partsOf };
 }
 
-function encodePosition(fields: PositionFields, { sequence, ingestTime }: ForwardedEntry): Uint8Array {
+// Shared: a batch is written in one go.
+const writer = new WireWriter();
+
+function encodePosition(fields: PositionFields, entry: ForwardedEntry): Uint8Array {
+  writer.reset();
+  writePosition(fields, entry);
+  return writer.copyFrom(0);
+}
+
+function writePosition(fields: PositionFields, { sequence, ingestTime }: ForwardedEntry): void {
   const { seconds, nanos } = timestampFromMicros(ingestTime);
-  return new BinaryWriter()
-    .tag(fields.sequence.number, WireType.Varint)
-    .int64(sequence)
-    .tag(fields.time.number, WireType.LengthDelimited)
-    .fork()
-    .tag(1, WireType.Varint)
-    .int64(seconds)
-    .tag(2, WireType.Varint)
-    .int32(nanos)
-    .join()
-    .finish();
+  writer.uint32((fields.sequence.number << 3) | WireType.Varint);
+  writer.int64(sequence);
+  const time = openPart(fields.time.number);
+  writer.uint32((SECONDS << 3) | WireType.Varint);
+  writer.int64(seconds);
+  writer.uint32((NANOS << 3) | WireType.Varint);
+  writer.int32(nanos);
+  writer.close(time);
+}
+
+/** The fields of google.protobuf.Timestamp. */
+const SECONDS = 1;
+const NANOS = 2;
+
+function openPart(fieldNumber: number): number {
+  writer.uint32((fieldNumber << 3) | WireType.LengthDelimited);
+  return writer.open();
 }
 
 /**

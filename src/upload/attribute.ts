@@ -16,13 +16,11 @@ export async function attributeBatches(
   batches: readonly PreparedBatch[],
 ): Promise<AppendBatch[]> {
   const holdings = await cache.load(tx, carrierId, numbers, candidateNumbers(batches));
-  return batches.map((batch) => ({
-    uploadId: batch.uploadId,
-    writerEpoch: batch.writerEpoch,
-    firstOffset: batch.firstOffset,
-    describe: batch.describe,
-    records: batch.records.map((record) => appendRecord(record, batch, carrierId, holdings)),
-  }));
+  return batches.map(({ uploadId, writerEpoch, firstOffset, describe, codec, records }) => {
+    const of = { codec, carrierId };
+    const attributed = records.map((record) => appendRecord(record, of, holdings));
+    return { uploadId, writerEpoch, firstOffset, describe, records: attributed };
+  });
 }
 
 // May be walked more than once.
@@ -38,33 +36,36 @@ function candidateNumbers(batches: readonly PreparedBatch[]): Iterable<string> {
 
 function appendRecord(
   record: PreparedRecord<unknown>,
-  { codec }: PreparedBatch,
-  carrierId: string,
+  of: BatchPlace,
   holdings: Parameters<typeof attribute>[2],
 ): AppendRecord {
-  if (record.refusal !== undefined) return new AttributedRecord(record, codec, undefined, undefined);
-  const attribution = attribute(record.candidates, record.startTime, holdings);
-  return new AttributedRecord(record, codec, attribution, codec.row(record, carrierId, attribution));
+  const isRefused = record.refusal !== undefined;
+  const attribution = isRefused ? undefined : attribute(record.candidates, record.startTime, holdings);
+  return new AttributedRecord(record, of, attribution);
+}
+
+/** What the records of a batch share. */
+interface BatchPlace {
+  readonly codec: PreparedBatch["codec"];
+  readonly carrierId: string;
 }
 
 // There is one for each record of an upload, so what is seldom needed is made only when it is asked
 // for.
 class AttributedRecord implements AppendRecord {
   readonly sent: PreparedRecord<unknown>;
-  readonly #codec: PreparedBatch["codec"];
+  readonly #of: BatchPlace;
   readonly attribution: AppendRecord["attribution"];
-  readonly row: AppendRecord["row"];
 
-  constructor(
-    sent: PreparedRecord<unknown>,
-    codec: PreparedBatch["codec"],
-    attribution: AppendRecord["attribution"],
-    row: AppendRecord["row"],
-  ) {
+  constructor(sent: PreparedRecord<unknown>, of: BatchPlace, attribution: AppendRecord["attribution"]) {
     this.sent = sent;
-    this.#codec = codec;
+    this.#of = of;
     this.attribution = attribution;
-    this.row = row;
+  }
+
+  get row(): AppendRecord["row"] {
+    const { codec, carrierId } = this.#of;
+    return this.sent.refusal === undefined ? codec.row(this.sent, carrierId, this.attribution) : undefined;
   }
 
   get numbers(): string[] {
@@ -72,6 +73,6 @@ class AttributedRecord implements AppendRecord {
   }
 
   encoded(): Uint8Array {
-    return this.#codec.encode(this.sent);
+    return this.#of.codec.encode(this.sent);
   }
 }

@@ -25,6 +25,16 @@ export interface RecordCodec<Message> {
   readonly kind: RecordKind;
   /** Checks and normalises a message. Never throws: what is wrong with it is in the result. */
   prepare(message: Message, context: PrepareContext): PreparedRecord<unknown>;
+  /**
+   * As `prepare`, of encoded bytes `[start, end)`, in less time. Undefined: this record must be
+   * decoded first.
+   */
+  prepareEncoded?(
+    bytes: Buffer,
+    start: number,
+    end: number,
+    context: PrepareContext,
+  ): PreparedRecord<unknown> | undefined;
   /** The row to store, with the attribution joined to its encoded part. */
   row(prepared: PreparedRecord<unknown>, carrierId: string, attribution: Attribution | undefined): RecordRow;
   /** The whole normalised record, as quarantine keeps it. */

@@ -218,7 +218,7 @@ export class UploadSession<Message> {
   #commit({ batch: sent, generation }: SessionEffect & { effect: "commit" }): void {
     const { store, budget } = this.#options;
     const batch = sent.prepare();
-    const preparedBytes = batch.records.reduce((sum, record) => sum + record.payload.length + 64, 0);
+    const preparedBytes = batch.records.reduce((sum, record) => sum + record.payloadBytes + 64, 0);
     const bytes = Math.max(preparedBytes, sent.receivedBytes);
     this.#held.take(bytes);
     budget.take(bytes);

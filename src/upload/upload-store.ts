@@ -124,10 +124,23 @@ function prepareRecord<Message>(
   records: RecordList<Message>,
   index: number,
 ): PreparedRecord<unknown> {
+  const ordinary = prepareEncoded(codec, context, records, index);
+  if (ordinary !== undefined) return ordinary;
   const record = records.at(index) as Message | UnreadableRecord<Message>;
   return record instanceof UnreadableRecord
     ? prepareUnreadable(codec, context, record)
     : codec.prepare(record, context);
+}
+
+function prepareEncoded<Message>(
+  codec: RecordCodec<Message>,
+  context: PrepareContext,
+  { encoded }: RecordList<Message>,
+  index: number,
+): PreparedRecord<unknown> | undefined {
+  if (encoded === undefined) return undefined;
+  const { bytes, bounds } = encoded;
+  return codec.prepareEncoded?.(bytes, bounds[index * 2] as number, bounds[index * 2 + 1] as number, context);
 }
 
 function sentRecord<Message>(records: RecordList<Message>, index: number): Message {

@@ -56,18 +56,21 @@ export function lossOf(counts: PacketCounts, ratio: number | undefined): number 
  * @param connectedMs undefined: unknown.
  */
 export function hearingOf(streams: readonly PacketCounts[], connectedMs: number | undefined): Hearing[] {
+  if (streams.every(({ packetsReceived }) => packetsReceived === undefined)) return streams.map(() => UNKNOWN);
   const flows = Map.groupBy(streams, flowKey);
   const sum = (key: string, count: (stream: PacketCounts) => bigint | undefined) => sumOf(flows.get(key) ?? [], count);
   const isSilent = (packets: bigint) => packets === 0n || Number(packets) * 1_000 < (connectedMs ?? 0);
   return streams.map((stream) => {
     const heard = sum(flowKey(stream), ({ packetsReceived }) => packetsReceived);
-    if (stream.packetsReceived === undefined || heard === undefined) return { silent: false, oneWay: false };
+    if (stream.packetsReceived === undefined || heard === undefined) return UNKNOWN;
     const otherWay = sum(flowKey({ ...stream, direction: 3 - stream.direction }), flowed) ?? 0n;
     const silent = isSilent(heard);
     const falls = stream.direction === StreamDirection.FROM_CARRIER && heard * HEARD_PART < otherWay;
     return { silent, oneWay: !isSilent(otherWay) && (silent || falls) };
   });
 }
+
+const UNKNOWN: Hearing = { silent: false, oneWay: false };
 
 function flowKey({ direction, edge }: PacketCounts): string {
   return `${direction} ${edge}`;

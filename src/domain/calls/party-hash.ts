@@ -13,6 +13,13 @@ export function partyHashOf(hash: bigint, startTime: Micros | undefined): bigint
   return BigInt.asIntN(64, (hash & ~QUARTERS_MASK) | quarter);
 }
 
+/** As `partyHashOf`, of a hash in 8 bytes of a buffer, which are changed. */
+export function writeQuarter(bytes: Uint8Array, at: number, startMicros: number): void {
+  const quarter = Math.floor(startMicros / Number(QUARTER_HOUR_US)) % QUARTERS;
+  bytes[at + 6] = ((bytes[at + 6] as number) & 0xf0) | (quarter >> 8);
+  bytes[at + 7] = quarter & 0xff;
+}
+
 /**
  * Whether two records may be one call on different days: equal parties and duration, and times that
  * a wrong zone explains.

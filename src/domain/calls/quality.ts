@@ -42,7 +42,9 @@ export function judgeStreams(
 ): QualityJudgement[] {
   const hearings = hearingOf(streams, connectedMs);
   return streams.map((stream, index) => {
-    return judgeStream({ ...stream, lossRatioAvg: lossOf(stream, stream.lossRatioAvg) }, tooShort, hearings[index]);
+    const lossRatioAvg = lossOf(stream, stream.lossRatioAvg);
+    const measures = lossRatioAvg === stream.lossRatioAvg ? stream : { ...stream, lossRatioAvg };
+    return judgeStream(measures, tooShort, hearings[index]);
   });
 }
 

@@ -8,7 +8,12 @@ export type HashedContent = (typeof HashedContent)[keyof typeof HashedContent];
 const VERSION = 1;
 const KEPT_BYTES = 65_536;
 
+/** Longer inputs are rare. */
+const REMEMBERED_INPUTS = 1_024;
+
 let input = Buffer.allocUnsafeSlow(KEPT_BYTES);
+/** The first bytes of `input`, by their number: a new view each time would cost too much. */
+const inputs: Buffer[] = [];
 const output = new DataView(new ArrayBuffer(8));
 
 /**
@@ -27,10 +32,26 @@ export function hashText(secret: Uint8Array, kind: HashedContent, text: string):
   return finish(at + input.write(text, at, "utf8"));
 }
 
+/** As `hashContent`, of bytes `[start, end)` of a buffer. Writes the hash's 8 bytes at a place. */
+export function writeContentHash(
+  secret: Uint8Array,
+  kind: HashedContent,
+  content: { readonly bytes: Buffer; readonly start: number; readonly end: number },
+  into: { readonly bytes: Buffer; readonly at: number },
+): void {
+  const { bytes, start, end } = content;
+  const from = begin(secret, kind, end - start);
+  bytes.copy(input, from, start, end);
+  const digest = hash("sha256", inputOf(from + end - start), "binary");
+  for (let at = 0; at < 8; at++) into.bytes[into.at + at] = digest.charCodeAt(at);
+}
+
 function begin(secret: Uint8Array, kind: HashedContent, contentBytes: number): number {
   const bytes = secret.length + 2 + contentBytes;
-  if (bytes > input.length || input.length > Math.max(KEPT_BYTES, bytes))
+  if (bytes > input.length || input.length > Math.max(KEPT_BYTES, bytes)) {
     input = Buffer.allocUnsafeSlow(Math.max(KEPT_BYTES, bytes));
+    inputs.length = 0;
+  }
   input.set(secret, 0);
   input[secret.length] = VERSION;
   input[secret.length + 1] = kind;
@@ -39,7 +60,17 @@ function begin(secret: Uint8Array, kind: HashedContent, contentBytes: number): n
 
 // A digest as a binary string costs a third of a Buffer.
 function finish(length: number): bigint {
-  const digest = hash("sha256", input.subarray(0, length), "binary");
+  const digest = hash("sha256", inputOf(length), "binary");
   for (let at = 0; at < 8; at++) output.setUint8(at, digest.charCodeAt(at));
   return output.getBigInt64(0);
+}
+
+function inputOf(length: number): Buffer {
+  if (length >= REMEMBERED_INPUTS) return input.subarray(0, length);
+  let view = inputs[length];
+  if (view === undefined) {
+    view = input.subarray(0, length);
+    inputs[length] = view;
+  }
+  return view;
 }

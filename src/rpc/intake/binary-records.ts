@@ -2,7 +2,7 @@ import { type DescMessage, fromBinary, type MessageShape } from "@bufbuild/proto
 import type { RecordProblem } from "../../domain/calls/field-checks.ts";
 import { RecordIssue } from "../../gen/tandem/type/v1/upload_pb.js";
 import { MAX_RECORD_BYTES, recordProblem, tooManyBytes } from "../../upload/records/record-limits.ts";
-import { type RecordList, UnreadableRecord } from "../../upload/records/record-list.ts";
+import { type EncodedRecords, type RecordList, UnreadableRecord } from "../../upload/records/record-list.ts";
 import { findBinaryFault, salvageBinary } from "./binary-faults.ts";
 import { countBinary, type ElementBounds } from "./count-elements.ts";
 import { KEEP_UNKNOWN_FIELDS } from "./unknown-fields.ts";
@@ -29,12 +29,17 @@ export class RecordsAsSent<T extends DescMessage> implements RecordList<MessageS
   readonly #read: ReadRecord<T>;
   readonly #bytes: Buffer;
   readonly #bounds: readonly number[];
+  readonly encoded: EncodedRecords | undefined;
 
-  /** @param bounds the start and end of each record, one after the other. */
-  constructor(read: ReadRecord<T>, bytes: Buffer, bounds: readonly number[]) {
+  /**
+   * @param bounds the start and end of each record, one after the other.
+   * @param isBinary whether the records are in binary form.
+   */
+  constructor(read: ReadRecord<T>, bytes: Buffer, bounds: readonly number[], isBinary: boolean) {
     this.#read = read;
     this.#bytes = bytes;
     this.#bounds = bounds;
+    this.encoded = isBinary ? { bytes, bounds } : undefined;
   }
 
   get length(): number {
@@ -52,7 +57,8 @@ export class RecordsAsSent<T extends DescMessage> implements RecordList<MessageS
   }
 
   slice(start: number, end = this.length): RecordsAsSent<T> {
-    return new RecordsAsSent(this.#read, this.#bytes, this.#bounds.slice(start * 2, end * 2));
+    const isBinary = this.encoded !== undefined;
+    return new RecordsAsSent(this.#read, this.#bytes, this.#bounds.slice(start * 2, end * 2), isBinary);
   }
 }
 

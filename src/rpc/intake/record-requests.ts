@@ -12,6 +12,7 @@ import {
 } from "../../gen/tandem/platform/v1/platform_cdr_service_pb.js";
 import { type CallDetailRecord, CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { type CallDuration, CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
+import { decodeCdr } from "../../upload/records/cdr-decoder.ts";
 import { decodeDuration } from "../../upload/records/duration-decoder.ts";
 import type { RecordList } from "../../upload/records/record-list.ts";
 import { type RecordReader, RecordsAsSent, readBinary } from "./binary-records.ts";
@@ -54,7 +55,11 @@ interface RequestKind<I extends DescMessage, R extends DescMessage> {
 }
 
 const DURATION = { schema: CallDurationSchema, bounds: recordBounds(CallDurationSchema), decodeFast: decodeDuration };
-const CDR = { schema: CallDetailRecordSchema, bounds: recordBounds(CallDetailRecordSchema) };
+const CDR = {
+  schema: CallDetailRecordSchema,
+  bounds: recordBounds(CallDetailRecordSchema),
+  decodeFast: decodeCdr,
+};
 const DURATION_FRAME = kindOf(UploadDurationsRequestSchema, DURATION);
 const APPEND = kindOf(AppendDurationsRequestSchema, DURATION);
 const CDR_FRAME = kindOf(IngestCdrsRequestSchema, CDR);
@@ -73,12 +78,12 @@ function readRequest<I extends DescMessage, R extends DescMessage>(
   if (isJson) {
     if (!split) throw unreadableMessage();
     const request = readJsonHead(input, split.head);
-    return { request, records: new RecordsAsSent(readJson(reader), buffer, split.bounds) };
+    return { request, records: new RecordsAsSent(readJson(reader), buffer, split.bounds, false) };
   }
   try {
     const { head, bounds }: SplitRequest = splitBinary(path, bytes);
     const request = fromBinary(input, head, DROP_UNKNOWN_FIELDS.binaryOptions);
-    return { request, records: new RecordsAsSent(readBinary(reader), buffer, bounds) };
+    return { request, records: new RecordsAsSent(readBinary(reader), buffer, bounds, true) };
   } catch (cause) {
     throw unreadableMessage(cause);
   }

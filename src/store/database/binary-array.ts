@@ -18,8 +18,9 @@ const OID = {
 } as const;
 const HEADER_BYTES = 20;
 /** 2000-01-01 in microseconds since 1970, from which PostgreSQL counts. */
-const POSTGRES_EPOCH_MICROS = 946_684_800_000_000n;
-const POSTGRES_EPOCH_DAYS = 10_957;
+export const POSTGRES_EPOCH_MICROS = 946_684_800_000_000n;
+/** The same in days. */
+export const POSTGRES_EPOCH_DAYS = 10_957;
 
 export const int8Array = fixedArray<bigint>(OID.int8, 8, (view, at, value) => view.setBigInt64(at, value));
 /** An int8[] parameter of whole numbers. */
@@ -64,17 +65,32 @@ export function textArray(values: readonly (string | null | undefined)[]): Buffe
   return buffer.subarray(0, at);
 }
 
-export function byteaArray(values: readonly (Uint8Array | null | undefined)[]): Buffer {
+/** Bytes `[start, end)` of a buffer: a view of them would cost more than to copy them. */
+export interface BytesPart {
+  readonly bytes: Buffer;
+  readonly start: number;
+  readonly end: number;
+}
+
+export function byteaArray(values: readonly (Uint8Array | BytesPart | null | undefined)[]): Buffer {
   let bytes = HEADER_BYTES;
-  for (const value of values) bytes += 4 + (value?.length ?? 0);
+  for (const value of values) bytes += 4 + (value == null ? 0 : lengthOf(value));
   const { buffer, view } = allocate(bytes);
   let at = writeHeader(view, OID.bytea, values.length);
   for (const value of values) {
-    view.setInt32(at, value?.length ?? -1);
-    if (value) buffer.set(value, at + 4);
-    at += 4 + (value?.length ?? 0);
+    const length = value == null ? -1 : lengthOf(value);
+    view.setInt32(at, length);
+    at += 4;
+    if (value == null) continue;
+    if (value instanceof Uint8Array) buffer.set(value, at);
+    else value.bytes.copy(buffer, at, value.start, value.end);
+    at += length;
   }
   return buffer;
+}
+
+function lengthOf(value: Uint8Array | BytesPart): number {
+  return value instanceof Uint8Array ? value.length : value.end - value.start;
 }
 
 /** How a column of each type is written. */

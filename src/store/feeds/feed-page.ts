@@ -50,9 +50,15 @@ export interface EntryReading<Row, Entry> {
   readonly feed: FeedId;
   /** Whether a filter leaves entries out: then more of them are looked at. */
   readonly isFiltered: boolean;
-  /** The query for the entries of (after, end] that match, by sequence, at most the limit. */
+  /**
+   * The query for the entries of (after, end] that match, at most the limit. They come one a row
+   * with their `sequence`, or all in one row, by sequence.
+   */
   readonly entriesIn: (after: bigint, end: bigint) => RawBuilder<unknown>;
-  readonly entryOf: (row: Row) => Entry;
+  /** The entries of a row. */
+  readonly entriesOf: (row: Row) => readonly Entry[];
+  /** Whether all entries come in one row. Default: no. */
+  readonly isOneRow?: boolean;
   readonly bytesOf: (entry: Entry) => number;
 }
 
@@ -66,7 +72,7 @@ export async function readFeedPage<Row, Entry extends { readonly sequence: bigin
   reading: EntryReading<Row, Entry>,
 ): Promise<StoredPage<Entry>> {
   const { carrierId, until, limit } = request;
-  const { feed, isFiltered, entriesIn } = reading;
+  const { feed, isFiltered, entriesIn, entriesOf, isOneRow = false } = reading;
   const after = request.after.sequence;
   const scanEnd = after + (isFiltered ? SCAN_LIMIT : BigInt(limit));
   const end = until !== undefined && until < scanEnd ? until : scanEnd;
@@ -74,14 +80,14 @@ export async function readFeedPage<Row, Entry extends { readonly sequence: bigin
     SELECT ${HEAD_COLUMNS}, ${isSameHistory(carrierId, feed, request.after)} AS is_same_history, p.*
     FROM feed_head h LEFT JOIN LATERAL (${entriesIn(after, end)}) p ON true
     WHERE h.carrier_id = ${carrierId} AND h.feed = ${feed}
-    ORDER BY p.sequence`;
+    ${isOneRow ? sql`` : sql`ORDER BY p.sequence`}`;
   const [first] = rows;
   if (!first) throw new Error(`carrier ${carrierId} has no feed ${feed}`);
   const { epoch, earliestSequence, headSequence, lastIngestTime, payloadGeneration, lostSince } = first;
   const head = { epoch, earliestSequence, headSequence, lastIngestTime, payloadGeneration, lostSince };
   noteHead(tx, carrierId, feed, head);
-  const found: Entry[] = [];
-  for (const row of rows) if (row.sequence !== undefined) found.push(reading.entryOf(row as unknown as Row));
+  const entryRows = isOneRow ? rows : rows.filter(({ sequence }) => sequence !== undefined);
+  const found = entryRows.flatMap((row) => entriesOf(row as unknown as Row));
   const entries = takeBytes(found, reading.bytesOf);
   const isCut = found.length === limit || entries.length < found.length;
   const reach = await reachOf(tx, { carrierId, feed, after, scanned: min(end, headSequence) }, entries.at(-1), isCut);

@@ -40,10 +40,9 @@ export function readNumberPage(
       WHERE e.carrier_id = ${carrierId} AND e.sequence > ${after} AND e.sequence <= ${end}
         AND (e.entry_kind = ${NumberEntryKind.ERASURE} OR ${now} OR ${before})
       ORDER BY e.sequence LIMIT ${limit}`,
-    entryOf: ({ sequence, ingestTime, entryKind: kind, payload, leftFilter }) => ({
-      ...{ sequence, ingestTime, kind, payload },
-      leftFilter: kind === NumberEntryKind.CHANGE && leftFilter,
-    }),
+    entriesOf: ({ sequence, ingestTime, entryKind: kind, payload, leftFilter }) => [
+      { sequence, ingestTime, kind, payload, leftFilter: kind === NumberEntryKind.CHANGE && leftFilter },
+    ],
     bytesOf: ({ payload }) => payload.length,
   });
 }

@@ -51,7 +51,7 @@ export function readDiscrepancyPage(
       SELECT e.carrier_id, e.sequence, e.ingest_time, e.entry_kind, e.payload FROM discrepancy_entry e
       WHERE e.carrier_id = ${carrierId} AND e.sequence > ${after} AND e.sequence <= ${end} AND (${matching})
       ORDER BY e.sequence LIMIT ${limit}`,
-    entryOf: storedDiscrepancy,
+    entriesOf: (row: StoredDiscrepancy) => [storedDiscrepancy(row)],
     bytesOf: ({ payload }) => payload.length,
   });
 }

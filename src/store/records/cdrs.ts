@@ -1,6 +1,7 @@
 import { type RawBuilder, sql } from "kysely";
 import { FeedId } from "../../domain/feed-id.ts";
-import type { Micros } from "../../domain/time/instant.ts";
+import { DAY_MS, type Micros } from "../../domain/time/instant.ts";
+import { POSTGRES_EPOCH_DAYS, POSTGRES_EPOCH_MICROS } from "../database/binary-array.ts";
 import type { Tx } from "../database/run.ts";
 import { type PageRequest, readFeedPage, type StoredPage } from "../feeds/feed-page.ts";
 import { EntryKind } from "./record-rows.ts";
@@ -30,9 +31,10 @@ export interface StoredCdr {
 }
 
 /** A record as a page of the feed has it. */
-export interface FeedCdr extends StoredCdr {
-  /** The day of an erasure. */
+export interface FeedCdr extends Pick<StoredCdr, "sequence" | "ingestTime" | "entryKind"> {
   recordDate: string;
+  /** All of its parts, joined. */
+  payload: Buffer;
 }
 
 /**
@@ -50,18 +52,58 @@ export function readCdrPage(
     feed: FeedId.CDRS,
     isFiltered: conditions !== undefined,
     entriesIn: (after, end) => sql`
-      SELECT r.carrier_id, r.sequence, r.ingest_time, r.entry_kind, r.record_date, r.invite_time, r.payload, ${partsOf(withNetwork)}
+      SELECT string_agg(${packed(withNetwork)}, '' ORDER BY r.sequence) AS packed
       FROM (
         SELECT * FROM cdr_record r WHERE r.carrier_id = ${carrierId} AND r.sequence > ${after} AND r.sequence <= ${end}${matches}
         ORDER BY r.sequence LIMIT ${limit}) r
       ${joinParts(carrierId, withNetwork)}`,
-    entryOf: feedCdr,
-    bytesOf,
+    isOneRow: true,
+    entriesOf: unpack,
+    bytesOf: ({ payload }) => payload.length,
   });
 }
 
-function partsOf(withNetwork: boolean): RawBuilder<unknown> {
-  return sql`q.payload AS quality, ${withNetwork ? sql`n.payload` : sql`NULL::bytea`} AS network`;
+// A page as one value: rows of their own would cost more to make and to read than all else. Numbers
+// are as PostgreSQL sends them in binary form.
+function packed(withNetwork: boolean): RawBuilder<unknown> {
+  const parts = sql`r.payload || COALESCE(q.payload, '') ${withNetwork ? sql`|| COALESCE(n.payload, '')` : sql``}`;
+  const bytes = sql`length(r.payload) + COALESCE(length(q.payload), 0) ${withNetwork ? sql`+ COALESCE(length(n.payload), 0)` : sql``}`;
+  return sql`int8send(r.sequence) || timestamptz_send(r.ingest_time) || date_send(r.record_date) || int2send(r.entry_kind)
+        || int4send(${bytes}) || ${parts}`;
+}
+
+/** Where the figures of a packed record are, and how many bytes they take. */
+const PACKED = { SEQUENCE: 0, INGEST_TIME: 8, RECORD_DATE: 16, ENTRY_KIND: 20, LENGTH: 22, BYTES: 26 } as const;
+
+function unpack({ packed: bytes }: { packed: Buffer | undefined }): FeedCdr[] {
+  const found: FeedCdr[] = [];
+  if (bytes === undefined) return found;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const dayText = lastDayText();
+  for (let at = 0; at < bytes.length; ) {
+    const start = at + PACKED.BYTES;
+    const end = start + view.getInt32(at + PACKED.LENGTH);
+    found.push({
+      sequence: view.getBigInt64(at + PACKED.SEQUENCE),
+      ingestTime: view.getBigInt64(at + PACKED.INGEST_TIME) + POSTGRES_EPOCH_MICROS,
+      recordDate: dayText(view.getInt32(at + PACKED.RECORD_DATE)),
+      entryKind: view.getInt16(at + PACKED.ENTRY_KIND),
+      payload: bytes.subarray(start, end),
+    });
+    at = end;
+  }
+  return found;
+}
+
+// Records of one page are of few days.
+function lastDayText(): (day: number) => string {
+  let last = Number.NaN;
+  let text = "";
+  return (day) => {
+    if (day !== last) text = new Date((day + POSTGRES_EPOCH_DAYS) * DAY_MS).toISOString().slice(0, 10);
+    last = day;
+    return text;
+  };
 }
 
 // Joined after the LIMIT of the records `r`, and one by one: the planner's statistics of a carrier
@@ -72,10 +114,6 @@ export function joinParts(carrierId: string, withNetwork: boolean): RawBuilder<u
       SELECT p.payload FROM ${sql.table(table)} p
       WHERE p.carrier_id = ${carrierId} AND p.sequence = r.sequence AND p.ingest_time = r.ingest_time LIMIT 1) ${sql.ref(name)} ON true`;
   return withNetwork ? sql`${join("cdr_quality", "q")} ${join("cdr_network", "n")}` : join("cdr_quality", "q");
-}
-
-function bytesOf({ payload, quality, network }: StoredCdr): number {
-  return payload.length + (quality?.length ?? 0) + (network?.length ?? 0);
 }
 
 export function cdrFloor(carrierId: string): RawBuilder<bigint> {
@@ -120,10 +158,4 @@ export function allOf(conditions: CdrConditions): RawBuilder<boolean> {
   if (conditions.qualityVerdicts?.length)
     wheres.push(sql`r.quality_verdict = ANY(${conditions.qualityVerdicts}::int2[])`);
   return sql<boolean>`${sql.join(wheres, sql` AND `)}`;
-}
-
-// Called for every entry of every stream: no object larger than needed.
-function feedCdr(row: FeedCdr): FeedCdr {
-  const { carrierId, sequence, ingestTime, entryKind, recordDate, inviteTime, payload, quality, network } = row;
-  return { carrierId, sequence, ingestTime, entryKind, recordDate, inviteTime, payload, quality, network };
 }

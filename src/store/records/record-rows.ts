@@ -5,6 +5,7 @@ import { ERASED_HASH } from "../../domain/privacy/erasure.ts";
 import { CDR, DURATION, type RecordKind } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import type { Verdict } from "../../gen/tandem/type/v1/upload_pb.js";
+import type { BytesPart } from "../database/binary-array.ts";
 import { run, type Tx, together } from "../database/run.ts";
 import { type Column, type ColumnOf, columnsOf, insertColumns } from "./insert-columns.ts";
 import type { RejectRow } from "./rejects.ts";
@@ -22,7 +23,7 @@ export interface DurationRow {
   trunkId: string | null;
   /** The index of a part of a split call. */
   partIndex: number | null;
-  payload: Uint8Array;
+  payload: Uint8Array | BytesPart;
 }
 
 /**

@@ -5,7 +5,7 @@ import { isHiddenCaller } from "../../domain/numbers/spelling.ts";
 import { AttributionBasis } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
 import type { AttributionCandidate } from "./prepared.ts";
-import type { WireWriter } from "./wire-writer.ts";
+import type { WireWriter } from "../../domain/wire-writer.ts";
 
 /** The parties of a call, as durations and call detail records have them. */
 export interface Parties {
@@ -33,8 +33,12 @@ export function attributionCandidates(direction: number, parties: Parties): Attr
 // Every possible reading of a spelling is compared with the carrier's numbers: a wrong reading
 // matches one of them only by chance.
 function addCandidate(candidates: AttributionCandidate[], basis: number, party: Party | undefined): void {
-  if (party?.value === undefined) return;
-  for (const number of numbersOfParty(party)) candidates.push({ basis, number });
+  if (party?.value !== undefined) candidates.push(...partyCandidates(basis, party));
+}
+
+/** The numbers of one party that may decide whose call it is. */
+export function partyCandidates(basis: number, party: Party): AttributionCandidate[] {
+  return numbersOfParty(party).map((number) => ({ basis, number }));
 }
 
 /** What two records of one call have in common if it is sent again under another day. */
@@ -79,7 +83,8 @@ const LENGTH_DELIMITED = 2;
 const COUNTRY_CODE_FIELD = 3;
 const PARTY_NAMES = ["calling", "asserted", "called", "dialed", "redirecting"] as const;
 
-function derivedCountry(party: Party): string | undefined {
+/** The country that follows from a party's number. */
+export function derivedCountry(party: Party): string | undefined {
   const number = e164Of(party);
   return number !== undefined && isE164(number) && !isHiddenCaller(number) ? countryOfNumber(number) : undefined;
 }

@@ -9,6 +9,7 @@ import { microsFromTimestamp } from "../../domain/time/instant.ts";
 import {
   type CallDetailRecord,
   CallDetailRecordSchema,
+  type CallLengths,
   Completeness,
   type NetworkIdentifiers,
 } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
@@ -16,13 +17,14 @@ import { RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
 import type { StreamQuality } from "../../gen/tandem/type/v1/stream_quality_pb.js";
 import { type CdrRow, EntryKind, type QualityRow } from "../../store/records/record-rows.ts";
 import { attributionCandidates, hasDerivedCountry, partyText, writeDerivedCountries } from "./call-parties.ts";
+import { OUTPUT_ONLY, writeDecodedCdr, writeDecodedNetwork, writeDecodedStreams } from "./cdr-decoder.ts";
 import { contentLengths, derivedLengths } from "./cdr-lengths.ts";
 import { compileEncoder } from "./message-encoder.ts";
 import { dropWrongFields } from "./optional-fields.ts";
 import type { PrepareContext, PreparedRecord } from "./prepared.ts";
 import { refusedRecord, sizeRefusal, toldWarnings } from "./record-limits.ts";
 import { unknownFieldsWarning } from "./unknown-fields.ts";
-import { WireWriter } from "./wire-writer.ts";
+import { WireWriter } from "../../domain/wire-writer.ts";
 
 /**
  * The columns of a call detail record that come from its message alone, its encoded parts apart.
@@ -42,9 +44,14 @@ export function prepareCdr(sent: CallDetailRecord, context: PrepareContext): Pre
 
   const content = contentOf(message, call.derived);
   writer.reset();
-  const unknownInCall = encodeCall(writer, content);
-  const callBytes = writer.position;
-  const hasUnknown = encodeMeasured(writer, content) || unknownInCall || (message.lengths?.$unknown?.length ?? 0) > 0;
+  const isEmptyPart = content.networkIdentifiers !== message.networkIdentifiers;
+  const copiedBytes = isEmptyPart ? -1 : writeDecodedCdr(writer, message);
+  const isCopied = copiedBytes >= 0;
+  const unknownInCall = !isCopied && encodeCall(writer, content);
+  const callBytes = isCopied ? copiedBytes : writer.position;
+  const hasUnknown =
+    !isCopied &&
+    (encodeMeasured(writer, content) || unknownInCall || (message.lengths?.$unknown?.length ?? 0) > 0);
   const contentHash = hashContent(context.hashSecret, HashedContent.CDR, writer.bytes.subarray(0, writer.position));
   const identity = {
     recordId: message.recordId,
@@ -74,8 +81,9 @@ export function prepareCdr(sent: CallDetailRecord, context: PrepareContext): Pre
     startTime,
     row: columnsOf(message, call, quality),
     payload,
-    ...qualityPart(message, quality),
-    ...networkPart(content),
+    payloadBytes: payload.length,
+    ...qualityPart(message, quality, isCopied),
+    ...networkPart(content, isCopied),
   };
 }
 
@@ -85,7 +93,6 @@ interface JudgedCall extends CallQuality {
   streams: { verdict: number; reasons: number[] }[];
 }
 
-const OUTPUT_ONLY = ["carrier_id", "attribution", "quality_verdict", "quality_reasons", "sequence", "ingest_time"];
 const never = () => true;
 // Shared: records are prepared one at a time.
 const writer = new WireWriter();
@@ -121,13 +128,11 @@ const MUCH_OUTPUT = 1_000;
 // A length that follows from the times is not content: it may be sent or left to be derived, and
 // what is stored prepares to the same hash.
 function contentOf(message: CallDetailRecord, derived: PhaseLengths): CallDetailRecord {
-  const { networkIdentifiers } = message;
-  const content: CallDetailRecord = { ...message };
-  delete content.lengths;
   const lengths = message.lengths && contentLengths(message.lengths, derived);
-  if (lengths !== undefined) content.lengths = lengths;
-  if (networkIdentifiers !== undefined && !hasIdentifiers(networkIdentifiers)) delete content.networkIdentifiers;
-  return content;
+  const { networkIdentifiers: sent } = message;
+  const networkIdentifiers = sent !== undefined && hasIdentifiers(sent) ? sent : undefined;
+  // `delete` would make a slow object of it. Encoders take undefined for absent.
+  return { ...message, lengths, networkIdentifiers } as CallDetailRecord;
 }
 
 function hasIdentifiers(network: NetworkIdentifiers): boolean {
@@ -172,30 +177,29 @@ function writeDerived(content: CallDetailRecord, call: CallFacts, quality: Judge
     if (writer.position === mark + 1) writer.position = start;
     else writer.close(mark);
   }
-  const lengths = derivedLengths(content.lengths, call.derived);
-  const derived: CallDetailRecord = {
-    ...content,
-    qualityVerdict: quality.streams.length > 0 ? 0 : quality.column,
-    qualityReasons: quality.streams.length > 0 ? [] : quality.reasons,
+  const isWithStreams = quality.streams.length > 0;
+  const derived: Pick<CallDetailRecord, "qualityVerdict" | "qualityReasons"> & { lengths: CallLengths | undefined } = {
+    lengths: derivedLengths(content.lengths, call.derived),
+    qualityVerdict: isWithStreams ? 0 : quality.column,
+    qualityReasons: isWithStreams ? [] : quality.reasons,
   };
-  delete derived.lengths;
-  if (lengths !== undefined) derived.lengths = lengths;
-  encodeDerived(writer, derived);
+  encodeDerived(writer, derived as CallDetailRecord);
 }
 
-function qualityPart(message: CallDetailRecord, quality: JudgedCall): { quality?: QualityRow } {
+function qualityPart(
+  { streamQualities }: CallDetailRecord,
+  quality: JudgedCall,
+  isCopied: boolean,
+): { quality?: QualityRow } {
   if (quality.streams.length === 0) return {};
-  const streamQualities = message.streamQualities.map((stream, index): StreamQuality => {
-    const judged = quality.streams[index];
-    return { ...stream, verdict: judged?.verdict ?? 0, reasons: judged?.reasons ?? [] };
-  });
   writer.reset();
-  encodeQuality(writer, {
-    ...message,
-    streamQualities,
+  if (isCopied) writeDecodedStreams(writer, quality.streams);
+  const encoded: Pick<CallDetailRecord, "streamQualities" | "qualityVerdict" | "qualityReasons"> = {
+    streamQualities: isCopied ? [] : judgedStreams(streamQualities, quality),
     qualityVerdict: quality.column,
     qualityReasons: quality.reasons,
-  });
+  };
+  encodeQuality(writer, encoded as CallDetailRecord);
   return {
     quality: {
       mosLq: lowest(streamQualities.map((stream) => stream.mosLq)),
@@ -208,10 +212,18 @@ function qualityPart(message: CallDetailRecord, quality: JudgedCall): { quality?
   };
 }
 
-function networkPart(content: CallDetailRecord): { network?: { payload: Uint8Array } } {
+function judgedStreams(streams: readonly StreamQuality[], quality: JudgedCall): StreamQuality[] {
+  return streams.map((stream, index) => {
+    const judged = quality.streams[index];
+    return { ...stream, verdict: judged?.verdict ?? 0, reasons: judged?.reasons ?? [] };
+  });
+}
+
+function networkPart(content: CallDetailRecord, isCopied: boolean): { network?: { payload: Uint8Array } } {
   if (content.networkIdentifiers === undefined) return {};
   writer.reset();
-  encodeNetwork(writer, content);
+  if (isCopied) writeDecodedNetwork(writer);
+  else encodeNetwork(writer, content);
   return { network: { payload: writer.copyFrom(0) } };
 }
 

@@ -6,7 +6,7 @@ import { fullDuration } from "../../../test/support/record-samples.ts";
 import { type CallDuration, CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { decodeDuration, writeDecodedContent } from "./duration-decoder.ts";
 import { encodeDurationContent } from "./duration-preparation.ts";
-import { WireWriter } from "./wire-writer.ts";
+import { WireWriter } from "../../domain/wire-writer.ts";
 
 describe("the decoder of durations", () => {
   test("reads any duration as fromBinary does, or leaves it to it", () => {

@@ -1,4 +1,3 @@
-import { TimestampSchema } from "@bufbuild/protobuf/wkt";
 import { WireReader } from "../../domain/wire-reader.ts";
 import {
   type CallDuration,
@@ -7,9 +6,9 @@ import {
   RoundingRuleSchema,
 } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { CorrelationSchema, InterconnectDialogSchema, RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
-import { PartySchema } from "../../gen/tandem/type/v1/party_pb.js";
+import { PARTY, TIMESTAMP } from "./decoded-types.ts";
 import { compileDecoder, decodedType } from "./message-decoder.ts";
-import { varintBytes, type WireWriter } from "./wire-writer.ts";
+import { varintBytes, type WireWriter } from "../../domain/wire-writer.ts";
 
 /** Fields that Tandem sets. What a carrier sends in them is for `fromBinary` to read. */
 export const OUTPUT_ONLY = ["sequence", "ingest_time", "state", "customer_id"];
@@ -121,18 +120,8 @@ const readDuration = compileDecoder(CallDurationSchema, [
     fromTag: v[2],
     toTag: v[3],
   })),
-  decodedType(
-    PartySchema,
-    (v) => ({
-      $typeName: "tandem.type.v1.Party",
-      kind: v[1],
-      value: v[2],
-      countryCode: v[3],
-      presentation: v[4],
-    }),
-    { copied: ["value"], optional: ["country_code"] },
-  ),
-  decodedType(TimestampSchema, (v) => ({ $typeName: "google.protobuf.Timestamp", seconds: v[1], nanos: v[2] })),
+  PARTY,
+  TIMESTAMP,
   decodedType(RoundingRuleSchema, (v) => ({
     $typeName: "tandem.type.v1.RoundingRule",
     incrementS: v[1],

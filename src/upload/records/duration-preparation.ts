@@ -10,10 +10,10 @@ import { OUTPUT_ONLY, writeDecodedContent } from "./duration-decoder.ts";
 import { compileEncoder } from "./message-encoder.ts";
 import { dropWrongFields } from "./optional-fields.ts";
 import type { PrepareContext, PreparedRecord } from "./prepared.ts";
-import { type DurationColumns, PreparedDuration } from "./prepared-duration.ts";
+import { type DurationColumns, Head, makeRoom, PreparedDuration, writeHead } from "./prepared-duration.ts";
 import { refusedRecord, sizeRefusal, toldWarnings } from "./record-limits.ts";
 import { unknownFieldsWarning } from "./unknown-fields.ts";
-import { WireWriter } from "./wire-writer.ts";
+import { WireWriter } from "../../domain/wire-writer.ts";
 
 /**
  * Checks, normalises and encodes an uploaded duration. Never throws, and leaves the message as it
@@ -44,22 +44,26 @@ export function prepareDuration(
   const start = message.inviteTime ?? message.answerTime;
   const startTime = start === undefined ? undefined : microsFromTimestamp(start);
   const parties = partyText(direction, connectedDurationMs, message);
+  const partyHash = partyHashOf(hashText(context.hashSecret, HashedContent.DURATION_PARTIES, parties), startTime);
+  const payload = writer.written();
+  const { slab, payload: payloadAt } = makeRoom(payload.length);
+  payload.copy(slab.bytes, payloadAt);
+  writeHead(Head.CONTENT_HASH, contentHash);
+  writeHead(Head.PARTY_HASH, partyHash);
+  writeHead(Head.START_TIME, startTime);
+  writeHead(Head.CONNECTED_MS, connectedDurationMs);
   const parts = {
     recordId,
     recordDate,
     revision,
     isVoid,
-    contentHash,
-    partyHash: partyHashOf(hashText(context.hashSecret, HashedContent.DURATION_PARTIES, parties), startTime),
     direction,
     trunkId: message.trunkId,
     partIndex: message.part?.partIndex,
-    sentConnectedMs: connectedDurationMs,
-    startTime,
     warnings: toldWarnings(...warnings, hasUnknown ? unknownFieldsWarning(CallDurationSchema, message) : undefined),
     candidates: attributionCandidates(direction, message),
   };
-  return new PreparedDuration(parts, writer.written());
+  return new PreparedDuration(parts, payloadAt + payload.length);
 }
 
 // Returns whether it, or a message within it, had fields that this server does not know.

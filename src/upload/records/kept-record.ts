@@ -70,6 +70,7 @@ function withPayload(prepared: PreparedRecord<unknown>, payload: Uint8Array): Pr
     startTime: prepared.startTime,
     row: prepared.row,
     payload,
+    payloadBytes: payload.length,
     ...(refusal && { refusal }),
     ...(quality && { quality }),
     ...(network && { network }),

@@ -44,7 +44,13 @@ export function decodedType<T extends DescMessage>(
  */
 export function compileDecoder<T extends DescMessage>(schema: T, types: readonly DecodedType[]) {
   const plan = planOf(schema, types);
-  return (reader: WireReader, end: number) => readMessage(reader, plan, end) as MessageShape<T>;
+  const decode = (reader: WireReader, end: number) => readMessage(reader, plan, end) as MessageShape<T>;
+  return Object.assign(decode, {
+    /** By field number: where the field's first tag stands in what was read last; -1: nowhere. */
+    tagStarts: plan.tagStarts,
+    /** The start and end of each item of its list, one after the other. */
+    itemBounds: plan.itemBounds,
+  });
 }
 
 /** How the messages of one type are read. */
@@ -54,17 +60,23 @@ interface Plan {
   readonly kinds: Uint8Array;
   /** By field number: the messages within it. */
   readonly inner: readonly (Plan | undefined)[];
-  /** By field number: what a field has that does not come. */
+  /** By field number: what a field has that does not come. Of a list: undefined. */
   readonly absent: readonly unknown[];
   /** By field number: the fields of the message that is being read. No type is within itself. */
   readonly values: unknown[];
+  readonly tagStarts: Int32Array;
+  readonly itemBounds: number[];
 }
 
-const Kind = { TEXT: 1, COPIED: 2, SHARED: 3, INT32: 4, INT64: 5, BOOL: 6, MESSAGE: 7 } as const;
+const Kind = { TEXT: 1, COPIED: 2, SHARED: 3, INT32: 4, INT64: 5, BOOL: 6, MESSAGE: 7, DOUBLE: 8, LIST: 9 } as const;
+/** The bits of a kind without its marks. */
+const KIND_BITS = 15;
 /** Marks a field that is not written when it has its zero value. */
-const IMPLICIT = 8;
+const IMPLICIT = 16;
 /** Marks a field that may be left out whatever its value. */
-const OPTIONAL = 16;
+const OPTIONAL = 32;
+/** A list with more items is left to protobuf-es. */
+const MAX_ITEMS = 16;
 /** google.protobuf.FeatureSet.FieldPresence.IMPLICIT */
 const IMPLICIT_PRESENCE = 2;
 /** Tags of one or two bytes, up to field number 31. */
@@ -79,14 +91,20 @@ function planOf(schema: DescMessage, types: readonly DecodedType[]): Plan {
   for (const field of schema.fields) {
     const kind = kindOf(field, type);
     const isImplicit = field.presence === IMPLICIT_PRESENCE;
-    absent[field.number] = isImplicit ? zeroOf(kind) : undefined;
+    absent[field.number] = isImplicit && kind !== Kind.LIST ? zeroOf(kind) : undefined;
     if (type.omit?.includes(field.name)) continue;
-    const wire = kind <= Kind.SHARED || kind === Kind.MESSAGE ? 2 : 0;
+    const wire = wireOf(kind);
     const marks = (isImplicit ? IMPLICIT : 0) | (type.optional?.includes(field.name) ? OPTIONAL : 0);
     kinds[(field.number << 3) | wire] = kind | marks;
     inner[field.number] = field.message && planOf(field.message, types);
   }
-  return { make: type.make, kinds, inner, absent, values: [...absent] };
+  const tagStarts = new Int32Array(MAX_TAGS >> 3);
+  return { make: type.make, kinds, inner, absent, values: [...absent], tagStarts, itemBounds: [] };
+}
+
+function wireOf(kind: number): number {
+  if (kind === Kind.DOUBLE) return 1;
+  return kind <= Kind.SHARED || kind === Kind.MESSAGE || kind === Kind.LIST ? 2 : 0;
 }
 
 function zeroOf(kind: number): unknown {
@@ -96,6 +114,7 @@ function zeroOf(kind: number): unknown {
 
 function kindOf(field: DescField, { copied, shared }: DecodedType): number {
   if (field.fieldKind === "message") return Kind.MESSAGE;
+  if (field.fieldKind === "list") return Kind.LIST;
   if (field.fieldKind === "enum") return Kind.INT32;
   if (field.fieldKind === "scalar") {
     switch (field.scalar) {
@@ -108,20 +127,26 @@ function kindOf(field: DescField, { copied, shared }: DecodedType): number {
         return Kind.INT64;
       case ScalarType.BOOL:
         return Kind.BOOL;
+      case ScalarType.DOUBLE:
+        return Kind.DOUBLE;
     }
   }
   throw new Error(`${field.parent.typeName}.${field.name} is of a kind that this decoder does not know`);
 }
 
 function readMessage(reader: WireReader, plan: Plan, end: number): object {
-  const { kinds, inner, absent, values } = plan;
+  const { kinds, inner, absent, values, tagStarts } = plan;
   for (let number = 1; number < absent.length; number++) values[number] = absent[number];
+  tagStarts.fill(-1);
+  plan.itemBounds.length = 0;
   let tag = 0;
   while (reader.position < end) {
+    const start = reader.position;
     tag = reader.tagAfter(tag);
     const kind = tag < MAX_TAGS ? (kinds[tag] as number) : 0;
     const number = tag >>> 3;
-    switch (kind & 7) {
+    if (tagStarts[number] === -1) tagStarts[number] = start;
+    switch (kind & KIND_BITS) {
       case Kind.TEXT:
         values[number] = reader.ascii(end);
         break;
@@ -143,6 +168,14 @@ function readMessage(reader: WireReader, plan: Plan, end: number): object {
       case Kind.MESSAGE:
         values[number] = readMessage(reader, inner[number] as Plan, reader.part(values[number], end));
         break;
+      case Kind.DOUBLE:
+        values[number] = reader.double(end);
+        break;
+      case Kind.LIST:
+        values[number] = itemsAfter(values[number], reader, plan, inner[number] as Plan, end);
+        // The next item has the same tag.
+        tag--;
+        break;
       default:
         reader.fail();
     }
@@ -150,6 +183,15 @@ function readMessage(reader: WireReader, plan: Plan, end: number): object {
   }
   if (reader.position !== end) reader.fail();
   return plan.make(values as never);
+}
+
+function itemsAfter(earlier: unknown, reader: WireReader, of: Plan, plan: Plan, end: number): object[] {
+  const items = (earlier ?? []) as object[];
+  const itemEnd = reader.part(undefined, end);
+  of.itemBounds.push(reader.position, itemEnd);
+  if (items.length === MAX_ITEMS) reader.fail();
+  else items.push(readMessage(reader, plan, itemEnd));
+  return items;
 }
 
 // An upload sends the same day over and over, so that all share one string.

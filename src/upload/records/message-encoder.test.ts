@@ -8,7 +8,7 @@ import { CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js
 import { FeedStartSchema } from "../../gen/tandem/type/v1/feed_pb.js";
 import { UploadSchema } from "../../gen/tandem/type/v1/upload_pb.js";
 import { compileEncoder } from "./message-encoder.ts";
-import { WireWriter } from "./wire-writer.ts";
+import { WireWriter } from "../../domain/wire-writer.ts";
 
 function encode<T extends DescMessage>(schema: T, message: MessageShape<T>): Uint8Array {
   const writer = new WireWriter();

@@ -1,5 +1,5 @@
 import { type DescField, type DescMessage, type MessageShape, ScalarType } from "@bufbuild/protobuf";
-import type { WireWriter } from "./wire-writer.ts";
+import type { WireWriter } from "../../domain/wire-writer.ts";
 
 /** What an encoder leaves out and fills in. */
 export interface EncoderOptions {

@@ -36,6 +36,8 @@ export interface PreparedRecord<Row> extends SentRecord {
    * it is read. Empty when refused.
    */
   payload: Uint8Array;
+  /** The length of `payload`. */
+  payloadBytes: number;
   /** The quality part, of a CDR with streams. */
   quality?: QualityRow;
   /** The network identifiers, of a CDR that has them. */

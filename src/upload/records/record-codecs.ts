@@ -4,22 +4,21 @@ import { CDR, DURATION } from "../../domain/record-kind.ts";
 import { type CallDetailRecord, CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { type CallDuration, CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
+import type { DurationRow } from "../../store/records/record-rows.ts";
 import type { Attribution, RecordCodec, RecordIdentity } from "../record-codec.ts";
 import { type CdrColumns, prepareCdr } from "./cdr-preparation.ts";
 import { prepareDuration } from "./duration-preparation.ts";
 import { maskedRecordJson } from "./masked-record-json.ts";
+import { prepareOrdinaryDuration } from "./ordinary-duration.ts";
 import type { PreparedRecord } from "./prepared.ts";
-import type { DurationColumns } from "./prepared-duration.ts";
+import { type DurationColumns, PreparedDuration } from "./prepared-duration.ts";
 
 /** Durations, as a carrier uploads them. */
 export const durationCodec: RecordCodec<CallDuration> = {
   kind: DURATION,
   prepare: prepareDuration,
-  row: (prepared) => {
-    const { entryKind, startTime, direction, connectedDurationMs, trunkId, partIndex } =
-      prepared.row as DurationColumns;
-    return { entryKind, startTime, direction, connectedDurationMs, trunkId, partIndex, payload: prepared.payload };
-  },
+  prepareEncoded: prepareOrdinaryDuration,
+  row: durationRow,
   encode: (prepared) => prepared.payload,
   decode: (bytes) => fromBinary(CallDurationSchema, bytes),
   identity: identityOf,
@@ -43,6 +42,11 @@ export const cdrCodec: RecordCodec<CallDetailRecord> = {
   connectedDurationMs: (message) => message.lengths?.connectedDurationMs,
   maskedJson: (message) => maskedRecordJson(CallDetailRecordSchema, message),
 };
+
+function durationRow(prepared: PreparedRecord<unknown>): DurationRow {
+  if (prepared instanceof PreparedDuration) return prepared.wholeRow();
+  return { ...(prepared.row as DurationColumns), payload: prepared.payload };
+}
 
 function identityOf({ recordId, recordDate, revision, kind }: CallDuration | CallDetailRecord): RecordIdentity {
   return { recordId, recordDate, revision, isVoid: kind === RecordKind.VOID };

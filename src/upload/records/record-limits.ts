@@ -51,6 +51,7 @@ export function refusedRecord(
     startTime: undefined,
     row: undefined,
     payload: NOTHING,
+    payloadBytes: 0,
   };
 }
 
