@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from "kysely";
 import { clockFrom } from "./clock-from.ts";
 import { type Database, systemTransaction } from "./database.ts";
-import { readRow, run, type Tx } from "./run.ts";
+import { readColumn, readRow, run, type Tx, unnest } from "./run.ts";
 
 // A job works on one carrier at a time under a lease, so that processes share the work. Each of its
 // write transactions confirms the lease before any other lock: a holder that comes back too late
@@ -61,6 +61,39 @@ export async function confirmLease(tx: Tx, lease: JobLease, ttlS: number): Promi
     UPDATE job_lease SET until_time = ${clockFrom("until_time")} + make_interval(secs => ${ttlS})
     WHERE ${isHeld(lease)}`;
   if (count !== 1) throw new LeaseLost(lease);
+}
+
+/** As `confirmLease`, for several leases of one holder at a carrier. */
+export async function confirmLeases(tx: Tx, leases: readonly JobLease[], ttlS: number): Promise<void> {
+  const [first] = leases;
+  if (first === undefined) return;
+  const { count } = await run(tx)`
+    UPDATE job_lease l SET until_time = ${clockFrom("l.until_time")} + make_interval(secs => ${ttlS})
+    FROM ${unnest("n", leases, { job: "text", leaseEpoch: "int8" })}
+    WHERE l.carrier_id = ${first.carrierId} AND l.holder = ${first.holder} AND l.job = n.job AND l.lease_epoch = n.lease_epoch`;
+  if (count !== leases.length) throw new LeaseLost(first);
+}
+
+interface HeldJobs {
+  readonly carrierId: string;
+  /** How the jobs' names begin. */
+  readonly jobs: string;
+}
+
+/** Lists such jobs of a carrier that others hold than one holder. */
+export function listHeld(
+  tx: Tx,
+  { carrierId, jobs, except }: HeldJobs & { readonly except: string },
+): Promise<string[]> {
+  return readColumn(tx)<string>`
+    SELECT job FROM job_lease
+    WHERE carrier_id = ${carrierId} AND job LIKE ${`${jobs}%`} AND holder <> ${except} AND until_time > clock_timestamp()`;
+}
+
+/** Deletes such leases that are over. */
+export async function dropLeasesOver(tx: Tx, { carrierId, jobs }: HeldJobs): Promise<void> {
+  await run(tx)`
+    DELETE FROM job_lease WHERE carrier_id = ${carrierId} AND job LIKE ${`${jobs}%`} AND until_time <= ${clockFrom("until_time")}`;
 }
 
 export async function releaseLease(tx: Tx, lease: JobLease): Promise<void> {

@@ -10,8 +10,8 @@ import type { CallFigures } from "./call-figures.ts";
 // (summed_customer_id).
 //
 // Whoever changes what a result adds locks the carrier's zones first, with `lockZones` or
-// `lockZonesAlone`, and moves the sums in the same transaction. Lock order: after feed heads,
-// before results.
+// `lockZonesAlone`, and moves the sums in the same transaction. Lock order: before results, and
+// before the head of the discrepancies' feed. An erasure locks feed heads first; no turn runs then.
 
 /** A zone that a carrier's calls are summed in. */
 export interface SumZone {
