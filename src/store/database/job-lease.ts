@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from "kysely";
 import { clockFrom } from "./clock-from.ts";
 import { type Database, systemTransaction } from "./database.ts";
-import { readColumn, readRow, run, type Tx, unnest } from "./run.ts";
+import { readColumn, readRow, readValue, run, type Tx, unnest } from "./run.ts";
 
 // A job works on one carrier at a time under a lease, so that processes share the work. Each of its
 // write transactions confirms the lease before any other lock: a holder that comes back too late
@@ -24,12 +24,19 @@ export class LeaseLost extends Error {
   }
 }
 
-/** Takes the lease of a job and carrier if it is free or over; undefined while another holds it. */
+/**
+ * Takes the lease of a job and carrier if it is free or over; undefined while another holds it. It
+ * waits only for a transaction whose lease is over.
+ */
 export async function takeLease(
   tx: Tx,
   request: { carrierId: string; job: string; holder: string; ttlS: number },
 ): Promise<JobLease | undefined> {
   const { carrierId, job, holder, ttlS } = request;
+  const isAnothers = await readValue(tx)<boolean>`
+    SELECT EXISTS (SELECT 1 FROM job_lease
+      WHERE carrier_id = ${carrierId} AND job = ${job} AND holder <> ${holder} AND until_time > clock_timestamp())`;
+  if (isAnothers) return undefined;
   const row = await readRow(tx)<{ leaseEpoch: bigint }>`
     INSERT INTO job_lease AS l (carrier_id, job, holder, lease_epoch, until_time)
     VALUES (${carrierId}, ${job}, ${holder}, 1, clock_timestamp() + make_interval(secs => ${ttlS}))

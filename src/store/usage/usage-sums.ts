@@ -24,11 +24,19 @@ export interface SumZone {
 export const ALL_FILLED: Micros = 0n;
 const NOT_FILLED = sql`'9999-12-31T00:00:00Z'::timestamptz`;
 
-/** Puts a zone in use for these carriers; their reconcilers fill it. */
-export async function useZone(tx: Tx, carrierIds: readonly string[], timeZone: string): Promise<void> {
+/**
+ * Puts a zone in use for these carriers; their reconcilers fill it.
+ * @param areNew they have no calls yet, so there is nothing to fill.
+ */
+export async function useZone(
+  tx: Tx,
+  carrierIds: readonly string[],
+  timeZone: string,
+  { areNew = false } = {},
+): Promise<void> {
   await run(tx)`
     INSERT INTO usage_zone (carrier_id, time_zone, filled_from)
-    SELECT c.carrier_id, ${timeZone}, ${NOT_FILLED} FROM carrier c WHERE c.carrier_id = ANY(${[...carrierIds]}::text[])
+    SELECT c.carrier_id, ${timeZone}, ${areNew ? instant(ALL_FILLED) : NOT_FILLED} FROM carrier c WHERE c.carrier_id = ANY(${[...carrierIds]}::text[])
     ON CONFLICT DO NOTHING`;
 }
 
