@@ -79,7 +79,7 @@ function hourAt(hour: number): BenchHour {
  */
 async function joinCpu({ app, postgresPid }: BenchWorld, carrierId: string): Promise<number> {
   const { pool } = app.services.db;
-  await pool.query("CREATE TABLE call_result_copy (LIKE call_result INCLUDING ALL); CHECKPOINT");
+  await pool.query("CREATE TABLE call_result_copy (LIKE call_result INCLUDING ALL)");
   await pool.query("ANALYZE call_result");
   const before = treeCpuMicros(postgresPid);
   await pool.query(`

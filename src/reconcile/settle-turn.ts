@@ -188,7 +188,8 @@ async function readStored(
   const rows = new Map(near.map((row) => [nameText(row), row]));
   const isUnread = (name: ResultName) => !rows.has(nameText(name));
   const names = [...judged.map(({ row }) => row), ...memberNames(judged)].filter(isUnread);
-  const unread = near.length === 0 ? lone : lone.filter(({ name }) => !rows.has(name));
+  // A first revision always began in the window, and so does the result of that time.
+  const unread = lone.filter(({ name, row }) => row.revision > 1 && !rows.has(name));
   const members = lone.map(({ pair }) => memberName(pair)).filter(near.length === 0 ? () => true : isUnread);
   const found = await together([
     readResultsNamed(tx, carrierId, names),
