@@ -13,6 +13,7 @@ import { measureIdleStreams } from "./idle-streams.ts";
 import { measureLive } from "./live.ts";
 import { measurePeers, type PeerFigures } from "./peers/measure.ts";
 import { measureReconcile } from "./reconcile.ts";
+import { measureWorkers } from "./reconcile-workers.ts";
 import { measureRetention } from "./retention.ts";
 import { median } from "./statistics.ts";
 import { measureIngests, measureUploads } from "./upload.ts";
@@ -99,6 +100,17 @@ const MEASURES = {
       reconcile_growth: figures.growth,
       reconcile_server_cpu_us: figures.serverCpuMicros,
       reconcile_postgres_cpu_us: figures.postgresCpuMicros,
+      reconcile_cpu_over_join: (figures.serverCpuMicros + figures.postgresCpuMicros) / figures.joinCpuMicros,
+      reconcile_join_cpu_us: figures.joinCpuMicros,
+    };
+  },
+  async "reconcile-workers"() {
+    const figures = await measureWorkers(quick ? 1 : 3, quick ? 500 : 25_000);
+    return {
+      workers_cpu_over_one: figures.cpuOverOne,
+      workers_rate_over_one: figures.rateOverOne,
+      workers_lock_waits: figures.waits,
+      workers_busy: figures.busy,
     };
   },
   async usage() {
@@ -180,6 +192,8 @@ const JSON_FIGURES = [
   "idle_server_all_cpu_ms",
   "reconcile_calls_per_second",
   "reconcile_growth",
+  "reconcile_cpu_over_join",
+  "workers_cpu_over_one",
   "usage_calls_over_sums",
   "usage_growth",
   "usage_ms",
@@ -271,6 +285,11 @@ function printTable(figures: Figures): void {
       `${show("reconcile_server_cpu_us")} + ${show("reconcile_postgres_cpu_us")} µs`,
     ],
     ["  a new hour after 1,000,000 calls over one after none (to be 1.2 at most)", show("reconcile_growth")],
+    ["  over one statement that joins and inserts the same (to be 2 at most)", show("reconcile_cpu_over_join")],
+    ["two workers at one carrier, CPU for a call over one's (to be 1.1 at most)", show("workers_cpu_over_one")],
+    ["  rate over one's", show("workers_rate_over_one")],
+    ["  share of time that they wait for each other's locks (to be 0.05 at most)", show("workers_lock_waits")],
+    ["  share of two cores that they and PostgreSQL keep busy", show("workers_busy")],
     ["usage of a month by day, 1,000,000 calls of 10,000 numbers", show("usage_ms", " ms")],
     ["  its calls read one by one, over that (to be 100 at least)", show("usage_calls_over_sums")],
     ["  over that of 10,000 calls (to be 1.5 at most)", show("usage_growth")],

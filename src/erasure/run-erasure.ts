@@ -18,6 +18,7 @@ import {
   readErasureCarriers,
   writeErasureState,
 } from "../store/privacy/erasures.ts";
+import { aloneHolder, areTurnsOver, RECONCILE_JOB } from "../store/reconciliation/turn-leases.ts";
 import type { CarrierRun } from "./carrier-run.ts";
 import { eraseAtCarrier } from "./erase-carrier.ts";
 import { Exceptions } from "./erased-counts.ts";
@@ -38,8 +39,6 @@ export interface ErasureRunOptions {
 export const LEASE_S = 60;
 /** Shorter than the lease. */
 const STATEMENT_TIMEOUT_MS = 30_000;
-/** Holding reconciliation's lease keeps half-erased calls from being judged. */
-const RECONCILE_JOB = "reconcile";
 const LEASE_WAIT_MS = 50;
 const ERASE_METHOD = "tandem.platform.v1.PrivacyService/ErasePhoneNumber";
 
@@ -130,19 +129,28 @@ export async function readCircumstances(tx: Tx, carrierId: string) {
   return { now: await readClock(tx), legalCountry: carrier?.legalCountry ?? "" };
 }
 
-// The judging process returns the lease after a turn, or loses it.
+// Keeps half-erased calls from being judged. Those who judge return their leases after a turn, or
+// lose them.
 async function withReconcileLease(
   { db, holder, signal }: ErasureRunOptions,
   carrierId: string,
   run: (lease: JobLease) => Promise<void>,
 ): Promise<void> {
-  const request = { carrierId, job: RECONCILE_JOB, holder: `erase ${holder}`, ttlS: LEASE_S };
+  const request = { carrierId, job: RECONCILE_JOB, holder: aloneHolder(holder), ttlS: LEASE_S };
   const work = async (lease: JobLease) => {
+    await until(
+      () => systemTransaction(db, (tx) => confirmLease(tx, lease, LEASE_S).then(() => areTurnsOver(tx, carrierId))),
+      signal,
+    );
     await run(lease);
     return true;
   };
   signal.throwIfAborted();
-  while (!(await withLease(db, request, work))) {
+  await until(() => withLease(db, request, work), signal);
+}
+
+async function until(isDone: () => Promise<boolean | undefined>, signal: AbortSignal): Promise<void> {
+  while (!(await isDone())) {
     await wait(LEASE_WAIT_MS, undefined, { signal }).catch(() => {});
     signal.throwIfAborted();
   }

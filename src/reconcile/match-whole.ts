@@ -15,6 +15,7 @@ import { type LoneCall, loneCall } from "./lone-calls.ts";
 import { rawStartMs } from "./result-row.ts";
 import { isWellIn, mergeSpans, type Span, spanAround, widenSpan } from "./spans.ts";
 import type { TurnRecords, Window } from "./turn-records.ts";
+import type { Claim } from "./zones.ts";
 
 /** Calls up to this far from a marked minute are judged. */
 const REACH_MS = 2 * MINUTE_MS;
@@ -46,6 +47,8 @@ interface Search {
   readonly records: TurnRecords;
   readonly votes: CarrierVotes;
   readonly now: Micros;
+  /** Absent: nothing is written. */
+  readonly claim?: Claim;
 }
 
 /** Reads more until every component near the spans is whole, or known to be too large to assign. */
@@ -71,12 +74,13 @@ export function matchAllBy(
 async function readWhole(
   tx: Tx,
   carrier: Reconciled,
-  { base, records, votes, now }: Search,
+  { base, records, votes, now, claim }: Search,
   match: (window: Window, input: MatchingInput) => { results: readonly CallResult[]; lone: readonly LoneCall[] },
 ): Promise<Whole> {
   let spans = mergeSpans(base.map((span) => widenSpan(span, MARGIN_MS)));
   const sought = new Sought();
   for (let reads = 1; ; reads++) {
+    await claim?.(spans);
     const window = await records.read(spans, votes);
     const { results, lone } = match(window, inputOf(carrier, window, votes, now));
     const kept = keptOf(results, base, votes);

@@ -5,7 +5,7 @@ import type { ErasureScope } from "../domain/privacy/erasure.ts";
 import type { Micros } from "../domain/time/instant.ts";
 import { readCarrier } from "../store/carriers/carriers.ts";
 import { type Database, systemTransaction } from "../store/database/database.ts";
-import { confirmLease, type JobLease, withLease } from "../store/database/job-lease.ts";
+import { type JobLease, withLease } from "../store/database/job-lease.ts";
 import { readClock, type Tx } from "../store/database/run.ts";
 import { raiseIngestTime } from "../store/feeds/feed-head.ts";
 import {
@@ -16,10 +16,13 @@ import {
   readReconcilePosition,
   writeReconcilePosition,
 } from "../store/reconciliation/reconcile-progress.ts";
+import { RECONCILE_JOB, TURN_LEASE_S, TurnLeases, ZoneTaken } from "../store/reconciliation/turn-leases.ts";
 import { keepSums } from "../store/usage/sum-upkeep.ts";
 import { type Reconciled, reconciled } from "./carrier.ts";
 import { markArrivals } from "./mark-arrivals.ts";
 import { reconcileMinutes, type TurnOutcome } from "./reconcile-minutes.ts";
+import { spansOfMinutes } from "./settle-turn.ts";
+import { type Claim, rangesNear, zonesAround, zonesOf } from "./zones.ts";
 
 export interface ReconcileOptions {
   readonly db: Database;
@@ -50,8 +53,6 @@ export interface Slice {
   readonly isDone: boolean;
 }
 
-const JOB = "reconcile";
-const LEASE_S = 60;
 /** Marked minutes of a turn are at most so far from its first one: at the start, and at most. */
 const FIRST_REACH_MINUTES = 60;
 const MOST_REACH_MINUTES = 1_440;
@@ -69,8 +70,10 @@ const OPTIONS = {
 
 /**
  * Marks the minutes that new records or the time touch, and matches them, each step in a
- * transaction under the carrier's lease. A stopped run is continued by the next.
- * @returns how many results were judged; undefined: another process has the carrier.
+ * transaction under the carrier's lease. A stopped run is continued by the next. While another
+ * process has the carrier, it matches marked minutes far from those that others match.
+ * @returns how many results were judged; undefined: another process has the carrier, and there was
+ *   nothing to help it with.
  */
 export async function reconcileCarrier(options: ReconcileOptions): Promise<number | undefined> {
   return (await reconcileSlice(options, WITHOUT_LIMIT))?.judged;
@@ -79,36 +82,58 @@ export async function reconcileCarrier(options: ReconcileOptions): Promise<numbe
 /** As reconcileCarrier, up to a limit, so that no carrier keeps another waiting. */
 export async function reconcileSlice(options: ReconcileOptions, limit: WorkLimit): Promise<Slice | undefined> {
   const { db, carrierId, holder, signal } = options;
-  const request = { carrierId, job: JOB, holder, ttlS: LEASE_S };
-  return withLease(db, request, async (lease) => {
-    const begin = performance.now();
-    const work: Work = { steps: 0, judged: 0, spanMinutes: FIRST_REACH_MINUTES };
-    const mayGoOn = () => !signal.aborted && work.steps < limit.steps && performance.now() - begin < limit.ms;
-    const isMatched = await workThrough(options, lease, work, mayGoOn);
-    const isSummed = await keepAllSums(options, lease, work, mayGoOn);
-    return { judged: work.judged, isDone: isMatched && isSummed };
+  const begin = performance.now();
+  const work: Work = { steps: 0, judged: 0, spanMinutes: FIRST_REACH_MINUTES };
+  const mayGoOn = () => !signal.aborted && work.steps < limit.steps && performance.now() - begin < limit.ms;
+  const request = { carrierId, job: RECONCILE_JOB, holder, ttlS: TURN_LEASE_S };
+  const led = await withLease(db, request, (lead) =>
+    withZones(options, lead, async (leases) => {
+      const isMatched = await workThrough(options, leases, work, mayGoOn);
+      const isSummed = await keepAllSums(options, leases, work, mayGoOn);
+      return { judged: work.judged, isDone: isMatched && isSummed };
+    }),
+  );
+  if (led !== undefined || signal.aborted) return led;
+  return withZones(options, undefined, async (leases) => {
+    const ended = await matchMarked(options, leases, work, mayGoOn);
+    return work.steps === 0 ? undefined : { judged: work.judged, isDone: ended !== "stopped" };
   });
 }
 
+async function withZones<T>(
+  { db, carrierId, holder }: ReconcileOptions,
+  lead: JobLease | undefined,
+  run: (leases: TurnLeases) => Promise<T>,
+): Promise<T> {
+  const leases = new TurnLeases(carrierId, holder, lead);
+  try {
+    return await run(leases);
+  } finally {
+    await leases.release(db);
+  }
+}
+
 // Records that arrive meanwhile wait for the next run, so the position moves on. An interrupted run
-// finishes its marks before it makes new ones.
+// finishes its marks before it makes new ones. So does one whose last minutes others are matching.
 async function workThrough(
   options: ReconcileOptions,
-  lease: JobLease,
+  leases: TurnLeases,
   work: Work,
   mayGoOn: () => boolean,
 ): Promise<boolean> {
   let hasMore = true;
   while (hasMore && mayGoOn()) {
     const now = options.now ?? (await waitForWriters(options));
-    const step = await underLease(options, lease, (tx, carrier) =>
+    const step = await underLeases(options, leases, (tx, carrier) =>
       markWhatIsNew(tx, carrier, now, mostRounds(options)),
     );
     work.steps++;
     hasMore = step.hasMore;
     if (!step.isRead) continue;
-    if (!(await matchMarked(options, lease, work, mayGoOn))) return false;
-    await underLease(options, lease, (tx) => settle(tx, options.carrierId));
+    const ended = await matchMarked(options, leases, work, mayGoOn);
+    if (ended === "waits") return !options.signal.aborted;
+    if (ended === "stopped") return false;
+    await underLeases(options, leases, (tx) => settle(tx, options.carrierId));
   }
   return !hasMore && !options.signal.aborted;
 }
@@ -116,13 +141,13 @@ async function workThrough(
 // At least one step, however long matching took.
 async function keepAllSums(
   options: ReconcileOptions,
-  lease: JobLease,
+  leases: TurnLeases,
   work: Work,
   mayGoOn: () => boolean,
 ): Promise<boolean> {
   do {
     if (options.signal.aborted) return false;
-    if (!(await underLease(options, lease, (tx) => keepSums(tx, options.carrierId)))) return true;
+    if (!(await underLeases(options, leases, (tx) => keepSums(tx, options.carrierId)))) return true;
     work.steps++;
   } while (mayGoOn());
   return false;
@@ -138,27 +163,45 @@ interface Work {
   spanMinutes: number;
 }
 
-/** Matches until no minute is marked; false: stopped before. */
+/** Why matching ended: no minute is marked, others have those that are, or the limit. */
+type Ended = "done" | "waits" | "stopped";
+
 async function matchMarked(
   options: ReconcileOptions,
-  lease: JobLease,
+  leases: TurnLeases,
   work: Work,
   mayGoOn: () => boolean,
-): Promise<boolean> {
+): Promise<Ended> {
   // At least one turn: the smallest limit makes progress.
-  do {
-    if (options.signal.aborted) return false;
+  let isLimit = false;
+  while (!isLimit) {
+    if (options.signal.aborted) return "stopped";
     const { spanMinutes } = work;
-    const outcome = await underLease(options, lease, (tx, carrier) => takeTurn(tx, carrier, spanMinutes, options));
-    if (!outcome) return true;
+    const outcome = await stepOf(options, leases, spanMinutes);
+    if (outcome === "done" || outcome === "waits") return outcome;
+    if (outcome === "moved") continue;
     work.steps++;
     work.judged += outcome.judged;
     if (outcome.headSequence !== undefined)
       options.onAppended?.(options.carrierId, FeedId.DISCREPANCIES, outcome.headSequence);
     if (outcome.judged > MANY_RESULTS) work.spanMinutes = Math.max(1, spanMinutes >> 1);
     else if (outcome.judged < MANY_RESULTS / 4) work.spanMinutes = Math.min(MOST_REACH_MINUTES, spanMinutes * 2);
-  } while (mayGoOn());
-  return false;
+    isLimit = !mayGoOn();
+  }
+  return "stopped";
+}
+
+type Step = TurnOutcome | "done" | "waits" | "moved";
+
+async function stepOf(options: ReconcileOptions, leases: TurnLeases, spanMinutes: number): Promise<Step> {
+  try {
+    return await underLeases(options, leases, (tx, carrier) =>
+      takeTurn(tx, carrier, leases, { ...options, spanMinutes }),
+    );
+  } catch (error) {
+    if (error instanceof ZoneTaken) return "waits";
+    throw error;
+  }
 }
 
 interface Marked {
@@ -170,8 +213,11 @@ interface Marked {
 async function markWhatIsNew(tx: Tx, carrier: Reconciled, now: Micros, most: number): Promise<Marked> {
   const { carrierId } = carrier;
   const stored = await readReconcilePosition(tx, carrierId);
-  if (stored?.markedThrough !== undefined && (await isAnyMinuteMarked(tx, carrierId, most)))
-    return { isRead: true, hasMore: true };
+  if (stored?.markedThrough !== undefined) {
+    if (await isAnyMinuteMarked(tx, carrierId, most)) return { isRead: true, hasMore: true };
+    // From here on nobody may match before all is marked.
+    await settle(tx, carrierId);
+  }
   if (await markArrivals(tx, carrier, most)) return { isRead: false, hasMore: true };
   const due = await markDueMinutes(tx, carrierId, now, MOST_DUE);
   const position = await readReconcilePosition(tx, carrierId);
@@ -190,15 +236,31 @@ function waitForWriters({ db, carrierId }: ReconcileOptions): Promise<Micros> {
   });
 }
 
+// Moves to the zones of the first marked minutes that no other worker is near, or matches them.
 async function takeTurn(
   tx: Tx,
   carrier: Reconciled,
-  spanMinutes: number,
-  options: ReconcileOptions,
-): Promise<TurnOutcome | undefined> {
-  const search = { spanMinutes, mostRounds: mostRounds(options) };
-  const marked = await readMarkedMinutes(tx, carrier.carrierId, search);
-  return marked && reconcileMinutes(tx, carrier, marked, options.now ?? (await readClock(tx)));
+  leases: TurnLeases,
+  options: ReconcileOptions & { readonly spanMinutes: number },
+): Promise<Step> {
+  const { carrierId } = carrier;
+  const most = mostRounds(options);
+  const except = rangesNear(await leases.readOthers(tx));
+  const markedBy = leases.isLead ? undefined : RULE_VERSION;
+  const marked = await readMarkedMinutes(tx, carrierId, {
+    spanMinutes: options.spanMinutes,
+    mostRounds: most,
+    except,
+    markedBy,
+  });
+  if (!marked) return except.length > 0 && (await isAnyMinuteMarked(tx, carrierId, most)) ? "waits" : "done";
+  const zones = zonesAround(spansOfMinutes(marked.minutes));
+  if (!leases.has(zones)) {
+    await leases.moveTo(tx, zones);
+    return "moved";
+  }
+  const claim: Claim = (spans) => leases.addTo(tx, zonesOf(spans));
+  return reconcileMinutes(tx, carrier, marked, { now: options.now ?? (await readClock(tx)), claim });
 }
 
 async function settle(tx: Tx, carrierId: string): Promise<void> {
@@ -214,13 +276,13 @@ async function settle(tx: Tx, carrierId: string): Promise<void> {
   });
 }
 
-function underLease<T>(
+function underLeases<T>(
   { db, carrierId, readErased }: ReconcileOptions,
-  lease: JobLease,
+  leases: TurnLeases,
   run: (tx: Tx, carrier: Reconciled) => Promise<T>,
 ): Promise<T> {
   const work = async (tx: Tx) => {
-    await confirmLease(tx, lease, LEASE_S);
+    if (!(await leases.confirm(tx))) throw new ZoneTaken("the carrier is kept from being reconciled");
     const carrier = await readCarrier(tx, carrierId);
     if (!carrier) throw noCarrier(carrierId);
     return run(tx, reconciled(carrier, await readErased?.(tx, carrierId)));

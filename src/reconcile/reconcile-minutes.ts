@@ -17,11 +17,12 @@ import type { Reconciled } from "./carrier.ts";
 import type { CarrierVotes } from "./clocks/carrier-votes.ts";
 import { renewEvidence } from "./clocks/renew-evidence.ts";
 import { edgesOf, NEIGHBOUR_MS } from "./match-whole.ts";
-import { findChanges, isTold, logChanges } from "./result-log.ts";
+import { type Changes, findChanges, isTold, logChanges, untoldRow } from "./result-log.ts";
 import { nameText } from "./result-row.ts";
 import { type Settled, settleTurn, spansOfMinutes } from "./settle-turn.ts";
 import { isIn, minuteOf } from "./spans.ts";
 import { TurnRecords } from "./turn-records.ts";
+import type { Claim } from "./zones.ts";
 
 export interface TurnOutcome {
   /** Results that were judged, and written. */
@@ -32,30 +33,31 @@ export interface TurnOutcome {
 }
 
 /**
- * Runs one turn in the caller's transaction, which holds the carrier's lease. Its phases:
+ * Runs one turn in the caller's transaction, which holds the leases of the minutes' zones. It takes
+ * those of further zones with `claim`. Its phases:
  *
  * 1. Renew the evidence on the carrier's clock.
  * 2. Settle: match the calls of the marked minutes, with every record that a result depends on,
  *    until the pairs show the offsets and rules that they were judged by.
- * 3. Write the results that changed, and tell them in the discrepancy feed.
- * 4. Write the votes that changed.
- * 5. Clear what was worked off, and mark what follows for other minutes in the next round.
+ * 3. Write the votes and results that changed, and clear what was worked off.
+ * 4. Tell of results in the discrepancy feed. Other workers wait for its counter from here on.
+ * 5. Mark what follows for other minutes in the next round.
  */
 export async function reconcileMinutes(
   tx: Tx,
   carrier: Reconciled,
   { minutes, round }: MarkedMinutes,
-  now: Micros,
+  { now, claim }: { now: Micros; claim: Claim },
 ): Promise<TurnOutcome> {
   const { carrierId } = carrier;
   const marked = spansOfMinutes(minutes);
   const records = new TurnRecords(tx, carrier);
   const heard = await renewEvidence(tx, carrierId, { records, base: marked });
-  const settled = await settleTurn(tx, carrier, { marked, records, heard, now });
-  const told = await writeChanges(tx, carrierId, settled, now);
+  const settled = await settleTurn(tx, carrier, { marked, records, heard, now, claim });
   await writeVotes(tx, carrierId, settled.votes);
   await clearDueTimes(tx, carrierId, findOrphans(settled, now));
   await clearMinutes(tx, carrierId, minutes);
+  const told = await writeChanges(tx, carrierId, settled, now);
   await markMinutes(tx, carrierId, await consequencesOf(tx, carrierId, settled), round + 1);
   return { judged: settled.judgedCount, ...told };
 }
@@ -67,21 +69,25 @@ async function writeChanges(
   now: Micros,
 ): Promise<Pick<TurnOutcome, "written" | "headSequence">> {
   const changes = findChanges(judged, rows);
-  const isLogged = changes.merged.length > 0 || changes.changed.some(isTold);
-  const lock = isLogged ? await lockFeed(tx, carrierId, FeedId.DISCREPANCIES) : undefined;
-  const { rows: written, entries } = logChanges(carrierId, changes, lock);
-  await deleteResults(tx, carrierId, changes.deleted);
-  const changed = [...changes.changed.flatMap(({ before }) => before ?? []), ...changes.merged.map(({ row }) => row)];
-  const updateTime = lock?.ingestTime ?? now;
-  await writeResults(tx, carrierId, { results: written, changed }, updateTime);
+  const [told, untold] = [changes.changed.filter(isTold), changes.changed.filter((change) => !isTold(change))];
   const pairs = lone.map(({ row }) => row);
-  await insertPairs(tx, carrierId, pairs, updateTime);
-  const count = written.length + lone.length;
-  if (lock === undefined) return { written: count, headSequence: undefined };
+  await insertPairs(tx, carrierId, pairs, now);
+  await deleteResults(tx, carrierId, changes.deleted);
+  await writeResults(tx, carrierId, { results: untold.map(untoldRow), changed: beforeOf(untold) }, now);
+  const written = untold.length + lone.length;
+  if (told.length === 0 && changes.merged.length === 0) return { written, headSequence: undefined };
+  const lock = await lockFeed(tx, carrierId, FeedId.DISCREPANCIES);
+  const { rows: toldRows, entries } = logChanges(carrierId, { told, merged: changes.merged }, lock);
+  const changed = [...beforeOf(told), ...changes.merged.map(({ row }) => row)];
+  await writeResults(tx, carrierId, { results: toldRows, changed }, lock.ingestTime);
   const nextSequence = lock.nextSequence + BigInt(entries.length);
   await appendDiscrepancies(tx, carrierId, lock, entries);
   await advanceFeed(tx, carrierId, FeedId.DISCREPANCIES, nextSequence);
-  return { written: count, headSequence: nextSequence - 1n };
+  return { written: written + toldRows.length, headSequence: nextSequence - 1n };
+}
+
+function beforeOf(changed: Changes["changed"]): CallResultRow[] {
+  return changed.flatMap(({ before }) => before ?? []);
 }
 
 async function writeVotes(tx: Tx, carrierId: string, votes: CarrierVotes): Promise<void> {

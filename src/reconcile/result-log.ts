@@ -134,16 +134,21 @@ export function isTold({ judged, before }: Changes["changed"][number]): boolean 
   return disagrees(judged.row.status) || (before !== undefined && before.discrepancyId !== undefined);
 }
 
-/** Rows and entries of the changes, numbered from the lock's next sequence. */
+/** The row of a change that the feed does not tell. */
+export function untoldRow({ judged }: Changes["changed"][number]): CallResultRow {
+  return { ...judged.row, ...NEVER_TOLD };
+}
+
+/** Rows and entries of changes that the feed tells, numbered from the lock's next sequence. */
 export function logChanges(
   carrierId: string,
-  changes: Changes,
-  lock: FeedLock | undefined,
+  { told, merged }: { readonly told: Changes["changed"]; readonly merged: Changes["merged"] },
+  lock: FeedLock,
 ): { rows: CallResultRow[]; entries: DiscrepancyEntry[] } {
   const rows: CallResultRow[] = [];
   const entries: DiscrepancyEntry[] = [];
-  const log = (lockHeld: FeedLock, row: CallResultRow, before: CallResultRow | undefined) => {
-    row.sequence = lockHeld.nextSequence + BigInt(entries.length);
+  const log = (row: CallResultRow, before: CallResultRow | undefined) => {
+    row.sequence = lock.nextSequence + BigInt(entries.length);
     entries.push({
       discrepancyId: row.discrepancyId ?? "",
       now: traitsOf(row),
@@ -152,12 +157,8 @@ export function logChanges(
     });
     rows.push(row);
   };
-  for (const change of changes.changed) {
-    if (!isTold(change)) rows.push({ ...change.judged.row, ...NEVER_TOLD });
-    else log(held(lock), toldRow(carrierId, change, held(lock).ingestTime), change.before);
-  }
-  for (const { row, into } of changes.merged)
-    log(held(lock), mergedRow(carrierId, row, into, held(lock).ingestTime), row);
+  for (const change of told) log(toldRow(carrierId, change, lock.ingestTime), change.before);
+  for (const { row, into } of merged) log(mergedRow(carrierId, row, into, lock.ingestTime), row);
   return { rows, entries };
 }
 
@@ -170,11 +171,6 @@ const NEVER_TOLD = {
   sequence: undefined,
   payload: undefined,
 } as const;
-
-function held(lock: FeedLock | undefined): FeedLock {
-  if (!lock) throw new Error("discrepancies are logged under the feed's lock");
-  return lock;
-}
 
 function toldRow(carrierId: string, { judged, before }: Changes["changed"][number], now: Micros): CallResultRow {
   const { row, result } = judged;

@@ -30,6 +30,7 @@ import { compareLone, type Judged, judge, memberNames } from "./result-log.ts";
 import { nameText, rawStartMs } from "./result-row.ts";
 import { hullOf, isIn, mergeSpans, minuteOf, type Span, timeRange } from "./spans.ts";
 import { TurnRecords, type Window } from "./turn-records.ts";
+import type { Claim } from "./zones.ts";
 
 /** Marked minutes that are closer are matched together. */
 const JOINED_GAP_MS = 5 * MINUTE_MS;
@@ -54,6 +55,7 @@ interface Unsettled {
   /** Votes on clocks by the new evidence. */
   readonly heard: readonly ClockVote[];
   readonly now: Micros;
+  readonly claim: Claim;
 }
 
 interface Found {
@@ -84,7 +86,7 @@ export interface Settled extends Found {
 export async function settleTurn(
   tx: Tx,
   carrier: Reconciled,
-  { marked, records, heard, now }: Unsettled,
+  { marked, records, heard, now, claim }: Unsettled,
 ): Promise<Settled> {
   const { carrierId } = carrier;
   let base = marked;
@@ -92,7 +94,7 @@ export async function settleTurn(
   let used = known();
   const sought = new Sought();
   for (let trial = 1, widenings = 0; ; ) {
-    const { kept, lone, window } = await matchWhole(tx, carrier, { base, records, votes: used, now });
+    const { kept, lone, window } = await matchWhole(tx, carrier, { base, records, votes: used, now, claim });
     const days = await readDaysOf(tx, carrier.timeZone, startsOf(kept, lone));
     const rowsOfLone = lone.map((call) => loneRow(call, days, carrier.agreement.toleranceMs));
     const rows = await readStored(tx, carrierId, window, judge(kept, days), rowsOfLone);
@@ -106,6 +108,7 @@ export async function settleTurn(
     const leftTied = tied.filter((minute) => !isIn(base, msFromMicros(minute)));
     if (leftTied.length > 0 && widenings < MOST_WIDENINGS) {
       base = mergeSpans([...base, ...spansOfMinutes(tied)]);
+      await claim(base);
       ({ stored, known } = await readVotes(tx, carrierId, base, heard));
       used = known();
       widenings++;
@@ -185,7 +188,8 @@ async function readStored(
   const rows = new Map(near.map((row) => [nameText(row), row]));
   const isUnread = (name: ResultName) => !rows.has(nameText(name));
   const names = [...judged.map(({ row }) => row), ...memberNames(judged)].filter(isUnread);
-  const unread = near.length === 0 ? lone : lone.filter(({ name }) => !rows.has(name));
+  // A first revision always began in the window, and so does the result of that time.
+  const unread = lone.filter(({ name, row }) => row.revision > 1 && !rows.has(name));
   const members = lone.map(({ pair }) => memberName(pair)).filter(near.length === 0 ? () => true : isUnread);
   const found = await together([
     readResultsNamed(tx, carrierId, names),

@@ -31,11 +31,11 @@ interface Call {
  * again, each in the middle of an hour, so that hours of its clock have two offsets. Calls of
  * hours, in parts that are numbered, of one dialog or neither; parties that call each other again
  * and again; dialogs whose clocks are hours apart; records that are corrected to another time, and
- * taken back. Two days ago.
+ * taken back.
+ * @param first when the seven hours begin. Default: two days ago, at six.
  */
-export function unrulyWorld(seed: string, callsOfAnHour = 40): Sent[] {
+export function unrulyWorld(seed: string, callsOfAnHour = 40, first = twoDaysAgo()): Sent[] {
   const random = createRandom(`unruly/${seed}`);
-  const first = Date.parse(`${addDays(new Date().toISOString().slice(0, 10), -2)}T06:00:00Z`);
   const clockAt = clockOf(first, random.fork("clock"));
   const sent: Sent[] = [];
   for (let hour = 0; hour < 7; hour++)
@@ -58,6 +58,10 @@ export function unrulyWorld(seed: string, callsOfAnHour = 40): Sent[] {
     sent.push(...bothSides(`far-${index}`, made, (ms) => clockAt(ms) + farMs, draw));
   }
   return sent;
+}
+
+function twoDaysAgo(): number {
+  return Date.parse(`${addDays(new Date().toISOString().slice(0, 10), -2)}T06:00:00Z`);
 }
 
 // An hour ahead for two hours and a half, and right before and after.

@@ -20,7 +20,7 @@ export async function insertCarrier(tx: Tx, carrier: Carrier): Promise<boolean> 
   if (count === 0) return false;
   await createFeeds(tx, carrier.carrierId);
   await createAuditChain(tx, carrier.carrierId);
-  await useZone(tx, [carrier.carrierId], carrier.timeZone);
+  await useZone(tx, [carrier.carrierId], carrier.timeZone, { areNew: true });
   return true;
 }
 

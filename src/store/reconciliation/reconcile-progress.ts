@@ -5,6 +5,7 @@ import { textArray, timestamptzArray } from "../database/binary-array.ts";
 import { clockFrom } from "../database/clock-from.ts";
 import { instant, readColumn, readInOrder, readRow, readRows, readValue, run, type Tx } from "../database/run.ts";
 import { hasSumWork } from "../usage/usage-sums.ts";
+import { type TimeRange, unnestRanges } from "./reconcile-input.ts";
 
 /** How far a carrier's feeds are read. */
 export interface ReconcilePosition {
@@ -92,23 +93,41 @@ export interface MarkedMinutes {
 }
 
 /** Most marked minutes of one turn. */
-const MOST_MINUTES = 60;
+const MOST_MINUTES = 120;
+
+export interface MinuteSearch {
+  /** How far after the first one. */
+  readonly spanMinutes: number;
+  readonly mostRounds: number;
+  /** Where no minute may lie. */
+  readonly except?: readonly TimeRange[];
+  /** Only once all minutes are marked, and by these rules. */
+  readonly markedBy?: number | undefined;
+}
 
 /**
  * Reads marked minutes of the earliest round that is not set aside: the first, and those up to
- * `spanMinutes` after it, 60 at most. Undefined: none.
+ * `spanMinutes` after it, 120 at most. Undefined: none.
  */
 export async function readMarkedMinutes(
   tx: Tx,
   carrierId: string,
-  { spanMinutes, mostRounds }: { spanMinutes: number; mostRounds: number },
+  { spanMinutes, mostRounds, except = [], markedBy }: MinuteSearch,
 ): Promise<MarkedMinutes | undefined> {
+  const isFree = (minute: string) =>
+    sql`NOT EXISTS (SELECT 1 FROM ${unnestRanges(except)} WHERE ${sql.ref(minute)} >= w.range_start AND ${sql.ref(minute)} < w.range_end)`;
+  const isAllMarked =
+    markedBy === undefined
+      ? sql`true`
+      : sql`EXISTS (SELECT 1 FROM reconcile_position p
+          WHERE p.carrier_id = ${carrierId} AND p.marked_through IS NOT NULL AND p.rule_version = ${markedBy})`;
   const rows = await readRows(tx)<{ minute: Micros; round: number }>`
     SELECT m.minute, m.round FROM (
-      SELECT f.minute, f.round FROM reconcile_minute f WHERE f.carrier_id = ${carrierId} AND f.round <= ${mostRounds}::int2
+      SELECT f.minute, f.round FROM reconcile_minute f
+      WHERE f.carrier_id = ${carrierId} AND f.round <= ${mostRounds}::int2 AND ${isFree("f.minute")} AND ${isAllMarked}
       ORDER BY f.round, f.minute LIMIT 1) f
     JOIN reconcile_minute m ON m.carrier_id = ${carrierId} AND m.round = f.round
-      AND m.minute >= f.minute AND m.minute < f.minute + make_interval(mins => ${spanMinutes}::int4)
+      AND m.minute >= f.minute AND m.minute < f.minute + make_interval(mins => ${spanMinutes}::int4) AND ${isFree("m.minute")}
     ORDER BY m.minute`;
   const [first] = rows;
   return first && { round: first.round, minutes: rows.slice(0, MOST_MINUTES).map((row) => row.minute) };

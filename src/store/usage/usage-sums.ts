@@ -10,8 +10,8 @@ import type { CallFigures } from "./call-figures.ts";
 // (summed_customer_id).
 //
 // Whoever changes what a result adds locks the carrier's zones first, with `lockZones` or
-// `lockZonesAlone`, and moves the sums in the same transaction. Lock order: after feed heads,
-// before results.
+// `lockZonesAlone`, and moves the sums in the same transaction. Lock order: before results, and
+// before the head of the discrepancies' feed. An erasure locks feed heads first; no turn runs then.
 
 /** A zone that a carrier's calls are summed in. */
 export interface SumZone {
@@ -24,11 +24,19 @@ export interface SumZone {
 export const ALL_FILLED: Micros = 0n;
 const NOT_FILLED = sql`'9999-12-31T00:00:00Z'::timestamptz`;
 
-/** Puts a zone in use for these carriers; their reconcilers fill it. */
-export async function useZone(tx: Tx, carrierIds: readonly string[], timeZone: string): Promise<void> {
+/**
+ * Puts a zone in use for these carriers; their reconcilers fill it.
+ * @param areNew they have no calls yet, so there is nothing to fill.
+ */
+export async function useZone(
+  tx: Tx,
+  carrierIds: readonly string[],
+  timeZone: string,
+  { areNew = false } = {},
+): Promise<void> {
   await run(tx)`
     INSERT INTO usage_zone (carrier_id, time_zone, filled_from)
-    SELECT c.carrier_id, ${timeZone}, ${NOT_FILLED} FROM carrier c WHERE c.carrier_id = ANY(${[...carrierIds]}::text[])
+    SELECT c.carrier_id, ${timeZone}, ${areNew ? instant(ALL_FILLED) : NOT_FILLED} FROM carrier c WHERE c.carrier_id = ANY(${[...carrierIds]}::text[])
     ON CONFLICT DO NOTHING`;
 }
 
