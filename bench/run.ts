@@ -1,6 +1,6 @@
 // npm run bench: what Tandem promises of its speed, measured in one run. --json prints one object;
 // --quick is for a smoke test, its figures mean little. --against DIR compares with another build:
-// [--only MEASURE,...] (upload, backfill and live), [--rounds N] (5).
+// [--only MEASURE,...] (upload, backfill and live), [--rounds N] (5). --streams N: how many are idle.
 import { fork } from "node:child_process";
 import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
@@ -27,6 +27,7 @@ const { values: options } = parseArgs({
     only: { type: "string" },
     against: { type: "string" },
     rounds: { type: "string", default: "5" },
+    streams: { type: "string", default: "1000" },
   },
 });
 const quick = options.quick ?? false;
@@ -83,7 +84,15 @@ const MEASURES = {
     };
   },
   async idle() {
-    return { idle_stream_kib: await measureIdleStreams(quick ? 160 : 1_000) };
+    const { kib, statementsPerSecond } = await measureIdleStreams(
+      quick ? 160 : Number(options.streams),
+      quick ? 2 : 15,
+    );
+    return {
+      idle_stream_kib: kib,
+      idle_statements_over_one: statementsPerSecond.all / statementsPerSecond.one,
+      idle_statements_per_second: statementsPerSecond.all,
+    };
   },
   async "idle-server"() {
     const figures = await measureIdleServer(quick ? 5 : 60);
@@ -189,6 +198,7 @@ const JSON_FIGURES = [
   "live_p99_ms",
   "live_other_over_same_p99",
   "idle_stream_kib",
+  "idle_statements_over_one",
   "idle_server_all_cpu_ms",
   "reconcile_calls_per_second",
   "reconcile_growth",
@@ -212,7 +222,7 @@ if (options.against !== undefined) {
     directory: options.against,
     measures: options.only?.split(",") ?? ["upload", "backfill", "live"],
     rounds: Number(options.rounds),
-    args: quick ? ["--quick"] : [],
+    args: [...(quick ? ["--quick"] : []), "--streams", options.streams],
   });
 } else if (options.only !== undefined) {
   const figures = await MEASURES[options.only as Name]();
@@ -278,6 +288,7 @@ function printTable(figures: Figures): void {
     ["  over the same process (to be 1.5 at most)", show("live_other_over_same_p99")],
     ["  at", show("live_records_per_second", " records/s")],
     ["an idle feed stream", show("idle_stream_kib", " KiB")],
+    ["  statements of all over those of one (to be 1.2 at most)", show("idle_statements_over_one")],
     ["an idle server with 200 carriers, CPU a minute", show("idle_server_all_cpu_ms", " ms")],
     ["reconciliation from nothing, one worker", show("reconcile_calls_per_second", " calls/s")],
     [

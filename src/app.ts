@@ -173,8 +173,15 @@ async function openServices(parts: Foundations, opening: AsyncDisposableStack): 
   const hub = opening.use(new FeedHub({ poll: (carrierIds) => timeline.pollHeads(carrierIds), onError }));
   const hints = opening.use(openHints(config, (hint) => hub.hear(hint.carrierId, hint.feed, hint.headSequence), log));
   hub.onMoved = (carrierId, feed, headSequence) => hints?.tell({ carrierId, feed, headSequence });
+  const carriers = openCarrierDirectory(db);
   const access = opening.use(
-    new CarrierAccess({ db, region: config.region, cacheMs: config.limits.accessCacheMs, onError }),
+    new CarrierAccess({
+      db,
+      region: config.region,
+      cacheMs: config.limits.accessCacheMs,
+      onCarriers: (rows, seenAt) => void carriers.confirm(rows, seenAt).catch(onError),
+      onError,
+    }),
   );
   const sealKeys = opening.use(await openSealDirectory({ db, unsealedSecret: installation.secret, onError }));
   const { journal, erase } = await openErasures(parts, hub, opening);
@@ -200,7 +207,7 @@ async function openServices(parts: Foundations, opening: AsyncDisposableStack): 
     feedPages: new SharedPages(),
     blockWrites: new BlockWrites(db),
     uploads,
-    carriers: openCarrierDirectory(db),
+    carriers,
     retention: openRetentionDirectory(db),
     config,
     installation,

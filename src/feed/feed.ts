@@ -16,8 +16,8 @@ export const PAGE_ENTRIES = 1_000;
 export interface StreamedFeed<Entry, Row, Shown> {
   readonly id: FeedId;
   /**
-   * Looks what the agreement allows now: before the stream opens, and after each frame. So a change
-   * holds within a heartbeat, for streams that live on too.
+   * Looks what the agreement allows now: before the stream opens, and before each page. So a change
+   * holds for streams that live on too.
    */
   refresh?(): Promise<void>;
   /**

@@ -153,6 +153,8 @@ class FeedStream<Entry, Row> implements Disposable {
 
   async #readPage(after: FeedPoint, polled: FeedHead | undefined): Promise<StreamEffect[]> {
     this.#unsent ??= this.#options.hub.deliveries.hold();
+    // Not in the page's transaction.
+    await this.#options.feed.refresh?.();
     this.#page = await this.#findPage(after, polled);
     return this.#step({ event: "pageRead", page: this.#page, now: performance.now() });
   }

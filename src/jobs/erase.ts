@@ -71,14 +71,19 @@ export class EraseJob implements AsyncDisposable {
     const { signal } = this.#stop;
     const { intervalMs = 1_000 } = this.#options;
     const onError = (error: unknown) => signal.aborted || this.#options.onError(error);
-    return every({ intervalMs, firstMs: intervalMs, signal, onError, wake: this.#wake }, () => this.#turn());
+    const { pulse } = this.#options.db;
+    return every({ intervalMs, firstMs: intervalMs, signal, onError, wake: this.#wake, pulse }, async () => {
+      const isIdle = await this.#turn();
+      return isIdle ? Math.max(1, this.#beatAtMs - performance.now()) : intervalMs;
+    });
   }
 
-  async #turn(): Promise<void> {
+  /** @returns whether there was nothing to do. */
+  async #turn(): Promise<boolean> {
     const { db } = this.#options;
     const waiting = await systemTransaction(db, (tx) => findErasuresToRun(tx, MOST));
     await this.#beat(waiting.length > 0);
-    if (waiting.length === 0) return;
+    if (waiting.length === 0) return true;
     const failed: unknown[] = [];
     const request = { carrierId: ACROSS_CARRIERS, job: JOB, holder: this.#holder, ttlS: LEASE_S };
     await withLease(db, request, async (lease) => {
@@ -93,6 +98,7 @@ export class EraseJob implements AsyncDisposable {
       }
     });
     if (failed.length > 0) throw failed[0];
+    return false;
   }
 
   // An erasure may take hours, and the silent are taken for dead, with what they may still deliver.

@@ -7,6 +7,7 @@ import { every } from "../store/database/every.ts";
 import {
   listCarriersToReconcile,
   listSetAside,
+  readIdleRest,
   settleIdleCarriers,
 } from "../store/reconciliation/reconcile-progress.ts";
 
@@ -14,7 +15,7 @@ export interface ReconcileJobOptions {
   readonly db: Database;
   /** Only carriers of this region, whose process it is; undefined: all. */
   readonly region: string | undefined;
-  /** Rest between two looks for something to do, milliseconds. */
+  /** Rest before a look at what was written, milliseconds. */
   readonly intervalMs: number;
   /** What is erased at a carrier. */
   readonly readErased?: ReconcileOptions["readErased"];
@@ -30,6 +31,8 @@ export interface ReconcileJobOptions {
 const MOST_CARRIERS = 1_000;
 /** How far behind now may be what is said of carriers for which there is nothing to do, seconds. */
 const IDLE_S = 15;
+/** When one of them has to be moved, all are that are so old, seconds. */
+const SETTLED_TOGETHER_S = 5;
 const TURN_LIMIT: WorkLimit = { steps: 20, ms: 2_000 };
 /** Milliseconds; doubles each time that the carrier fails again. */
 const FIRST_PAUSE_MS = 1_000;
@@ -40,19 +43,25 @@ export function runReconcile(options: ReconcileJobOptions, signal: AbortSignal):
   const { db, region, intervalMs, onSetAside, onError } = options;
   const holder = randomUUID();
   const pauses = new Pauses();
-  return every({ intervalMs, signal, onError }, async () => {
-    const isAllDone = await workRound(options, { holder, pauses, signal });
-    await systemTransaction(db, (tx) => settleIdleCarriers(tx, RULE_VERSION, IDLE_S));
+  let settleAtMs = 0;
+  return every({ intervalMs, signal, onError, pulse: db.pulse }, async () => {
+    const { wasAny, isAllDone } = await workRound(options, { holder, pauses, signal });
+    if (wasAny) await systemTransaction(db, (tx) => settleIdleCarriers(tx, RULE_VERSION, IDLE_S));
+    else if (performance.now() >= settleAtMs)
+      await systemTransaction(db, (tx) => settleIdleCarriers(tx, RULE_VERSION, SETTLED_TOGETHER_S));
     onSetAside?.(await systemTransaction(db, (tx) => listSetAside(tx, MOST_CARRIERS, region)));
-    return isAllDone ? intervalMs : 0;
+    if (wasAny) return isAllDone ? intervalMs : 0;
+    const { untilDueMs, untilIdleMs } = await systemTransaction(db, (tx) => readIdleRest(tx, IDLE_S, region));
+    settleAtMs = performance.now() + untilIdleMs;
+    return Math.max(intervalMs, Math.min(untilDueMs, untilIdleMs));
   });
 }
 
-/** Gives each carrier that has something to do one turn; whether nothing is left of it. */
+/** Gives each carrier that has something to do one turn, and says whether that is all. */
 async function workRound(
   { db, region, readErased, onAppended, onError, turnLimit = TURN_LIMIT }: ReconcileJobOptions,
   { holder, pauses, signal }: { holder: string; pauses: Pauses; signal: AbortSignal },
-): Promise<boolean> {
+): Promise<{ wasAny: boolean; isAllDone: boolean }> {
   const had = new Set(pauses.carriers());
   let isAllDone = true;
   while (!signal.aborted) {
@@ -74,7 +83,7 @@ async function workRound(
       }
     }
   }
-  return isAllDone;
+  return { wasAny: had.size > 0, isAllDone };
 }
 
 // Carriers whose turns fail.

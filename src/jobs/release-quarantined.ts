@@ -13,6 +13,9 @@ export interface ReleaseJobOptions {
   onError: (error: unknown) => void;
 }
 
+/** Longest rest between two looks although nothing was written, milliseconds. */
+const QUIET_MS = 60_000;
+
 /** Has quarantined records judged again when their carrier's numbers changed in any process. */
 export class ReleaseQuarantinedJob implements AsyncDisposable {
   readonly #options: ReleaseJobOptions;
@@ -43,24 +46,24 @@ export class ReleaseQuarantinedJob implements AsyncDisposable {
 
   #run(): Promise<void> {
     const { signal } = this.#stop;
+    const { onError, db } = this.#options;
     const intervalMs = this.#intervalMs;
-    return every(
-      { intervalMs, firstMs: intervalMs, signal, onError: this.#options.onError, wake: this.#wake },
-      async () => {
-        await this.#turn(signal);
-        return Math.max(1, this.#sweepAtMs - performance.now());
-      },
-    );
+    return every({ intervalMs, firstMs: intervalMs, signal, onError, wake: this.#wake, pulse: db.pulse }, async () => {
+      const isIdle = await this.#turn(signal);
+      return isIdle ? QUIET_MS : Math.max(1, this.#sweepAtMs - performance.now());
+    });
   }
 
-  // Those that were woken, and all others once an interval.
-  async #turn(signal: AbortSignal): Promise<void> {
+  // Those that were woken, and all others once an interval. Returns whether none was left.
+  async #turn(signal: AbortSignal): Promise<boolean> {
     const woken = [...this.#woken];
     this.#woken.clear();
     await this.#releaseAll(woken, signal);
-    if (signal.aborted || performance.now() < this.#sweepAtMs) return;
+    if (signal.aborted || performance.now() < this.#sweepAtMs) return false;
     this.#sweepAtMs = performance.now() + this.#intervalMs;
-    await this.#releaseAll(await this.#findWaiting(), signal);
+    const waiting = await this.#findWaiting();
+    await this.#releaseAll(waiting, signal);
+    return waiting.length === 0;
   }
 
   // One carrier's trouble must not keep the others waiting.

@@ -77,7 +77,9 @@ export async function restateUsage(
   since: Micros | undefined,
   signal: AbortSignal,
 ): Promise<Micros | undefined> {
-  const { db } = options;
+  const { db, region } = options;
+  // A lease is written: most have no closed period.
+  if ((await systemTransaction(db, (tx) => readOldestCheck(tx, region))) === undefined) return since;
   const request = { carrierId: ACROSS_CARRIERS, job: JOB, holder, ttlS: LEASE_S };
   const seenNow = await withLease(db, request, async (lease) => {
     const seen = await systemTransaction(db, readSeenTime);

@@ -11,7 +11,7 @@ export interface ScheduledNumbersOptions {
   readonly writer: NumberWriter;
   /** Only carriers of this region, whose process it is; default: all. */
   readonly region?: string | undefined;
-  /** Longest rest between two looks at the schedule, milliseconds. Default 1,000. */
+  /** Longest rest before a look at what was written, milliseconds. Default 1,000. */
   readonly intervalMs?: number;
   /** How often stray claims and old answers are looked for, milliseconds. Default 600,000. */
   readonly sweepIntervalMs?: number;
@@ -22,6 +22,8 @@ export interface ScheduledNumbersOptions {
 
 const JOB = "scheduled-numbers";
 const LEASE_S = 30;
+/** Longest rest between two looks although nothing was written, milliseconds. */
+const QUIET_MS = 15_000;
 const MAX_ROUNDS = 1_000;
 const SWEEP_ANSWERS = 1_000;
 
@@ -30,29 +32,30 @@ const SWEEP_ANSWERS = 1_000;
  * stray claims. Runs until the signal aborts; a lease for each carrier keeps processes apart.
  */
 export function runScheduledNumbers(options: ScheduledNumbersOptions, signal: AbortSignal): Promise<void> {
-  const { intervalMs = 1_000, sweepIntervalMs = 600_000, onError } = options;
+  const { writer, intervalMs = 1_000, sweepIntervalMs = 600_000, onError } = options;
   const holder = randomUUID();
   let sweepAtMs = performance.now() + sweepIntervalMs;
-  return every({ intervalMs, signal, onError }, async () => {
+  return every({ intervalMs, signal, onError, pulse: writer.db.pulse }, async () => {
     const untilNextMs = await workOff(options, holder, signal);
     if (performance.now() >= sweepAtMs) {
       sweepAtMs = performance.now() + sweepIntervalMs;
       await sweep(options, signal);
     }
-    return Math.min(intervalMs, untilNextMs);
+    return untilNextMs;
   });
 }
 
-/** Works off everything that is due; gives the milliseconds until something else is. */
+/** Works off everything that is due. Returns how long to rest if nothing is written, ms. */
 async function workOff(options: ScheduledNumbersOptions, holder: string, signal: AbortSignal): Promise<number> {
-  const { region, writer } = options;
+  const { region, writer, intervalMs = 1_000 } = options;
   const { dueCarrierIds, now, nextTime } = await systemTransaction(writer.db, (tx) => readSchedule(tx, region));
   for (const carrierId of dueCarrierIds) {
     if (signal.aborted) return 0;
     // One carrier's trouble must not keep the others waiting.
     await workOffCarrier(options, carrierId, holder, signal).catch(options.onError);
   }
-  return nextTime === undefined ? Number.POSITIVE_INFINITY : Math.max(1, Math.ceil(Number(nextTime - now) / 1_000));
+  const mostMs = dueCarrierIds.length > 0 ? intervalMs : QUIET_MS;
+  return nextTime === undefined ? mostMs : Math.min(mostMs, Math.max(1, Math.ceil(Number(nextTime - now) / 1_000)));
 }
 
 async function workOffCarrier(

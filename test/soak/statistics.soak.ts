@@ -11,6 +11,7 @@ import { listDiscrepancies } from "../../src/store/reconciliation/discrepancies.
 import {
   listCarriersToReconcile,
   listSetAside,
+  readIdleRest,
   settleIdleCarriers,
 } from "../../src/store/reconciliation/reconcile-progress.ts";
 import { scanCdrs } from "../../src/store/records/cdr-lists.ts";
@@ -186,6 +187,7 @@ async function runJobs(carrierId: string): Promise<void> {
   await systemTransaction(db, (tx) => listCarriersToReconcile(tx, RULE_VERSION, 10));
   await systemTransaction(db, (tx) => settleIdleCarriers(tx, RULE_VERSION, 0));
   await systemTransaction(db, (tx) => listSetAside(tx, 10));
+  await systemTransaction(db, (tx) => readIdleRest(tx, 15));
 }
 
 describe.each(["are of before the carrier came", "were never gathered"] as const)("while statistics %s", (state) => {

@@ -32,6 +32,7 @@ export const CLUSTER_DEBTS: { readonly [Rule in ClusterRule]: Readonly<Record<st
       "quarantine.ts/listWaitingCarriers",
       "reconcile-progress.ts/listCarriersToReconcile",
       "reconcile-progress.ts/listSetAside",
+      "reconcile-progress.ts/readIdleRest",
     ],
     "a timer writes for many carriers at once; on a cluster it has to find them first, and go carrier by carrier": [
       "reconcile-progress.ts/settleIdleCarriers",

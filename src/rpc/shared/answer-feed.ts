@@ -47,8 +47,6 @@ export async function* answerFeed<Entry, Row, Shown>(
     yield { ...rangeOf(frame), frame: showFrame(frame, feed, { format, limits }) };
     if (frame.frame === "batch") metrics.recordsSent.add(frame.entries.length, { method });
     if (frame.frame === "snapshot") metrics.recordsSent.add(frame.rows.length, { method });
-    // Between pages, not in their transactions.
-    if (frame.frame !== "closing") await feed.refresh?.();
   }
 }
 

@@ -5,6 +5,7 @@ export interface CarrierAccessRow {
   readonly carrierId: string;
   readonly suspended: boolean;
   readonly region: string;
+  readonly revision: bigint;
 }
 
 /** Whose a credential's identity is. */
@@ -17,7 +18,7 @@ export interface CredentialRow {
 
 export function readCarrierAccess(tx: Tx, carrierIds: readonly string[]): Promise<CarrierAccessRow[]> {
   return readRows(tx)<CarrierAccessRow>`
-    SELECT carrier_id, suspended, region FROM carrier WHERE carrier_id = ANY(${carrierIds}::text[])`;
+    SELECT carrier_id, suspended, region, revision FROM carrier WHERE carrier_id = ANY(${carrierIds}::text[])`;
 }
 
 /** Finds whose identities these are, or were before they were removed. In a system transaction. */

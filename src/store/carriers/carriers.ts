@@ -114,13 +114,24 @@ export async function writeCredentials(
     WHERE identity = ANY(${textArray(written.map(({ identity }) => identity))}::text[]) AND carrier_id <> ${carrier.carrierId}`;
 }
 
-/** Carriers' settings for ingest and streams: at most two seconds old, read once for all. */
+/**
+ * How long settings are believed whose revision somebody reads every two seconds, milliseconds:
+ * until the next reading has come.
+ */
+const CONFIRMED_MS = 2_500;
+
+/** Carriers' settings for ingest and streams: at most 2.5 seconds old, read once for all. */
 export function openCarrierDirectory(db: Database) {
   const known = new Believed<Carrier | undefined>();
   return {
     /** Undefined: no such carrier. */
     get: (carrierId: string) =>
       known.get(carrierId, () => carrierTransaction(db, carrierId, (tx) => readCarrier(tx, carrierId))),
+    /** Takes revisions that somebody has just read, instead of reading those carriers again. */
+    confirm: async (revisions: Iterable<{ carrierId: string; revision: bigint }>, seenAt: number) => {
+      for (const { carrierId, revision } of revisions)
+        await known.confirm(carrierId, (carrier) => carrier?.revision === revision, seenAt + CONFIRMED_MS);
+    },
     /** Forgets a carrier that this process has just changed, or all. */
     forget: (carrierId?: string) => known.forget(carrierId),
   };

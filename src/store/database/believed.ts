@@ -3,7 +3,7 @@ import { callerKey, currentCaller, outlivingCall } from "./callers.ts";
 const MAX_REMEMBERED = 10_000;
 
 interface Entry<T> {
-  readonly until: number;
+  until: number;
   readonly value: Promise<T>;
   /** Who is reading it: nobody waits in another's line for it. */
   reader: string | undefined;
@@ -37,6 +37,20 @@ export class Believed<T> {
       () => void (this.#known.get(key) === entry && this.#known.delete(key)),
     );
     return entry.value;
+  }
+
+  /**
+   * Believes a known value anew, or forgets it: somebody has just looked.
+   * @param isStill whether the value is what was seen.
+   * @param until how long it is believed then, by performance.now().
+   */
+  async confirm(key: string, isStill: (value: T) => boolean, until: number): Promise<void> {
+    const known = this.#known.get(key);
+    if (!known || known.reader !== undefined) return;
+    const value = await known.value;
+    if (this.#known.get(key) !== known) return;
+    if (isStill(value)) known.until = Math.max(known.until, until);
+    else this.#known.delete(key);
   }
 
   /** Forgets what this process has just changed, or all. */

@@ -1,7 +1,7 @@
 import { setTimeout as wait } from "node:timers/promises";
+import { untilTick } from "../../domain/pulse.ts";
 import { asOwn } from "./callers.ts";
-import { type Database, systemTransaction } from "./database.ts";
-import { readClock } from "./run.ts";
+import type { Database } from "./database.ts";
 
 const INTERVAL_MS = 1_000;
 /** After a first failure: a connection may have been cut that the next question does without. */
@@ -37,7 +37,7 @@ export function openDatabaseWatch(db: Database, onChange: (answers: boolean, err
       const error = await findFailure(db, signal, (late) => tell(false, late));
       failures = error === undefined ? 0 : failures + 1;
       if (failures !== 1) tell(failures === 0, error);
-      await wait(failures === 1 ? DOUBT_MS : INTERVAL_MS, undefined, { signal });
+      await wait(failures === 1 ? DOUBT_MS : untilTick(INTERVAL_MS), undefined, { signal });
     }
   };
   const running = asOwn("health", run).catch(() => {});
@@ -63,8 +63,8 @@ async function findFailure(db: Database, signal: AbortSignal, onLate: (error: Er
   const stop = () => stopped.reject(signal.reason);
   signal.addEventListener("abort", stop, { once: true });
   try {
-    const asked = systemTransaction(db, readClock);
-    return await Promise.race([asked.then(() => undefined), stopped.promise]);
+    await Promise.race([db.pulse.ask(), stopped.promise]);
+    return undefined;
   } catch (error) {
     signal.throwIfAborted();
     return error;

@@ -2,11 +2,12 @@ import type { Socket } from "node:net";
 import { Kysely, PostgresDialect } from "kysely";
 import pg from "pg";
 import { TandemError } from "../../domain/errors.ts";
-import { type Caller, currentCaller, outsideCalls } from "./callers.ts";
+import { Pulse } from "../../domain/pulse.ts";
+import { asOwn, type Caller, currentCaller, outsideCalls } from "./callers.ts";
 import { Lanes } from "./lanes.ts";
 import { type Tx, together, txOf } from "./run.ts";
 import { SeenHeads } from "./seen-heads.ts";
-import { TIMELINE_SQL } from "./timeline.ts";
+import { readSnapshot, TIMELINE_SQL } from "./timeline.ts";
 import { getTypeParser } from "./type-parsers.ts";
 
 /** A connection pool to Tandem's database. Dispose it to close every connection. */
@@ -17,6 +18,8 @@ export interface Database extends AsyncDisposable {
   readonly lanes: Lanes;
   /** What this process has seen committed of each feed. */
   readonly heads: SeenHeads;
+  /** Tells that something was written, by whichever process. */
+  readonly pulse: Pulse;
   /** Whether the server's commits can wait for a standby, as the newest transaction found. */
   readonly server: { isReplicated: boolean };
   /** synchronous_commit of every write. */
@@ -83,11 +86,12 @@ export function openDatabase(options: DatabaseOptions): Database {
   pool.on("connect", (client) => client.on("error", () => {}));
   const waitWithoutLimit = limitSilence(pool, options.silenceMs ?? 90_000);
   const kysely = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
-  return {
+  const db: Database = {
     kysely,
     pool,
     lanes: new Lanes({ connections, ...(options.maxWaiting !== undefined && { maxWaiting: options.maxWaiting }) }),
     heads: new SeenHeads(),
+    pulse: new Pulse(() => asOwn("health", () => systemTransaction(db, readStateOf))),
     server: { isReplicated: false },
     commitMode: options.synchronousCommit ?? "on",
     waitWithoutLimit,
@@ -98,6 +102,12 @@ export function openDatabase(options: DatabaseOptions): Database {
       await kysely.destroy();
     },
   };
+  return db;
+}
+
+async function readStateOf(tx: Tx): Promise<string | undefined> {
+  const snapshot = await readSnapshot(tx);
+  return snapshot && `${contexts.get(tx)?.timeline} ${snapshot}`;
 }
 
 // statement_timeout is the server's: it does nothing once the server, or the way to it, is gone.

@@ -1,4 +1,5 @@
 import { setTimeout as wait } from "node:timers/promises";
+import type { Pulse } from "../../domain/pulse.ts";
 
 /** Ends a rest before its time. */
 export class Wake {
@@ -33,6 +34,11 @@ export interface Turns {
   readonly isOver?: () => boolean;
   /** Whether a rest keeps the process alive. Default true. */
   readonly ref?: boolean;
+  /**
+   * For work that has something to do only when something was written: after a turn that asks for
+   * its own rest, the next one comes `intervalMs` after a write, or once that rest is over.
+   */
+  readonly pulse?: Pulse;
 }
 
 /**
@@ -41,17 +47,24 @@ export interface Turns {
  * @param work may return another rest after this turn, milliseconds; 0: none.
  */
 export async function every(turns: Turns, work: () => Promise<void> | Promise<number>): Promise<void> {
-  const { intervalMs, signal, onError, firstMs = 0, wake, isOver, ref = true } = turns;
+  const { intervalMs, signal, onError, firstMs = 0, wake, isOver, ref = true, pulse } = turns;
   let restMs = firstMs;
+  let seen: number | undefined;
   while (!signal.aborted && !isOver?.()) {
     const early = wake ? AbortSignal.any([signal, wake.signal]) : signal;
-    if (restMs > 0) await wait(restMs, undefined, { signal: early, ref }).catch(() => {});
+    if (pulse && seen !== undefined)
+      await pulse.rest({ seen, everyMs: intervalMs, mostMs: restMs, signal: early, ref });
+    else if (restMs > 0) await wait(restMs, undefined, { signal: early, ref }).catch(() => {});
     if (signal.aborted) return;
     wake?.answer();
     restMs = intervalMs;
+    seen = undefined;
+    const before = pulse?.changes;
     try {
       const asked = await work();
-      if (typeof asked === "number") restMs = asked;
+      if (typeof asked !== "number") continue;
+      restMs = asked;
+      seen = before;
     } catch (error) {
       onError(error);
     }

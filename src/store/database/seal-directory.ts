@@ -21,6 +21,9 @@ interface SealDirectoryOptions {
  */
 const MIN_INTERVAL_MS = 500;
 
+/** Longest time without a look although nothing was written, milliseconds. */
+const QUIET_MS = 60_000;
+
 /** The keys of seals, which every process reads from the database again and again. */
 export interface SealDirectory extends AsyncDisposable {
   readonly seals: Seals;
@@ -45,7 +48,10 @@ export async function openSealDirectory(options: SealDirectoryOptions): Promise<
   const refresh = () => reading.run();
   const seals = new Seals(await systemTransaction(db, readSealSecrets), unsealedSecret, refresh);
   const onError = (error: unknown) => signal.aborted || report(error);
-  const running = every({ intervalMs, firstMs: intervalMs, signal, ref: false, onError }, refresh);
+  const running = every({ intervalMs, firstMs: intervalMs, signal, ref: false, onError, pulse: db.pulse }, async () => {
+    await refresh();
+    return QUIET_MS;
+  });
   return {
     seals,
     refresh,

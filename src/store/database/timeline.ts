@@ -42,3 +42,13 @@ export async function readServerState(tx: Tx, mayAsk: boolean): Promise<ServerSt
     FROM installation i`;
   return state ?? { timeline: undefined, confirmedTimeline: 0n };
 }
+
+/**
+ * Names what is committed. A transaction that writes has a number, so two equal names mean the same
+ * rows. Undefined on a cluster: there most is written on other servers.
+ */
+export async function readSnapshot(tx: Tx): Promise<string | undefined> {
+  const found = await readRow(tx)<{ snapshot: string; isCluster: boolean }>`
+    SELECT pg_current_snapshot()::text AS snapshot, EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') AS is_cluster`;
+  return found?.isCluster ? undefined : found?.snapshot;
+}

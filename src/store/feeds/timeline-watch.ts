@@ -18,6 +18,9 @@ export interface TimelineEvents {
   onError: (error: unknown) => void;
 }
 
+/** Longest time without a look although nothing was written, milliseconds. */
+const QUIET_MS = 15_000;
+
 export interface TimelineWatchOptions extends TimelineEvents {
   readonly db: Database;
   /** How far a replica that takes over may have been behind, milliseconds. */
@@ -98,15 +101,18 @@ export class TimelineWatch implements AsyncDisposable {
   #run(): Promise<void> {
     const { signal } = this.#stop;
     const { intervalMs = 1_000, onError } = this.#options;
-    return every({ intervalMs, firstMs: intervalMs, signal, onError, wake: this.#wake }, () => this.#look());
+    const { pulse } = this.#options.db;
+    return every({ intervalMs, firstMs: intervalMs, signal, onError, wake: this.#wake, pulse }, () => this.#look());
   }
 
-  async #look(): Promise<void> {
+  /** @returns the longest rest until the next look, milliseconds. */
+  async #look(): Promise<number> {
     const confirmedBefore = this.#state.confirmedTimeline;
     this.#state = await systemTransaction(this.#options.db, (tx) => readServerState(tx, this.#mayAsk));
     if (this.#state.confirmedTimeline !== confirmedBefore) this.#tell();
     if (this.#state.timeline !== undefined) this.#take(this.#state.timeline);
     await this.#settle();
+    return QUIET_MS;
   }
 
   // Only the newest timeline counts: an older one is of a server that should no longer be there.

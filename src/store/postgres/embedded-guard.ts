@@ -43,7 +43,7 @@ async function guard(server: EmbeddedServer, options: GuardOptions, signal: Abor
   let startedMs = Number.NEGATIVE_INFINITY;
   let lastError: unknown;
   for (;;) {
-    while (await server.isRunning()) await rest(LOOK_MS);
+    while (server.isRunning()) await rest(LOOK_MS);
     // One that ends again and again soon after its start is no better than one that does not start.
     if (performance.now() - startedMs >= STEADY_MS) [starts, lastError] = [0, undefined];
     options.onEnded();

@@ -41,7 +41,7 @@ export interface EmbeddedServer extends AsyncDisposable {
   /** Whether the server ran already: its owner died, or another process shares the folder. */
   readonly isAdopted: boolean;
   /** Whether the server's process lives. Whether it answers is not asked. */
-  isRunning(): Promise<boolean>;
+  isRunning(): boolean;
   /**
    * Starts the server again after its process ended, or adopts one that another process has
    * started. The port stays the same unless it was taken, and then the URLs change.

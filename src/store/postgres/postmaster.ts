@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -23,7 +24,7 @@ export async function findPostmaster(clusterDir: string): Promise<Postmaster | u
   const lines = text.split("\n").map((line) => line.trim());
   const pid = Number(lines[0]);
   if (!(pid > 0) || !isProcessAlive(pid)) return undefined; // PostgreSQL itself clears this on start
-  if (!(await isPostmasterOf(pid, clusterDir))) {
+  if (!isPostmasterOf(pid, clusterDir)) {
     // After a reboot another process may have the id, and PostgreSQL would refuse to start.
     await rm(pidPath, { force: true });
     return undefined;
@@ -40,8 +41,8 @@ export async function stopPostmaster(clusterDir: string, pid: number): Promise<v
 
 async function endsAfter(name: "SIGINT" | "SIGQUIT", clusterDir: string, pid: number, waitMs: number) {
   const deadline = performance.now() + waitMs;
-  if (await isPostmasterOf(pid, clusterDir)) process.kill(pid, name);
-  while (await isPostmasterOf(pid, clusterDir)) {
+  if (isPostmasterOf(pid, clusterDir)) process.kill(pid, name);
+  while (isPostmasterOf(pid, clusterDir)) {
     if (performance.now() > deadline) return false;
     await sleep(POLL_MS);
   }
@@ -52,9 +53,17 @@ async function endsAfter(name: "SIGINT" | "SIGQUIT", clusterDir: string, pid: nu
  * Whether a process is this cluster's server. On Linux it reads the command line, so a reused id
  * and a zombie do not count.
  */
-export async function isPostmasterOf(pid: number, clusterDir: string): Promise<boolean> {
+export function isPostmasterOf(pid: number, clusterDir: string): boolean {
   if (!isProcessAlive(pid)) return false;
   if (process.platform !== "linux") return true;
-  const commandLine = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
-  return commandLine.split("\0").includes(clusterDir);
+  return commandLineOf(pid).split("\0").includes(clusterDir);
+}
+
+// Asked four times a second. The kernel answers from memory, so a thread for it would cost more.
+function commandLineOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
+  } catch {
+    return "";
+  }
 }

@@ -189,6 +189,24 @@ export function listCarriersToReconcile(
     ORDER BY p.reconciled_through NULLS FIRST, c.carrier_id LIMIT ${limit}`;
 }
 
+/**
+ * How long nothing has to be done of carriers without work, unless something is written: until a
+ * call of a region, or of all, is due; and until a time is older than `ageS` seconds. Milliseconds,
+ * `ageS` at most; 0 or less: it is so.
+ */
+export async function readIdleRest(
+  tx: Tx,
+  ageS: number,
+  region?: string,
+): Promise<{ untilDueMs: number; untilIdleMs: number }> {
+  const rest = await readRow(tx)<{ untilDueMs: number; untilIdleMs: number }>`
+    SELECT LEAST(${ageS}::float8, EXTRACT(EPOCH FROM min(due.due_time) FILTER (WHERE ${isOfRegion(sql`c.carrier_id`, region)}) - clock_timestamp())::float8) * 1000 AS until_due_ms,
+      LEAST(${ageS}::float8, EXTRACT(EPOCH FROM min(p.reconciled_through) - clock_timestamp())::float8 + ${ageS}::float8) * 1000 AS until_idle_ms
+    FROM carrier c LEFT JOIN reconcile_position p ON p.carrier_id = c.carrier_id
+    LEFT JOIN LATERAL (SELECT r.due_time FROM call_result r WHERE r.carrier_id = c.carrier_id AND r.due_time IS NOT NULL ORDER BY r.due_time LIMIT 1) due ON true`;
+  return rest ?? { untilDueMs: 0, untilIdleMs: 0 };
+}
+
 /** Moves the time of carriers without work to now, if it is older than `ageS` seconds. */
 export async function settleIdleCarriers(tx: Tx, ruleVersion: number, ageS: number): Promise<void> {
   // A feed that a writer holds may get an older entry. One that is raised under its lock may not.

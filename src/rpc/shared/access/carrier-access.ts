@@ -28,6 +28,8 @@ export interface CarrierAccessOptions {
    * 2,000.
    */
   readonly cacheMs: number;
+  /** Told what was read of the carriers that have live streams, and when, by performance.now(). */
+  readonly onCarriers?: (carriers: Iterable<CarrierAccessRow>, seenAt: number) => void;
   readonly onError?: (error: unknown) => void;
 }
 
@@ -148,10 +150,12 @@ export class CarrierAccess implements AsyncDisposable {
   async #check(watchers: readonly Watcher[]): Promise<void> {
     const carrierIds = new Set(watchers.flatMap(({ principal }) => carrierIdOf(principal) ?? []));
     const identities = new Set(watchers.flatMap((watcher) => watcher.identities));
+    const seenAt = performance.now();
     const [carriers, credentials] = await systemTransaction(this.#options.db, async (tx) => [
       await readCarriers(tx, carrierIds),
       await readCredentials(tx, identities),
     ]);
+    this.#options.onCarriers?.(carriers.values(), seenAt);
     for (const watcher of watchers) {
       const shown = watcher.identities.flatMap((identity) => credentials.get(identity) ?? []);
       const accepted = shown.filter((row) => this.#withEnd(row) !== undefined);
