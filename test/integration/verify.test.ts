@@ -223,6 +223,7 @@ test("says before each page which check of which carrier it is at", async () => 
     "numbers and their claims",
     "tallies and what they count",
     "sums of usage and their calls",
+    "sums of the summary and their calls",
   ]);
   for (const pages of checks.values()) expect(pages).toBeGreaterThan(0);
 });

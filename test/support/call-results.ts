@@ -10,6 +10,7 @@ import { readRow, run, type Tx } from "../../src/store/database/run.ts";
 import { advanceFeed, type FeedLock, lockFeed } from "../../src/store/feeds/feed-head.ts";
 import type { StoredRow } from "../../src/store/reconciliation/call-result-columns.ts";
 import type { ReconcilePosition } from "../../src/store/reconciliation/reconcile-progress.ts";
+import { fillSummary, readSummarizedFrom } from "../../src/store/reconciliation/summary-sums.ts";
 import { encodeDiscrepancy } from "./discrepancy-payload.ts";
 import { type Columns, insertRow, type ResultRow } from "./rows.ts";
 
@@ -20,6 +21,7 @@ import { type Columns, insertRow, type ResultRow } from "./rows.ts";
 export type PartialResult = Partial<ResultRow>;
 
 const CALL_MS = 60_000n;
+const FILLED_AT_ONCE = 20_000;
 /** Statuses of calls that the platform does not have, and that the carrier does not have. */
 const CARRIER_ONLY: ReadonlySet<number> = new Set([
   DiscrepancyStatus.MISSING_AT_PLATFORM,
@@ -48,7 +50,15 @@ export async function insertCallResults(
   const values = partialRows.map((partial) => completeRow(carrierId, partial));
   await systemTransaction(db, async (tx) => {
     for (const row of values) await insertRow(tx, "call_result", row);
+    await summarizeAnew(tx, carrierId);
   });
+}
+
+/** Makes the sums of a carrier's summary anew, after results were written beside them. */
+export async function summarizeAnew(tx: Tx, carrierId: string): Promise<void> {
+  await run(tx)`DELETE FROM summary_sum WHERE carrier_id = ${carrierId}`;
+  await run(tx)`DELETE FROM summary_fill WHERE carrier_id = ${carrierId}`;
+  while (await fillSummary(tx, carrierId, await readSummarizedFrom(tx, carrierId), FILLED_AT_ONCE));
 }
 
 /**
@@ -117,6 +127,7 @@ async function append(
   return systemTransaction(db, async (tx) => {
     const lock = await lockFeed(tx, carrierId, FeedId.DISCREPANCIES);
     for (let index = 0; index < count; index++) await write(tx, lock, index);
+    await summarizeAnew(tx, carrierId);
     await advanceFeed(tx, carrierId, FeedId.DISCREPANCIES, lock.nextSequence + BigInt(count));
     return Array.from({ length: count }, (_, index) => lock.nextSequence + BigInt(index));
   });

@@ -9,7 +9,7 @@ const TABLES: Readonly<Record<Distribution, string>> = {
     number_port upload upload_batch upload_reject quarantine cdr_consumer job_lease isolation_probe cdr_key duration_key
     cdr_record cdr_quality cdr_network duration_record call_result discrepancy_entry reconcile_position reconcile_minute
     clock_minute clock_lacking clock_offset rounding_vote erasure_carrier disclosure audit_chain audit_head audit_event
-    retention_state hold hold_item held_record usage_sum usage_zone usage_mark`,
+    retention_state hold hold_item held_record usage_sum usage_zone usage_mark summary_sum summary_fill`,
   phone_number: "number_owner",
   period_id: "usage_period usage_line usage_restatement",
   reference: `installation shared_file zone_day zone_year seal_key carrier_credential carrier_identity number_range erasure

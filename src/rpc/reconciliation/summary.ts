@@ -139,9 +139,9 @@ function thresholdResult(
 
 /** Whether the carrier reported what the figures cover: days and directions whose grace is over. */
 export function reportingState(figures: SummaryTotals): ReportingState {
-  const { outside, notExpected, expectedParts, reportedParts } = figures;
-  if (expectedParts === 0n) return notExpected > 0n ? ReportingState.OUT_OF_SCOPE : ReportingState.UNSPECIFIED;
-  if (outside > 0n) return ReportingState.PARTLY_REPORTED;
+  const { outsideParts, notExpectedParts, expectedParts, reportedParts } = figures;
+  if (expectedParts === 0n) return notExpectedParts > 0n ? ReportingState.OUT_OF_SCOPE : ReportingState.UNSPECIFIED;
+  if (outsideParts > 0n) return ReportingState.PARTLY_REPORTED;
   if (reportedParts === 0n) return ReportingState.SILENT;
   return reportedParts === expectedParts ? ReportingState.REPORTED : ReportingState.PARTLY_REPORTED;
 }

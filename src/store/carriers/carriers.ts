@@ -8,6 +8,7 @@ import { textArray } from "../database/binary-array.ts";
 import { carrierTransaction, type Database, systemTransaction } from "../database/database.ts";
 import { instant, readColumn, readRow, readRows, run, type Tx, unnest } from "../database/run.ts";
 import { createFeeds } from "../feeds/feed-head.ts";
+import { writeSummarizedFrom } from "../reconciliation/summary-sums.ts";
 import { useZone } from "../usage/usage-sums.ts";
 import { keepIdentities } from "./carrier-identities.ts";
 
@@ -21,6 +22,7 @@ export async function insertCarrier(tx: Tx, carrier: Carrier): Promise<boolean> 
   await createFeeds(tx, carrier.carrierId);
   await createAuditChain(tx, carrier.carrierId);
   await useZone(tx, [carrier.carrierId], carrier.timeZone, { areNew: true });
+  await writeSummarizedFrom(tx, carrier.carrierId);
   return true;
 }
 

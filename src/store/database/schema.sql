@@ -1098,6 +1098,47 @@ CREATE POLICY system_sees_all ON shared_file FOR SELECT TO tandem_system
   USING (true);
 GRANT SELECT ON shared_file TO tandem_system;
 
+CREATE TABLE summary_fill (
+  carrier_id text NOT NULL,
+  filled_from timestamp with time zone NOT NULL
+);
+ALTER TABLE summary_fill ADD CONSTRAINT summary_fill_pkey PRIMARY KEY (carrier_id);
+ALTER TABLE summary_fill ENABLE ROW LEVEL SECURITY;
+CREATE POLICY carrier_sees_its_own ON summary_fill FOR SELECT TO tandem_carrier
+  USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)));
+CREATE POLICY system_sees_all ON summary_fill TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT SELECT ON summary_fill TO tandem_carrier;
+GRANT DELETE, INSERT, SELECT, UPDATE ON summary_fill TO tandem_system;
+
+CREATE TABLE summary_sum (
+  carrier_id text NOT NULL,
+  call_date date NOT NULL,
+  customer_id text COLLATE "C" NOT NULL,
+  trunk_id text COLLATE "C" NOT NULL,
+  direction smallint NOT NULL,
+  status smallint NOT NULL,
+  causes smallint NOT NULL,
+  matched_by smallint NOT NULL,
+  pair_key bigint NOT NULL,
+  traits smallint NOT NULL,
+  calls bigint NOT NULL,
+  platform_ms bigint NOT NULL,
+  carrier_ms bigint NOT NULL,
+  call_delta_ms bigint NOT NULL,
+  hours integer[] NOT NULL
+);
+ALTER TABLE summary_sum ADD CONSTRAINT summary_sum_pkey PRIMARY KEY (carrier_id, call_date, customer_id, trunk_id, direction, status, causes, matched_by, pair_key, traits);
+ALTER TABLE summary_sum ENABLE ROW LEVEL SECURITY;
+CREATE POLICY carrier_sees_its_own ON summary_sum FOR SELECT TO tandem_carrier
+  USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)));
+CREATE POLICY system_sees_all ON summary_sum TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT SELECT ON summary_sum TO tandem_carrier;
+GRANT DELETE, INSERT, SELECT, UPDATE ON summary_sum TO tandem_system;
+
 CREATE TABLE upload (
   carrier_id text NOT NULL,
   kind smallint NOT NULL,
@@ -1319,6 +1360,12 @@ CREATE POLICY system_sees_all ON zone_year TO tandem_system
 GRANT INSERT, SELECT ON zone_year TO tandem_system;
 GRANT UPDATE (data_version) ON zone_year TO tandem_system;
 
+CREATE OR REPLACE FUNCTION add_counts(a integer[], b integer[])
+ RETURNS integer[]
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN (SELECT array_agg((COALESCE(c.x, 0) + COALESCE(c.y, 0)) ORDER BY c.place) AS array_agg FROM UNNEST(add_counts.a, add_counts.b) WITH ORDINALITY c(x, y, place));
+GRANT EXECUTE ON FUNCTION add_counts(integer[],integer[]) TO tandem_system;
 CREATE OR REPLACE FUNCTION clock_from(of_row timestamp with time zone)
  RETURNS timestamp with time zone
  LANGUAGE sql

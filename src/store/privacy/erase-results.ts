@@ -1,11 +1,14 @@
 import { sql } from "kysely";
 import { CARRIER_SIDE, PLATFORM_SIDE } from "../../domain/record-kind.ts";
 import type { Micros } from "../../domain/time/instant.ts";
+import { DiscrepancyStatus } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { int8Array, textArray } from "../database/binary-array.ts";
 import { inRange, instant, readRow, readRows, run, type Tx, unnest } from "../database/run.ts";
 import type { ResultName } from "../reconciliation/call-result-columns.ts";
+import { lockSumsAlone } from "../reconciliation/result-sums.ts";
+import { readCells } from "../reconciliation/summary-cells.ts";
+import { moveSummary } from "../reconciliation/summary-sums.ts";
 import { moveNamed } from "../usage/sum-upkeep.ts";
-import { lockZonesAlone } from "../usage/usage-sums.ts";
 import type { RecordName, RecordSearch } from "./erase-calls.ts";
 
 // Results of reconciliation, as an erasure finds and rewrites them. In system transactions.
@@ -85,12 +88,13 @@ export async function rewriteResults(
   idKeys: ReadonlyMap<bigint, bigint>,
 ): Promise<void> {
   if (results.length === 0) return;
-  const zones = await lockZonesAlone(tx, carrierId);
+  const { zones, summarizedFrom } = await lockSumsAlone(tx, carrierId);
   const [masked, instead] = [int8Array([...idKeys.keys()]), int8Array([...idKeys.values()])];
   const written = unnest("w", results, {
     ...({ side: "int2", recordId: "text", recordDate: "date", phoneNumber: "text", otherNumber: "text" } as const),
     ...({ callId: "text", payload: "bytea", isHeld: "bool", isWhole: "bool" } as const),
   });
+  const ambiguous = await readAmbiguous(tx, carrierId, results);
   await run(tx)`
     UPDATE call_result r SET phone_number = w.phone_number, other_number = w.other_number, call_id = w.call_id, payload = w.payload,
       pair_key = NULL, result_hash = 0, is_erased = true,
@@ -103,6 +107,19 @@ export async function rewriteResults(
     FROM ${written}
     WHERE r.carrier_id = ${carrierId} AND r.record_date = w.record_date AND r.record_id = w.record_id AND r.side = w.side`;
   await moveNamed(tx, carrierId, zones, results);
+  const come = ambiguous.map((cell) => ({ ...cell, pairKey: "0" }));
+  await moveSummary(tx, carrierId, summarizedFrom, { gone: ambiguous, come });
+}
+
+// The summary keeps these by their parties' hash.
+function readAmbiguous(tx: Tx, carrierId: string, names: readonly ResultName[]) {
+  return readCells(
+    tx,
+    sql`(
+      SELECT c.* FROM ${unnest("n", names, { side: "int2", recordId: "text", recordDate: "date" })} JOIN call_result c
+        ON c.carrier_id = ${carrierId} AND c.record_date = n.record_date AND c.record_id = n.record_id AND c.side = n.side
+      WHERE c.status = ${DiscrepancyStatus.AMBIGUOUS})`,
+  );
 }
 
 export async function readDiscrepancyEntries(

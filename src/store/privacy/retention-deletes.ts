@@ -3,9 +3,8 @@ import { CLOSED_PERIOD_DAYS } from "../../domain/privacy/retention.ts";
 import { CDR, DURATION, type RecordKind } from "../../domain/record-kind.ts";
 import { addDays, earlier, isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { readRow, readRows, readValue, run, type Tx } from "../database/run.ts";
-import { type CallFigures, figureColumns, figuresOf } from "../usage/call-figures.ts";
+import { lockSumsAlone, moveResultSums, readAdded, sumColumns } from "../reconciliation/result-sums.ts";
 import { insertMarks, type NumberSpan } from "../usage/usage-marks.ts";
-import { lockZonesAlone, moveSums } from "../usage/usage-sums.ts";
 import type { RetentionState } from "./retention-state.ts";
 
 // Deletes what a carrier's retention has passed, one batch a call. In system transactions.
@@ -124,22 +123,20 @@ export async function deleteResults(
     SELECT record_date, record_id, side, count(*) OVER () AS position FROM page
     ORDER BY record_date DESC, record_id DESC, side DESC LIMIT 1`;
   if (!last) return undefined;
-  const zones = await lockZonesAlone(tx, carrierId);
-  const gone = await readRows(tx)<CallFigures>`
-    WITH gone AS (
-      DELETE FROM call_result r
-      WHERE r.carrier_id = ${carrierId} AND (r.record_date, r.record_id, r.side) > (${day}::date, ${recordId}, ${side}::int2)
-        AND (r.record_date, r.record_id, r.side) <= (${last.recordDate}::date, ${last.recordId}, ${last.side}::int2)
-        AND r.arrival_time < ${before}::timestamptz
-        AND NOT EXISTS (
-          SELECT FROM number_holding n JOIN usage_period u ON u.customer_id = n.customer_id
-          WHERE n.phone_number = r.phone_number AND n.start_time <= r.start_time AND n.end_time > r.start_time AND ${rests})
-        AND NOT EXISTS (
-          SELECT FROM usage_period u
-          WHERE r.phone_number IS NULL AND u.customer_id = COALESCE(r.usage_customer_id, r.customer_id) AND ${rests})
-      RETURNING ${figureColumns("r")}
-    ) ${figuresOf(sql`gone`)}`;
-  await moveSums(tx, carrierId, zones, { gone });
+  const sums = await lockSumsAlone(tx, carrierId);
+  const deletion = sql`
+    DELETE FROM call_result r
+    WHERE r.carrier_id = ${carrierId} AND (r.record_date, r.record_id, r.side) > (${day}::date, ${recordId}, ${side}::int2)
+      AND (r.record_date, r.record_id, r.side) <= (${last.recordDate}::date, ${last.recordId}, ${last.side}::int2)
+      AND r.arrival_time < ${before}::timestamptz
+      AND NOT EXISTS (
+        SELECT FROM number_holding n JOIN usage_period u ON u.customer_id = n.customer_id
+        WHERE n.phone_number = r.phone_number AND n.start_time <= r.start_time AND n.end_time > r.start_time AND ${rests})
+      AND NOT EXISTS (
+        SELECT FROM usage_period u
+        WHERE r.phone_number IS NULL AND u.customer_id = COALESCE(r.usage_customer_id, r.customer_id) AND ${rests})
+    RETURNING ${sumColumns("r")}`;
+  await moveResultSums(tx, carrierId, sums, { gone: await readAdded(tx, deletion) });
   return last.position >= BigInt(page.limit) ? [last.recordDate, last.recordId, String(last.side)] : undefined;
 }
 

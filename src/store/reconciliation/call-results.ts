@@ -4,9 +4,7 @@ import type { Micros } from "../../domain/time/instant.ts";
 import { textArray } from "../database/binary-array.ts";
 import { readRows, run, type Tx, together, unnest } from "../database/run.ts";
 import { insertion } from "../database/write-rows.ts";
-import { type CallFigures, figureColumns, figuresOf } from "../usage/call-figures.ts";
 import { holderAt, readHolders } from "../usage/number-holders.ts";
-import { lockZones, moveSums } from "../usage/usage-sums.ts";
 import {
   type CallResultRow,
   CHANGED,
@@ -18,6 +16,7 @@ import {
   writtenRow,
 } from "./call-result-columns.ts";
 import { RECORD_NAME, type TimeRange, unnestRanges } from "./reconcile-input.ts";
+import { type Added, lockSums, moveResultSums, readAdded, sumColumns } from "./result-sums.ts";
 
 export function readResultsIn(tx: Tx, carrierId: string, ranges: readonly TimeRange[]): Promise<CallResultRow[]> {
   return readRows(tx, callResultRow)`
@@ -150,8 +149,8 @@ function unnestWanted(wanted: readonly WantedCall[]) {
 }
 
 /**
- * Writes results, new or changed, and moves the sums of usage with them: under whoever holds their
- * numbers by today's history.
+ * Writes results, new or changed, and moves the sums with them: those of usage under whoever holds
+ * their numbers by today's history.
  * @param changed those of them that are stored already. Others would be counted twice.
  */
 export async function writeResults(
@@ -161,47 +160,46 @@ export async function writeResults(
   now: Micros,
 ): Promise<void> {
   if (results.length === 0) return;
-  const zones = await lockZones(tx, carrierId);
+  const sums = await lockSums(tx, carrierId);
   const numbers = results.flatMap(({ phoneNumber }) => phoneNumber ?? []);
   const holders = Map.groupBy(await readHolders(tx, numbers), ({ phoneNumber }) => phoneNumber);
   const rows = results.map((row) =>
     writtenRow(row, { updateTime: now, summedCustomerId: holderAt(holders, row.phoneNumber, row.startTime) }),
   );
-  const gone = await readFigures(tx, carrierId, changed);
+  const gone = await readStored(tx, carrierId, changed);
   const key = ["record_date", "record_id", "side"];
   const of = { table: "call_result", carrierId, key, columns: COLUMNS, stored: STORED, changed: CHANGED };
   // xmax is not 0 where a row was there before.
-  const come = await readRows(tx)<CallFigures & { written: bigint; updated: bigint }>`
-    WITH written AS (${insertion(of, rows)} RETURNING ${figureColumns("call_result")}, call_result.xmax::text <> '0' AS is_updated)
-    SELECT w.written, w.updated, f.*
-    FROM (SELECT count(*) AS written, count(*) FILTER (WHERE is_updated) AS updated FROM written) w LEFT JOIN (${figuresOf(sql`written`)}) f ON true`;
-  const { written, updated } = come[0] ?? { written: 0n, updated: 0n };
+  const come = await readAdded<{ written: bigint; updated: bigint }>(
+    tx,
+    sql`${insertion(of, rows)} RETURNING ${sumColumns("call_result")}, call_result.xmax::text <> '0' AS is_updated`,
+    sql`count(*) AS written, count(*) FILTER (WHERE is_updated) AS updated`,
+  );
+  const { written, updated } = come.counts;
   if (written !== BigInt(rows.length) || updated > BigInt(changed.length))
     throw new Error(`${rows.length} results, ${changed.length} of them changed: ${written} and ${updated} were`);
-  await moveSums(tx, carrierId, zones, { gone, come });
+  await moveResultSums(tx, carrierId, sums, { gone, come });
 }
 
 /** Deletes results that nobody was shown and whose record is in another result now. */
 export async function deleteResults(tx: Tx, carrierId: string, names: readonly ResultName[]): Promise<void> {
   if (names.length === 0) return;
-  const zones = await lockZones(tx, carrierId);
-  const gone = await readRows(tx)<CallFigures>`
-    WITH gone AS (
-      DELETE FROM call_result r USING ${unnestNames(names)}
-      WHERE r.carrier_id = ${carrierId} AND r.record_date = n.record_date AND r.record_id = n.record_id AND r.side = n.side
-      RETURNING ${figureColumns("r")}
-    ) ${figuresOf(sql`gone`)}`;
-  await moveSums(tx, carrierId, zones, { gone });
+  const sums = await lockSums(tx, carrierId);
+  const deletion = sql`
+    DELETE FROM call_result r USING ${unnestNames(names)}
+    WHERE r.carrier_id = ${carrierId} AND r.record_date = n.record_date AND r.record_id = n.record_id AND r.side = n.side
+    RETURNING ${sumColumns("r")}`;
+  await moveResultSums(tx, carrierId, sums, { gone: await readAdded(tx, deletion) });
 }
 
 // What results add that are to be written again. No other turn, no erasure and no retention changes
 // them meanwhile.
-async function readFigures(tx: Tx, carrierId: string, names: readonly ResultName[]): Promise<CallFigures[]> {
-  if (names.length === 0) return [];
-  const stored = sql`(
-    SELECT ${figureColumns("c")} FROM ${unnestNames(names)} CROSS JOIN LATERAL (SELECT * FROM call_result f
-      WHERE f.carrier_id = ${carrierId} AND f.record_date = n.record_date AND f.record_id = n.record_id AND f.side = n.side OFFSET 0) c)`;
-  return readRows(tx)<CallFigures>`${figuresOf(stored)}`;
+async function readStored(tx: Tx, carrierId: string, names: readonly ResultName[]): Promise<Added | undefined> {
+  if (names.length === 0) return undefined;
+  const stored = sql`
+    SELECT ${sumColumns("c")} FROM ${unnestNames(names)} CROSS JOIN LATERAL (SELECT * FROM call_result f
+      WHERE f.carrier_id = ${carrierId} AND f.record_date = n.record_date AND f.record_id = n.record_id AND f.side = n.side OFFSET 0) c`;
+  return readAdded(tx, stored);
 }
 
 /** Clears the due times of results whose records no longer exist. */

@@ -13,7 +13,8 @@ import {
 import { instant, readRows, type Tx, together } from "../database/run.ts";
 import { type CallFigures, figureColumns, figuresOf } from "../usage/call-figures.ts";
 import { holderAt, readHolders } from "../usage/number-holders.ts";
-import { lockZones, moveSums } from "../usage/usage-sums.ts";
+import { lockSums, moveResultSums } from "./result-sums.ts";
+import { cellOfPair } from "./summary-cells.ts";
 
 /**
  * A new result of one record of each side that agree: what is not here is as in every such row.
@@ -54,8 +55,8 @@ export interface PairRow {
 const CHUNK = 2_000;
 
 /**
- * Writes results of pairs of which neither record has one, and moves the sums of usage with them:
- * under whoever holds their numbers by today's history.
+ * Writes results of pairs of which neither record has one, and moves the sums with them: those of
+ * usage under whoever holds their numbers by today's history.
  */
 export async function insertPairs(
   tx: Tx,
@@ -64,7 +65,7 @@ export async function insertPairs(
   updateTime: Micros,
 ): Promise<void> {
   if (pairs.length === 0) return;
-  const zones = await lockZones(tx, carrierId);
+  const sums = await lockSums(tx, carrierId);
   const numbers = pairs.flatMap(({ phoneNumber }) => phoneNumber ?? []);
   const holders = Map.groupBy(await readHolders(tx, numbers), ({ phoneNumber }) => phoneNumber);
   const sent: Promise<CallFigures[]>[] = [];
@@ -75,7 +76,8 @@ export async function insertPairs(
     }));
     sent.push(insertChunk(tx, insertOf(carrierId, rows, updateTime), rows.length));
   }
-  await moveSums(tx, carrierId, zones, { come: (await together(sent)).flat() });
+  const come = { usage: (await together(sent)).flat(), summary: pairs.map(cellOfPair) };
+  await moveResultSums(tx, carrierId, sums, { come });
 }
 
 async function insertChunk(tx: Tx, insert: RawBuilder<unknown>, count: number): Promise<CallFigures[]> {

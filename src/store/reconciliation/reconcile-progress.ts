@@ -4,7 +4,7 @@ import { isOfRegion } from "../carriers/carriers.ts";
 import { textArray, timestamptzArray } from "../database/binary-array.ts";
 import { clockFrom } from "../database/clock-from.ts";
 import { instant, readColumn, readInOrder, readRow, readRows, readValue, run, type Tx } from "../database/run.ts";
-import { hasSumWork } from "../usage/usage-sums.ts";
+import { hasSumWork } from "../usage/sum-upkeep.ts";
 import { type TimeRange, unnestRanges } from "./reconcile-input.ts";
 
 /** How far a carrier's feeds are read. */

@@ -4,7 +4,8 @@ import { enumValues } from "../../domain/enum-values.ts";
 import { isoFromMicros } from "../../domain/time/instant.ts";
 import { DiscrepancyCause, DiscrepancyStatus, MatchedBy } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { readRows, type Tx } from "../database/run.ts";
-import { ABSOLUTE_DELTA_MS, IS_UNMEASURED } from "./discrepancies.ts";
+import { KIND_COLUMNS, TRAITS } from "./summary-cells.ts";
+import { readSummarySource, type SummarySource, summaryRows } from "./summary-source.ts";
 
 /** What calls are summed up by, in the order of the rows. */
 export const SUMMARY_DIMENSIONS = ["call_date", "customer_id", "trunk_id", "direction"] as const;
@@ -59,39 +60,48 @@ const UNMATCHED: readonly number[] = [
   DiscrepancyStatus.AMBIGUOUS,
 ];
 
-/** Sums up a carrier's calls, by key after the last of a page. Merged results do not count. */
+/**
+ * Sums up a carrier's calls, by key after the last of a page. Merged results do not count. In a
+ * transaction with a snapshot.
+ * @param source which days are read from calls. Default: those that sums do not tell.
+ */
 export async function summarizeReconciliation(
   tx: Tx,
   request: SummaryRequest,
   page: { after: SummaryKey | undefined; limit: number },
+  source?: SummarySource,
 ): Promise<SummaryFigures[]> {
-  const keys = request.groupBy.map((dimension) => sql.ref(dimension));
+  const { groupBy } = request;
+  // The days of earlier pages are not read again.
+  const startDate = (groupBy.includes("call_date") && page.after?.call_date) || request.startDate;
+  const asked = { ...request, startDate };
+  const found = source ?? (await readSummarySource(tx, asked));
+  const keys = groupBy.map((dimension) => sql.ref(dimension));
   const grouping = keys.length > 0 ? sql.join(keys) : sql`()`;
   const order = keys.length > 0 ? sql`ORDER BY ${grouping}` : sql``;
   const rows = await readRows(tx)<SummaryRow>`
-    WITH finest AS (${cells(request, page.after)}), cell AS MATERIALIZED (
+    WITH finest AS (${cells(asked, found, page.after)}), cell AS MATERIALIZED (
       SELECT finest.*, status <= ${LAST_COMPARED} AND NOT is_spare AS is_compared, ${lacksLength()} AS is_unmeasured FROM finest
     ), part AS (
       SELECT cell.*, CASE WHEN status = ${DiscrepancyStatus.AMBIGUOUS} THEN 0 ELSE call_delta_ms END AS compared_delta_ms FROM cell
       UNION ALL ${ambiguousParts()}
     )
     SELECT ${sql.join([...keys, ...sums()])} FROM part GROUP BY ${grouping} ${order} LIMIT ${page.limit}`;
-  return rows.filter((row) => row.anyCalls !== undefined).map((row) => figuresOf(row, request.groupBy));
+  return rows.filter((row) => row.anyCalls !== undefined).map((row) => figuresOf(row, groupBy));
 }
 
 // The few kinds of calls that all sums are made of.
-function cells(request: SummaryRequest, after: SummaryKey | undefined): RawBuilder<unknown> {
+function cells(request: SummaryRequest, source: SummarySource, after: SummaryKey | undefined): RawBuilder<unknown> {
+  const has = (trait: number) => sql`r.traits & ${sql.lit(trait)} <> 0`;
   return sql`
-    SELECT ${sql.join(SUMMARY_DIMENSIONS.map((dimension) => sql`${VALUE_OF[dimension]} AS ${sql.ref(dimension)}`))},
-      r.status, r.causes, r.matched_by, CASE WHEN r.status = ${DiscrepancyStatus.AMBIGUOUS} THEN r.pair_key END AS pair_key,
-      date_trunc('hour', r.start_time) + ${`${request.graceMs} milliseconds`}::interval + interval '1 hour' <= now() AS is_due,
-      ${isInScope(request.reportingScopes)} AS in_scope, ${IS_UNMEASURED} AS lacks_length,
+    SELECT ${KIND_COLUMNS}, date_trunc('hour', r.start_time) + ${`${request.graceMs} milliseconds`}::interval + interval '1 hour' <= now() AS is_due,
+      ${isInScope(request.reportingScopes)} AS in_scope, ${has(TRAITS.UNMEASURED)} AS lacks_length,
       r.status = ${DiscrepancyStatus.DUPLICATE_AT_PLATFORM} AND NOT ${isReported(request.reportingScopes)} AS is_spare,
-      count(*) AS calls, count(r.platform_answered) AS platform_calls, count(r.carrier_answered) AS carrier_calls,
-      sum(COALESCE(r.platform_ms, 0)) AS platform_ms, sum(COALESCE(r.carrier_ms, r.billed_s * 1000, 0)) AS carrier_ms,
-      sum(${ABSOLUTE_DELTA_MS}) AS call_delta_ms
-    FROM call_result r WHERE ${sql.join(conditionsOf(request, after), sql` AND `)}
-    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12`;
+      sum(r.calls) AS calls, sum(CASE WHEN ${has(TRAITS.PLATFORM)} THEN r.calls ELSE 0 END) AS platform_calls,
+      sum(CASE WHEN ${has(TRAITS.CARRIER)} THEN r.calls ELSE 0 END) AS carrier_calls, sum(r.platform_ms) AS platform_ms,
+      sum(r.carrier_ms) AS carrier_ms, sum(r.call_delta_ms) AS call_delta_ms
+    FROM (${summaryRows(request, source, sql.join(conditionsOf(request, after), sql` AND `))}) r
+    GROUP BY ${KIND_COLUMNS}, is_due, in_scope, lacks_length, is_spare`;
 }
 
 // Any AMBIGUOUS call of two parties may be the one without a length.
@@ -108,16 +118,10 @@ const VALUE_OF: Readonly<Record<SummaryDimension, RawBuilder<unknown>>> = {
   direction: sql`r.direction`,
 };
 
+// On calls or sums `r`.
 function conditionsOf(request: SummaryRequest, after: SummaryKey | undefined): RawBuilder<unknown>[] {
-  const { carrierId, endDate, customerIds, trunkIds, direction, groupBy } = request;
-  // The days of earlier pages are not read again.
-  const startDate = (groupBy.includes("call_date") && after?.call_date) || request.startDate;
-  const wheres = [
-    sql`r.carrier_id = ${carrierId} AND NOT r.is_merged AND r.call_date >= ${startDate}::date AND r.call_date < ${endDate}::date`,
-    // By index: no time zone is further than 14 hours from UTC.
-    sql`r.start_time >= ${startDate}::timestamp AT TIME ZONE 'UTC' - interval '1 day'`,
-    sql`r.start_time < ${endDate}::timestamp AT TIME ZONE 'UTC' + interval '1 day'`,
-  ];
+  const { customerIds, trunkIds, direction, groupBy } = request;
+  const wheres = [sql`true`];
   if (customerIds.length > 0) wheres.push(sql`r.customer_id = ANY(${customerIds}::text[])`);
   if (trunkIds.length > 0) wheres.push(sql`r.trunk_id = ANY(${trunkIds}::text[])`);
   if (direction !== undefined) wheres.push(sql`r.direction = ${direction}`);
@@ -134,11 +138,11 @@ function typed(dimension: SummaryDimension, value: string): RawBuilder<unknown> 
   return dimension === "direction" ? sql`${Number(value)}::int2` : sql`${value}::text`;
 }
 
-/** Whether the carrier had to report such a call of the platform. */
+/** Whether the carrier had to report such a copy of the platform's. */
 function isReported(scopes: readonly ReportingScope[]): RawBuilder<unknown> {
   const answered = scopes.filter(({ unanswered }) => !unanswered);
   const whole = scopes.filter(({ unanswered }) => unanswered);
-  return sql`(${isInScope(whole)} OR r.platform_answered AND ${isInScope(answered)})`;
+  return sql`(${isInScope(whole)} OR r.traits & ${sql.lit(TRAITS.ANSWERED_COPY)} <> 0 AND ${isInScope(answered)})`;
 }
 
 function isInScope(scopes: readonly ReportingScope[]): RawBuilder<unknown> {
@@ -155,8 +159,8 @@ function isInScope(scopes: readonly ReportingScope[]): RawBuilder<unknown> {
 // the finest grouping for every request, so that rows add up.
 function ambiguousParts(): RawBuilder<unknown> {
   return sql`
-    SELECT call_date, customer_id, trunk_id, direction, ${DiscrepancyStatus.AMBIGUOUS}::int2, 0::int2, 0::int2, pair_key, false, false, false, false, 0, 0, 0, 0, 0, 0,
-      true, false, abs(sum(carrier_ms) - sum(platform_ms))
+    SELECT call_date, customer_id, trunk_id, direction, ${DiscrepancyStatus.AMBIGUOUS}::int2, 0::int2, 0::int2, pair_key, 0::int2,
+      false, false, false, false, 0, 0, 0, 0, 0, 0, true, false, abs(sum(carrier_ms) - sum(platform_ms))
     FROM cell WHERE status = ${DiscrepancyStatus.AMBIGUOUS} AND NOT is_unmeasured GROUP BY call_date, customer_id, trunk_id, direction, pair_key`;
 }
 
@@ -164,8 +168,6 @@ const CALLS = sql`calls`;
 const MEASURED = sql`is_compared AND NOT is_unmeasured`;
 const UNMEASURED = sql`is_compared AND is_unmeasured`;
 const EXPECTED = sql`is_due AND in_scope AND (is_compared OR carrier_calls > 0)`;
-/** A day and a direction. */
-const PART = sql`(call_date - date '2000-01-01') * 4 + direction`;
 
 /**
  * Compared are all calls except PENDING, VOIDED, NOT_REPORTED, and copies that need not be
@@ -184,17 +186,16 @@ const TOTALS = {
   unmeasuredCallCount: sum(CALLS, UNMEASURED),
   unmeasuredPlatformDurationMs: sum(sql`platform_ms`, UNMEASURED),
   unmeasuredCarrierDurationMs: sum(sql`carrier_ms`, UNMEASURED),
-  /** Calls outside the scope. */
-  outside: sum(CALLS, sql`is_due AND NOT in_scope`),
-  /** Those, and calls inside the scope that need not be reported. */
-  notExpected: sum(
-    CALLS,
+  /** Days and directions with calls outside the scope. */
+  outsideParts: parts(sql`is_due AND NOT in_scope`),
+  /** Those, and others with calls inside the scope that need not be reported. */
+  notExpectedParts: parts(
     sql`is_due AND (NOT in_scope OR is_spare OR status = ${sql.lit(DiscrepancyStatus.NOT_REPORTED)})`,
   ),
   /** Days and directions in scope with expected or reported calls. */
-  expectedParts: sql`count(DISTINCT ${PART}) FILTER (WHERE ${EXPECTED})`,
+  expectedParts: parts(EXPECTED),
   /** Those with a duration. */
-  reportedParts: sql`count(DISTINCT ${PART}) FILTER (WHERE ${EXPECTED} AND carrier_calls > 0)`,
+  reportedParts: parts(sql`${EXPECTED} AND carrier_calls > 0`),
 };
 export type SummaryTotals = Readonly<Record<keyof typeof TOTALS, bigint>>;
 
@@ -232,6 +233,11 @@ function sums(): RawBuilder<unknown>[] {
   );
   const totals = Object.entries(TOTALS).map(([name, total]) => sql`${total} AS ${sql.ref(name)}`);
   return [sql`sum(calls) AS any_calls`, ...byValue, ...totals];
+}
+
+/** On how many days and in how many directions there are such calls. */
+function parts(condition: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`count(DISTINCT (call_date - date '2000-01-01') * 4 + direction) FILTER (WHERE ${condition})`;
 }
 
 function sum(column: RawBuilder<unknown>, condition: RawBuilder<unknown>): RawBuilder<unknown> {

@@ -59,12 +59,12 @@ export const FIGURES = sql`
   CASE WHEN c.answered THEN COALESCE(c.billed_s, 0) ELSE 0 END::int8 AS billed_s,
   CASE WHEN c.answered AND c.connected_ms IS NULL THEN 1 ELSE 0 END::int8 AS unmeasured, c.reported`;
 
-const FIGURE_COLUMNS = [
+/** The columns of a call that `figuresOf` rests on. */
+export const FIGURE_COLUMNS = [
   ...["summed_customer_id", "start_time", "direction", "other_country", "status", "side", "is_merged"],
   ...["carrier_record_ids", "platform_answered", "carrier_answered", "platform_ms", "carrier_ms", "billed_s"],
 ];
 
-/** The columns of a call that `figuresOf` rests on. */
 export function figureColumns(alias: string): RawBuilder<unknown> {
   return sql.raw(FIGURE_COLUMNS.map((name) => `${alias}.${name}`).join(", "));
 }

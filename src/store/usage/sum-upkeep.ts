@@ -3,6 +3,8 @@ import type { RecordName } from "../../domain/matching/facts.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { inRange, instant, readColumn, readInOrder, readRows, readValue, type Tx, unnest } from "../database/run.ts";
 import { RECORD_NAME } from "../reconciliation/reconcile-input.ts";
+import { lockSumsAlone } from "../reconciliation/result-sums.ts";
+import { fillSummary, isSummaryUnfilled } from "../reconciliation/summary-sums.ts";
 import { type CallFigures, figureColumns, figuresOf, QUARTER } from "./call-figures.ts";
 import { holderAt, readHolders } from "./number-holders.ts";
 import {
@@ -24,8 +26,8 @@ const STEP_MARKS = 1_000;
 const STEP_CALLS = 20_000;
 
 /**
- * One step of keeping a carrier's sums: works off marks of numbers, else fills a zone further, from
- * its newest calls to its oldest. In a system transaction.
+ * One step of keeping a carrier's sums: works off marks of numbers, else fills a zone or the
+ * summary further, from the newest calls to the oldest. In a system transaction.
  * @returns false: there was nothing to do.
  */
 export async function keepSums(tx: Tx, carrierId: string, stepCalls = STEP_CALLS): Promise<boolean> {
@@ -35,10 +37,11 @@ export async function keepSums(tx: Tx, carrierId: string, stepCalls = STEP_CALLS
     return true;
   }
   if (!(await isAnyUnfilled(tx, carrierId))) return false;
-  const zones = await lockZonesAlone(tx, carrierId);
+  const { zones, summarizedFrom } = await lockSumsAlone(tx, carrierId);
   const zone = zones.find(({ filledFrom }) => filledFrom > ALL_FILLED);
-  if (zone) await fill(tx, carrierId, { zones, zone, stepCalls });
-  return zone !== undefined;
+  if (!zone) return fillSummary(tx, carrierId, summarizedFrom, stepCalls);
+  await fill(tx, carrierId, { zones, zone, stepCalls });
+  return true;
 }
 
 /** Works off all that a carrier has of marks of a number: an erasure leaves no mark with it. */
@@ -116,9 +119,18 @@ async function countCalls(
     ORDER BY w.position`;
 }
 
+/** The condition that a carrier's sums are to be moved or filled. */
+export function hasSumWork(carrierId: RawBuilder<unknown>): RawBuilder<boolean> {
+  return sql<boolean>`(EXISTS (SELECT 1 FROM usage_mark k WHERE k.carrier_id = ${carrierId}) OR ${isUnfilled(carrierId)})`;
+}
+
+function isUnfilled(carrierId: RawBuilder<unknown>): RawBuilder<boolean> {
+  return sql<boolean>`(EXISTS (SELECT 1 FROM usage_zone z WHERE z.carrier_id = ${carrierId} AND z.filled_from > ${instant(ALL_FILLED)})
+    OR ${isSummaryUnfilled(carrierId)})`;
+}
+
 async function isAnyUnfilled(tx: Tx, carrierId: string): Promise<boolean> {
-  return readValue(tx)<boolean>`
-    SELECT EXISTS (SELECT 1 FROM usage_zone WHERE carrier_id = ${carrierId} AND filled_from > ${instant(ALL_FILLED)})`;
+  return readValue(tx)<boolean>`SELECT ${isUnfilled(sql`${carrierId}`)} AS is_unfilled`;
 }
 
 async function fill(

@@ -1,4 +1,4 @@
-import { type RawBuilder, sql } from "kysely";
+import { sql } from "kysely";
 import type { Micros } from "../../domain/time/instant.ts";
 import { SUMS } from "../../domain/usage/totals.ts";
 import { insertAll, instant, readRows, run, snakeCase, type Tx, unnest } from "../database/run.ts";
@@ -9,9 +9,8 @@ import type { CallFigures } from "./call-figures.ts";
 // what its calls add that begin from `filledFrom` on, under the customers that the rows name
 // (summed_customer_id).
 //
-// Whoever changes what a result adds locks the carrier's zones first, with `lockZones` or
-// `lockZonesAlone`, and moves the sums in the same transaction. Lock order: before results, and
-// before the head of the discrepancies' feed. An erasure locks feed heads first; no turn runs then.
+// Whoever changes what a result adds has locked the carrier's zones, and moves the sums in the same
+// transaction (reconciliation/result-sums.ts).
 
 /** A zone that a carrier's calls are summed in. */
 export interface SumZone {
@@ -159,11 +158,4 @@ async function deleteEmpty(tx: Tx, carrierId: string, rows: readonly SumRow[]): 
 export async function writeFilledFrom(tx: Tx, carrierId: string, { timeZone, filledFrom }: SumZone): Promise<void> {
   await run(tx)`
     UPDATE usage_zone SET filled_from = ${instant(filledFrom)} WHERE carrier_id = ${carrierId} AND time_zone = ${timeZone}`;
-}
-
-/** The condition that a carrier's sums are to be moved or filled. */
-export function hasSumWork(carrierId: RawBuilder<unknown>): RawBuilder<boolean> {
-  return sql<boolean>`(
-    EXISTS (SELECT 1 FROM usage_mark k WHERE k.carrier_id = ${carrierId})
-    OR EXISTS (SELECT 1 FROM usage_zone z WHERE z.carrier_id = ${carrierId} AND z.filled_from > ${instant(ALL_FILLED)}))`;
 }

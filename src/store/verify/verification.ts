@@ -31,6 +31,8 @@ export type FindingCheck =
   | "SUM_WRONG"
   /** A call is summed under another customer than held its number, which is not marked. */
   | "CALL_IN_OTHER_SUM"
+  /** A sum of the reconciliation summary is not what its calls add. */
+  | "SUMMARY_WRONG"
   /** A chain of the audit log does not give the hashes that it holds, or lacks an event. */
   | "AUDIT_CHAIN_BROKEN";
 

@@ -5,6 +5,7 @@ import { verifyAuditChains } from "./verify-audit.ts";
 import { verifyEntries, verifyKeys } from "./verify-feeds.ts";
 import { verifyClaims, verifyNumbers } from "./verify-numbers.ts";
 import { verifyJudged, verifyResults } from "./verify-reconciliation.ts";
+import { verifySummary } from "./verify-summary.ts";
 import { verifyTallies } from "./verify-tallies.ts";
 import { verifyUploads } from "./verify-uploads.ts";
 import { verifySums } from "./verify-usage.ts";
@@ -36,6 +37,7 @@ const CARRIER_CHECKS: readonly (readonly [check: string, verify: (verification: 
   ["numbers and their claims", verifyNumbers],
   ["tallies and what they count", verifyTallies],
   ["sums of usage and their calls", verifySums],
+  ["sums of the summary and their calls", verifySummary],
 ];
 
 /** Verifies all carriers, audit chains and claims. Throws CheckFailed if a check cannot run. */
