@@ -6,7 +6,13 @@ import { NumberService } from "../src/gen/tandem/platform/v1/platform_number_ser
 import { ReconciliationService } from "../src/gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import { UsageDimension } from "../src/gen/tandem/platform/v1/usage_pb.js";
 import { UsageService } from "../src/gen/tandem/platform/v1/usage_service_pb.js";
+import { readCarrier } from "../src/store/carriers/carriers.ts";
 import { systemTransaction } from "../src/store/database/database.ts";
+import {
+  SUMMARY_DIMENSIONS,
+  SUMMARY_TIMEOUT_MS,
+  summarizeReconciliation,
+} from "../src/store/reconciliation/reconciliation-summary.ts";
 import { keepSums } from "../src/store/usage/sum-upkeep.ts";
 import { readCarrierUsage, readUsageGroups, USAGE_TIMEOUT_MS } from "../src/store/usage/usage.ts";
 import { withDays } from "../src/store/usage/usage-periods.ts";
@@ -29,7 +35,12 @@ export interface UsageFigures {
   movedMs: number;
   /** How long it takes to fill a zone, for a call, microseconds. */
   fillMicros: number;
+  /** GetReconciliationSummary of the month, from sums. */
   summaryMs: number;
+  /** Of a hundredth of the calls. */
+  fewSummaryMs: number;
+  /** The same query over the calls. */
+  callsSummaryMs: number;
   discrepanciesMs: number;
 }
 
@@ -55,6 +66,7 @@ export async function measureUsage(calls: number): Promise<UsageFigures> {
   await insertCalls(world, "few", "4533", { calls: calls / 100, numbers });
   await db.pool.query("VACUUM ANALYZE");
   await db.pool.query("UPDATE usage_zone SET filled_from = '9999-12-31'");
+  await db.pool.query("DELETE FROM summary_fill");
   const fillMs = await timed(async () => {
     for (const carrierId of ["many", "few", "other"]) await keepAll(world, carrierId);
   });
@@ -67,7 +79,11 @@ export async function measureUsage(calls: number): Promise<UsageFigures> {
   const fewMs = await often(() => query("few"));
   const callsMs = await often(() => readCalls(world, "many"), 1);
   const reconciliation = await client(world, ReconciliationService);
-  const summaryMs = await often(() => reconciliation.getReconciliationSummary({ carrierId: "many", ...month() }), 3);
+  const summarize = (carrierId: string) => reconciliation.getReconciliationSummary({ carrierId, ...month() });
+  const summaryMs = await often(() => summarize("many"));
+  const fewSummaryMs = await often(() => summarize("few"));
+  const callsSummaryMs = await often(() => summarizeCalls(world, "many"), 1);
+  await assertSummed(world, await summarize("many"));
   const discrepanciesMs = await often(() => reconciliation.listDiscrepancies({ carrierId: "many", ...month() }));
   await port(world, ofMany.slice(0, Math.max(1, numbers / 100)));
   await assertSame(world, await query("many"));
@@ -77,7 +93,18 @@ export async function measureUsage(calls: number): Promise<UsageFigures> {
   });
   await assertSame(world, await query("many"));
   const fillMicros = (fillMs * 1_000) / (calls * 1.01);
-  return { manyMs, fewMs, callsMs, portedMs, movedMs, fillMicros, summaryMs, discrepanciesMs };
+  return {
+    manyMs,
+    fewMs,
+    callsMs,
+    portedMs,
+    movedMs,
+    fillMicros,
+    summaryMs,
+    fewSummaryMs,
+    callsSummaryMs,
+    discrepanciesMs,
+  };
 }
 
 async function client<S extends Parameters<typeof createClient>[0]>(world: BenchWorld, service: S): Promise<Client<S>> {
@@ -194,6 +221,37 @@ async function readCalls(world: BenchWorld, customerId: string) {
     },
     { snapshot: true, statementTimeoutMs: USAGE_TIMEOUT_MS },
   );
+}
+
+/** The query of GetReconciliationSummary without sums. */
+async function summarizeCalls(world: BenchWorld, carrierId: string) {
+  const carrier = await systemTransaction(world.app.services.db, (tx) => readCarrier(tx, carrierId));
+  if (!carrier) throw new Error("no carrier");
+  const asked = {
+    ...carrier,
+    ...month(),
+    customerIds: [],
+    trunkIds: [],
+    direction: undefined,
+    groupBy: SUMMARY_DIMENSIONS,
+  };
+  return systemTransaction(
+    world.app.services.db,
+    (tx) => summarizeReconciliation(tx, asked, { after: undefined, limit: 1_000 }, { ofCalls: [month()] }),
+    { snapshot: true, statementTimeoutMs: SUMMARY_TIMEOUT_MS },
+  );
+}
+
+async function assertSummed(
+  world: BenchWorld,
+  { rows }: Awaited<ReturnType<Client<typeof ReconciliationService>["getReconciliationSummary"]>>,
+): Promise<void> {
+  const told = rows.map((row) => `${row.callDate} ${row.trunkId} ${row.comparedCallCount} ${row.absoluteDeltaMs}`);
+  const found = (await summarizeCalls(world, "many")).map(
+    ({ key, ...row }) => `${key.call_date} ${key.trunk_id} ${row.comparedCallCount} ${row.absoluteDeltaMs}`,
+  );
+  if (told.length === 0 || told.join() !== found.slice(0, told.length).join())
+    throw new Error("the summary's sums are not those of the calls");
 }
 
 async function assertSame(

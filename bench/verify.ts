@@ -96,4 +96,6 @@ async function setHeads(tx: Tx, carrierId: string, count: number): Promise<void>
       reconciled_through, update_time)
     SELECT carrier_id, ${count}::int8, ${count}::int8, epoch, epoch, 1, 1, clock_timestamp(), clock_timestamp()
     FROM feed_head WHERE carrier_id = ${carrierId} AND feed = 2`.execute(tx);
+  // The calls were written beside the sums.
+  await sql`DELETE FROM summary_fill WHERE carrier_id = ${carrierId}`.execute(tx);
 }

@@ -14,12 +14,14 @@ import {
   readIdleRest,
   settleIdleCarriers,
 } from "../../src/store/reconciliation/reconcile-progress.ts";
+import { readSummarySource } from "../../src/store/reconciliation/summary-source.ts";
 import { scanCdrs } from "../../src/store/records/cdr-lists.ts";
 import { readCdrPage } from "../../src/store/records/cdrs.ts";
 import { listDurations } from "../../src/store/records/durations.ts";
 import { keepSums } from "../../src/store/usage/sum-upkeep.ts";
 import { insertMarks } from "../../src/store/usage/usage-marks.ts";
 import { verifyCarrier } from "../../src/store/verify/verify.ts";
+import { emptySums } from "../support/call-results.ts";
 import { CLUSTER_DEBTS } from "../support/cluster-debts.ts";
 import { brokenRules } from "../support/cluster-rules.ts";
 import { erase } from "../support/erasure.ts";
@@ -171,9 +173,13 @@ async function measurePages(carrierId: string, state: State): Promise<void> {
 async function shortenMark({ carrierId, numbers }: WorldCarrier): Promise<void> {
   const marks = numbers.map((phoneNumber) => ({ phoneNumber, startTime: 0n, endTime: microsFromMs(Date.now()) }));
   await systemTransaction(exchange.services.db, async (tx) => {
+    await emptySums(tx, carrierId);
     while (await keepSums(tx, carrierId));
     await insertMarks(tx, carrierId, marks);
     await keepSums(tx, carrierId, 1);
+    const scope = { directions: [1], unanswered: false, emergency: false, startTime: microsFromMs(Date.now()) };
+    const days = { startDate: "2026-01-01", endDate: "2027-01-01" };
+    await readSummarySource(tx, { carrierId, ...days, graceMs: 0n, reportingScopes: [scope] });
   });
 }
 

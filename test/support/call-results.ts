@@ -50,15 +50,22 @@ export async function insertCallResults(
   const values = partialRows.map((partial) => completeRow(carrierId, partial));
   await systemTransaction(db, async (tx) => {
     for (const row of values) await insertRow(tx, "call_result", row);
-    await summarizeAnew(tx, carrierId);
+    await makeSumsAnew(tx, carrierId);
   });
 }
 
-/** Makes the sums of a carrier's summary anew, after results were written beside them. */
-export async function summarizeAnew(tx: Tx, carrierId: string): Promise<void> {
+// Results were written beside the sums. Those of usage are left empty.
+async function makeSumsAnew(tx: Tx, carrierId: string): Promise<void> {
+  await emptySums(tx, carrierId);
+  while (await fillSummary(tx, carrierId, await readSummarizedFrom(tx, carrierId), FILLED_AT_ONCE));
+}
+
+/** Empties a carrier's sums, as an installation has them whose calls are older. */
+export async function emptySums(tx: Tx, carrierId: string): Promise<void> {
+  await run(tx)`UPDATE usage_zone SET filled_from = '9999-12-31T00:00:00Z' WHERE carrier_id = ${carrierId}`;
+  await run(tx)`DELETE FROM usage_sum WHERE carrier_id = ${carrierId}`;
   await run(tx)`DELETE FROM summary_sum WHERE carrier_id = ${carrierId}`;
   await run(tx)`DELETE FROM summary_fill WHERE carrier_id = ${carrierId}`;
-  while (await fillSummary(tx, carrierId, await readSummarizedFrom(tx, carrierId), FILLED_AT_ONCE));
 }
 
 /**
@@ -127,7 +134,7 @@ async function append(
   return systemTransaction(db, async (tx) => {
     const lock = await lockFeed(tx, carrierId, FeedId.DISCREPANCIES);
     for (let index = 0; index < count; index++) await write(tx, lock, index);
-    await summarizeAnew(tx, carrierId);
+    await makeSumsAnew(tx, carrierId);
     await advanceFeed(tx, carrierId, FeedId.DISCREPANCIES, lock.nextSequence + BigInt(count));
     return Array.from({ length: count }, (_, index) => lock.nextSequence + BigInt(index));
   });

@@ -50,7 +50,7 @@ export const CLUSTER_DEBTS: { readonly [Rule in ClusterRule]: Readonly<Record<st
     "joins calls with the numbers of a customer or the lines of a period, which may be of several carriers; on a cluster numbers come first, by a statement of their own":
       [
         "erase-results.ts/rewriteResults",
-        "retention-deletes.ts/deleteResults",
+        "result-sums.ts/readAdded",
         "usage-periods.ts/insertClosedLines",
         "usage-restatements.ts/compareLines",
         "usage-restatements.ts/findChangedNumbers",

@@ -19,6 +19,7 @@ export function printHold({ hold }: { hold?: Hold | undefined }): void {
     ["state", enumName(HoldStateSchema, hold.state)],
     ["keeps", describeTarget(hold)],
     ["revisions held", formatCount(hold.heldRevisionCount)],
+    ["counted", formatTime(hold.heldCountTime)],
     ["reason", enumName(HoldReasonSchema, hold.reason)],
     ["case", hold.caseReference],
     ["owner", hold.owner],
@@ -75,6 +76,6 @@ export const HOLD_CSV: readonly CsvColumn<Hold>[] = [
   ...fieldColumns(
     HoldSchema,
     ...["held_revision_count", "reason", "case_reference", "owner", "end_time", "create_time", "created_by"],
-    ...["release_time", "released_by", "release_note"],
+    ...["release_time", "released_by", "release_note", "held_count_time"],
   ),
 ];

@@ -15,6 +15,7 @@ import {
   type Leaving,
   listPeriodHolds,
 } from "../../store/privacy/held-records.ts";
+import { listUncounted, writeHeldCount } from "../../store/privacy/holds.ts";
 import { closeLeftBlocks, dateOpenBlocks } from "../../store/privacy/open-disclosures.ts";
 import {
   clearVerdicts,
@@ -67,6 +68,13 @@ export async function expireCarrier(work: RetentionWork, carrier: Carrier, stage
     await drain(limit, work.signal, () => work.step((tx) => some(tx, limit)));
   await deleteLogs(work, carrierId, cutoffs.logs);
   for (const { side } of RECORD_KINDS) await dropCopies(work, carrierId, side);
+  await countHolds(work, carrierId);
+}
+
+// Once a day: it reads all that a hold keeps.
+async function countHolds({ step, now, signal }: RetentionWork, carrierId: string): Promise<void> {
+  for (const holdId of await step((tx) => listUncounted(tx, carrierId, { now, since: now - DAY })))
+    if (!signal.aborted) await step((tx) => writeHeldCount(tx, { carrierId, holdId }));
 }
 
 /** Before when what arrived goes. */

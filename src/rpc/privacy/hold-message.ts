@@ -10,6 +10,7 @@ import {
   type Hold,
   HoldReason,
   type HoldSchema,
+  HoldState,
 } from "../../gen/tandem/platform/v1/hold_pb.js";
 import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
 import type { HeldName, HeldPeriod, NewHold, StoredHold } from "../../store/privacy/holds.ts";
@@ -98,8 +99,9 @@ function readPeriod(period: HeldPeriodMessage, expect: FieldCheck): HeldPeriod {
   return { startDate, endDate, customerId, trunkId, direction };
 }
 
-export function holdMessage(hold: StoredHold, heldRevisionCount: bigint): MessageInitShape<typeof HoldSchema> {
+export function holdMessage(hold: StoredHold): MessageInitShape<typeof HoldSchema> {
   const { target, endTime, createTime, releaseTime } = hold;
+  const { heldCount = 0n, countTime } = hold.state === HoldState.ACTIVE ? hold : {};
   const named = "records" in target ? target.records : [];
   return {
     ...hold,
@@ -108,7 +110,8 @@ export function holdMessage(hold: StoredHold, heldRevisionCount: bigint): Messag
         ? { case: "period", value: target.period }
         : { case: "records", value: { records: named.map(({ side, ...record }) => ({ side, record })) } },
     endTime: timestampFromMicros(endTime),
-    heldRevisionCount,
+    heldRevisionCount: heldCount,
+    heldCountTime: countTime === undefined ? undefined : timestampFromMicros(countTime),
     createTime: timestampFromMicros(createTime),
     releaseTime: releaseTime === undefined ? undefined : timestampFromMicros(releaseTime),
   };

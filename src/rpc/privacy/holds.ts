@@ -13,7 +13,6 @@ import {
 import { systemTransaction } from "../../store/database/database.ts";
 import type { Tx } from "../../store/database/run.ts";
 import {
-  countHeld,
   endHold,
   findCarrierOfHold,
   findMissing,
@@ -22,6 +21,7 @@ import {
   lockHolds,
   readHold,
   type StoredHold,
+  writeHeldCount,
 } from "../../store/privacy/holds.ts";
 import { act } from "../shared/act.ts";
 import { actorOf } from "../shared/audit/audit.ts";
@@ -49,7 +49,8 @@ export async function createHold(services: Services, request: CreateHoldRequest,
     }
     const holdId = randomUUID();
     await insertHold(tx, { ...asked, holdId, createdBy: actorOf(context) }, timeZone);
-    const hold = await describe(tx, await readHold(tx, { carrierId, holdId }));
+    await writeHeldCount(tx, { carrierId, holdId });
+    const hold = describe(await readHold(tx, { carrierId, holdId }));
     const details = { reason: asked.reason, record_count: records.length };
     return { answer: { hold }, resource: `hold/${holdId}`, details };
   };
@@ -78,7 +79,7 @@ export async function releaseHold(services: Services, request: ReleaseHoldReques
     return act(tx, { context, call, carrierId, schema: ReleaseHoldResponseSchema }, async () => {
       const found = await readHold(tx, name);
       await endHold(tx, name, { by: actorOf(context), note: releaseNote });
-      const hold = await describe(tx, await readHold(tx, name));
+      const hold = describe(await readHold(tx, name));
       const changedFields = found?.state === HoldState.ACTIVE ? ["state"] : [];
       return { answer: { hold }, resource: `hold/${holdId}`, changedFields };
     });
@@ -94,23 +95,16 @@ export async function listHolds(services: Services, request: ListHoldsRequest, c
   const token = page.after;
   const before = token && { createTime: BigInt(token["createTime"] ?? 0), holdId: token["holdId"] ?? "" };
   const of = { carrierId: carrierId || undefined, state: (state as HoldState) || undefined, region };
-  return systemTransaction(
-    services.db,
-    async (tx) => {
-      await assertServedHere(tx, services, carrierId === "" ? [] : [carrierId]);
-      const found = await listStoredHolds(tx, of, { before, limit: page.limit });
-      const shown = new Map<StoredHold, ReturnType<typeof holdMessage>>();
-      for (const hold of found.slice(0, page.size)) shown.set(hold, await describe(tx, hold));
-      const show = (hold: StoredHold) => shown.get(hold) ?? {};
-      const { messages: holds, last } = await page.cut(found, HoldSchema, show);
-      const next = last && { createTime: String(last.createTime), holdId: last.holdId };
-      return { holds, nextPageToken: page.tokenAfter(next) };
-    },
-    { statementTimeoutMs: COUNT_TIMEOUT_MS },
-  );
+  return systemTransaction(services.db, async (tx) => {
+    await assertServedHere(tx, services, carrierId === "" ? [] : [carrierId]);
+    const found = await listStoredHolds(tx, of, { before, limit: page.limit });
+    const { messages: holds, last } = await page.cut(found, HoldSchema, holdMessage);
+    const next = last && { createTime: String(last.createTime), holdId: last.holdId };
+    return { holds, nextPageToken: page.tokenAfter(next) };
+  });
 }
 
-async function describe(tx: Tx, hold: StoredHold | undefined) {
+function describe(hold: StoredHold | undefined) {
   if (!hold) throw new Error("a hold that was just written is not there");
-  return holdMessage(hold, hold.state === HoldState.ACTIVE ? await countHeld(tx, hold) : 0n);
+  return holdMessage(hold);
 }

@@ -19,7 +19,7 @@ import * as clockLengths from "../migrations/0016-clock-lengths.ts";
 import * as zoneDays from "../migrations/0017-zone-days.ts";
 import * as statements from "../migrations/0018-statements.ts";
 import * as usageSums from "../migrations/0020-usage-sums.ts";
-import * as summarySums from "../migrations/0021-summary-sums.ts";
+import * as keptFigures from "../migrations/0021-kept-figures.ts";
 import { leaveCarriersOut } from "./carrier-statistics.ts";
 import { type Database, isSqlState, ownerTransaction } from "./database.ts";
 import { ensureInstallation } from "./installation.ts";
@@ -47,7 +47,7 @@ const MIGRATIONS: Record<string, Migration> = {
   "0017-zone-days": zoneDays,
   "0018-statements": statements,
   "0020-usage-sums": usageSums,
-  "0021-summary-sums": summarySums,
+  "0021-kept-figures": keptFigures,
 };
 
 /**

@@ -701,7 +701,9 @@ CREATE TABLE hold (
   created_by text NOT NULL,
   release_time timestamp with time zone,
   released_by text,
-  release_note text
+  release_note text,
+  held_count bigint,
+  count_time timestamp with time zone
 );
 ALTER TABLE hold ADD CONSTRAINT hold_pkey PRIMARY KEY (carrier_id, hold_id);
 ALTER TABLE hold ADD CONSTRAINT hold_reason_check CHECK (((reason >= 1) AND (reason <= 5)));

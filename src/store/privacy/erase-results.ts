@@ -111,12 +111,12 @@ export async function rewriteResults(
   await moveSummary(tx, carrierId, summarizedFrom, { gone: ambiguous, come });
 }
 
-// The summary keeps these by their parties' hash.
+// The summary keeps these by their parties' hash. A name that comes twice counts once.
 function readAmbiguous(tx: Tx, carrierId: string, names: readonly ResultName[]) {
   return readCells(
     tx,
     sql`(
-      SELECT c.* FROM ${unnest("n", names, { side: "int2", recordId: "text", recordDate: "date" })} JOIN call_result c
+      SELECT c.* FROM (SELECT DISTINCT * FROM ${unnest("n", names, { side: "int2", recordId: "text", recordDate: "date" })}) n JOIN call_result c
         ON c.carrier_id = ${carrierId} AND c.record_date = n.record_date AND c.record_id = n.record_id AND c.side = n.side
       WHERE c.status = ${DiscrepancyStatus.AMBIGUOUS})`,
   );

@@ -4,7 +4,7 @@ import type { Micros } from "../../domain/time/instant.ts";
 import { HoldState } from "../../gen/tandem/platform/v1/hold_pb.js";
 import { textArray } from "../database/binary-array.ts";
 import { clockFrom } from "../database/clock-from.ts";
-import { instant, readRows, readValue, run, type Tx, unnest } from "../database/run.ts";
+import { instant, readColumn, readRows, readValue, run, type Tx, unnest } from "../database/run.ts";
 import { readStartOfDay } from "../zone-days/zone-days.ts";
 
 // Holds are on single records or on a period. In system transactions.
@@ -39,6 +39,9 @@ export interface NewHold {
 
 export interface StoredHold extends NewHold {
   readonly state: HoldState;
+  /** Revisions that it kept at `countTime`. Absent: not counted yet. */
+  readonly heldCount: bigint | undefined;
+  readonly countTime: Micros | undefined;
   readonly createTime: Micros;
   /** Absent while active. */
   readonly releaseTime: Micros | undefined;
@@ -141,8 +144,21 @@ export async function listHolds(
   return withItems(tx, rows);
 }
 
-/** How many revisions a hold keeps now, stored or copied. */
-export function countHeld(tx: Tx, { carrierId, holdId }: HoldName): Promise<bigint> {
+/** Counts how many revisions a hold keeps now, stored or copied, for whoever reads it. */
+export async function writeHeldCount(tx: Tx, { carrierId, holdId }: HoldName): Promise<void> {
+  const count = await countHeld(tx, { carrierId, holdId });
+  await run(tx)`
+    UPDATE hold SET held_count = ${count}::int8, count_time = ${clockFrom("count_time")} WHERE carrier_id = ${carrierId} AND hold_id = ${holdId}`;
+}
+
+/** The ids of a carrier's holds in force that were not counted since an instant. */
+export function listUncounted(tx: Tx, carrierId: string, of: { now: Micros; since: Micros }): Promise<string[]> {
+  return readColumn(tx)<string>`
+    SELECT o.hold_id FROM hold o
+    WHERE o.carrier_id = ${carrierId} AND ${isInForce(of.now)} AND (o.count_time IS NULL OR o.count_time < ${instant(of.since)}) ORDER BY 1`;
+}
+
+function countHeld(tx: Tx, { carrierId, holdId }: HoldName): Promise<bigint> {
   const isOf = (side: RecordKind["side"], start: string) => sql`EXISTS (
     SELECT FROM hold o WHERE o.hold_id = ${holdId} AND o.carrier_id = ${carrierId} AND ${covers(carrierId, side, start)})`;
   return readValue(tx)<bigint>`

@@ -1,5 +1,5 @@
 import { type RawBuilder, sql } from "kysely";
-import { type Micros, microsFromMs } from "../../domain/time/instant.ts";
+import { HOUR_MS, type Micros, microsFromMs } from "../../domain/time/instant.ts";
 import {
   boolArray,
   dateArray,
@@ -14,7 +14,7 @@ import { instant, readRows, type Tx, together } from "../database/run.ts";
 import { type CallFigures, figureColumns, figuresOf } from "../usage/call-figures.ts";
 import { holderAt, readHolders } from "../usage/number-holders.ts";
 import { lockSums, moveResultSums } from "./result-sums.ts";
-import { cellOfPair } from "./summary-cells.ts";
+import { type SummaryCell, TRAITS } from "./summary-cells.ts";
 
 /**
  * A new result of one record of each side that agree: what is not here is as in every such row.
@@ -78,6 +78,29 @@ export async function insertPairs(
   }
   const come = { usage: (await together(sent)).flat(), summary: pairs.map(cellOfPair) };
   await moveResultSums(tx, carrierId, sums, { come });
+}
+
+// What a pair adds to the summary: as `COUNTED` says it of its row.
+function cellOfPair(pair: PairRow): SummaryCell {
+  const { platformMs, answered } = pair;
+  const carrierMs = pair.carrierMs ?? (pair.billedS === undefined ? undefined : pair.billedS * 1_000);
+  const isUnmeasured = answered && (platformMs === undefined || carrierMs === undefined);
+  return {
+    callDate: pair.callDate,
+    customerId: pair.customerId ?? "",
+    trunkId: pair.trunkId ?? "",
+    direction: pair.direction,
+    status: pair.status,
+    causes: 0,
+    matchedBy: pair.matchedBy,
+    pairKey: "0",
+    traits: TRAITS.PLATFORM + TRAITS.CARRIER + (isUnmeasured ? TRAITS.UNMEASURED : 0),
+    hour: Math.floor(pair.startMs / HOUR_MS),
+    calls: 1,
+    platformMs: platformMs ?? 0,
+    carrierMs: carrierMs ?? 0,
+    callDeltaMs: isUnmeasured ? 0 : Math.abs((carrierMs ?? 0) - (platformMs ?? 0)),
+  };
 }
 
 async function insertChunk(tx: Tx, insert: RawBuilder<unknown>, count: number): Promise<CallFigures[]> {

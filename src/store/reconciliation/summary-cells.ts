@@ -2,7 +2,6 @@ import { type RawBuilder, sql } from "kysely";
 import { DiscrepancyStatus } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { readRows, type Tx } from "../database/run.ts";
 import { ABSOLUTE_DELTA_MS, IS_UNMEASURED } from "./discrepancies.ts";
-import type { PairRow } from "./pair-results.ts";
 
 // What a row of call_result adds to the reconciliation summary: the one place that says it, for
 // calls that are read one by one and for sums alike.
@@ -97,29 +96,4 @@ export function cellsOf(json: CellsJson | undefined): SummaryCell[] {
 export async function readCells(tx: Tx, calls: RawBuilder<unknown>): Promise<SummaryCell[]> {
   const rows = await readRows(tx)<{ cells: CellsJson }>`SELECT (${cellsAsJson(calls)}) AS cells`;
   return cellsOf(rows[0]?.cells);
-}
-
-const HOUR_MS = 3_600_000;
-
-/** What a pair adds: as `COUNTED` says it of its row. */
-export function cellOfPair(pair: PairRow): SummaryCell {
-  const { platformMs, answered } = pair;
-  const carrierMs = pair.carrierMs ?? (pair.billedS === undefined ? undefined : pair.billedS * 1_000);
-  const isUnmeasured = answered && (platformMs === undefined || carrierMs === undefined);
-  return {
-    callDate: pair.callDate,
-    customerId: pair.customerId ?? "",
-    trunkId: pair.trunkId ?? "",
-    direction: pair.direction,
-    status: pair.status,
-    causes: 0,
-    matchedBy: pair.matchedBy,
-    pairKey: "0",
-    traits: TRAITS.PLATFORM + TRAITS.CARRIER + (isUnmeasured ? TRAITS.UNMEASURED : 0),
-    hour: Math.floor(pair.startMs / HOUR_MS),
-    calls: 1,
-    platformMs: platformMs ?? 0,
-    carrierMs: carrierMs ?? 0,
-    callDeltaMs: isUnmeasured ? 0 : Math.abs((carrierMs ?? 0) - (platformMs ?? 0)),
-  };
 }

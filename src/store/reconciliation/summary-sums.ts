@@ -1,5 +1,5 @@
 import { type RawBuilder, sql } from "kysely";
-import type { Micros } from "../../domain/time/instant.ts";
+import { HOUR_MS, type Micros } from "../../domain/time/instant.ts";
 import { inRange, instant, readInOrder, readValue, run, type Tx, unnest } from "../database/run.ts";
 import { writeRows } from "../database/write-rows.ts";
 import { readCells, type SummaryCell } from "./summary-cells.ts";
@@ -79,6 +79,8 @@ interface SumRow extends Omit<SummaryCell, "hour" | "pairKey"> {
   carrierMs: number;
   callDeltaMs: number;
   readonly pairKey: bigint;
+  /** The hour that the first of `counts` is of. */
+  readonly firstHour: Hour;
   /** Calls by hour. */
   readonly counts: number[];
 }
@@ -98,23 +100,23 @@ class SummaryChanges {
     row.platformMs += sign * cell.platformMs;
     row.carrierMs += sign * cell.carrierMs;
     row.callDeltaMs += sign * cell.callDeltaMs;
-    const place = placeOf(cell);
+    // Every day of a zone lies within these hours. Others cannot be, and would count at an end.
+    const place = Math.min(Math.max(cell.hour - row.firstHour, 0), MOST_HOURS - 1);
     while (row.counts.length <= place) row.counts.push(0);
     row.counts[place] = (row.counts[place] ?? 0) + sign * cell.calls;
   }
 
-  #rowOf({ hour: _, pairKey, ...cell }: SummaryCell): SumRow {
-    const { callDate, customerId, trunkId, direction, status, causes, matchedBy, traits } = cell;
+  #rowOf(cell: SummaryCell): SumRow {
+    const { callDate, customerId, trunkId, direction, status, causes, matchedBy, pairKey, traits } = cell;
     const key = `${callDate}\0${customerId}\0${trunkId}\0${direction}\0${status}\0${causes}\0${matchedBy}\0${pairKey}\0${traits}`;
     const known = this.#rows.get(key);
     if (known) return known;
-    const row = {
-      ...cell,
+    const kind = { callDate, customerId, trunkId, direction, status, causes, matchedBy, traits };
+    const row: SumRow = {
+      ...kind,
       pairKey: BigInt(pairKey),
-      calls: 0,
-      platformMs: 0,
-      carrierMs: 0,
-      callDeltaMs: 0,
+      ...{ calls: 0, platformMs: 0, carrierMs: 0, callDeltaMs: 0 },
+      firstHour: Date.parse(callDate) / HOUR_MS - HOURS_AHEAD,
       counts: [],
     };
     this.#rows.set(key, row);
@@ -132,12 +134,6 @@ class SummaryChanges {
 
 function isAny({ calls, platformMs, carrierMs, callDeltaMs, counts }: SumRow): boolean {
   return [calls, platformMs, carrierMs, callDeltaMs, ...counts].some((each) => each !== 0);
-}
-
-// Every day of a zone lies within its hours. Others cannot be, and would count at an end.
-function placeOf({ callDate, hour }: SummaryCell): number {
-  const first = Date.parse(callDate) / 3_600_000 - HOURS_AHEAD;
-  return Math.min(Math.max(hour - first, 0), MOST_HOURS - 1);
 }
 
 const KEY = {
@@ -165,7 +161,7 @@ const KEY_NAMES = [
 const ADDED_NAMES = ["calls", "platform_ms", "carrier_ms", "call_delta_ms"];
 
 async function writeChanges(tx: Tx, carrierId: string, rows: readonly SumRow[]): Promise<void> {
-  const written = rows.map(({ calls, platformMs, carrierMs, callDeltaMs, counts, ...row }) => ({
+  const written = rows.map(({ calls, platformMs, carrierMs, callDeltaMs, firstHour: _, counts, ...row }) => ({
     ...row,
     calls: BigInt(calls),
     platformMs: BigInt(platformMs),

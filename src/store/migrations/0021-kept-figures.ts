@@ -1,6 +1,8 @@
 import { type Kysely, sql } from "kysely";
 
-// Frozen. The reconciliation summary as sums that move with the results.
+// Frozen. Figures that screens show are kept, so that no screen reads every call: the
+// reconciliation summary as sums that move with the results, and what a hold keeps as it was last
+// counted.
 
 const TABLES = [
   // Calls of a carrier of one kind and day. No number is in it. `hours` counts them by the hour in
@@ -31,6 +33,9 @@ const TABLES = [
   )`,
 ];
 
+// When it was counted how many revisions a hold keeps. NULL: not yet.
+const HOLDS = ["ALTER TABLE hold ADD COLUMN held_count bigint", "ALTER TABLE hold ADD COLUMN count_time timestamptz"];
+
 // Adds counts element by element. A cluster takes no query in ON CONFLICT DO UPDATE, but a function
 // that is IMMUTABLE. Its body is parsed here: no search_path has a say in it.
 const ADD_COUNTS = [
@@ -51,5 +56,5 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     `GRANT SELECT, INSERT, UPDATE, DELETE ON ${table} TO tandem_system`,
     `GRANT SELECT ON ${table} TO tandem_carrier`,
   ]);
-  for (const statement of [...TABLES, ...ADD_COUNTS, ...rights]) await sql.raw(statement).execute(db);
+  for (const statement of [...TABLES, ...ADD_COUNTS, ...rights, ...HOLDS]) await sql.raw(statement).execute(db);
 }
