@@ -32,7 +32,11 @@ const BATCH_RECORDS = 1_000;
  * the same table (emptied, with its partitions and indexes), from memory, over one connection, in
  * one durable transaction.
  */
-export async function measureUploads(rounds: number, recordsEach: number, batchSize = BATCH_RECORDS): Promise<UploadRound[]> {
+export async function measureUploads(
+  rounds: number,
+  recordsEach: number,
+  batchSize = BATCH_RECORDS,
+): Promise<UploadRound[]> {
   await using world = await openBenchWorld();
   await addCarriers(world);
   await runUploads(world, "warm", Math.min(WARM_UP_RECORDS, recordsEach), batchSize);

@@ -2,10 +2,10 @@ import { e164Of, isE164, type Party } from "../../domain/calls/party.ts";
 import { countryOfNumber } from "../../domain/carriers/country.ts";
 import { numbersOfParty } from "../../domain/matching/number-keys.ts";
 import { isHiddenCaller } from "../../domain/numbers/spelling.ts";
+import type { WireWriter } from "../../domain/wire-writer.ts";
 import { AttributionBasis } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
 import type { AttributionCandidate } from "./prepared.ts";
-import type { WireWriter } from "../../domain/wire-writer.ts";
 
 /** The parties of a call, as durations and call detail records have them. */
 export interface Parties {

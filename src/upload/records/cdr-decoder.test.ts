@@ -44,14 +44,23 @@ describe("the decoder of call detail records", () => {
 
 function samples(): CallDetailRecord[] {
   const stream = { direction: 1, edge: 1, packetsSent: 3_000n, packetsReceived: 0n, lossRatioAvg: 0, mosLq: 4.2 };
-  const plain = { asserted: { kind: 6 }, calling: { kind: 1, value: "+493012345678" }, called: { kind: 3, value: "112" } };
+  const plain = {
+    asserted: { kind: 6 },
+    calling: { kind: 1, value: "+493012345678" },
+    called: { kind: 3, value: "112" },
+  };
   return [
     sampleCdr(),
     fullCdr(),
     sampleCdr({ streamQualities: [stream, { ...stream, direction: 2, codec: "opus" }] }),
     sampleCdr({ revision: 2, parties: plain, networkIdentifiers: { userAgent: "SBC/1.0" } }),
     sampleCdr({ completeness: 1, streamQualities: [{}], networkIdentifiers: {} }),
-    sampleCdr({ kind: 1, completeness: 2, streamQualities: [stream], networkIdentifiers: { platformMediaAddress: "x" } }),
+    sampleCdr({
+      kind: 1,
+      completeness: 2,
+      streamQualities: [stream],
+      networkIdentifiers: { platformMediaAddress: "x" },
+    }),
     sampleCdr({ kind: 2, lengths: { totalDurationMs: 110_000n } }),
   ];
 }

@@ -1,4 +1,5 @@
 import { WireReader } from "../../domain/wire-reader.ts";
+import type { WireWriter } from "../../domain/wire-writer.ts";
 import {
   type CallDetailRecord,
   CallDetailRecordSchema,
@@ -15,7 +16,6 @@ import { StreamQualitySchema } from "../../gen/tandem/type/v1/stream_quality_pb.
 import { PARTY, TIMESTAMP } from "./decoded-types.ts";
 import { compileDecoder, decodedType } from "./message-decoder.ts";
 import { MAX_RECORD_BYTES } from "./record-limits.ts";
-import type { WireWriter } from "../../domain/wire-writer.ts";
 
 /** Fields that Tandem sets. What is sent in them is for `fromBinary` to read. */
 export const OUTPUT_ONLY = [

@@ -6,6 +6,7 @@ import { partyHashOf } from "../../domain/calls/party-hash.ts";
 import { type CallQuality, isTooShort, judgeCall, judgeStreams } from "../../domain/calls/quality.ts";
 import { HashedContent, hashContent, hashText } from "../../domain/calls/record-hash.ts";
 import { microsFromTimestamp } from "../../domain/time/instant.ts";
+import { WireWriter } from "../../domain/wire-writer.ts";
 import {
   type CallDetailRecord,
   CallDetailRecordSchema,
@@ -24,7 +25,6 @@ import { dropWrongFields } from "./optional-fields.ts";
 import type { PrepareContext, PreparedRecord } from "./prepared.ts";
 import { refusedRecord, sizeRefusal, toldWarnings } from "./record-limits.ts";
 import { unknownFieldsWarning } from "./unknown-fields.ts";
-import { WireWriter } from "../../domain/wire-writer.ts";
 
 /**
  * The columns of a call detail record that come from its message alone, its encoded parts apart.
@@ -44,14 +44,7 @@ export function prepareCdr(sent: CallDetailRecord, context: PrepareContext): Pre
 
   const content = contentOf(message, call.derived);
   writer.reset();
-  const isEmptyPart = content.networkIdentifiers !== message.networkIdentifiers;
-  const copiedBytes = isEmptyPart ? -1 : writeDecodedCdr(writer, message);
-  const isCopied = copiedBytes >= 0;
-  const unknownInCall = !isCopied && encodeCall(writer, content);
-  const callBytes = isCopied ? copiedBytes : writer.position;
-  const hasUnknown =
-    !isCopied &&
-    (encodeMeasured(writer, content) || unknownInCall || (message.lengths?.$unknown?.length ?? 0) > 0);
+  const { isCopied, callBytes, hasUnknown } = writeContent(message, content);
   const contentHash = hashContent(context.hashSecret, HashedContent.CDR, writer.bytes.subarray(0, writer.position));
   const identity = {
     recordId: message.recordId,
@@ -85,6 +78,18 @@ export function prepareCdr(sent: CallDetailRecord, context: PrepareContext): Pre
     ...qualityPart(message, quality, isCopied),
     ...networkPart(content, isCopied),
   };
+}
+
+// First the call, up to `callBytes`, then what was measured. It is copied if that gives the same.
+function writeContent(message: CallDetailRecord, content: CallDetailRecord) {
+  const isWhole = content.networkIdentifiers === message.networkIdentifiers;
+  const copiedBytes = isWhole ? writeDecodedCdr(writer, message) : -1;
+  if (copiedBytes >= 0) return { isCopied: true, callBytes: copiedBytes, hasUnknown: false };
+  const unknownInCall = encodeCall(writer, content);
+  const callBytes = writer.position;
+  const unknownInLengths = (message.lengths?.$unknown?.length ?? 0) > 0;
+  const hasUnknown = encodeMeasured(writer, content) || unknownInCall || unknownInLengths;
+  return { isCopied: false, callBytes, hasUnknown };
 }
 
 interface JudgedCall extends CallQuality {

@@ -3,10 +3,10 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { arbitraryMessage } from "../../../test/support/arbitrary-message.ts";
 import { fullDuration } from "../../../test/support/record-samples.ts";
+import { WireWriter } from "../../domain/wire-writer.ts";
 import { type CallDuration, CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { decodeDuration, writeDecodedContent } from "./duration-decoder.ts";
 import { encodeDurationContent } from "./duration-preparation.ts";
-import { WireWriter } from "../../domain/wire-writer.ts";
 
 describe("the decoder of durations", () => {
   test("reads any duration as fromBinary does, or leaves it to it", () => {

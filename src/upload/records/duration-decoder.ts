@@ -1,4 +1,5 @@
 import { WireReader } from "../../domain/wire-reader.ts";
+import { varintBytes, type WireWriter } from "../../domain/wire-writer.ts";
 import {
   type CallDuration,
   CallDurationSchema,
@@ -8,7 +9,6 @@ import {
 import { CorrelationSchema, InterconnectDialogSchema, RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
 import { PARTY, TIMESTAMP } from "./decoded-types.ts";
 import { compileDecoder, decodedType } from "./message-decoder.ts";
-import { varintBytes, type WireWriter } from "../../domain/wire-writer.ts";
 
 /** Fields that Tandem sets. What a carrier sends in them is for `fromBinary` to read. */
 export const OUTPUT_ONLY = ["sequence", "ingest_time", "state", "customer_id"];

@@ -3,6 +3,7 @@ import { checkDuration, checkDurationOptional } from "../../domain/calls/duratio
 import { partyHashOf } from "../../domain/calls/party-hash.ts";
 import { HashedContent, hashContent, hashText } from "../../domain/calls/record-hash.ts";
 import { microsFromTimestamp } from "../../domain/time/instant.ts";
+import { WireWriter } from "../../domain/wire-writer.ts";
 import { type CallDuration, CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
 import { attributionCandidates, hasDerivedCountry, partyText, writeDerivedCountries } from "./call-parties.ts";
@@ -13,7 +14,6 @@ import type { PrepareContext, PreparedRecord } from "./prepared.ts";
 import { type DurationColumns, Head, makeRoom, PreparedDuration, writeHead } from "./prepared-duration.ts";
 import { refusedRecord, sizeRefusal, toldWarnings } from "./record-limits.ts";
 import { unknownFieldsWarning } from "./unknown-fields.ts";
-import { WireWriter } from "../../domain/wire-writer.ts";
 
 /**
  * Checks, normalises and encodes an uploaded duration. Never throws, and leaves the message as it

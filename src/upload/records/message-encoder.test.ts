@@ -3,12 +3,12 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { arbitraryMessage } from "../../../test/support/arbitrary-message.ts";
 import { fullCdr, fullDuration } from "../../../test/support/record-samples.ts";
+import { WireWriter } from "../../domain/wire-writer.ts";
 import { CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { FeedStartSchema } from "../../gen/tandem/type/v1/feed_pb.js";
 import { UploadSchema } from "../../gen/tandem/type/v1/upload_pb.js";
 import { compileEncoder } from "./message-encoder.ts";
-import { WireWriter } from "../../domain/wire-writer.ts";
 
 function encode<T extends DescMessage>(schema: T, message: MessageShape<T>): Uint8Array {
   const writer = new WireWriter();

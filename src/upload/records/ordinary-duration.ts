@@ -7,6 +7,7 @@ import {
 } from "../../domain/calls/call-rules.ts";
 import { writeQuarter } from "../../domain/calls/party-hash.ts";
 import { HashedContent, writeContentHash } from "../../domain/calls/record-hash.ts";
+import { varintBytes } from "../../domain/wire-writer.ts";
 import { CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { Direction, RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
 import { PartySchema } from "../../gen/tandem/type/v1/party_pb.js";
@@ -38,7 +39,6 @@ import {
 } from "./ordinary-duration-form.ts";
 import type { AttributionCandidate, PrepareContext } from "./prepared.ts";
 import { Head, makeRoom, NO_WARNINGS, PreparedDuration, room, writeWholeHead } from "./prepared-duration.ts";
-import { varintBytes } from "../../domain/wire-writer.ts";
 
 /**
  * Prepares a duration that is in order, straight from bytes `[start, end)` and without a message.
