@@ -3,7 +3,7 @@ import type { DescField, DescMessage } from "@bufbuild/protobuf";
 /** What the value of a field must be for a record to be ordinary. */
 type ValueForm =
   | { readonly kind: typeof TEXT; readonly most: number; readonly lowest: number }
-  | { readonly kind: typeof WHOLE | typeof DOUBLE; readonly least: number; readonly most: number }
+  | { readonly kind: typeof WHOLE; readonly least: number; readonly most: number }
   | { readonly kind: typeof NUMBER };
 
 /** The fields of a message that an ordinary record may have, by name. */
@@ -13,10 +13,8 @@ export interface MessageForm {
 
 const TEXT = 1;
 const WHOLE = 2;
-const DOUBLE = 3;
-const NUMBER = 4;
-const MESSAGE = 5;
-const LIST = 6;
+const NUMBER = 3;
+const MESSAGE = 4;
 
 /** ASCII without NUL, 1 to `most` characters. */
 export function text(most: number): ValueForm {
@@ -33,11 +31,6 @@ export function whole(least: number, most: number): ValueForm {
   return { kind: WHOLE, least, most };
 }
 
-/** A double. NaN is in no range. */
-export function double(least: number, most: number): ValueForm {
-  return { kind: DOUBLE, least, most };
-}
-
 /** A telephone number in E.164 form. It is read as a number as well, without its plus. */
 export const e164: ValueForm = { kind: NUMBER };
 
@@ -52,8 +45,6 @@ interface Plan {
 
 /** Tags of one or two bytes, up to field number 31. */
 const MAX_TAGS = 256;
-/** Most items of a list. */
-const MAX_ITEMS = 16;
 /** google.protobuf.FeatureSet.FieldPresence.IMPLICIT */
 const IMPLICIT_PRESENCE = 2;
 const ABSENT = -1;
@@ -71,16 +62,13 @@ export class OrdinaryForm {
   readonly numbers: Float64Array;
   readonly starts: Int32Array;
   readonly ends: Int32Array;
-  /** The start and end of each item of the list. */
-  readonly items = new Int32Array(2 * MAX_ITEMS);
-  itemCount = 0;
   readonly #plan: Plan;
   readonly #slots = new Map<string, number>();
   #bytes: Buffer = Buffer.alloc(0);
   #at = 0;
 
-  constructor(schema: DescMessage, form: MessageForm, list?: string) {
-    this.#plan = this.#compile(schema, form, "", list);
+  constructor(schema: DescMessage, form: MessageForm) {
+    this.#plan = this.#compile(schema, form, "");
     this.numbers = new Float64Array(this.#slots.size);
     this.starts = new Int32Array(this.#slots.size);
     this.ends = new Int32Array(this.#slots.size);
@@ -97,7 +85,6 @@ export class OrdinaryForm {
   matches(bytes: Buffer, start: number, end: number): boolean {
     this.numbers.fill(ABSENT);
     this.starts.fill(ABSENT);
-    this.itemCount = 0;
     this.#bytes = bytes;
     this.#at = start;
     return this.#message(this.#plan, end);
@@ -108,9 +95,8 @@ export class OrdinaryForm {
     while (this.#at < end) {
       const tag = this.#tag(end);
       const kind = plan.kinds[tag] as number;
-      if (tag <= last && !(kind === LIST && tag === last)) return false;
+      if (tag <= last || !this.#field(plan, tag, kind, end)) return false;
       last = tag;
-      if (!this.#field(plan, tag, kind, end)) return false;
     }
     return this.#at === end;
   }
@@ -121,9 +107,8 @@ export class OrdinaryForm {
     switch (kind) {
       case TEXT:
         return this.#text(slot, most, plan.least[tag] as number, end);
-      case WHOLE:
-      case DOUBLE: {
-        const value = kind === WHOLE ? this.#varint(end) : this.#double(end);
+      case WHOLE: {
+        const value = this.#varint(end);
         this.numbers[slot] = value;
         return value >= (plan.least[tag] as number) && value <= most;
       }
@@ -133,8 +118,6 @@ export class OrdinaryForm {
         const partEnd = this.#part(slot, end);
         return partEnd <= end && this.#message(plan.inner[tag] as Plan, partEnd);
       }
-      case LIST:
-        return this.#item(slot, end);
       default:
         return false;
     }
@@ -163,12 +146,6 @@ export class OrdinaryForm {
     }
     this.#at = at;
     return value <= Number.MAX_SAFE_INTEGER ? value : -1;
-  }
-
-  #double(end: number): number {
-    const at = this.#at;
-    this.#at = at + 8;
-    return at + 8 <= end ? this.#bytes.readDoubleLE(at) : Number.NaN;
   }
 
   #text(slot: number, most: number, lowest: number, end: number): boolean {
@@ -215,24 +192,13 @@ export class OrdinaryForm {
     return partEnd;
   }
 
-  // Items are looked at by a form of their own.
-  #item(slot: number, end: number): boolean {
-    const itemEnd = this.#part(slot, end);
-    if (itemEnd > end || this.itemCount === MAX_ITEMS) return false;
-    this.items[2 * this.itemCount] = this.#at;
-    this.items[2 * this.itemCount + 1] = itemEnd;
-    this.itemCount++;
-    this.#at = itemEnd;
-    return true;
-  }
-
   #found(slot: number, start: number, end: number): void {
     this.starts[slot] = start;
     this.ends[slot] = end;
     this.#at = end;
   }
 
-  #compile(schema: DescMessage, form: MessageForm, path: string, list?: string): Plan {
+  #compile(schema: DescMessage, form: MessageForm, path: string): Plan {
     const plan: Plan = {
       kinds: new Uint8Array(MAX_TAGS),
       slots: new Uint8Array(MAX_TAGS),
@@ -243,25 +209,20 @@ export class OrdinaryForm {
     for (const [name, value] of Object.entries(form)) {
       const field = schema.fields.find((each) => each.name === name);
       if (!field) throw new Error(`${schema.typeName} has no field ${name}`);
-      this.#compileField(plan, field, { value, path: path + name, isList: path + name === list });
+      this.#compileField(plan, field, value, path + name);
     }
     return plan;
   }
 
-  #compileField(
-    plan: Plan,
-    field: DescField,
-    { value, path, isList }: { value: ValueForm | MessageForm; path: string; isList: boolean },
-  ): void {
+  #compileField(plan: Plan, field: DescField, value: ValueForm | MessageForm, path: string): void {
     const slot = this.#slots.size;
     this.#slots.set(path, slot);
-    const partKind = isList ? LIST : MESSAGE;
-    const kind = isValue(value) ? value.kind : partKind;
+    const kind = isValue(value) ? value.kind : MESSAGE;
     const tag = (field.number << 3) | WIRE_TYPES[kind];
     plan.kinds[tag] = kind;
     plan.slots[tag] = slot;
     if (!isValue(value)) {
-      if (field.message && !isList) plan.inner[tag] = this.#compile(field.message, value, `${path}.`);
+      if (field.message) plan.inner[tag] = this.#compile(field.message, value, `${path}.`);
     } else if (value.kind === TEXT) {
       plan.least[tag] = value.lowest;
       plan.most[tag] = value.most;
@@ -274,7 +235,7 @@ export class OrdinaryForm {
 }
 
 /** Wire types, by kind. */
-const WIRE_TYPES = { [TEXT]: 2, [WHOLE]: 0, [DOUBLE]: 1, [NUMBER]: 2, [MESSAGE]: 2, [LIST]: 2 } as const;
+const WIRE_TYPES = { [TEXT]: 2, [WHOLE]: 0, [NUMBER]: 2, [MESSAGE]: 2 } as const;
 
 function isValue(value: ValueForm | MessageForm): value is ValueForm {
   return typeof value["kind"] === "number";
