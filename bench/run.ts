@@ -1,6 +1,7 @@
 // npm run bench: what Tandem promises of its speed, measured in one run. --json prints one object;
 // --quick is for a smoke test, its figures mean little. --against DIR compares with another build:
-// [--only MEASURE,...] (upload, backfill and live), [--rounds N] (5). --streams N: how many are idle.
+// [--only MEASURE,...] (upload, backfill and live), [--rounds N] (5).
+// --streams N: how many are idle (1000).
 import { fork } from "node:child_process";
 import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
