@@ -1,7 +1,7 @@
 // npm run bench: what Tandem promises of its speed, measured in one run. --json prints one object;
 // --quick is for a smoke test, its figures mean little. --against DIR compares with another build:
-// [--only MEASURE,...] (upload, backfill and live), [--rounds N] (5). --streams N: how many are
-// idle.
+// [--only MEASURE,...] (upload, backfill and live), [--rounds N] (5).
+// --streams N: how many are idle (1000). --proxies: only the live feed behind nginx and HAProxy.
 import { fork } from "node:child_process";
 import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
@@ -11,8 +11,9 @@ import { measureBackfill } from "./backfill.ts";
 import { measureFollow } from "./follow.ts";
 import { measureIdleServer } from "./idle-server.ts";
 import { measureIdleStreams } from "./idle-streams.ts";
-import { measureLive } from "./live.ts";
+import { measureLive, measureLiveBehind } from "./live.ts";
 import { measurePeers, type PeerFigures } from "./peers/measure.ts";
+import { PROXIES, type ProxyName } from "./proxies.ts";
 import { measureReconcile } from "./reconcile.ts";
 import { measureWorkers } from "./reconcile-workers.ts";
 import { measureRetention } from "./retention.ts";
@@ -29,6 +30,7 @@ const { values: options } = parseArgs({
     against: { type: "string" },
     rounds: { type: "string", default: "5" },
     streams: { type: "string", default: "1000" },
+    proxies: { type: "boolean" },
   },
 });
 const quick = options.quick ?? false;
@@ -231,6 +233,8 @@ if (options.against !== undefined) {
     rounds: Number(options.rounds),
     args: [...(quick ? ["--quick"] : []), "--streams", options.streams],
   });
+} else if (options.proxies) {
+  for (const name of PROXIES) await printBehind(name);
 } else if (options.only !== undefined) {
   const figures = await MEASURES[options.only as Name]();
   // By hand there is nobody to send it to.
@@ -266,6 +270,14 @@ function printPeers(peers: readonly PeerFigures[]): void {
     const beside = lacks && `; Tandem's rate over it ${tandemOver.toFixed(2)}. ${lacks}`;
     process.stderr.write(`${name}: ${rate}${beside}\n`);
   }
+}
+
+async function printBehind(name: ProxyName): Promise<void> {
+  const found = await measureLiveBehind(name, quick ? 2 : 20);
+  const told = found
+    ? `p99 ${round(found.proxied.p99Ms)} ms, p50 ${round(found.proxied.p50Ms)} ms; without it ${round(found.direct.p99Ms)} and ${round(found.direct.p50Ms)} ms`
+    : "it is not installed";
+  process.stdout.write(`live feed by Connect over HTTP/1.1 behind ${name}: ${told}\n`);
 }
 
 function printTable(figures: Figures): void {

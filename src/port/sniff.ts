@@ -3,6 +3,9 @@ import type { Socket } from "node:net";
 /** What every HTTP/2 connection begins with (RFC 9113, 3.4), and no HTTP/1.1 request does. */
 const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "latin1");
 
+/** Also once the bytes are handed on: a few of them would keep 64 KiB of Node's pool of buffers. */
+const NOTHING = Buffer.alloc(0);
+
 /**
  * Looks at a connection's first bytes, which may come in any number of packets, puts them back and
  * hands the connection on. One that has not said what it is within the time is closed.
@@ -12,7 +15,7 @@ export function routeByPreface(
   limitMs: number,
   routes: { http1: () => void; http2: () => void },
 ): void {
-  let seen = Buffer.alloc(0);
+  let seen = NOTHING;
   const timer = setTimeout(() => socket.destroy(), limitMs);
   const onReadable = () => {
     const chunk: Buffer | null = socket.read();
@@ -23,6 +26,7 @@ export function routeByPreface(
     if (isLikePreface && length < PREFACE.length) return;
     leave();
     socket.unshift(seen);
+    seen = NOTHING;
     if (isLikePreface) routes.http2();
     else routes.http1();
   };
