@@ -3,6 +3,7 @@ import { ensurePartitions } from "../src/store/database/partitions.ts";
 import { treeCpuMicros } from "./cpu-time.ts";
 import { startHelper } from "./helper-process.ts";
 import { appendHour, onboard } from "./reconcile-calls.ts";
+import type { ReconcileServerArgument } from "./reconcile-server.ts";
 import { median } from "./statistics.ts";
 import { type BenchWorld, openBenchWorld } from "./world.ts";
 
@@ -62,9 +63,9 @@ async function reconcileBy(
     await appendHour(world, carrierId, { name: day, startMs: today - day * 24 * HOUR_MS, calls: callsADay });
   await world.app.services.db.pool.query("VACUUM ANALYZE");
   const databaseUrl = String(world.app.services.db.pool.options.connectionString);
-  const settings = { databaseUrl, dataDir: world.dataDir, issueTokens: true };
+  const argument: ReconcileServerArgument = { settings: { databaseUrl, dataDir: world.dataDir, issueTokens: true } };
   const servers = Array.from({ length: count }, () =>
-    startHelper<object, { pid: number }>("reconcile-server.ts", { settings }, ["--max-semi-space-size=64"]),
+    startHelper<object, { pid: number }>("reconcile-server.ts", argument, ["--max-semi-space-size=64"]),
   );
   const pids = (await Promise.all(servers.map(({ ready }) => ready))).map(({ pid }) => pid);
   const cpu = () => [world.postgresPid, ...pids].reduce((sum, pid) => sum + treeCpuMicros(pid), 0);
