@@ -29,6 +29,7 @@ const HOUR_MS = 3_600_000;
 /** Two workers are ten days apart and more. */
 const DAYS = 40;
 const SAMPLE_MS = 20;
+const WARM_UP_CALLS = 10_000;
 const CORES = 2;
 
 /**
@@ -63,10 +64,16 @@ async function reconcileBy(
     await appendHour(world, carrierId, { name: day, startMs: today - day * 24 * HOUR_MS, calls: callsADay });
   await world.app.services.db.pool.query("VACUUM ANALYZE");
   const databaseUrl = String(world.app.services.db.pool.options.connectionString);
-  const argument: ReconcileServerArgument = { settings: { databaseUrl, dataDir: world.dataDir, issueTokens: true } };
-  const servers = Array.from({ length: count }, () =>
-    startHelper<object, { pid: number }>("reconcile-server.ts", argument, ["--max-semi-space-size=64"]),
-  );
+  const settings = { databaseUrl, dataDir: world.dataDir, issueTokens: true };
+  const warmUps = Array.from({ length: count }, (_, index) => `warm-${index}-${carrierId}`);
+  for (const warmUp of warmUps) {
+    await onboard(world, warmUp);
+    await appendHour(world, warmUp, { name: "warm", startMs: today - 24 * HOUR_MS, calls: WARM_UP_CALLS });
+  }
+  const servers = warmUps.map((warmUp) => {
+    const argument: ReconcileServerArgument = { settings, warmUp };
+    return startHelper<object, { pid: number }>("reconcile-server.ts", argument, ["--max-semi-space-size=64"]);
+  });
   const pids = (await Promise.all(servers.map(({ ready }) => ready))).map(({ pid }) => pid);
   const cpu = () => [world.postgresPid, ...pids].reduce((sum, pid) => sum + treeCpuMicros(pid), 0);
   const [before, started] = [cpu(), performance.now()];
