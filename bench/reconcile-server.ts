@@ -5,21 +5,25 @@ import { openApp } from "../src/app.ts";
 import { type ConfigOverrides, loadConfig } from "../src/config/config.ts";
 import { runReconcile } from "../src/jobs/reconcile.ts";
 import { openLog } from "../src/log.ts";
+import { reconcileCarrier } from "../src/reconcile/reconcile-carrier.ts";
 import { helperArgument, sayReady, sayResult } from "./helper-process.ts";
 
 export interface ReconcileServerArgument {
   settings: ConfigOverrides;
+  /** A carrier that it reconciles before it is ready, so that no code is new when it is measured. */
+  warmUp: string;
 }
 
 /** Between two looks for something to do. */
 const INTERVAL_MS = 100;
 
-const { settings } = helperArgument<ReconcileServerArgument>();
+const { settings, warmUp } = helperArgument<ReconcileServerArgument>();
 const app = await openApp(loadConfig({}, { ...settings, port: 0, reconcileIntervalMs: 0 }), openLog("error"));
-await sayReady({ pid: process.pid });
 const stop = new AbortController();
-const told = once(process, "message");
 const { db } = app.services;
+await reconcileCarrier({ db, carrierId: warmUp, holder: "warm-up", signal: stop.signal });
+await sayReady({ pid: process.pid });
+const told = once(process, "message");
 const options = { db, region: undefined, intervalMs: INTERVAL_MS, onAppended: () => {}, onError: console.error };
 const running = runReconcile(options, stop.signal);
 await told;

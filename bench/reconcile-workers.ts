@@ -3,6 +3,7 @@ import { ensurePartitions } from "../src/store/database/partitions.ts";
 import { treeCpuMicros } from "./cpu-time.ts";
 import { startHelper } from "./helper-process.ts";
 import { appendHour, onboard } from "./reconcile-calls.ts";
+import type { ReconcileServerArgument } from "./reconcile-server.ts";
 import { median } from "./statistics.ts";
 import { type BenchWorld, openBenchWorld } from "./world.ts";
 
@@ -28,6 +29,7 @@ const HOUR_MS = 3_600_000;
 /** Two workers are ten days apart and more. */
 const DAYS = 40;
 const SAMPLE_MS = 20;
+const WARM_UP_CALLS = 10_000;
 const CORES = 2;
 
 /**
@@ -63,9 +65,15 @@ async function reconcileBy(
   await world.app.services.db.pool.query("VACUUM ANALYZE");
   const databaseUrl = String(world.app.services.db.pool.options.connectionString);
   const settings = { databaseUrl, dataDir: world.dataDir, issueTokens: true };
-  const servers = Array.from({ length: count }, () =>
-    startHelper<object, { pid: number }>("reconcile-server.ts", { settings }, ["--max-semi-space-size=64"]),
-  );
+  const warmUps = Array.from({ length: count }, (_, index) => `warm-${index}-${carrierId}`);
+  for (const warmUp of warmUps) {
+    await onboard(world, warmUp);
+    await appendHour(world, warmUp, { name: "warm", startMs: today - 24 * HOUR_MS, calls: WARM_UP_CALLS });
+  }
+  const servers = warmUps.map((warmUp) => {
+    const argument: ReconcileServerArgument = { settings, warmUp };
+    return startHelper<object, { pid: number }>("reconcile-server.ts", argument, ["--max-semi-space-size=64"]);
+  });
   const pids = (await Promise.all(servers.map(({ ready }) => ready))).map(({ pid }) => pid);
   const cpu = () => [world.postgresPid, ...pids].reduce((sum, pid) => sum + treeCpuMicros(pid), 0);
   const [before, started] = [cpu(), performance.now()];
