@@ -10,7 +10,7 @@ import { helperArgument, sayReady, sayResult } from "./helper-process.ts";
 
 export interface ReconcileServerArgument {
   settings: ConfigOverrides;
-  /** A carrier that it reconciles before it is ready, so that no code is new when it is measured. */
+  /** A carrier that it reconciles before it is ready, so that no code is new when it measures. */
   warmUp: string;
 }
 
