@@ -36,7 +36,7 @@ function storeAt(nextOffset: bigint, commit: () => Promise<AppendResult>): Uploa
     claim: () => ({ [Symbol.dispose]() {} }),
     checkBatch() {},
     prepare: (firstOffset, records, writerEpoch) => {
-      const prepared = Array.from({ length: records.length }, () => ({ payload: new Uint8Array(0) }));
+      const prepared = Array.from({ length: records.length }, () => ({ payload: new Uint8Array(0), payloadBytes: 0 }));
       return { uploadId: "u", writerEpoch, firstOffset, records: prepared } as unknown as PreparedBatch;
     },
     commit,
