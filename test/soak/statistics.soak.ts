@@ -2,9 +2,10 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { RULE_VERSION } from "../../src/domain/matching/result.ts";
 import { microsFromMs } from "../../src/domain/time/instant.ts";
 import { restateUsage } from "../../src/jobs/restate-usage.ts";
-import { reconcileSlice } from "../../src/reconcile/reconcile-carrier.ts";
+import { type ReconcileOptions, reconcileSlice } from "../../src/reconcile/reconcile-carrier.ts";
 import { encodeRestatement } from "../../src/rpc/usage/message.ts";
 import { carrierTransaction, LIST_PAGE, systemTransaction } from "../../src/store/database/database.ts";
+import { withLease } from "../../src/store/database/job-lease.ts";
 import { readNumberSnapshotPage } from "../../src/store/numbers/number-feed.ts";
 import { sweepClaims } from "../../src/store/numbers/number-owners.ts";
 import { listDiscrepancies } from "../../src/store/reconciliation/discrepancies.ts";
@@ -15,6 +16,7 @@ import {
   settleIdleCarriers,
 } from "../../src/store/reconciliation/reconcile-progress.ts";
 import { readSummarySource } from "../../src/store/reconciliation/summary-source.ts";
+import { RECONCILE_JOB } from "../../src/store/reconciliation/turn-leases.ts";
 import { scanCdrs } from "../../src/store/records/cdr-lists.ts";
 import { readCdrPage } from "../../src/store/records/cdrs.ts";
 import { listDurations } from "../../src/store/records/durations.ts";
@@ -93,6 +95,16 @@ test("all that a carrier meets is carried out, whatever is known of it", async (
   }
 });
 
+/** While another process has the carrier, this one looks for minutes to match beside it. */
+async function helpAnother(options: ReconcileOptions): Promise<void> {
+  const request = { carrierId: options.carrierId, job: RECONCILE_JOB, holder: "another", ttlS: 60 };
+  const isHeld = await withLease(options.db, request, async () => {
+    await reconcileSlice(options, { steps: 1, ms: 60_000 });
+    return true;
+  });
+  if (!isHeld) throw new Error("held");
+}
+
 /**
  * All that a carrier meets: it comes, its calls are told by both sides and judged, every method is
  * called, and every job runs.
@@ -116,6 +128,7 @@ async function live(carrier: WorldCarrier, state: State): Promise<void> {
     if (!(await reconcileSlice(options, { steps: 1, ms: 60_000 }))) throw new Error("held");
     await reconcileFully(db, carrierId, { nowMs });
   });
+  await eventually(() => helpAnother(options));
   await gather();
   await measurePages(carrierId, state);
   await callEverything(exchange, carrier);

@@ -19,7 +19,7 @@ interface DecodedFields {
 }
 
 /** A message type as a decoder knows it. */
-interface DecodedType extends DecodedFields {
+export interface DecodedType extends DecodedFields {
   readonly schema: DescMessage;
   readonly make: (values: FieldValues) => object;
 }
