@@ -1,8 +1,7 @@
-import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { findFreePort } from "../../src/store/postgres/embedded-postgres.ts";
 import { prepareOnce, run } from "../../test/interop/toolchain.ts";
 import { treeCpuMicros } from "../cpu-time.ts";
 import { type Peer, Program, type RecordFile, sent } from "./peer.ts";
@@ -14,7 +13,7 @@ const CLIENT = join(import.meta.dirname, "umadb_client.py");
 export async function openUmaDb(file: RecordFile): Promise<Peer> {
   const programs = await install();
   const folder = await mkdtemp(join(tmpdir(), "tandem-bench-umadb-"));
-  const address = `127.0.0.1:${await freePort()}`;
+  const address = `127.0.0.1:${await findFreePort()}`;
   const server = new Program(join(programs, "umadb"), ["--listen", address, "--db-path", join(folder, "uma.db")]);
   return {
     name: "UmaDB 0.7, appends of 1,000",
@@ -31,15 +30,6 @@ export async function openUmaDb(file: RecordFile): Promise<Peer> {
       await rm(folder, { recursive: true, force: true });
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 async function install(): Promise<string> {

@@ -253,7 +253,8 @@ function accessTo({ password, servicePassword }: Cluster, port: number) {
   return { adminUrl: url(CLUSTER_USER, password), serviceUrl: url(SERVICE_USER, servicePassword), servicePassword };
 }
 
-async function findFreePort(): Promise<number> {
+/** A port of this machine that nobody listens on. */
+export async function findFreePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;

@@ -7,17 +7,10 @@ import type { AttributionCandidate, PreparedRecord } from "./prepared.ts";
 export type DurationColumns = Omit<DurationRow, "payload">;
 
 /** What a prepared duration holds as it is. */
-export interface DurationParts {
-  readonly recordId: string;
-  readonly recordDate: string;
-  readonly revision: number;
-  readonly isVoid: boolean;
-  readonly direction: number;
-  readonly trunkId: string | undefined;
-  readonly partIndex: number | undefined;
-  readonly warnings: RecordProblem[];
-  readonly candidates: AttributionCandidate[];
-}
+export type DurationParts = Pick<
+  PreparedDuration,
+  "recordId" | "recordDate" | "revision" | "isVoid" | "direction" | "trunkId" | "partIndex" | "warnings" | "candidates"
+>;
 
 export const NO_WARNINGS: RecordProblem[] = [];
 Object.freeze(NO_WARNINGS);
