@@ -88,7 +88,8 @@ describe("Accountability: an administrative act is an audit event", () => {
     expect(events[0]?.changedFields).toEqual(expect.arrayContaining(["legal_country", "credential_identities"]));
     expect(events[0]?.detailsJson).toBe('{"credentials_added":["dns:acme.example"],"revision":"1","suspended":false}');
     expect(events[1]?.detailsJson).toBe('{"credentials_removed":["dns:acme.example"],"revision":"2","suspended":true}');
-    expect(JSON.stringify(events, bigintText)).not.toContain("1500");
+    const said = events.map(({ changedFields, detailsJson }) => [...changedFields, detailsJson].join());
+    expect(said.join()).not.toMatch(/1500|Acme/);
   });
 
   test("of numbers: how many, and which of them were refused, but never one of them", async () => {
