@@ -57,10 +57,16 @@ async function write({ carriers, numbers, seconds }: NonNullable<typeof writes>)
   const warmUp = WARM_UP_ROUNDS * carriers.length;
   const wanted = warmUp + Math.round((seconds * 1_000) / INTERVAL_MS);
   const started = performance.now();
+  // Commits of different carriers do not wait for each other, one carrier's do.
+  const last: Promise<void>[] = [];
   for (let commit = 0; commit < wanted; commit++) {
     await sleep(Math.max(0, started + commit * INTERVAL_MS - performance.now()));
-    await uploads[commit % uploads.length]?.append(RECORDS_EACH);
+    const carrier = commit % uploads.length;
+    await last[carrier];
+    last[carrier] = uploads[carrier]?.append(RECORDS_EACH) ?? Promise.resolve();
+    last[carrier].catch(() => {});
   }
+  await Promise.all(last);
   const took = (performance.now() - started) / 1_000;
   // What was committed last has to arrive.
   await sleep(ARRIVE_MS);

@@ -5,8 +5,9 @@ import { ErasuresInForce } from "./erasure/late-records.ts";
 import { restoreErasures } from "./erasure/restore.ts";
 import { openSharedJournal, type SharedJournal } from "./erasure/shared-journal.ts";
 import { BlockWrites } from "./feed/block-writes.ts";
-import { FeedHub, POLL_BELIEVED_MS } from "./feed/hub.ts";
+import { FeedHub } from "./feed/hub.ts";
 import { SharedPages } from "./feed/shared-pages.ts";
+import { HEAD_BELIEVED_MS } from "./feed/stream-state.ts";
 import { EraseJob } from "./jobs/erase.ts";
 import { ReleaseQuarantinedJob } from "./jobs/release-quarantined.ts";
 import { openLog } from "./log.ts";
@@ -235,7 +236,7 @@ async function openErasures(
       journal,
       hashSecret: installation.secret,
       deliveries: hub.deliveries,
-      sharedAgeMs: POLL_BELIEVED_MS,
+      sharedAgeMs: HEAD_BELIEVED_MS,
       onAppended: (carrierId, feed, headSequence) => hub.notify(carrierId, feed, headSequence),
       onError,
     }),

@@ -2,7 +2,8 @@ import { DeliveryWatch } from "../domain/delivery-watch.ts";
 import type { FeedId } from "../domain/feed-id.ts";
 import { asOwn } from "../store/database/callers.ts";
 import { every } from "../store/database/every.ts";
-import type { FeedHead, PolledHead } from "../store/feeds/feed-head.ts";
+import type { PolledHead } from "../store/feeds/feed-head.ts";
+import { HEAD_BELIEVED_MS, type KnownHead } from "./stream-state.ts";
 
 export interface FeedHubOptions {
   /** Reads the heads of these carriers' feeds in one query. */
@@ -11,12 +12,6 @@ export interface FeedHubOptions {
   pollIntervalMs?: number;
   onError?: (error: unknown) => void;
 }
-
-/**
- * How old a polled head may be and still be told, milliseconds; and so how long ago a page was as
- * it is now that is shared by its generation.
- */
-export const POLL_BELIEVED_MS = 1_000;
 
 /**
  * Wakes the live feed streams of this process. The truth is a poll of feed_head, one query for all
@@ -106,9 +101,13 @@ export class FeedSubscription implements Disposable {
     this.#leave = leave;
   }
 
-  /** The feed's ends as they were polled within the last second; undefined when they were not. */
-  get polledHead(): FeedHead | undefined {
-    return performance.now() - this.#feed.polledAt <= POLL_BELIEVED_MS ? this.#feed.polled : undefined;
+  /**
+   * The feed's ends as they were polled, and when the poll was asked. Undefined: the last poll that
+   * was answered is older than HEAD_BELIEVED_MS.
+   */
+  get polledHead(): KnownHead | undefined {
+    const { polled } = this.#feed;
+    return polled && performance.now() - polled.since <= HEAD_BELIEVED_MS ? polled : undefined;
   }
 
   /** Whether the head is known to be past a sequence. */
@@ -144,8 +143,7 @@ class LiveFeed {
   readonly waiting = new Set<() => void>();
   subscribers = 0;
   head = 0n;
-  polled: FeedHead | undefined;
-  polledAt = Number.NEGATIVE_INFINITY;
+  polled: KnownHead | undefined;
   #raisedAt = Number.NEGATIVE_INFINITY;
 
   constructor(carrierId: string) {
@@ -154,10 +152,9 @@ class LiveFeed {
 
   // A poll may be answered without a commit that came while it was asked. One that was asked after
   // the head was raised and says less is right: the commit is lost, or the hint was none.
-  observe(head: FeedHead, askedAt: number): void {
-    const isRewritten = this.polled !== undefined && this.polled.epoch !== head.epoch;
-    this.polled = head;
-    this.polledAt = askedAt;
+  observe(head: PolledHead, askedAt: number): void {
+    const isRewritten = this.polled !== undefined && this.polled.head.epoch !== head.epoch;
+    this.polled = { head, since: askedAt };
     if (isRewritten || (head.headSequence < this.head && askedAt > this.#raisedAt)) this.head = 0n;
     this.raise(head.headSequence);
   }

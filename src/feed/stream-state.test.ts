@@ -3,7 +3,15 @@ import { expect } from "vitest";
 import { type Invariant, type Move, type Take, testByWalks } from "../../test/support/state-walk.ts";
 import type { FeedHead } from "../store/feeds/feed-head.ts";
 import type { Cursor } from "./cursor.ts";
-import { openStream, STREAM_TABLE, type StreamEffect, type StreamEvent, type StreamState } from "./stream-state.ts";
+import {
+  HEAD_BELIEVED_MS,
+  type KnownHead,
+  openStream,
+  STREAM_TABLE,
+  type StreamEffect,
+  type StreamEvent,
+  type StreamState,
+} from "./stream-state.ts";
 
 const HEARTBEAT_MS = 1_000;
 const ROWS = 5;
@@ -16,6 +24,7 @@ class World {
   head: FeedHead = headAt(20n);
   state: StreamState | undefined;
   reading: "rows" | "page" | undefined;
+  polled: KnownHead | undefined;
   now = 0;
   readonly #take: Take<StreamState, StreamEvent, StreamEffect>;
 
@@ -38,9 +47,9 @@ class World {
     this.reading = reading && (reading.effect === "readRows" ? "rows" : "page");
   }
 
-  turn(event: Pick<StreamEvent & { event: "turn" }, "end" | "aborted">, isPolled: boolean): void {
-    const isPast = this.head.headSequence > (this.state?.at.position.sequence ?? 0n);
-    this.happen({ event: "turn", now: this.now, polled: isPolled ? this.head : undefined, isPast, ...event });
+  turn(event: Pick<StreamEvent & { event: "turn" }, "end" | "aborted">, isHinted: boolean): void {
+    const isPast = isHinted && this.head.headSequence > (this.state?.at.position.sequence ?? 0n);
+    this.happen({ event: "turn", now: this.now, polled: this.polled, isPast, ...event });
   }
 
   answer(rowCount: number): void {
@@ -84,7 +93,7 @@ const start = fc
   );
 const turn = fc
   .boolean()
-  .map((isPolled): Move<World> => ({ name: "turn", can: isIdle, go: (world) => world.turn(GO_ON, isPolled) }));
+  .map((isHinted): Move<World> => ({ name: "turn", can: isIdle, go: (world) => world.turn(GO_ON, isHinted) }));
 const GO_ON = { end: undefined, aborted: undefined };
 const lastTurn = fc
   .constantFrom(
@@ -110,6 +119,13 @@ const MOVES: fc.Arbitrary<Move<World>>[] = [
   answer,
   answer,
   lastTurn,
+  fc.boolean().map((isAnswered) => ({
+    name: isAnswered ? "poll" : "poll without an answer",
+    can: () => true,
+    go: (world: World) => {
+      world.polled = isAnswered ? { head: world.head, since: world.now } : undefined;
+    },
+  })),
   fc.bigInt({ min: 1n, max: 6n }).map((count) => ({
     name: `append(${count})`,
     can: () => true,
@@ -224,6 +240,20 @@ const heartbeatsKeepTime: StreamInvariant = () => {
   };
 };
 
+const restsAtTheHead: StreamInvariant = () => {
+  let read: KnownHead | undefined;
+  return ({ event, after, effects }) => {
+    if (event.event === "pageRead") read = { head: event.page.head, since: event.now };
+    if (event.event !== "turn" || !effects.some(({ effect }) => effect === "rest")) return;
+    expect(event.isPast).toBe(false);
+    const polled = event.polled && event.polled.since > (read?.since ?? 0) ? event.polled : undefined;
+    const known = polled ?? read;
+    expect(known?.head.headSequence).toBe(after.at.position.sequence);
+    expect(known?.head.epoch).toBe(after.at.position.epoch);
+    if (!polled) expect(event.now - (read?.since ?? 0)).toBeLessThanOrEqual(HEAD_BELIEVED_MS);
+  };
+};
+
 const endsWithError: StreamInvariant = () => {
   return ({ after, effects }) => {
     const end = effects.find(({ effect }) => effect === "end") as (StreamEffect & { effect: "end" }) | undefined;
@@ -246,6 +276,7 @@ testByWalks({
     "Nothing of a rewritten or expired history is sent": historyHolds,
     "At most one page is held: it is sent before the next is read": onePageHeld,
     "No heartbeat comes early, and a stream that rests owes none": heartbeatsKeepTime,
+    "A live stream rests only where the newest that is known of its feed has been sent": restsAtTheHead,
     "Only END_REACHED ends without an error": endsWithError,
   },
 });

@@ -15,11 +15,11 @@
  * - Nothing of a rewritten or expired history is sent.
  * - At most one page is held: it is sent before the next is read.
  * - No heartbeat comes early, and a stream that rests owes none.
+ * - A live stream rests only where the newest that is known of its feed has been sent.
  * - Only END_REACHED ends without an error.
  */
 import { impossible, type StateTable, type Step, stepOf } from "../domain/state-table.ts";
 import { type StreamEnd, streamEndError } from "../domain/stream-life.ts";
-import type { Micros } from "../domain/time/instant.ts";
 import type { FeedHead } from "../store/feeds/feed-head.ts";
 import type { StoredPage } from "../store/feeds/feed-page.ts";
 import type { Cursor } from "./cursor.ts";
@@ -36,13 +36,22 @@ interface Standing {
    */
   readonly openedHead: bigint;
   /**
-   * The feed's last ingest time when the entry at the position was last proved to be the one that
-   * was sent.
+   * The feed's ends as the last page had them, which proved that the entry at the position is the
+   * one that was sent.
    */
-  readonly provedIngestTime: Micros | undefined;
+  readonly proved: KnownHead | undefined;
   readonly heartbeatMs: number;
   readonly heartbeatAt: number;
 }
+
+/** A feed's ends, and since when they are known, milliseconds of the process's own clock. */
+export interface KnownHead {
+  readonly head: FeedHead;
+  readonly since: number;
+}
+
+/** How long a head is believed that nothing newer has confirmed, milliseconds. */
+export const HEAD_BELIEVED_MS = 1_000;
 
 export interface StreamState {
   readonly name: "snapshot" | "backfill" | "live" | "over";
@@ -57,8 +66,8 @@ interface Turn {
   readonly now: number;
   readonly end: StreamEnd | undefined;
   readonly aborted: { readonly reason: unknown } | undefined;
-  /** The head, if it was polled a moment ago. */
-  readonly polled: FeedHead | undefined;
+  /** The head, if it was polled a moment ago; since: when the poll was asked. */
+  readonly polled: KnownHead | undefined;
   /** Whether the head is known to be past the position. */
   readonly isPast: boolean;
 }
@@ -105,9 +114,9 @@ export const STREAM_TABLE: StateTable<StreamState, StreamEvent, StreamEffect> = 
 export const stepStream = stepOf(STREAM_TABLE);
 
 /** The state of a stream that was just opened. */
-export function openStream(at: Omit<Standing, "provedIngestTime">): StreamState {
+export function openStream(at: Omit<Standing, "proved">): StreamState {
   const name = at.position.snapshot ? "snapshot" : "backfill";
-  return { name, at: { ...at, provedIngestTime: undefined } };
+  return { name, at: { ...at, proved: undefined } };
 }
 
 function takeTurn(goOn: (state: StreamState, turn: Turn) => StreamStep) {
@@ -131,16 +140,19 @@ function readOn(state: StreamState): StreamStep {
 }
 
 function readNews(state: StreamState, { now, polled, isPast }: Turn): StreamStep {
-  if (!polled || isPast || !isQuiet(state.at, polled)) return readOn(state);
-  return orRest(withHeartbeat({ state, effects: [] }, now, polled.headSequence));
+  if (isPast || !isQuiet(state.at, polled, now)) return readOn(state);
+  return orRest(withHeartbeat({ state, effects: [] }, now, state.at.position.sequence));
 }
 
-// Nothing is there that was not sent: what the process polls for all its streams says so, and this
-// one need not ask. Rewritten history may by chance end at the same sequence, but not with the same
-// ingest time.
-function isQuiet({ position, provedIngestTime }: Standing, polled: FeedHead): boolean {
-  const isSame = polled.epoch === position.epoch && polled.lastIngestTime === provedIngestTime;
-  return isSame && polled.headSequence === position.sequence;
+// Nothing is there that was not sent: the page that was read a moment ago says so or, since then,
+// what the process polls for all its streams. So this stream need not ask. Rewritten history may by
+// chance end at the same sequence, but not with the same ingest time.
+function isQuiet({ position, proved }: Standing, polled: KnownHead | undefined, now: number): boolean {
+  if (proved === undefined) return false;
+  if (polled === undefined || polled.since <= proved.since)
+    return now - proved.since <= HEAD_BELIEVED_MS && proved.head.headSequence === position.sequence;
+  const isSame = polled.head.epoch === position.epoch && polled.head.lastIngestTime === proved.head.lastIngestTime;
+  return isSame && polled.head.headSequence === position.sequence;
 }
 
 // The head was read before any row, so every change that a row does not show yet comes after it.
@@ -169,7 +181,7 @@ function takePage(state: StreamState, { page, now }: PageRead): StreamStep {
   if (isCaughtUp) effects.push({ effect: "send", at: position, frame: { frame: "caughtUp", headSequence } });
   const next = {
     name: isCaughtUp ? "live" : state.name,
-    at: { ...at, position, provedIngestTime: head.lastIngestTime },
+    at: { ...at, position, proved: { head, since: now } },
   };
   return orRest(withHeartbeat({ state: next, effects }, now, headSequence));
 }

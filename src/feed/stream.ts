@@ -10,7 +10,14 @@ import type { FeedFrame, FeedRange, SnapshotPage, StreamedFeed } from "./feed.ts
 import type { FeedHub, FeedSubscription } from "./hub.ts";
 import { cursorText, type FeedEnd, type FeedPlace, type FeedStart, resolveEnd, resolveStart } from "./position.ts";
 import type { SharedPages } from "./shared-pages.ts";
-import { openStream, type StreamEffect, type StreamEvent, type StreamState, stepStream } from "./stream-state.ts";
+import {
+  type KnownHead,
+  openStream,
+  type StreamEffect,
+  type StreamEvent,
+  type StreamState,
+  stepStream,
+} from "./stream-state.ts";
 
 export interface StreamFeedOptions<Entry, Row> {
   place: FeedPlace;
@@ -99,7 +106,7 @@ class FeedStream<Entry, Row> implements Disposable {
     const frames: FeedFrame<Entry, Row>[] = [];
     for (const effect of todo) {
       if (effect.effect === "readRows") todo.push(...(await this.#readRows(effect.afterKey)));
-      else if (effect.effect === "readPage") todo.push(...(await this.#readPage(effect.after, polled)));
+      else if (effect.effect === "readPage") todo.push(...(await this.#readPage(effect.after, polled?.head)));
       else if (effect.effect === "rest") await this.#rest();
       else if (effect.effect === "end") this.end = effect;
       else frames.push(await this.#frameOf(effect));
@@ -123,7 +130,7 @@ class FeedStream<Entry, Row> implements Disposable {
     return { ...range(place, effect.at, effect.at), ...effect.frame };
   }
 
-  #turnEvent(isStalled: boolean, polled: FeedHead | undefined): StreamEvent {
+  #turnEvent(isStalled: boolean, polled: KnownHead | undefined): StreamEvent {
     const { life } = this.#options;
     return {
       event: "turn",

@@ -79,6 +79,23 @@ describe("rule 1: dense sequences, ranges and cursors", () => {
     expect(records.map((record) => record.carrierId)).toEqual([other.carrierId, other.carrierId]);
   });
 
+  test("entries that a database with a clock far ahead has taken are read like others", async () => {
+    const { carrierId, client } = await newCarrier(3);
+    const ahead = sql`clock_timestamp() + interval '3 days'`;
+    for (const table of ["cdr_record", "cdr_quality"])
+      await runSql(
+        exchange,
+        sql`UPDATE ${sql.table(table)} SET ingest_time = ${ahead} WHERE carrier_id = ${carrierId} AND sequence > 1`,
+      );
+    await runSql(
+      exchange,
+      sql`UPDATE feed_head h SET last_ingest_time = ${ahead} WHERE h.carrier_id = ${carrierId} AND h.feed = 2`,
+    );
+    const { messages, ids } = await readAll(client, { start: EARLIEST, end: HEAD });
+    expect(ids).toEqual(["r-0", "r-1", "r-2"]);
+    checkRanges(messages);
+  });
+
   test("a message stays below 4 MiB, however large the records are", async () => {
     const { carrierId, client } = await newCarrier();
     const stream = { ...SAMPLE_STREAM, mosAlgorithm: "x".repeat(64), codec: "y".repeat(32) };

@@ -1,8 +1,9 @@
 import { type RawBuilder, sql } from "kysely";
 import { FeedId } from "../../domain/feed-id.ts";
-import { DAY_MS, type Micros } from "../../domain/time/instant.ts";
+import { DAY_MS, type Micros, microsFromMs } from "../../domain/time/instant.ts";
+import { wallMs } from "../../domain/time/wall-clock.ts";
 import { POSTGRES_EPOCH_DAYS, POSTGRES_EPOCH_MICROS } from "../database/binary-array.ts";
-import type { Tx } from "../database/run.ts";
+import { instant, type Tx } from "../database/run.ts";
 import { type PageRequest, readFeedPage, type StoredPage } from "../feeds/feed-page.ts";
 import { EntryKind } from "./record-rows.ts";
 
@@ -41,26 +42,47 @@ export interface FeedCdr extends Pick<StoredCdr, "sequence" | "ingestTime" | "en
  * Reads a page of the feed: entries that match the conditions. An erasure matches every filter.
  * @param withNetwork whether network identifiers may be delivered.
  */
-export function readCdrPage(
+export async function readCdrPage(
   tx: Tx,
   request: PageRequest,
   { conditions, withNetwork }: { conditions: CdrConditions | undefined; withNetwork: boolean },
 ): Promise<StoredPage<FeedCdr>> {
-  const { carrierId, limit } = request;
+  const { carrierId, limit, after } = request;
   const matches = conditions ? sql` AND (r.entry_kind = ${EntryKind.ERASURE} OR (${allOf(conditions)}))` : sql``;
-  return readFeedPage(tx, request, {
-    feed: FeedId.CDRS,
-    isFiltered: conditions !== undefined,
-    entriesIn: (after, end) => sql`
-      SELECT string_agg(${packed(withNetwork)}, '' ORDER BY r.sequence) AS packed
-      FROM (
-        SELECT * FROM cdr_record r WHERE r.carrier_id = ${carrierId} AND r.sequence > ${after} AND r.sequence <= ${end}${matches}
-        ORDER BY r.sequence LIMIT ${limit}) r
-      ${joinParts(carrierId, withNetwork)}`,
-    isOneRow: true,
-    entriesOf: unpack,
-    bytesOf: ({ payload }) => payload.length,
-  });
+  const readFrom = (ingested: IngestSpan) =>
+    readFeedPage(tx, request, {
+      feed: FeedId.CDRS,
+      isFiltered: conditions !== undefined,
+      entriesIn: (first, end) => sql`
+        SELECT string_agg(${packed(withNetwork)}, '' ORDER BY r.sequence) AS packed
+        FROM (
+          SELECT * FROM cdr_record r
+          WHERE r.carrier_id = ${carrierId} AND r.sequence > ${first} AND r.sequence <= ${end}${within("r", ingested)}${matches}
+          ORDER BY r.sequence LIMIT ${limit}) r
+        ${joinParts(carrierId, withNetwork, ingested)}`,
+      isOneRow: true,
+      entriesOf: unpack,
+      bytesOf: ({ payload }) => payload.length,
+    });
+  const soon = microsFromMs(wallMs() + DAY_MS);
+  const page = await readFrom({ from: after.ingestTime, to: soon });
+  // The database's clock may be far ahead of this process's.
+  return page.head.lastIngestTime <= soon ? page : readFrom({ from: after.ingestTime, to: undefined });
+}
+
+/**
+ * When the entries of a page were ingested: none after another has an earlier time. With it
+ * PostgreSQL plans for the weeks that can hold them, and not for all.
+ */
+interface IngestSpan {
+  readonly from: Micros;
+  readonly to: Micros | undefined;
+}
+
+function within(table: string, { from, to }: IngestSpan): RawBuilder<unknown> {
+  const time = sql.ref(`${table}.ingest_time`);
+  const until = to === undefined ? sql`` : sql` AND ${time} <= ${instant(to)}`;
+  return sql` AND ${time} >= ${instant(from)}${until}`;
 }
 
 // A page as one value: rows of their own would cost more to make and to read than all else. Numbers
@@ -109,10 +131,11 @@ function lastDayText(): (day: number) => string {
 // Joined after the LIMIT of the records `r`, and one by one: the planner's statistics of a carrier
 // may be from a day on which it had no rows, and then it would read all of its rows for each
 // record.
-export function joinParts(carrierId: string, withNetwork: boolean): RawBuilder<unknown> {
+export function joinParts(carrierId: string, withNetwork: boolean, ingested?: IngestSpan): RawBuilder<unknown> {
+  const span = ingested ? within("p", ingested) : sql``;
   const join = (table: "cdr_quality" | "cdr_network", name: "q" | "n") => sql`LEFT JOIN LATERAL (
       SELECT p.payload FROM ${sql.table(table)} p
-      WHERE p.carrier_id = ${carrierId} AND p.sequence = r.sequence AND p.ingest_time = r.ingest_time LIMIT 1) ${sql.ref(name)} ON true`;
+      WHERE p.carrier_id = ${carrierId} AND p.sequence = r.sequence AND p.ingest_time = r.ingest_time${span} LIMIT 1) ${sql.ref(name)} ON true`;
   return withNetwork ? sql`${join("cdr_quality", "q")} ${join("cdr_network", "n")}` : join("cdr_quality", "q");
 }
 
