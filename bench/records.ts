@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { UploadDurationsRequestSchema } from "../src/gen/tandem/carrier/v1/duration_service_pb.js";
@@ -25,11 +26,12 @@ export function benchDuration(
   upload: string,
   index: number,
   nowMs: number,
+  recordId = `${upload}-${index}`,
 ): MessageInitShape<typeof CallDurationSchema> {
   const invite = nowMs - 3_600_000 - (index % 3_000_000);
   const connectedMs = 1_000 + ((index * 7_919) % 600_000);
   return {
-    recordId: `${upload}-${index}`,
+    recordId,
     recordDate: new Date(invite).toISOString().slice(0, 10),
     direction: 1,
     calling: { kind: 1, value: numberAt(index) },
@@ -89,9 +91,23 @@ export function benchCdr(
   };
 }
 
+/** The id of a record: in the order of the records, or anywhere among all ids. */
+export function idOf(upload: string, index: number, isRandom: boolean): string {
+  return isRandom ? createHash("md5").update(`${upload}-${index}`).digest("hex") : `${upload}-${index}`;
+}
+
 /** One gRPC message of an upload's batch, encoded with its five-byte prefix. */
-export function encodedBatch(upload: string, firstOffset: number, count: number, nowMs: number): Buffer {
-  const records = Array.from({ length: count }, (_, index) => benchDuration(upload, firstOffset + index, nowMs));
+export function encodedBatch(
+  upload: string,
+  firstOffset: number,
+  count: number,
+  nowMs: number,
+  isRandom = false,
+): Buffer {
+  const records = Array.from({ length: count }, (_, each) => {
+    const index = firstOffset + each;
+    return benchDuration(upload, index, nowMs, idOf(upload, index, isRandom));
+  });
   return grpcMessage({ frame: { case: "batch", value: { firstOffset: BigInt(firstOffset), records } } });
 }
 

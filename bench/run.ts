@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { measureAgainst } from "./against.ts";
 import { measureBackfill } from "./backfill.ts";
+import { measureFilled } from "./filled.ts";
 import { measureFollow } from "./follow.ts";
 import { measureIdleServer } from "./idle-server.ts";
 import { measureIdleStreams } from "./idle-streams.ts";
@@ -48,6 +49,22 @@ const MEASURES = {
       upload_client_cpu_us: cpu("client"),
       upload_cpu_us: median(rounds.map(({ uploadCpuMicros: { server, postgres } }) => server + postgres)),
       copy_postgres_cpu_us: median(rounds.map((each) => each.copyCpuMicros.postgres)),
+    };
+  },
+  async filled() {
+    const { blocksRead, ...figures } = await measureFilled(
+      quick ? 40_000 : 20_000_000,
+      quick ? 1 : 5,
+      quick ? 3_000 : 30_000,
+    );
+    const blocks = Object.entries(blocksRead).map(([name, each]) => [`filled_blocks_${name}`, each] as const);
+    return {
+      filled_rows: figures.storedRows,
+      filled_over_empty: figures.inOrder.rate,
+      filled_random_over_empty: figures.random.rate,
+      filled_postgres_cpu_over_empty: figures.inOrder.postgresCpu,
+      filled_random_postgres_cpu_over_empty: figures.random.postgresCpu,
+      ...Object.fromEntries(blocks),
     };
   },
   async ingest() {
@@ -196,6 +213,8 @@ const JSON_FIGURES = [
   "upload_records_per_second",
   "upload_over_jetstream_atomic",
   "upload_over_jetstream_deduplicated",
+  "filled_over_empty",
+  "filled_random_over_empty",
   "ingest_records_per_second",
   "ingest_cpu_us",
   "backfill_over_memory",
@@ -281,11 +300,26 @@ async function printBehind(name: ProxyName): Promise<void> {
 }
 
 function printTable(figures: Figures): void {
-  const show = (name: string, unit = "") =>
+  const show: Show = (name, unit = "") =>
     `${round(figures[name] ?? Number.NaN).toLocaleString("en", { maximumFractionDigits: 2 })}${unit}`;
-  const lines = [
+  const lines = [...recordLines(show), ...callLines(show)];
+  const width = Math.max(...lines.map(([label]) => label.length));
+  for (const [label, value] of lines) process.stdout.write(`${label.padEnd(width)}  ${value}\n`);
+  process.stdout.write(`on ${cpus().length} x ${cpus()[0]?.model ?? "unknown CPU"}, Node ${process.version}\n`);
+}
+
+type Show = (name: string, unit?: string) => string;
+type Line = [label: string, value: string];
+
+/** Records that come and go. */
+function recordLines(show: Show): Line[] {
+  return [
     ["durable uploads, four at once", show("upload_records_per_second", " records/s")],
     ["  raw COPY of the same rows, one connection", show("copy_rows_per_second", " rows/s")],
+    [
+      "  into a store that is full over an empty one: ids in order; random",
+      `${show("filled_over_empty")}; ${show("filled_random_over_empty")} (${show("filled_rows")} rows)`,
+    ],
     ["  upload over COPY (to be 0.5 at least)", show("upload_over_copy")],
     [
       "  CPU for a record: server + PostgreSQL + client",
@@ -309,6 +343,12 @@ function printTable(figures: Figures): void {
     ["an idle feed stream", show("idle_stream_kib", " KiB")],
     ["  statements of all over those of one (to be 1.2 at most)", show("idle_statements_over_one")],
     ["an idle server with 200 carriers, CPU a minute", show("idle_server_all_cpu_ms", " ms")],
+  ];
+}
+
+/** What is made of records, and how they leave. */
+function callLines(show: Show): Line[] {
+  return [
     ["reconciliation from nothing, one worker", show("reconcile_calls_per_second", " calls/s")],
     [
       "  CPU for a call: server + PostgreSQL",
@@ -348,9 +388,6 @@ function printTable(figures: Figures): void {
     ["tandem verify, never analyzed over analyzed (to be 2 at most)", show("verify_unanalyzed_over_analyzed")],
     ["  took", `${show("verify_unanalyzed_seconds", " s")} for ${show("verify_rows")} rows`],
   ];
-  const width = Math.max(...lines.map(([label = ""]) => label.length));
-  for (const [label = "", value] of lines) process.stdout.write(`${label.padEnd(width)}  ${value}\n`);
-  process.stdout.write(`on ${cpus().length} x ${cpus()[0]?.model ?? "unknown CPU"}, Node ${process.version}\n`);
 }
 
 function round(value: number): number {

@@ -17,6 +17,8 @@ export interface UploadClientArgument {
   recordsEach: number;
   batchSize: number;
   runName: string;
+  /** Whether the ids of durations are random. Default: they are in order. */
+  hasRandomIds?: boolean;
   /** Of call detail records: the carrier of each upload. Absent: durations are uploaded. */
   carrierIds?: readonly string[];
 }
@@ -29,14 +31,18 @@ export interface UploadClientResult {
 }
 
 const PREFIX_BYTES = 5;
-const { url, tokens, recordsEach, batchSize, runName, carrierIds } = helperArgument<UploadClientArgument>();
+const { url, tokens, recordsEach, batchSize, runName, carrierIds, hasRandomIds } =
+  helperArgument<UploadClientArgument>();
 const nowMs = Date.now();
 const uploads = tokens.map((token, index) => {
   const name = `${runName}-${index}`;
   const batches: Buffer[] = [];
-  const encoded = carrierIds ? encodedCdrBatch : encodedBatch;
-  for (let first = 0; first < recordsEach; first += batchSize)
-    batches.push(encoded(name, first, Math.min(batchSize, recordsEach - first), nowMs));
+  for (let first = 0; first < recordsEach; first += batchSize) {
+    const count = Math.min(batchSize, recordsEach - first);
+    batches.push(
+      carrierIds ? encodedCdrBatch(name, first, count, nowMs) : encodedBatch(name, first, count, nowMs, hasRandomIds),
+    );
+  }
   const carrierId = carrierIds?.[index];
   const open =
     carrierId === undefined

@@ -10,7 +10,7 @@ import type { UploadClientArgument, UploadClientResult } from "./upload-client.t
 import { type BenchWorld, openBenchWorld } from "./world.ts";
 
 /** One run of uploads: a rate, and the CPU time that each part took for a record. */
-interface UploadRun {
+export interface UploadRun {
   uploadPerSecond: number;
   uploadCpuMicros: { server: number; postgres: number; client: number };
 }
@@ -63,7 +63,7 @@ export async function measureIngests(rounds: number, recordsEach: number): Promi
   return measured;
 }
 
-async function addCarriers({ app }: BenchWorld): Promise<void> {
+export async function addCarriers({ app }: BenchWorld): Promise<void> {
   for (const carrier of CARRIERS) {
     await addCarrier(app.services.db, carrier);
     await assignNumbers(app.services.db, carrier, benchNumbers(), "customer-1");
@@ -75,13 +75,14 @@ export async function runUploads(
   runName: string,
   recordsEach: number,
   batchSize: number,
-  kind: "durations" | "cdrs" = "durations",
+  kind: "durations" | "durations with random ids" | "cdrs" = "durations",
 ): Promise<UploadRun> {
   const isCdrs = kind === "cdrs";
   const tokenOf = (carrier: string) => (isCdrs ? world.platformToken() : world.carrierToken(carrier));
   const tokens = await Promise.all(CARRIERS.map(tokenOf));
   const argument: UploadClientArgument = {
     ...{ url: world.app.url, tokens, recordsEach, batchSize, runName },
+    hasRandomIds: kind === "durations with random ids",
     ...(isCdrs ? { carrierIds: CARRIERS } : {}),
   };
   const client = startHelper<UploadClientResult>("upload-client.ts", argument);
