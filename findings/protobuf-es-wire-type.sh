@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
-# A field whose wire type is not the one of its declared type. Such fields come from a sender whose contract has
-# another type for the number. The encoding's rules have a reader treat the field as unknown, and go on behind it.
+# A field whose wire type is not the one of its declared type. Such fields come from a sender whose
+# contract has another type for the number. The encoding's rules have a reader treat the field as
+# unknown, and go on behind it.
 #
-# Expected of @bufbuild/protobuf 2.17.0: what Python's protobuf 6.33.0 does. It leaves the text field empty, and reads
-# the number behind it: 42.
-# Seen: it reads the text field by its declared type. The varint 2 becomes a length, and the two bytes of the number
-# behind it become the text. The number is gone, and no error is raised. protobufjs 7.5.4 does the same.
+# Expected of @bufbuild/protobuf 2.17.0: what Python's protobuf 6.33.0 does. It leaves the text
+# field empty, and reads the number behind it: 42.
+# Seen: it reads the text field by its declared type. The varint 2 becomes a length, and the two
+# bytes of the number behind it become the text. The number is gone, and no error is raised.
+# protobufjs 7.5.4 does the same.
 #
-# Needs Node 20 or later with npm, and Python 3.9 or later with venv. Exits with 0 while it is so, with 1 once it is not.
+# Needs Node 20 or later with npm, and Python 3.9 or later with venv. Exits with 0 while it is so,
+# with 1 once it is not.
 set -euo pipefail
 folder="$(mktemp -d)"
 trap 'rm -rf "$folder"' EXIT
@@ -18,7 +21,8 @@ npm install --silent --no-audit --no-fund @bufbuild/protobuf@2.17.0 protobufjs@7
 python3 -m venv venv
 venv/bin/pip install --quiet --disable-pip-version-check protobuf==6.33.0
 
-# message Call { string trunk_id = 1; int32 duration_s = 2; }, sent by whoever has `int32 trunk_id = 1`: trunk 2, 42 s.
+# message Call { string trunk_id = 1; int32 duration_s = 2; }
+# Sent by whoever has `int32 trunk_id = 1`: trunk 2, 42 s.
 cat >read.mjs <<'NODE'
 import { create, createFileRegistry, fromBinary } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";

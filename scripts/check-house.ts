@@ -2,7 +2,7 @@
 // the file and line of each breach.
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { findBreaches, type LongFile } from "./house-rules.ts";
+import { findBreaches, hasComments, type LongFile } from "./house-rules.ts";
 
 const LONG_FILES: Readonly<Record<string, LongFile>> = {};
 
@@ -12,9 +12,7 @@ const options = { cwd: root, encoding: "utf8" } as const;
 const listed = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard"], options);
 const deleted = new Set(execFileSync("git", ["ls-files", "--deleted"], options).split("\n"));
 const files = [...new Set(listed.split("\n"))]
-  .filter(
-    (path) => /\.(ts|mjs|cjs|proto|sql|grit)$/.test(path) && !path.startsWith("third_party/") && !deleted.has(path),
-  )
+  .filter((path) => hasComments(path) && !path.startsWith("third_party/") && !deleted.has(path))
   .map((path) => ({ path, text: readFileSync(new URL(path, root), "utf8") }));
 const breaches = findBreaches(files, LONG_FILES);
 for (const breach of breaches) console.error(breach);

@@ -29,14 +29,25 @@ export function findBreaches(files: readonly SourceFile[], longFiles: Readonly<R
   ];
 }
 
-// A line of its own that is a comment: `//`, a line of `/* */`, or `--` of SQL. Directives must
-// stay on one line.
+// A line of its own that is a comment: `//`, a line of `/* */`, `--` of SQL or `#` of scripts and
+// settings. Directives must stay on one line.
 const COMMENT = /^\s*(\/\/|\/?\*|--\s)/;
+const HASH_COMMENT = /^\s*#\s/;
+/** Files that begin a comment with `#`. */
+const HASHED = /(\.(sh|py|rb|ya?ml|toml|conf|cfg|ini|service|txt)|Dockerfile|\.ci\/run)$/;
+/** Files that begin a comment as C does, or SQL. */
+const COMMENTED = /\.(ts|mjs|cjs|proto|sql|grit|go|rs|java|cs|cc|cpp|php)$/;
+
+/** Whether a file's comments are looked at. */
+export function hasComments(path: string): boolean {
+  return COMMENTED.test(path) || HASHED.test(path);
+}
 const DIRECTIVE = /biome-ignore|https?:\/\/\S{60}/;
 
 function wideComments(path: string, lines: readonly string[]): string[] {
+  const comment = HASHED.test(path) ? HASH_COMMENT : COMMENT;
   return lines.flatMap((line, index) => {
-    if (line.length <= MAX_COMMENT_COLUMNS || !COMMENT.test(line) || DIRECTIVE.test(line)) return [];
+    if (line.length <= MAX_COMMENT_COLUMNS || !comment.test(line) || DIRECTIVE.test(line)) return [];
     return [`${path}:${index + 1} a comment of ${line.length} columns; at most ${MAX_COMMENT_COLUMNS}`];
   });
 }

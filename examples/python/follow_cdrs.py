@@ -50,9 +50,11 @@ def follow(stub, arguments):
     """Reads one stream to its end, from the stored position. Returns whether that was the end that was asked for."""
     token = arguments.token_file.read_text().strip()
     position = None
-    # No deadline: a feed lives for as long as it is followed. Dead connections are found by the pings below.
+    # No deadline: a feed lives for as long as it is followed. Dead connections are found by the
+    # pings below.
     for message in stub.StreamCdrs(request_from(arguments), metadata=[("authorization", f"Bearer {token}")]):
-        # Every message says which range of the feed it covers. A hole is no end of the data: resume from the stored cursor.
+        # Every message says which range of the feed it covers. A hole is no end of the data: resume
+        # from the stored cursor.
         if position is not None and message.after_sequence != position:
             print(f"expected what follows {position}, got {message.after_sequence}; resuming", file=sys.stderr)
             return False
@@ -109,7 +111,8 @@ def store_cursor(path, cursor):
 
 def open_channel(url, ca_file):
     scheme, _, target = url.partition("://")
-    # A message may have 4 MiB and what surrounds it; pings find a connection that is dead without a word.
+    # A message may have 4 MiB and what surrounds it; pings find a connection that is dead without a
+    # word.
     options = [("grpc.max_receive_message_length", 16 << 20), ("grpc.keepalive_time_ms", 20_000)]
     if scheme == "https":
         return grpc.secure_channel(target, grpc.ssl_channel_credentials(ca_file and ca_file.read_bytes()), options)

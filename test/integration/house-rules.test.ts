@@ -9,6 +9,9 @@ test.each([
   ["a.ts", ` * ${wide}`],
   ["a.proto", `  // ${wide}`],
   ["a.sql", `-- ${wide}`],
+  ["a.sh", `# ${wide}.`],
+  [".ci/run", `  # ${wide}`],
+  ["a.go", `// ${wide}`],
 ])("a comment of over 100 columns is named with its file and line: %s", (path, line) => {
   expect(findBreaches([{ path, text: `\n${line}\n` }], {})).toEqual([
     `${path}:2 a comment of ${line.length} columns; at most 100`,

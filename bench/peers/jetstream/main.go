@@ -1,5 +1,5 @@
-// JetStream beside Tandem: `serve FOLDER` runs a server that syncs each write, `publish URL FILE RUN
-// WAY` sends the records of a file, a stream for each of four carriers.
+// JetStream beside Tandem: `serve FOLDER` runs a server that syncs each write, `publish URL FILE
+// RUN WAY` sends the records of a file, a stream for each of four carriers.
 package main
 
 import (

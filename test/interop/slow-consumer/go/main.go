@@ -1,4 +1,5 @@
-// A consumer that stops to read: it takes the first message of a feed, reads on only when it is told, and prints what it got as JSON.
+// A consumer that stops to read: it takes the first message of a feed, reads on only when it is
+// told, and prints what it got as JSON.
 package main
 
 import (

@@ -13,7 +13,8 @@ from tandem.type.v1 import feed_pb2
 
 def main():
     target, token = sys.argv[1:]
-    # Windows that do not grow, and nothing compressed (the one bit is for identity), so that few records fill them.
+    # Windows that do not grow, and nothing compressed (the one bit is for identity), so that few
+    # records fill them.
     options = [("grpc.http2.bdp_probe", 0), ("grpc.compression_enabled_algorithms_bitset", 1)]
     channel = grpc.insecure_channel(target, options)
     stub = cdr_service_pb2_grpc.CdrServiceStub(channel)

@@ -1,4 +1,5 @@
-// Compiles the whole contract with tonic's defaults, but for the name of the one file that includes the rest.
+// Compiles the whole contract with tonic's defaults, but for the name of the one file that includes
+// the rest.
 use std::path::{Path, PathBuf};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -1,4 +1,5 @@
-//! A consumer that stops to read: it takes the first message of a feed, reads on only when it is told, and prints what it got as JSON.
+//! A consumer that stops to read: it takes the first message of a feed, reads on only when it is
+//! told, and prints what it got as JSON.
 use contract::tandem::carrier::v1::cdr_service_client::CdrServiceClient;
 use contract::tandem::carrier::v1::{stream_cdrs_response::Frame, StreamCdrsRequest, StreamCdrsResponse};
 use contract::tandem::r#type::v1::{feed_start::Position, FeedStart, FeedStartEarliest};
