@@ -155,8 +155,16 @@ async function measurePages(carrierId: string, state: State): Promise<void> {
     const heard = await recorder.within(() => carrierTransaction(db, carrierId, read, options));
     return heard.find(({ by }) => by[0] === sender);
   };
-  const feed = (sequence: number) => {
-    const after = { sequence: BigInt(sequence), ingestTime: 0n };
+  // A reader knows when what it was sent last was ingested.
+  const ingestTimeOf = async (sequence: number) => {
+    const { rows } = await db.pool.query<{ ingest_time: bigint }>(
+      "SELECT ingest_time FROM cdr_record WHERE carrier_id = $1 AND sequence = $2",
+      [carrierId, sequence],
+    );
+    return rows[0]?.ingest_time ?? 0n;
+  };
+  const feed = async (sequence: number) => {
+    const after = { sequence: BigInt(sequence), ingestTime: await ingestTimeOf(sequence) };
     const page = { carrierId, after, until: undefined, limit: FEED_PAGE };
     return cost("feed-page.ts/readFeedPage", async (tx) => {
       const { entries } = await readCdrPage(tx, page, { conditions: undefined, withNetwork: true });
