@@ -1,5 +1,9 @@
 import { fork } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /**
@@ -25,7 +29,10 @@ export function startHelper<Result, Ready = void>(
   flags: readonly string[] = [],
 ): HelperProcess<Result, Ready> {
   const path = fileURLToPath(new URL(`./${file}`, import.meta.url));
-  const child = fork(path, [JSON.stringify(argument)], { execArgv: [...flags] });
+  // In a file: tokens of a thousand carriers are more than a command line takes.
+  const argumentFile = join(tmpdir(), `tandem-bench-argument-${randomUUID()}.json`);
+  writeFileSync(argumentFile, JSON.stringify(argument), { mode: 0o600 });
+  const child = fork(path, [argumentFile], { execArgv: [...flags] });
   const ready = Promise.withResolvers<Ready>();
   const result = Promise.withResolvers<Result>();
   // Whoever waits for one of them hears of it.
@@ -45,7 +52,10 @@ export function startHelper<Result, Ready = void>(
 
 /** In the helper: its argument. */
 export function helperArgument<Argument>(): Argument {
-  return JSON.parse(process.argv[2] ?? "{}") as Argument;
+  const [, , argumentFile = ""] = process.argv;
+  const argument = readFileSync(argumentFile, "utf8");
+  rmSync(argumentFile);
+  return JSON.parse(argument) as Argument;
 }
 
 /** In the helper: says that it is ready, and waits until it is told to go on. */
