@@ -12,6 +12,8 @@ export interface LiveClientArgument {
   tokens: string[];
   /** By Connect over HTTP/1.1, as proxies speak it, and not by gRPC. */
   isHttp1: boolean;
+  /** Who has issued the server's certificate. */
+  ca?: string;
 }
 
 export interface LiveClientResult {
@@ -21,7 +23,7 @@ export interface LiveClientResult {
   batches: [through: number, nanoseconds: string][][];
 }
 
-const { url, tokens, isHttp1 } = helperArgument<LiveClientArgument>();
+const { url, tokens, isHttp1, ca } = helperArgument<LiveClientArgument>();
 const batches: LiveClientResult["batches"] = tokens.map(() => []);
 await Promise.all(tokens.map((token, carrier) => untilCaughtUp(token, carrier)));
 await sayReady();
@@ -40,6 +42,7 @@ function openHttp1(token: string) {
   return createConnectTransport({
     baseUrl: url,
     httpVersion: "1.1",
+    nodeOptions: ca === undefined ? {} : { ca },
     interceptors: [
       (next) => (request) => {
         request.header.set("Authorization", `Bearer ${token}`);

@@ -1,9 +1,9 @@
 import { addCarrier, assignNumbers } from "../test/support/carriers.ts";
+import { findProxy, openProxy, type ProxyName } from "../test/support/proxies.ts";
 import { treeCpuMicros } from "./cpu-time.ts";
 import { type HelperProcess, startHelper } from "./helper-process.ts";
 import type { LiveClientArgument, LiveClientResult } from "./live-client.ts";
 import type { LiveServerArgument, LiveServerReady, LiveServerResult } from "./live-server.ts";
-import { findProxy, openProxy, type ProxyName } from "./proxies.ts";
 import { quantile } from "./statistics.ts";
 import { type BenchWorld, openBenchWorld } from "./world.ts";
 
@@ -78,7 +78,7 @@ export async function measureLiveBehind(name: ProxyName, seconds: number): Promi
   await using proxy = await openProxy(name, program, url);
   const clients = [
     await startClient({ url, tokens, isHttp1: false }),
-    await startClient({ url: proxy.url, tokens, isHttp1: true }),
+    await startClient({ url: proxy.url, ca: proxy.ca, tokens, isHttp1: true }),
   ];
   writer.go();
   const [direct, proxied] = await endClients(clients, await writer.result);

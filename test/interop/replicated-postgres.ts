@@ -1,26 +1,26 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { chmod, chown, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import pg from "pg";
 import { vi } from "vitest";
 import { choosePostgresAccount, type PostgresAccount } from "../../src/store/postgres/postgres-account.ts";
+import { replaceIn } from "../support/proxies.ts";
 import { findFreePort } from "../support/server-process.ts";
-import { findToolchain, run } from "./toolchain.ts";
+import { findToolchain, installPackages } from "./toolchain.ts";
 
 const BIN = "/usr/lib/postgresql/15/bin";
 const POOLERS = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"];
 
 /**
- * PostgreSQL 15 and PgBouncer, as Debian has them. They are installed only where
- * TANDEM_TEST_INSTALL allows it, as in CI: the machine may be somebody's own.
+ * PostgreSQL 15 and PgBouncer, as Debian has them.
  */
 export function findReplicatedPostgres() {
   return findToolchain("a promoted replica behind PgBouncer", async () => {
-    if (missingPackages().length > 0) await install(missingPackages());
+    if (missingPackages().length > 0) await installPackages(missingPackages());
     return { open: () => ReplicatedPostgres.open() };
   });
 }
@@ -29,17 +29,6 @@ function missingPackages(): string[] {
   const isThere = { "postgresql-15": existsSync(join(BIN, "postgres")), pgbouncer: POOLERS.some(existsSync) };
   return Object.entries(isThere).flatMap(([name, there]) => (there ? [] : [name]));
 }
-
-async function install(packages: readonly string[]): Promise<void> {
-  const what = packages.join(" and ");
-  if (process.env["TANDEM_TEST_INSTALL"] !== "on")
-    throw new Error(`${what} not installed; with TANDEM_TEST_INSTALL=on, as root, it is installed by apt-get`);
-  if (process.getuid?.() !== 0) throw new Error(`${what} not installed, and only root can install it`);
-  await run("apt-get", ["update"], APT);
-  await run("apt-get", ["install", "--yes", "--no-install-recommends", ...packages], APT);
-}
-
-const APT = { env: { DEBIAN_FRONTEND: "noninteractive" } };
 
 const WAIT = { timeout: 60_000, interval: 50 };
 const USER = "tandem_test";
@@ -174,23 +163,16 @@ export class ReplicatedPostgres implements AsyncDisposable {
     await vi.waitFor(() => this.#pooler("SHOW VERSION"), WAIT);
   }
 
-  #writePoolerSettings(): Promise<void> {
-    const settings = [
-      "[databases]",
-      `tandem = host=127.0.0.1 port=${this.#node.port} dbname=tandem`,
-      "[pgbouncer]",
-      "listen_addr = 127.0.0.1",
-      `listen_port = ${this.#poolerPort}`,
-      "unix_socket_dir =",
-      "auth_type = trust",
-      `auth_file = ${join(this.#folder, "users.txt")}`,
-      "admin_users = pooler",
-      "pool_mode = transaction",
-      "default_pool_size = 20",
-      "server_login_retry = 1",
-      "ignore_startup_parameters = extra_float_digits",
-    ];
-    return writeFile(join(this.#folder, "pgbouncer.ini"), `${settings.join("\n")}\n`);
+  // The file that is shipped, but for where things are and who may log in.
+  async #writePoolerSettings(): Promise<void> {
+    const shipped = await readFile(new URL("../../deploy/pgbouncer.ini", import.meta.url), "utf8");
+    const settings = replaceIn(shipped, {
+      "port=5432": `port=${this.#node.port}`,
+      "listen_port = 6432": `listen_port = ${this.#poolerPort}`,
+      "auth_type = scram-sha-256": "auth_type = trust",
+      "/etc/pgbouncer/users.txt": join(this.#folder, "users.txt"),
+    });
+    await writeFile(join(this.#folder, "pgbouncer.ini"), settings);
   }
 
   async #pooler(command: string): Promise<void> {

@@ -47,6 +47,22 @@ export async function findToolchain<T>(name: string, prepare: () => Promise<T>):
   }
 }
 
+/**
+ * Installs packages of Debian, only where TANDEM_TEST_INSTALL allows it, as in CI: the machine may
+ * be somebody's own.
+ * @throws Error when they may not or cannot be installed.
+ */
+export async function installPackages(packages: readonly string[]): Promise<void> {
+  const what = packages.join(" and ");
+  if (process.env["TANDEM_TEST_INSTALL"] !== "on")
+    throw new Error(`${what} not installed; with TANDEM_TEST_INSTALL=on, as root, it is installed by apt-get`);
+  if (process.getuid?.() !== 0) throw new Error(`${what} not installed, and only root can install it`);
+  await run("apt-get", ["update"], APT);
+  await run("apt-get", ["install", "--yes", "--no-install-recommends", ...packages], APT);
+}
+
+const APT = { env: { DEBIAN_FRONTEND: "noninteractive" } };
+
 /** Every file of the contract, as protoc names them. */
 export async function listProtos(): Promise<string[]> {
   return (await Array.fromAsync(glob("**/*.proto", { cwd: PROTO }))).sort();
