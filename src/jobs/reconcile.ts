@@ -43,9 +43,10 @@ export function runReconcile(options: ReconcileJobOptions, signal: AbortSignal):
   const { db, region, intervalMs, onSetAside, onError } = options;
   const holder = randomUUID();
   const pauses = new Pauses();
+  const reaches = new Map<string, number>();
   let settleAtMs = 0;
   return every({ intervalMs, signal, onError, pulse: db.pulse }, async () => {
-    const { wasAny, isAllDone } = await workRound(options, { holder, pauses, signal });
+    const { wasAny, isAllDone } = await workRound(options, { holder, pauses, reaches, signal });
     if (wasAny) await systemTransaction(db, (tx) => settleIdleCarriers(tx, RULE_VERSION, IDLE_S));
     else if (performance.now() >= settleAtMs)
       await systemTransaction(db, (tx) => settleIdleCarriers(tx, RULE_VERSION, SETTLED_TOGETHER_S));
@@ -57,10 +58,19 @@ export function runReconcile(options: ReconcileJobOptions, signal: AbortSignal):
   });
 }
 
+/** What lasts from round to round. */
+interface Round {
+  readonly holder: string;
+  readonly pauses: Pauses;
+  /** How far turns reach at carriers whose work is not done, minutes. */
+  readonly reaches: Map<string, number>;
+  readonly signal: AbortSignal;
+}
+
 /** Gives each carrier that has something to do one turn, and says whether that is all. */
 async function workRound(
   { db, region, readErased, onAppended, onError, turnLimit = TURN_LIMIT }: ReconcileJobOptions,
-  { holder, pauses, signal }: { holder: string; pauses: Pauses; signal: AbortSignal },
+  { holder, pauses, reaches, signal }: Round,
 ): Promise<{ wasAny: boolean; isAllDone: boolean }> {
   const had = new Set(pauses.carriers());
   let isAllDone = true;
@@ -74,8 +84,14 @@ async function workRound(
       had.add(carrierId);
       // One carrier's trouble must not keep the others waiting.
       try {
-        const slice = await reconcileSlice({ db, carrierId, holder, signal, readErased, onAppended }, turnLimit);
-        if (slice?.isDone === false) isAllDone = false;
+        const reachMinutes = reaches.get(carrierId);
+        const turns = { db, carrierId, holder, signal, readErased, onAppended, reachMinutes };
+        const slice = await reconcileSlice(turns, turnLimit);
+        // The next slice goes on as far as this one reached, and not from an hour again.
+        if (slice?.isDone === false) {
+          isAllDone = false;
+          reaches.set(carrierId, slice.reachMinutes);
+        } else reaches.delete(carrierId);
         pauses.end(carrierId);
       } catch (error) {
         pauses.begin(carrierId);

@@ -37,6 +37,8 @@ export interface ReconcileOptions {
   readonly onAppended?: (carrierId: string, feed: FeedId, headSequence: bigint) => void;
   /** Default: MOST_ROUNDS. */
   readonly mostRounds?: number;
+  /** How far the first turn reaches, minutes. Default: an hour. */
+  readonly reachMinutes?: number | undefined;
 }
 
 /** Limits a slice. */
@@ -51,11 +53,13 @@ export interface Slice {
   readonly judged: number;
   /** Whether all work of the beginning is done. */
   readonly isDone: boolean;
+  /** How far the next slice's first turn should reach, minutes. */
+  readonly reachMinutes: number;
 }
 
 /** Marked minutes of a turn are at most so far from its first one: at the start, and at most. */
 const FIRST_REACH_MINUTES = 60;
-const MOST_REACH_MINUTES = 1_440;
+const MOST_REACH_MINUTES = 7 * 1_440;
 /** After a turn with more results the next reaches half as far; with a quarter, twice as far. */
 const MANY_RESULTS = 20_000;
 const MOST_DUE = 20_000;
@@ -81,22 +85,23 @@ export async function reconcileCarrier(options: ReconcileOptions): Promise<numbe
 
 /** As reconcileCarrier, up to a limit, so that no carrier keeps another waiting. */
 export async function reconcileSlice(options: ReconcileOptions, limit: WorkLimit): Promise<Slice | undefined> {
-  const { db, carrierId, holder, signal } = options;
+  const { db, carrierId, holder, signal, reachMinutes = FIRST_REACH_MINUTES } = options;
   const begin = performance.now();
-  const work: Work = { steps: 0, judged: 0, spanMinutes: FIRST_REACH_MINUTES };
+  const work: Work = { steps: 0, judged: 0, reachMinutes };
   const mayGoOn = () => !signal.aborted && work.steps < limit.steps && performance.now() - begin < limit.ms;
   const request = { carrierId, job: RECONCILE_JOB, holder, ttlS: TURN_LEASE_S };
   const led = await withLease(db, request, (lead) =>
     withZones(options, lead, async (leases) => {
       const isMatched = await workThrough(options, leases, work, mayGoOn);
       const isSummed = await keepAllSums(options, leases, work, mayGoOn);
-      return { judged: work.judged, isDone: isMatched && isSummed };
+      return { judged: work.judged, isDone: isMatched && isSummed, reachMinutes: work.reachMinutes };
     }),
   );
   if (led !== undefined || signal.aborted) return led;
   return withZones(options, undefined, async (leases) => {
     const ended = await matchMarked(options, leases, work, mayGoOn);
-    return work.steps === 0 ? undefined : { judged: work.judged, isDone: ended !== "stopped" };
+    if (work.steps === 0) return undefined;
+    return { judged: work.judged, isDone: ended !== "stopped", reachMinutes: work.reachMinutes };
   });
 }
 
@@ -160,7 +165,7 @@ function mostRounds(options: ReconcileOptions): number {
 interface Work {
   steps: number;
   judged: number;
-  spanMinutes: number;
+  reachMinutes: number;
 }
 
 /** Why matching ended: no minute is marked, others have those that are, or the limit. */
@@ -176,16 +181,16 @@ async function matchMarked(
   let isLimit = false;
   while (!isLimit) {
     if (options.signal.aborted) return "stopped";
-    const { spanMinutes } = work;
-    const outcome = await stepOf(options, leases, spanMinutes);
+    const { reachMinutes } = work;
+    const outcome = await stepOf(options, leases, reachMinutes);
     if (outcome === "done" || outcome === "waits") return outcome;
     if (outcome === "moved") continue;
     work.steps++;
     work.judged += outcome.judged;
     if (outcome.headSequence !== undefined)
       options.onAppended?.(options.carrierId, FeedId.DISCREPANCIES, outcome.headSequence);
-    if (outcome.judged > MANY_RESULTS) work.spanMinutes = Math.max(1, spanMinutes >> 1);
-    else if (outcome.judged < MANY_RESULTS / 4) work.spanMinutes = Math.min(MOST_REACH_MINUTES, spanMinutes * 2);
+    if (outcome.judged > MANY_RESULTS) work.reachMinutes = Math.max(1, reachMinutes >> 1);
+    else if (outcome.judged < MANY_RESULTS / 4) work.reachMinutes = Math.min(MOST_REACH_MINUTES, reachMinutes * 2);
     isLimit = !mayGoOn();
   }
   return "stopped";

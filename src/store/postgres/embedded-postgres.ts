@@ -88,7 +88,7 @@ async function startAndHold(cluster: Cluster, port: number | undefined, signal: 
     await ensureRoles(accessTo(cluster, postmaster.port), signal);
     return await holdServer(cluster, postmaster, false);
   } catch (error) {
-    await stopPostmaster(cluster.clusterDir, postmaster.pid);
+    await stopPostmaster(cluster.clusterDir, postmaster.pid, cluster.isEphemeral);
     throw error;
   }
 }
@@ -146,7 +146,7 @@ async function release(cluster: Cluster, hold: string, watcher?: ChildProcess): 
     if ((await endHold(cluster.dataDir, hold)) > 0) return false;
     // It may be another server than the one that this process opened: that one may have crashed.
     const postmaster = await findPostmaster(cluster.clusterDir);
-    if (postmaster) await stopPostmaster(cluster.clusterDir, postmaster.pid);
+    if (postmaster) await stopPostmaster(cluster.clusterDir, postmaster.pid, cluster.isEphemeral);
     return true;
   });
   if (isLast && cluster.isEphemeral) await rm(cluster.dataDir, { recursive: true, force: true, maxRetries: 3 });

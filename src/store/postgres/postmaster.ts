@@ -32,9 +32,12 @@ export async function findPostmaster(clusterDir: string): Promise<Postmaster | u
   return { pid, port: Number(lines[3] ?? 0), isReady: lines[7] === "ready" };
 }
 
-/** Fast shutdown: rolls open transactions back, writes what was committed, waits for the end. */
-export async function stopPostmaster(clusterDir: string, pid: number): Promise<void> {
-  if (await endsAfter("SIGINT", clusterDir, pid, FAST_SHUTDOWN_MS)) return;
+/**
+ * Stops a server and waits for its end. Fast shutdown rolls open transactions back and writes what
+ * was committed, for seconds. An ephemeral cluster, which nobody reads again, ends at once.
+ */
+export async function stopPostmaster(clusterDir: string, pid: number, isEphemeral: boolean): Promise<void> {
+  if (!isEphemeral && (await endsAfter("SIGINT", clusterDir, pid, FAST_SHUTDOWN_MS))) return;
   if (await endsAfter("SIGQUIT", clusterDir, pid, IMMEDIATE_SHUTDOWN_MS)) return;
   throw new Error(`PostgreSQL (process ${pid}) on ${clusterDir} does not stop`);
 }
