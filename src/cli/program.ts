@@ -35,6 +35,10 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, FirstCommand>>>> =
         "Check that stored data is consistent: dense feeds, keys and records, uploads and verdicts, numbers, the audit log.",
       load: async () => (await import("./verify.ts")).verifyCommand(),
     },
+    doctor: {
+      description: "Look at what a server stands on: settings, database, keys, clock, disk. Say what to mend, and how.",
+      load: async () => (await import("./doctor.ts")).doctorCommand(),
+    },
     epoch: {
       description: "Feed epochs: needed after a restore.",
       load: async () => (await import("./epoch.ts")).epochCommand(),
@@ -110,7 +114,7 @@ From nothing to a followed feed, next to a server started by \`tandem serve\`:
   tandem numbers assign +4510000001 --carrier nordlys-tele --customer cedar-bank
   tandem cdrs follow --carrier nordlys-tele --from earliest
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 durations uploaded and some refused.`,
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 durations uploaded and some refused, 4 doctor has warnings only.`,
     );
   for (const [group, commands] of Object.entries(GROUPS)) {
     program.commandsGroup(group);

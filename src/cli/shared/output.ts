@@ -65,8 +65,8 @@ export function styled(style: "dim" | "bold" | "green" | "red" | "yellow", text:
 }
 
 /** So many of something: `1 call`, `2 calls`. */
-export function countOf(count: number | bigint, thing: string): string {
-  return `${formatCount(count)} ${thing}${BigInt(count) === 1n ? "" : "s"}`;
+export function countOf(count: number | bigint, thing: string, things = `${thing}s`): string {
+  return `${formatCount(count)} ${BigInt(count) === 1n ? thing : things}`;
 }
 
 /** A whole number with thousands marked. */
