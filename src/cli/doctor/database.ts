@@ -13,7 +13,7 @@ import {
   measureDistance,
   readServerFacts,
   type ServerFacts,
-} from "../../store/database/server-facts.ts";
+} from "../../store/doctor/server-facts.ts";
 import { listFeedsAhead } from "../../store/feeds/feed-clock.ts";
 import { startEmbeddedPostgres } from "../../store/postgres/embedded-postgres.ts";
 import { assertClusterThere } from "../../store/postgres/postgres-cluster.ts";
@@ -25,7 +25,7 @@ import { examine, type Finding } from "./finding.ts";
 const LEAST_VERSION = 150_000;
 /** A database that is further away slows every batch and page down, milliseconds. */
 const FAR_MS = 20;
-/** By so much clocks may differ unnoticed, and by so much before writes are refused, milliseconds. */
+/** Clocks may differ by so much unnoticed, and by so much before writes are refused, ms. */
 const CLOCK_WARN_MS = 2_000;
 const CLOCK_FAIL_MS = 60_000;
 

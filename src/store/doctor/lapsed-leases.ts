@@ -1,5 +1,5 @@
 import type { Micros } from "../../domain/time/instant.ts";
-import { readRows, type Tx } from "./run.ts";
+import { readRows, type Tx } from "../database/run.ts";
 
 /** A lease that its holder neither renewed nor gave back. */
 export interface LapsedLease {

@@ -1,7 +1,7 @@
 import { type Micros, msFromMicros } from "../../domain/time/instant.ts";
 import { wallMs } from "../../domain/time/wall-clock.ts";
-import { type Database, ownerTransaction } from "./database.ts";
-import { readClock, readColumn, readRow } from "./run.ts";
+import { type Database, ownerTransaction } from "../database/database.ts";
+import { readClock, readColumn, readRow } from "../database/run.ts";
 
 /** What a PostgreSQL is like, as far as Tandem rests on it. */
 export interface ServerFacts {
