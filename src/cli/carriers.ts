@@ -89,6 +89,7 @@ function listCommand(): Command {
     .description("List carriers.")
     .addOption(enumOption("--state <state>", "only those in this state", CarrierStateSchema))
     .field("legalCountry", "--country <code>", "only those of this country", upperCase)
+    .addHelpText("after", "\nExamples:\n  tandem carriers list\n  tandem carriers list --country DK --state active")
     .action((options: Asking<typeof CarrierService.method.listCarriers>) =>
       listAndPrint(options, CarrierService.method.listCarriers, options, "carriers", {
         print: (carriers) => printRows(CARRIER_COLUMNS, carriers, "No carriers yet: tandem carriers create --help"),
@@ -100,6 +101,7 @@ function getCommand(): Command {
   return remoteCommand("get")
     .description("Show a carrier.")
     .argument("<carrier-id>")
+    .addHelpText("after", "\nExample:\n  tandem carriers get nordlys-tele")
     .action((carrierId: string, options: ConnectionOptions) =>
       callAndPrint(options, CarrierService.method.getCarrier, { carrierId }, printCarrier),
     );
@@ -126,6 +128,7 @@ function stateCommand(name: string, state: CarrierState, description: string): C
   return remoteCommand(name)
     .description(description)
     .argument("<carrier-id>")
+    .addHelpText("after", `\nExample:\n  tandem carriers ${name} nordlys-tele`)
     .action((carrierId: string, options: ConnectionOptions) => update(options, { carrierId, state }, ["state"]));
 }
 

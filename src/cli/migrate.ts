@@ -3,9 +3,11 @@ import { openStoreOnly, type StoreOptions, withStoreOptions } from "./shared/sto
 
 /** `tandem migrate`: brings the database to the newest schema, as `serve` does at its start. */
 export function migrateCommand(): Command {
-  return withStoreOptions(new Command("migrate")).action(async (options: StoreOptions) => {
-    await using store = await openStoreOnly(options, { mayMake: true });
-    const { applied } = store;
-    console.log(applied.length === 0 ? "The database has the newest schema." : `Applied ${applied.join(", ")}.`);
-  });
+  return withStoreOptions(new Command("migrate"))
+    .addHelpText("after", "\nExample:\n  tandem migrate")
+    .action(async (options: StoreOptions) => {
+      await using store = await openStoreOnly(options, { mayMake: true });
+      const { applied } = store;
+      console.log(applied.length === 0 ? "The database has the newest schema." : `Applied ${applied.join(", ")}.`);
+    });
 }

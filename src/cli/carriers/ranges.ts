@@ -27,7 +27,7 @@ function setCommand(): Command {
     .field("nestingAllowed", "--nesting", "allow ranges inside those of others; the longest prefix decides")
     .addHelpText(
       "after",
-      "\nExample:\n  tandem carriers ranges set nordlys-tele --prefixes +4532,+4533123 --approved +4570000001",
+      "\nExample:\n  tandem carriers ranges set nordlys-tele --prefixes +4510,+4533123 --approved +4570000001",
     )
     .action((carrierId: string, options: ConnectionOptions) =>
       callAndPrint(options, CarrierService.method.setNumberRanges, { ...options, carrierId }, printRanges),
@@ -38,6 +38,7 @@ function showCommand(): Command {
   return remoteCommand("show")
     .description("Show a carrier's ranges. Approved numbers are shown with the scope numbers.read only.")
     .argument("<carrier-id>")
+    .addHelpText("after", "\nExample:\n  tandem carriers ranges show nordlys-tele")
     .action((carrierId: string, options: ConnectionOptions) =>
       callAndPrint(options, CarrierService.method.getNumberRanges, { carrierId }, printRanges),
     );

@@ -10,6 +10,7 @@ export function feedCommand(): Command {
   return remoteCommand("feed")
     .description("Show the feed's epoch, oldest and newest entry.")
     .addOption(carrierOption())
+    .addHelpText("after", "\nExample:\n  tandem cdrs feed --carrier nordlys-tele")
     .action((options: ConnectionOptions) =>
       callAndPrint(options, CdrService.method.getCdrFeed, {}, (feed) => {
         const isEmpty = feed.headSequence < feed.earliestSequence;
@@ -29,6 +30,7 @@ export function consumersCommand(): Command {
   return remoteCommand("consumers")
     .description("Show the named consumers and how far behind each is.")
     .addOption(carrierOption())
+    .addHelpText("after", "\nExample:\n  tandem cdrs consumers --carrier nordlys-tele")
     .action((options: ConnectionOptions) =>
       listAndPrint(options, CdrService.method.listCdrConsumers, {}, "consumers", {
         print: (consumers) => printRows(CONSUMERS, consumers, "No consumer has committed a cursor yet."),

@@ -56,6 +56,10 @@ export function getCommand(): Command {
     .addOption(carrierOption())
     .option("--call", "the id is a call's")
     .field("recordDate", "--date <day>", "the record's day, as ids are reused")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  tandem cdrs get cdr-4711 --carrier nordlys-tele\n  tandem cdrs get call-4711 --call --carrier nordlys-tele",
+    )
     .action(async (id: string, options: GetOptions) => {
       const methods = [CdrService.method.getCdr, PlatformCdrService.method.getCdr];
       using connection = await connectFor(options, methods);

@@ -41,6 +41,7 @@ export function getCommand(): Command {
     .description("Show the latest revision of a record id, for each of its days (default: of the last 91).")
     .argument("<record-id>")
     .addOption(carrierOption())
+    .addHelpText("after", "\nExample:\n  tandem durations get sw1-000001 --carrier nordlys-tele")
     .action((recordId: string, options: ConnectionOptions) => {
       const request = { ...lastDay(), startTime: parseTime("91d"), ...options, recordId };
       return listAndPrint(options, listDurations, request, "durations", {

@@ -16,6 +16,10 @@ export function uploadsCommand(): Command {
     .addOption(carrierOption())
     .addOption(enumOption("--state <state>", "only those in this state", UploadStateSchema))
     .addOption(fieldOption("pageSize", "--limit <count>", "how many at most", parseWhole(1, 1_000)).default(100))
+    .addHelpText(
+      "after",
+      "\nExamples:\n  tandem durations uploads --carrier nordlys-tele\n  tandem durations uploads march-2026 --carrier nordlys-tele --json",
+    )
     .action(async (uploadId: string | undefined, options: Asking<typeof DurationService.method.listUploads>) => {
       using connection = await connect(options, "carrier");
       const client = connection.client(DurationService);
@@ -35,6 +39,7 @@ export function rejectsCommand(): Command {
     .argument("<upload-id>")
     .addOption(carrierOption())
     .option("--limit <count>", "how many at most", parseWhole(1, 10_000), 1_000)
+    .addHelpText("after", "\nExample:\n  tandem durations rejects march-2026 --carrier nordlys-tele")
     .action(async (uploadId: string, options: ConnectionOptions & { limit: number }) => {
       const method = DurationService.method.listRejects;
       using connection = await connectFor(options, method);

@@ -22,7 +22,7 @@ export function assignCommand(): Command {
     .field("effectiveTime", "--since <time>", "when the assignment begins, past or future (default: now)", parseTime)
     .addHelpText(
       "after",
-      "\nExample:\n  tandem numbers assign +4510000001 --carrier nordlys-tele --customer cedar-bank --since 2026-03-01",
+      "\nExample:\n  tandem numbers assign +4510000001 --carrier nordlys-tele --customer cedar-bank --since 60d",
     )
     .action((numbers: string[], options: ConnectionOptions) =>
       changeNumbers(options, NumberService.method.assignNumbers, numbers),
@@ -35,6 +35,7 @@ export function unassignCommand(): Command {
     .argument("<numbers...>", "in E.164 form: +4510000001")
     .addOption(carrierOption("the carrier that holds them").makeOptionMandatory())
     .field("effectiveTime", "--at <time>", "when it ends, past or future (default: now)", parseTime)
+    .addHelpText("after", "\nExample:\n  tandem numbers unassign +4510000002 --carrier nordlys-tele")
     .action((numbers: string[], options: ConnectionOptions) =>
       changeNumbers(options, NumberService.method.unassignNumbers, numbers),
     );

@@ -34,6 +34,7 @@ export function getCommand(): Command {
   return remoteCommand("get")
     .description("Show a number.")
     .argument("<number>", "in E.164 form: +4510000001")
+    .addHelpText("after", "\nExample:\n  tandem numbers get +4510000001")
     .action((phoneNumber: string, options: ConnectionOptions) => {
       const methods = [CarrierNumberService.method.getNumber, PlatformNumberService.method.getNumber];
       return callAndPrint(options, methods, { phoneNumber }, ({ number }) => number && printNumber(number));
@@ -44,6 +45,7 @@ export function historyCommand(): Command {
   return remoteCommand("history")
     .description("Show who held a number when, and who had it assigned, with scheduled changes.")
     .argument("<number>", "in E.164 form: +4510000001")
+    .addHelpText("after", "\nExample:\n  tandem numbers history +4510000001")
     .action((phoneNumber: string, options: ConnectionOptions) =>
       callAndPrint(
         options,

@@ -49,7 +49,7 @@ export function provisionCommand(): Command {
     .field("effectiveTime", "--since <time>", "when the carrier began to provide it (default: now)", parseTime)
     .addHelpText(
       "after",
-      "\nExample:\n  tandem numbers provision +4510000001 +4510000002 --carrier nordlys-tele --country DK --since 30d",
+      "\nExample:\n  tandem numbers provision +4510000001 +4510000002 --carrier nordlys-tele --country DK --since 90d",
     )
     .action((numbers: string[], options: ConnectionOptions) =>
       changeNumbers(options, NumberService.method.provisionNumbers, numbers),
@@ -61,6 +61,7 @@ export function releaseCommand(): Command {
     .description("Take numbers back from the platform. They are free afterwards.")
     .argument("<numbers...>", "in E.164 form: +4510000001")
     .addOption(carrierOption())
+    .addHelpText("after", "\nExample:\n  tandem numbers release +4510000002 --carrier nordlys-tele")
     .action((numbers: string[], options: ConnectionOptions) =>
       changeNumbers(options, NumberService.method.releaseNumbers, numbers),
     );

@@ -79,6 +79,7 @@ function statusCommand(): Command {
   return remoteCommand("status")
     .description("Show an erasure's state and receipt (platform only).")
     .argument("<erasure>", "the erasure's id")
+    .addHelpText("after", "\nExample:\n  tandem privacy erase status 0198c2f0")
     .action((erasureId: string, options: ConnectionOptions) =>
       callAndPrint(options, PrivacyService.method.getErasure, { erasureId }, printErasure),
     );

@@ -46,7 +46,7 @@ It explains calls that agree, too. With a carrier's token it explains that carri
 
 Examples:
   tandem reconcile explain 5Xb0e7wYQd1mRk2n --carrier nordlys-tele
-  tandem reconcile explain rec-20260301-17 --by cdr --carrier nordlys-tele --date 2026-03-01
+  tandem reconcile explain cdr-4711 --by cdr --carrier nordlys-tele --date 2026-03-01
   tandem reconcile explain call-4711`,
     )
     .action(async (id: string, options: ExplainOptions) => {

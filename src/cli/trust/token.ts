@@ -26,7 +26,12 @@ export function tokenCommand(): Command {
     .addHelpText(
       "after",
       `
-Example, with the server running:
+Examples:
+  tandem token --platform
+  tandem token --carrier nordlys-tele --ttl 1h
+  tandem token --platform --scopes carriers.read numbers.read
+
+With the server running:
   TOKEN=$(tandem token --platform)
   curl -H "authorization: Bearer $TOKEN" -H "content-type: application/json" -d '{}' \\
     http://127.0.0.1:7443/tandem.platform.v1.CarrierService/ListCarriers`,
