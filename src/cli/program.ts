@@ -1,5 +1,7 @@
 import { createRequire } from "node:module";
 import { Command } from "commander";
+import { fitHelp } from "./shared/fit-help.ts";
+import { terminalWidth } from "./shared/width.ts";
 
 const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
 
@@ -125,8 +127,15 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 durations uploaded and some refus
   return program;
 }
 
+/** Where it is not printed in a terminal. */
+const HELP_WIDTH = 80;
+
 /** What commander does not hand down to commands that were added whole. */
 function prepare(command: Command): void {
+  command.configureOutput({
+    writeOut: (text) => void process.stdout.write(fitHelp(text, terminalWidth() ?? HELP_WIDTH)),
+    writeErr: (text) => void process.stderr.write(text),
+  });
   command.exitOverride().showHelpAfterError(`(\`${pathOf(command)} --help\` explains it)`);
   for (const child of command.commands) prepare(child);
 }

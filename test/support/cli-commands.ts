@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { createProgram } from "../../src/cli/program.ts";
+import { fitHelp } from "../../src/cli/shared/fit-help.ts";
 
 /** A command that does something, and what its help says. */
 export interface CliCommand {
@@ -37,7 +38,7 @@ function hasAction(command: Command): boolean {
 /** What `--help` prints, with what was added before and after. */
 export function helpOf(command: Command): string {
   const written: string[] = [];
-  command.configureOutput({ writeOut: (text) => void written.push(text), getOutHelpWidth: () => 80 });
+  command.configureOutput({ writeOut: (text) => void written.push(fitHelp(text, 80)), getOutHelpWidth: () => 80 });
   command.outputHelp();
   return written.join("");
 }
@@ -45,7 +46,8 @@ export function helpOf(command: Command): string {
 // Each is one line, whatever else stands under the heading.
 function examplesIn(help: string): string[] {
   const [, below = ""] = /\nExamples?:\n(.*)$/s.exec(help) ?? [];
-  return [...below.matchAll(/^ +(tandem .*)$/gm)].map(([, line = ""]) => line);
+  const whole = below.replaceAll(/ \\\n +/g, " ");
+  return [...whole.matchAll(/^ +(tandem .*)$/gm)].map(([, line = ""]) => line);
 }
 
 /** The words of a line as a shell would split it, and the file to which its output goes. */
