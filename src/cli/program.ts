@@ -53,6 +53,10 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, FirstCommand>>>> =
       description: "Manage the keys that seal cursors and page tokens, and the key files that processes share.",
       load: async () => (await import("./trust/keys.ts")).keysCommand(),
     },
+    completion: {
+      description: "Print what makes bash, zsh or fish complete commands, options and their values.",
+      load: async () => (await import("./completion.ts")).completionCommand(),
+    },
     backup: {
       description: "Copy the embedded PostgreSQL, the keys and the journal of erasures into a folder, while it serves.",
       load: async () => (await import("./backup.ts")).backupCommand(),
@@ -63,6 +67,10 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, FirstCommand>>>> =
     },
   },
   "Talk to a running server:": {
+    context: {
+      description: "Servers by names, each with its token file, so that no command has to repeat them.",
+      load: async () => (await import("./context.ts")).contextCommand(),
+    },
     carriers: {
       description: "Onboard, change and suspend carriers (platform only; scopes carriers.read and .write).",
       load: async () => (await import("./carriers.ts")).carriersCommand(),
@@ -123,10 +131,14 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 durations uploaded and some refus
     for (const [name, { description, load }] of Object.entries(commands))
       program.addCommand((name === asked ? await load() : new Command(name)).description(description));
   }
+  if (asked === COMPLETE)
+    program.addCommand((await import("./completion.ts")).completeCommand(createProgram), { hidden: true });
   prepare(program);
   return program;
 }
 
+/** What completion scripts call. */
+const COMPLETE = "__complete";
 /** Where it is not printed in a terminal. */
 const HELP_WIDTH = 80;
 

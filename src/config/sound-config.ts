@@ -4,11 +4,7 @@ import { ConfigError, type ConfigOverrides, loadConfig } from "./config.ts";
  * Reads what can be read: the settings without those that are wrong, what is wrong, and which
  * variables were left out. No config: what is left makes none.
  */
-export function loadSoundConfig(
-  overrides: ConfigOverrides = {},
-  // biome-ignore lint/style/noProcessEnv: it reads what loadConfig reads
-  env = process.env,
-) {
+export function loadSoundConfig(overrides: ConfigOverrides = {}, env = process.env) {
   const first = tryLoad(env, overrides);
   const left = new Set<string>();
   let [{ config, mistakes }, sound] = [first, env];

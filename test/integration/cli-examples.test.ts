@@ -55,6 +55,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "tandem-examples-"));
   settings = {
     TANDEM_URL: exchange.url,
+    TANDEM_CONTEXTS_FILE: join(folder, "contexts.json"),
     TANDEM_DATA_DIR: exchange.dataDir,
     TANDEM_DATABASE_URL: exchange.databaseUrl,
     TANDEM_ISSUE_TOKENS: "on",
