@@ -11,7 +11,8 @@ import {
 } from "../config/contexts.ts";
 import { given } from "../domain/given.ts";
 import { visibleText } from "../domain/privacy/visible-text.ts";
-import { csvOption, printCsv } from "./shared/csv-output.ts";
+import { csvOption } from "./shared/csv-option.ts";
+import { printCsv } from "./shared/csv-output.ts";
 import { formatJson, printRows } from "./shared/output.ts";
 
 /** `tandem context`: servers by names, so that no command has to repeat its address and token. */

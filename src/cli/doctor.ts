@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import type { Finding, Severity } from "./doctor/finding.ts";
-import { csvOption, printCsv } from "./shared/csv-output.ts";
+import { csvOption } from "./shared/csv-option.ts";
+import { printCsv } from "./shared/csv-output.ts";
 import { untilInterrupted } from "./shared/following.ts";
 import { countOf, formatJson, styled } from "./shared/output.ts";
 import { tellSlowly } from "./shared/progress.ts";

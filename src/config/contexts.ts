@@ -44,7 +44,7 @@ export function contextsFileOf({ contextsFile }: { readonly contextsFile?: strin
   return resolve(contextsFile ?? join(homedir(), ".config", "tandem", "contexts.json"));
 }
 
-/** Reads a file of contexts; one that is not there has none. Throws an Error that names the file. */
+/** Reads a file of contexts; none if it is not there. Throws an Error that names the file. */
 export function readContexts(file: string): Contexts {
   try {
     return ContextsFile.parse(JSON.parse(readFileSync(file, "utf8")));

@@ -1,4 +1,4 @@
-/** What each shell reads. The words come from `tandem __complete`, so they are always this build's. */
+/** What each shell reads. The words come from `tandem __complete`, so they are this build's. */
 export const SCRIPTS = {
   bash: `# bash completion for tandem
 _tandem() {

@@ -8,12 +8,12 @@ import {
   NumberType,
   NumberTypeSchema,
 } from "../../gen/tandem/type/v1/phone_number_pb.js";
-import { type ConnectionOptions, carrierOption, remoteCommand } from "../shared/connection.ts";
+import { type ConnectionOptions, carrierOption, csvCommand } from "../shared/connection.ts";
 import { enumListOption, enumOption, parseTime, upperCase } from "../shared/values.ts";
 import { changeNumbers } from "./batches.ts";
 
 export function provisionCommand(): Command {
-  return remoteCommand("provision")
+  return csvCommand("provision")
     .description("Offer numbers to the platform, or change their details.")
     .argument("<numbers...>", "in E.164 form: +4510000001")
     .addOption(carrierOption())
@@ -57,7 +57,7 @@ export function provisionCommand(): Command {
 }
 
 export function releaseCommand(): Command {
-  return remoteCommand("release")
+  return csvCommand("release")
     .description("Take numbers back from the platform. They are free afterwards.")
     .argument("<numbers...>", "in E.164 form: +4510000001")
     .addOption(carrierOption())

@@ -9,6 +9,7 @@ import { PLATFORM_SCOPES } from "../../domain/carriers/scopes.ts";
 import { isLoopback } from "../../trust/settings.ts";
 import { givenToken } from "../trust/given-token.ts";
 import { commandLineActor } from "./actor.ts";
+import { csvOption } from "./csv-option.ts";
 import { FieldsCommand, fieldOption } from "./fields.ts";
 import { retryUnary } from "./retry-unary.ts";
 import { endQuietlyWhenNobodyReads } from "./run-command.ts";
@@ -56,6 +57,11 @@ export function remoteCommand(name: string): FieldsCommand {
       ),
     )
     .addOption(connection("--data-dir <folder>", "data folder of a server on this machine (TANDEM_DATA_DIR)"));
+}
+
+/** A command that talks to a running server and prints what it answers: as rows of CSV, too. */
+export function csvCommand(name: string): FieldsCommand {
+  return remoteCommand(name).addOption(csvOption());
 }
 
 /** `--carrier`, by default of commands that act as one. */

@@ -41,7 +41,7 @@ function fitIndented(line: string, width: number): string[] {
   return [first, ...lines.map((part) => " ".repeat(column) + part)];
 }
 
-/** Breaks a command before its options, so that each stays beside its value, where that is enough. */
+/** Breaks a command before its options, where that is enough: each stays beside its value. */
 function wrapCommand(text: string, width: number): string[] {
   const parts = text.split(/ (?=--)/);
   if (parts.some((part) => part.length > width)) return wrapText(text, width);

@@ -30,7 +30,7 @@ export function layTable(
 
 const GAP = "  ";
 
-/** As wide as the widest cell, or less where room lacks; undefined: not even the words have room. */
+/** As wide as the widest cell, or less where room lacks. Undefined: the words have no room. */
 function fitWidths(
   columns: readonly TableColumn[],
   cells: readonly (readonly string[])[],
