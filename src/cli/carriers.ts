@@ -4,9 +4,10 @@ import type { Carrier, CarrierSchema } from "../gen/tandem/platform/v1/carrier_p
 import { CarrierService } from "../gen/tandem/platform/v1/carrier_service_pb.js";
 import { CarrierState, CarrierStateSchema } from "../gen/tandem/type/v1/agreement_pb.js";
 import { DirectionSchema } from "../gen/tandem/type/v1/call_pb.js";
+import { agreementCommand } from "./carriers/agreement.ts";
 import { rangesCommand } from "./carriers/ranges.ts";
 import { type Asking, callAndPrint, listAndPrint } from "./shared/calls.ts";
-import { type ConnectionOptions, remoteCommand } from "./shared/connection.ts";
+import { type ConnectionOptions, csvCommand } from "./shared/connection.ts";
 import { type FieldsCommand, fieldOption } from "./shared/fields.ts";
 import { printFields, printRows, type RowColumn } from "./shared/output.ts";
 import { parseTimeZone } from "./shared/time-zone-option.ts";
@@ -18,6 +19,7 @@ export function carriersCommand(): Command {
     .addCommand(listCommand())
     .addCommand(getCommand())
     .addCommand(updateCommand())
+    .addCommand(agreementCommand())
     .addCommand(rangesCommand())
     .addCommand(
       stateCommand(
@@ -70,7 +72,7 @@ function withSettings(command: FieldsCommand): FieldsCommand {
 }
 
 function createCommand(): Command {
-  return withSettings(remoteCommand("create"))
+  return withSettings(csvCommand("create"))
     .description("Onboard a carrier. Its country is fixed: an operator in several countries is several carriers.")
     .argument("<carrier-id>", "3 to 32 characters of a-z, 0-9 and -")
     .requiredField("legalCountry", "--country <code>", "country whose law governs its data, ISO 3166-1: DK", upperCase)
@@ -85,10 +87,11 @@ function createCommand(): Command {
 }
 
 function listCommand(): Command {
-  return remoteCommand("list")
+  return csvCommand("list")
     .description("List carriers.")
     .addOption(enumOption("--state <state>", "only those in this state", CarrierStateSchema))
     .field("legalCountry", "--country <code>", "only those of this country", upperCase)
+    .addHelpText("after", "\nExamples:\n  tandem carriers list\n  tandem carriers list --country DK --state active")
     .action((options: Asking<typeof CarrierService.method.listCarriers>) =>
       listAndPrint(options, CarrierService.method.listCarriers, options, "carriers", {
         print: (carriers) => printRows(CARRIER_COLUMNS, carriers, "No carriers yet: tandem carriers create --help"),
@@ -97,16 +100,17 @@ function listCommand(): Command {
 }
 
 function getCommand(): Command {
-  return remoteCommand("get")
+  return csvCommand("get")
     .description("Show a carrier.")
     .argument("<carrier-id>")
+    .addHelpText("after", "\nExample:\n  tandem carriers get nordlys-tele")
     .action((carrierId: string, options: ConnectionOptions) =>
       callAndPrint(options, CarrierService.method.getCarrier, { carrierId }, printCarrier),
     );
 }
 
 function updateCommand(): Command {
-  return withSettings(remoteCommand("update"))
+  return withSettings(csvCommand("update"))
     .description("Change a carrier: only what is named changes.")
     .argument("<carrier-id>")
     .addHelpText(
@@ -123,9 +127,10 @@ function updateCommand(): Command {
 }
 
 function stateCommand(name: string, state: CarrierState, description: string): Command {
-  return remoteCommand(name)
+  return csvCommand(name)
     .description(description)
     .argument("<carrier-id>")
+    .addHelpText("after", `\nExample:\n  tandem carriers ${name} nordlys-tele`)
     .action((carrierId: string, options: ConnectionOptions) => update(options, { carrierId, state }, ["state"]));
 }
 

@@ -15,6 +15,7 @@ function listCommand(): Command {
   return withStoreOptions(new Command("list"))
     .description("List the feeds whose newest ingest time is more than 60 s ahead of the database's clock.")
     .option("--json", "print JSON")
+    .addHelpText("after", "\nExample:\n  tandem clock list")
     .action(async (options: ClockOptions) => {
       await using store = await openStoreOnly(options);
       const { systemTransaction } = await import("../store/database/database.ts");

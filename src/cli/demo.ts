@@ -22,8 +22,10 @@ In a calls file: timestamp in seconds from the start, callers and callees as int
 
 Examples:
   tandem demo
-  tandem demo --json --calls copenhagen-calls.csv     (in a checkout: npm run -s demo -- --json ..., as npm prints too)
-  tandem demo --keep`,
+  tandem demo --json --calls copenhagen-calls.csv
+  tandem demo --keep
+
+In a checkout: npm run -s demo -- --json, as npm prints too.`,
     )
     .action(async (options: DemoOptions) => {
       // Loaded only here: the other commands need not wait for a server.

@@ -1,5 +1,7 @@
 import { createRequire } from "node:module";
 import { Command } from "commander";
+import { fitHelp } from "./shared/fit-help.ts";
+import { terminalWidth } from "./shared/width.ts";
 
 const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
 
@@ -35,6 +37,10 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, FirstCommand>>>> =
         "Check that stored data is consistent: dense feeds, keys and records, uploads and verdicts, numbers, the audit log.",
       load: async () => (await import("./verify.ts")).verifyCommand(),
     },
+    doctor: {
+      description: "Look at what a server stands on: settings, database, keys, clock, disk. Say what to mend, and how.",
+      load: async () => (await import("./doctor.ts")).doctorCommand(),
+    },
     epoch: {
       description: "Feed epochs: needed after a restore.",
       load: async () => (await import("./epoch.ts")).epochCommand(),
@@ -47,6 +53,10 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, FirstCommand>>>> =
       description: "Manage the keys that seal cursors and page tokens, and the key files that processes share.",
       load: async () => (await import("./trust/keys.ts")).keysCommand(),
     },
+    completion: {
+      description: "Print what makes bash, zsh or fish complete commands, options and their values.",
+      load: async () => (await import("./completion.ts")).completionCommand(),
+    },
     backup: {
       description: "Copy the embedded PostgreSQL, the keys and the journal of erasures into a folder, while it serves.",
       load: async () => (await import("./backup.ts")).backupCommand(),
@@ -57,6 +67,10 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, FirstCommand>>>> =
     },
   },
   "Talk to a running server:": {
+    context: {
+      description: "Servers by names, each with its token file, so that no command has to repeat them.",
+      load: async () => (await import("./context.ts")).contextCommand(),
+    },
     carriers: {
       description: "Onboard, change and suspend carriers (platform only; scopes carriers.read and .write).",
       load: async () => (await import("./carriers.ts")).carriersCommand(),
@@ -110,19 +124,30 @@ From nothing to a followed feed, next to a server started by \`tandem serve\`:
   tandem numbers assign +4510000001 --carrier nordlys-tele --customer cedar-bank
   tandem cdrs follow --carrier nordlys-tele --from earliest
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 durations uploaded and some refused.`,
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 durations uploaded and some refused, 4 doctor has warnings only.`,
     );
   for (const [group, commands] of Object.entries(GROUPS)) {
     program.commandsGroup(group);
     for (const [name, { description, load }] of Object.entries(commands))
       program.addCommand((name === asked ? await load() : new Command(name)).description(description));
   }
+  if (asked === COMPLETE)
+    program.addCommand((await import("./completion.ts")).completeCommand(createProgram), { hidden: true });
   prepare(program);
   return program;
 }
 
+/** What completion scripts call. */
+const COMPLETE = "__complete";
+/** Where it is not printed in a terminal. */
+const HELP_WIDTH = 80;
+
 /** What commander does not hand down to commands that were added whole. */
 function prepare(command: Command): void {
+  command.configureOutput({
+    writeOut: (text) => void process.stdout.write(fitHelp(text, terminalWidth() ?? HELP_WIDTH)),
+    writeErr: (text) => void process.stderr.write(text),
+  });
   command.exitOverride().showHelpAfterError(`(\`${pathOf(command)} --help\` explains it)`);
   for (const child of command.commands) prepare(child);
 }

@@ -19,7 +19,11 @@ export function serveCommand(): Command {
       "your own PostgreSQL; if the URL has a password, use TANDEM_DATABASE_URL",
       parseDatabaseUrl,
     )
-    .addHelpText("after", () => `\nSettings, from the environment:\n${listSettings()}`)
+    .addHelpText(
+      "after",
+      () =>
+        `\nExamples:\n  tandem serve\n  tandem serve --port 0 --data-dir /srv/tandem\n\nSettings, from the environment:\n${listSettings()}`,
+    )
     .action(serve);
 }
 

@@ -12,7 +12,7 @@ export function verifyCommand(): Command {
     .option("--json", "print JSON: {ok, findings}")
     .addHelpText(
       "after",
-      "\nOnly reads, and may run beside a server. Exit codes: 0 consistent; 1 not, with every finding listed.",
+      "\nOnly reads, and may run beside a server. Exit codes: 0 consistent; 1 not, with every finding listed.\n\nExamples:\n  tandem verify\n  tandem verify --json",
     )
     .action(async (options: StoreOptions & { json?: true }) => {
       await using store = await openStoreOnly(options);

@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { DEFAULT_LIMITS } from "../domain/limits.ts";
-import { ConfigError, describeSettings, loadClientConfig, loadConfig } from "./config.ts";
+import { loadClientConfig } from "./client-config.ts";
+import { ConfigError, describeSettings, loadConfig } from "./config.ts";
 import { chooseDataDir } from "./data-dir.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tandem-config-"));

@@ -161,14 +161,16 @@ const LIMITS = Object.fromEntries(
 
 const SETTINGS = { ...PLAIN, ...WORKED_OUT, ...LIMITS };
 
-// Of the commands that talk to a running server.
-const CLIENT_SETTINGS = {
+/** Of the commands that talk to a running server. */
+export const CLIENT_SETTINGS = {
   url: z
     .url({ protocol: /^https?$/, error: "expected http://host:port or https://host:port" })
-    .default("http://127.0.0.1:7443")
-    .describe("The server to talk to"),
+    .optional()
+    .describe("The server to talk to. Default: that of the context, else http://127.0.0.1:7443"),
   token: text().optional().describe("Bearer token to send. Default: one signed with the data folder's own key"),
   tokenFile: path("File with the bearer token to send, read again when a stream resumes; - = standard input"),
+  context: text().optional().describe("The context to use. Default: the one that `tandem context use` chose"),
+  contextsFile: path("File of the contexts. Default: ~/.config/tandem/contexts.json"),
 };
 
 type SettingName = keyof typeof SETTINGS;
@@ -239,32 +241,6 @@ export function loadConfig(
   return config;
 }
 
-/** What a command needs in order to talk to a running server. */
-export interface ClientConfig {
-  readonly url: URL;
-  /** The bearer token. Without it and without a file the command signs one itself, if it can. */
-  readonly token: string | undefined;
-  /** The file that has the token; `-`: standard input. */
-  readonly tokenFile: string | undefined;
-}
-
-/**
- * Reads the settings of a client: what the command line gives, then the environment, then defaults.
- * @throws ConfigError
- */
-export function loadClientConfig(
-  env: Readonly<Record<string, string | undefined>> = process.env,
-  overrides: { readonly url?: string | undefined; readonly tokenFile?: string | undefined } = {},
-): ClientConfig {
-  const mistakes: string[] = [];
-  const values = readValues(CLIENT_SETTINGS, { env, overrides, mistakes });
-  mistakes.push(...unknownSettings(env));
-  if (mistakes.length > 0) throw new ConfigError(mistakes);
-  // What the command line says comes before the environment.
-  const token = overrides.tokenFile === undefined ? values.token : undefined;
-  return { url: new URL(values.url), token, tokenFile: values.tokenFile };
-}
-
 /** Every setting with what it does, for help texts and documentation. */
 export function describeSettings(): { variable: string; description: string; default: string | undefined }[] {
   return Object.entries(SETTINGS).map(([name, schema]) => {
@@ -278,13 +254,15 @@ export function describeSettings(): { variable: string; description: string; def
   });
 }
 
-interface Reading {
+/** Where values are read from, and where what is wrong with them goes. */
+export interface Reading {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly overrides: Readonly<Record<string, string | number | boolean | undefined>>;
   readonly mistakes: string[];
 }
 
-function readValues<Schemas extends Readonly<Record<string, z.ZodType>>>(
+/** Reads settings by their schemas: overrides first, then the environment. */
+export function readValues<Schemas extends Readonly<Record<string, z.ZodType>>>(
   schemas: Schemas,
   { env, overrides, mistakes }: Reading,
 ): ValuesOf<Schemas> {
@@ -304,8 +282,8 @@ function readValues<Schemas extends Readonly<Record<string, z.ZodType>>>(
   return values as ValuesOf<Schemas>;
 }
 
-// A misspelt setting would leave a default in force that nobody meant.
-function unknownSettings(env: Readonly<Record<string, string | undefined>>): string[] {
+/** A misspelt setting would leave a default in force that nobody meant. */
+export function unknownSettings(env: Readonly<Record<string, string | undefined>>): string[] {
   const known = Object.keys({ ...SETTINGS, ...CLIENT_SETTINGS }).map(variableOf);
   const unknown = Object.keys(env).filter(
     (name) => name.startsWith("TANDEM_") && !name.startsWith("TANDEM_TEST_") && !known.includes(name),

@@ -58,6 +58,27 @@ export async function fingerprintErasureFiles(db: Database, files: ErasureFiles)
   return found;
 }
 
+/**
+ * Checks the journal and its key as `openSharedJournal` does, and makes nothing. False: no process
+ * has made them yet.
+ * @throws Error naming the setting, the file and the remedy.
+ */
+export async function checkSharedJournal(db: Database, files: ErasureFiles): Promise<boolean> {
+  const known = await systemTransaction(db, readSharedFiles);
+  const shared = known.get("erasure-key");
+  const key = await readErasureKey(files.erasureKeyFile);
+  if (!key) {
+    if (shared !== undefined || (await hasEntries(db, files))) throw missingKey(files);
+    return false;
+  }
+  if (shared !== undefined && shared !== key.fingerprint) throw anotherKey(files, key, shared);
+  await assertReadsAll(db, files, key);
+  const journal = known.get("erasure-journal");
+  const names = await new ErasureJournal(files.erasureJournal, key).readNames();
+  if (journal !== undefined && !names.includes(journal)) throw anotherJournal(files.erasureJournal, names, journal);
+  return true;
+}
+
 async function openKey(db: Database, files: ErasureFiles, known: string | undefined): Promise<ErasureKey> {
   const found = await readErasureKey(files.erasureKeyFile);
   if (!found && (known !== undefined || (await hasEntries(db, files)))) throw missingKey(files);

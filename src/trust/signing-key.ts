@@ -140,6 +140,12 @@ export async function rotateSigningKey(dataDir: string, overlapSeconds: number):
   });
 }
 
+/** The old keys whose tokens are still accepted, with the ends of their overlaps, ISO 8601. */
+export async function listRetiredKeys(dataDir: string): Promise<{ keyId: string; until: string }[]> {
+  const retired = await readRetired(join(dataDir, "keys"), new Expiries());
+  return retired.map(({ key, until }) => ({ keyId: key.kid ?? "", until }));
+}
+
 function noKey(dataDir: string): Error {
   return new Error(
     `no signing key in ${join(dataDir, "keys")}: \`tandem serve\` makes one; ` +

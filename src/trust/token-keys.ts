@@ -160,7 +160,8 @@ export function remoteTokenKeys(url: URL, onChange?: () => void): TokenKeys {
   return new TokenKeys({ load: () => fetchKeySet(url), ...timing, ...(onChange ? { onChange } : {}) });
 }
 
-async function fetchKeySet(url: URL): Promise<JSONWebKeySet> {
+/** Asks an issuer for its keys, once. Throws an Error within five seconds if it gives none. */
+export async function fetchKeySet(url: URL): Promise<JSONWebKeySet> {
   using limit = limitTime(FETCH_TIMEOUT_MS);
   const response = await fetch(url, {
     signal: limit.signal,

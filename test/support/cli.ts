@@ -125,7 +125,8 @@ function writableTo(chunks: string[]): Writable {
 
 function environmentWith(settings: Readonly<Record<string, string>>): Record<string, string | undefined> {
   const outside = Object.entries(process.env).filter(([name]) => !name.startsWith("TANDEM_"));
-  return { ...Object.fromEntries(outside), ...settings };
+  // Nor does the user's own context count.
+  return { ...Object.fromEntries(outside), TANDEM_CONTEXTS_FILE: "/nonexistent/contexts.json", ...settings };
 }
 
 function resultOf(code: number, stdout: string, stderr: string): CliResult {

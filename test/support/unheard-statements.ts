@@ -15,6 +15,8 @@ export const OUT_OF_THE_WAY: readonly string[] = [
   "shared-files.ts",
   "carrier-statistics.ts",
   "open-disclosures.ts",
+  "server-facts.ts",
+  "lapsed-leases.ts",
   "run.ts",
   "number-schedule.ts",
   "timeline.ts",

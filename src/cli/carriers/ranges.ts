@@ -2,7 +2,7 @@ import { Command } from "commander";
 import type { NumberRanges } from "../../gen/tandem/platform/v1/carrier_pb.js";
 import { CarrierService } from "../../gen/tandem/platform/v1/carrier_service_pb.js";
 import { callAndPrint } from "../shared/calls.ts";
-import { type ConnectionOptions, remoteCommand } from "../shared/connection.ts";
+import { type ConnectionOptions, csvCommand } from "../shared/connection.ts";
 import { printFields } from "../shared/output.ts";
 import { collect } from "../shared/values.ts";
 
@@ -14,7 +14,7 @@ export function rangesCommand(): Command {
 }
 
 function setCommand(): Command {
-  return remoteCommand("set")
+  return csvCommand("set")
     .description("Replace a carrier's ranges and approved single numbers. Without options it has none.")
     .argument("<carrier-id>")
     .field("prefixes", "--prefixes <prefixes>", "prefixes of its E.164 numbers: +4532,+4533123", collect)
@@ -27,7 +27,7 @@ function setCommand(): Command {
     .field("nestingAllowed", "--nesting", "allow ranges inside those of others; the longest prefix decides")
     .addHelpText(
       "after",
-      "\nExample:\n  tandem carriers ranges set nordlys-tele --prefixes +4532,+4533123 --approved +4570000001",
+      "\nExample:\n  tandem carriers ranges set nordlys-tele --prefixes +4510,+4533123 --approved +4570000001",
     )
     .action((carrierId: string, options: ConnectionOptions) =>
       callAndPrint(options, CarrierService.method.setNumberRanges, { ...options, carrierId }, printRanges),
@@ -35,9 +35,10 @@ function setCommand(): Command {
 }
 
 function showCommand(): Command {
-  return remoteCommand("show")
+  return csvCommand("show")
     .description("Show a carrier's ranges. Approved numbers are shown with the scope numbers.read only.")
     .argument("<carrier-id>")
+    .addHelpText("after", "\nExample:\n  tandem carriers ranges show nordlys-tele")
     .action((carrierId: string, options: ConnectionOptions) =>
       callAndPrint(options, CarrierService.method.getNumberRanges, { carrierId }, printRanges),
     );

@@ -3,7 +3,7 @@ import { followCdrs } from "../../client/follow-cdrs.ts";
 import { given } from "../../domain/given.ts";
 import { CdrFilterSchema, CdrService } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
 import { CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
-import { type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
+import { type ConnectionOptions, connect, csvCommand } from "../shared/connection.ts";
 import { filterOf } from "../shared/fields.ts";
 import { createWriter, type FollowingOptions, followToEnd, withFollowing } from "../shared/following.ts";
 import { TIME_HELP } from "../shared/window.ts";
@@ -12,7 +12,7 @@ import { formatCdrLine } from "./print-cdrs.ts";
 
 /** `tandem cdrs follow` */
 export function followCommand(): Command {
-  const command = remoteCommand("follow").description(
+  const command = csvCommand("follow").description(
     "Follow the feed: print each record as it arrives, resume after every cut, until Ctrl-C or the end.",
   );
   return withCdrFilter(withFollowing(command, { consumers: true }))

@@ -1,11 +1,9 @@
-import { create } from "@bufbuild/protobuf";
 import type { Command } from "commander";
 import { CdrFilterSchema, CdrService, GetCdrResponseSchema } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
 import { CdrService as PlatformCdrService } from "../../gen/tandem/platform/v1/platform_cdr_service_pb.js";
-import { ask, connectFor, listAndPrint } from "../shared/calls.ts";
-import { type ConnectionOptions, carrierOption, remoteCommand } from "../shared/connection.ts";
+import { ask, connectFor, listAndPrint, printAnswer } from "../shared/calls.ts";
+import { type ConnectionOptions, carrierOption, csvCommand } from "../shared/connection.ts";
 import { type Filled, filterOf } from "../shared/fields.ts";
-import { printMessage } from "../shared/output.ts";
 import { parseWhole } from "../shared/values.ts";
 import { lastDay, TIME_HELP, withWindow } from "../shared/window.ts";
 import { withCdrFilter } from "./cdr-filter.ts";
@@ -15,7 +13,7 @@ type CdrListOptions = ConnectionOptions & Filled<typeof CdrFilterSchema> & { rea
 
 /** `tandem cdrs list` */
 export function listCommand(): Command {
-  const command = remoteCommand("list")
+  const command = csvCommand("list")
     .description("List records by the time of their invite, to look something up. To get all records, follow the feed.")
     .addOption(carrierOption())
     .field("dialogCallId", "--dialog <call-id>", "only with this SIP Call-ID on the trunk")
@@ -50,12 +48,16 @@ interface GetOptions extends ConnectionOptions {
 
 /** `tandem cdrs get` */
 export function getCommand(): Command {
-  return remoteCommand("get")
+  return csvCommand("get")
     .description("Show a record, or every leg of a call.")
     .argument("<id>", "a record's id; with --call, a call's")
     .addOption(carrierOption())
     .option("--call", "the id is a call's")
     .field("recordDate", "--date <day>", "the record's day, as ids are reused")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  tandem cdrs get cdr-4711 --carrier nordlys-tele\n  tandem cdrs get call-4711 --call --carrier nordlys-tele",
+    )
     .action(async (id: string, options: GetOptions) => {
       const methods = [CdrService.method.getCdr, PlatformCdrService.method.getCdr];
       using connection = await connectFor(options, methods);
@@ -65,13 +67,11 @@ export function getCommand(): Command {
       const { recordDate } = options;
       const records = answer.records.filter((record) => recordDate === undefined || record.recordDate === recordDate);
       if (records.length === 0) throw new Error(`no record ${id} of ${recordDate}`);
-      if (options.json) {
-        printMessage(GetCdrResponseSchema, create(GetCdrResponseSchema, { records }));
-        return;
-      }
-      for (const [index, record] of records.entries()) {
-        if (index > 0) console.log();
-        printCdr(record);
-      }
+      printAnswer(options, GetCdrResponseSchema, { records }, () => {
+        for (const [index, record] of records.entries()) {
+          if (index > 0) console.log();
+          printCdr(record);
+        }
+      });
     });
 }

@@ -11,7 +11,7 @@ import {
 } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
 import { QualityReasonSchema } from "../../gen/tandem/type/v1/stream_quality_pb.js";
 import { callAndPrint } from "../shared/calls.ts";
-import { type ConnectionOptions, carrierOption, remoteCommand } from "../shared/connection.ts";
+import { type ConnectionOptions, carrierOption, csvCommand } from "../shared/connection.ts";
 import { filterOf } from "../shared/fields.ts";
 import { formatCount, printRows, type RowColumn } from "../shared/output.ts";
 import { enumListOption, enumName, enumOption, formatTime, formatWay } from "../shared/values.ts";
@@ -25,7 +25,7 @@ interface QualityOptions extends ConnectionOptions {
 
 /** `tandem cdrs quality` */
 export function qualityCommand(): Command {
-  const command = remoteCommand("quality")
+  const command = csvCommand("quality")
     .description("Summarise how calls went: ASR, NER, ACD, PDD, MOS, and why streams were poor.")
     .addOption(carrierOption())
     .addOption(

@@ -4,7 +4,7 @@ import { type CallDuration, DurationStateSchema } from "../../gen/tandem/type/v1
 import { RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
 import { formatRevision } from "../cdrs/print-cdrs.ts";
 import { listAndPrint } from "../shared/calls.ts";
-import { type ConnectionOptions, carrierOption, remoteCommand } from "../shared/connection.ts";
+import { type ConnectionOptions, carrierOption, csvCommand } from "../shared/connection.ts";
 import { printRows, type RowColumn } from "../shared/output.ts";
 import {
   enumOption,
@@ -21,7 +21,7 @@ const { listDurations } = DurationService.method;
 
 /** `tandem durations list` */
 export function listCommand(): Command {
-  return withWindow(remoteCommand("list"))
+  return withWindow(csvCommand("list"))
     .description("List durations by the start of the call.")
     .addOption(carrierOption())
     .addOption(enumOption("--state <state>", "applied (default), or those in quarantine", DurationStateSchema))
@@ -37,10 +37,11 @@ export function listCommand(): Command {
 
 /** `tandem durations get` */
 export function getCommand(): Command {
-  return withWindow(remoteCommand("get"))
+  return withWindow(csvCommand("get"))
     .description("Show the latest revision of a record id, for each of its days (default: of the last 91).")
     .argument("<record-id>")
     .addOption(carrierOption())
+    .addHelpText("after", "\nExample:\n  tandem durations get sw1-000001 --carrier nordlys-tele")
     .action((recordId: string, options: ConnectionOptions) => {
       const request = { ...lastDay(), startTime: parseTime("91d"), ...options, recordId };
       return listAndPrint(options, listDurations, request, "durations", {

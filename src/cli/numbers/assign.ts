@@ -1,12 +1,12 @@
 import type { Command } from "commander";
 import { NumberService } from "../../gen/tandem/platform/v1/platform_number_service_pb.js";
 import { AssigneeKind, AssigneeKindSchema } from "../../gen/tandem/type/v1/phone_number_pb.js";
-import { type ConnectionOptions, carrierOption, remoteCommand } from "../shared/connection.ts";
+import { type ConnectionOptions, carrierOption, csvCommand } from "../shared/connection.ts";
 import { enumOption, parseTime } from "../shared/values.ts";
 import { changeNumbers } from "./batches.ts";
 
 export function assignCommand(): Command {
-  return remoteCommand("assign")
+  return csvCommand("assign")
     .description("Assign numbers of a carrier to a customer. Calls that waited for this are attributed.")
     .argument("<numbers...>", "in E.164 form: +4510000001")
     .addOption(carrierOption("the carrier that holds them").makeOptionMandatory())
@@ -22,7 +22,7 @@ export function assignCommand(): Command {
     .field("effectiveTime", "--since <time>", "when the assignment begins, past or future (default: now)", parseTime)
     .addHelpText(
       "after",
-      "\nExample:\n  tandem numbers assign +4510000001 --carrier nordlys-tele --customer cedar-bank --since 2026-03-01",
+      "\nExample:\n  tandem numbers assign +4510000001 --carrier nordlys-tele --customer cedar-bank --since 60d",
     )
     .action((numbers: string[], options: ConnectionOptions) =>
       changeNumbers(options, NumberService.method.assignNumbers, numbers),
@@ -30,18 +30,19 @@ export function assignCommand(): Command {
 }
 
 export function unassignCommand(): Command {
-  return remoteCommand("unassign")
+  return csvCommand("unassign")
     .description("End the assignment of numbers.")
     .argument("<numbers...>", "in E.164 form: +4510000001")
     .addOption(carrierOption("the carrier that holds them").makeOptionMandatory())
     .field("effectiveTime", "--at <time>", "when it ends, past or future (default: now)", parseTime)
+    .addHelpText("after", "\nExample:\n  tandem numbers unassign +4510000002 --carrier nordlys-tele")
     .action((numbers: string[], options: ConnectionOptions) =>
       changeNumbers(options, NumberService.method.unassignNumbers, numbers),
     );
 }
 
 export function portCommand(): Command {
-  return remoteCommand("port")
+  return csvCommand("port")
     .description("Move numbers to another carrier at a given time. Calls belong to the holder at their invite.")
     .argument("<numbers...>", "in E.164 form: +4510000001")
     .addOption(carrierOption("the carrier that loses them").makeOptionMandatory())

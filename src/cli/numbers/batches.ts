@@ -1,8 +1,7 @@
 import { create, type DescMessage, type DescMethodUnary } from "@bufbuild/protobuf";
 import type { NumberOutcome } from "../../gen/tandem/type/v1/phone_number_pb.js";
-import { ask, connectFor } from "../shared/calls.ts";
+import { ask, connectFor, printAnswer } from "../shared/calls.ts";
 import type { ConnectionOptions } from "../shared/connection.ts";
-import { printMessage } from "../shared/output.ts";
 import { printOutcomes } from "./print-numbers.ts";
 
 /** The most that the contract takes in one call. */
@@ -28,6 +27,6 @@ export async function changeNumbers(
     outcomes.push(...answer.outcomes);
   }
   const schema: DescMessage = method.output;
-  if (options.json) printMessage(schema, create(schema, { outcomes }));
-  printOutcomes(outcomes, options.json ?? false);
+  printAnswer(options, schema, create(schema, { outcomes }), () => printOutcomes(outcomes));
+  if (outcomes.some(({ result }) => result.case === "failure")) process.exitCode = 1;
 }

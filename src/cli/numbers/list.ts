@@ -3,7 +3,7 @@ import { NumberService as CarrierNumberService } from "../../gen/tandem/carrier/
 import { NumberService as PlatformNumberService } from "../../gen/tandem/platform/v1/platform_number_service_pb.js";
 import { NumberFilterSchema, NumberStateSchema } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import { callAndPrint, listAndPrint } from "../shared/calls.ts";
-import { type ConnectionOptions, carrierOption, remoteCommand } from "../shared/connection.ts";
+import { type ConnectionOptions, carrierOption, csvCommand } from "../shared/connection.ts";
 import { type FieldsCommand, filterOf } from "../shared/fields.ts";
 import { enumListOption, parseWhole, upperCase } from "../shared/values.ts";
 import { printNumber, printNumbers } from "./print-numbers.ts";
@@ -18,7 +18,7 @@ export function withNumberFilter(command: FieldsCommand): FieldsCommand {
 }
 
 export function listCommand(): Command {
-  return withNumberFilter(remoteCommand("list"))
+  return withNumberFilter(csvCommand("list"))
     .description("List numbers: the platform sees every carrier's, a carrier its own.")
     .addOption(carrierOption("only this carrier's"))
     .option("--limit <count>", "how many at most", parseWhole(1, 1_000_000), 1_000)
@@ -31,9 +31,10 @@ export function listCommand(): Command {
 }
 
 export function getCommand(): Command {
-  return remoteCommand("get")
+  return csvCommand("get")
     .description("Show a number.")
     .argument("<number>", "in E.164 form: +4510000001")
+    .addHelpText("after", "\nExample:\n  tandem numbers get +4510000001")
     .action((phoneNumber: string, options: ConnectionOptions) => {
       const methods = [CarrierNumberService.method.getNumber, PlatformNumberService.method.getNumber];
       return callAndPrint(options, methods, { phoneNumber }, ({ number }) => number && printNumber(number));
@@ -41,9 +42,10 @@ export function getCommand(): Command {
 }
 
 export function historyCommand(): Command {
-  return remoteCommand("history")
+  return csvCommand("history")
     .description("Show who held a number when, and who had it assigned, with scheduled changes.")
     .argument("<number>", "in E.164 form: +4510000001")
+    .addHelpText("after", "\nExample:\n  tandem numbers history +4510000001")
     .action((phoneNumber: string, options: ConnectionOptions) =>
       callAndPrint(
         options,

@@ -47,11 +47,9 @@ export function printNumber(number: PhoneNumber): void {
   ]);
 }
 
-/** Prints what became of each item of a batch. Says by its exit code when one failed. */
-export function printOutcomes(outcomes: readonly NumberOutcome[], isJson: boolean): void {
+/** Prints what became of each item of a batch. */
+export function printOutcomes(outcomes: readonly NumberOutcome[]): void {
   const failures = outcomes.filter(({ result }) => result.case === "failure");
-  if (failures.length > 0) process.exitCode = 1;
-  if (isJson) return;
   printNumbers(
     outcomes.flatMap(({ result }) => (result.case === "number" ? [result.value] : [])),
     "No number was changed.",

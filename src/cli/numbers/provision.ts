@@ -8,12 +8,12 @@ import {
   NumberType,
   NumberTypeSchema,
 } from "../../gen/tandem/type/v1/phone_number_pb.js";
-import { type ConnectionOptions, carrierOption, remoteCommand } from "../shared/connection.ts";
+import { type ConnectionOptions, carrierOption, csvCommand } from "../shared/connection.ts";
 import { enumListOption, enumOption, parseTime, upperCase } from "../shared/values.ts";
 import { changeNumbers } from "./batches.ts";
 
 export function provisionCommand(): Command {
-  return remoteCommand("provision")
+  return csvCommand("provision")
     .description("Offer numbers to the platform, or change their details.")
     .argument("<numbers...>", "in E.164 form: +4510000001")
     .addOption(carrierOption())
@@ -49,7 +49,7 @@ export function provisionCommand(): Command {
     .field("effectiveTime", "--since <time>", "when the carrier began to provide it (default: now)", parseTime)
     .addHelpText(
       "after",
-      "\nExample:\n  tandem numbers provision +4510000001 +4510000002 --carrier nordlys-tele --country DK --since 30d",
+      "\nExample:\n  tandem numbers provision +4510000001 +4510000002 --carrier nordlys-tele --country DK --since 90d",
     )
     .action((numbers: string[], options: ConnectionOptions) =>
       changeNumbers(options, NumberService.method.provisionNumbers, numbers),
@@ -57,10 +57,11 @@ export function provisionCommand(): Command {
 }
 
 export function releaseCommand(): Command {
-  return remoteCommand("release")
+  return csvCommand("release")
     .description("Take numbers back from the platform. They are free afterwards.")
     .argument("<numbers...>", "in E.164 form: +4510000001")
     .addOption(carrierOption())
+    .addHelpText("after", "\nExample:\n  tandem numbers release +4510000002 --carrier nordlys-tele")
     .action((numbers: string[], options: ConnectionOptions) =>
       changeNumbers(options, NumberService.method.releaseNumbers, numbers),
     );

@@ -10,7 +10,8 @@ import {
   type PhoneNumber,
   PhoneNumberSchema,
 } from "../../gen/tandem/type/v1/phone_number_pb.js";
-import { type ConnectionOptions, carrierOption, connect, remoteCommand } from "../shared/connection.ts";
+import { type ConnectionOptions, carrierOption, connect, csvCommand } from "../shared/connection.ts";
+import { formatCsv, messageColumns } from "../shared/csv-output.ts";
 import { filterOf } from "../shared/fields.ts";
 import { createTeller, cursorStore, printFollowEnd, untilInterrupted } from "../shared/following.ts";
 import { formatJson, styled } from "../shared/output.ts";
@@ -24,7 +25,7 @@ interface WatchOptions extends ConnectionOptions {
 }
 
 export function watchCommand(): Command {
-  return withNumberFilter(remoteCommand("watch"))
+  return withNumberFilter(csvCommand("watch"))
     .description("Follow the carrier's numbers: first all current ones, then each change, until Ctrl-C.")
     .addOption(carrierOption())
     .option("--changes-only", "begin with the next change")
@@ -39,6 +40,7 @@ export function watchCommand(): Command {
 
 async function watch(options: WatchOptions): Promise<void> {
   using connection = await connect(options, "carrier");
+  const print = options.csv ? createCsvPrinter() : (run: NumberRun) => printRun(run, options.json ?? false);
   const stop = new AbortController();
   const result = await followNumbers(connection.client(NumberService), {
     start: options.changesOnly ? { case: "latest", value: create(FeedStartLatestSchema) } : "initialState",
@@ -47,11 +49,33 @@ async function watch(options: WatchOptions): Promise<void> {
     signal: AbortSignal.any([untilInterrupted(), stop.signal]),
     onEvent: createTeller(),
     apply: async (run) => {
-      printRun(run, options.json ?? false);
+      print(run);
       if (run.kind === "SYNCED" && options.untilSynced) stop.abort();
     },
   });
   if (!stop.signal.aborted) printFollowEnd(result);
+}
+
+/** A row for each number as it is now; an erasure is told beside them. */
+function createCsvPrinter(): (run: NumberRun) => void {
+  let isFirst = true;
+  return (run) => {
+    const changes = run.kind === "CHANGES" ? run.changes.map(({ change }) => change) : [];
+    const changed = changes.flatMap((change) => (change.case === "phoneNumber" ? [change.value] : []));
+    const numbers = run.kind === "SNAPSHOT" ? run.numbers : changed;
+    process.stdout.write(formatCsv(messageColumns(PhoneNumberSchema), numbers, isFirst));
+    isFirst = false;
+    for (const change of changes) if (change.case !== "phoneNumber") tellErased(change.value?.sequence);
+    if (run.kind === "SYNCED") tellSynced(run.numberCount);
+  };
+}
+
+function tellSynced(count: bigint | number): void {
+  console.error(`these are all: ${count} numbers`);
+}
+
+function tellErased(sequence: bigint | undefined): void {
+  console.error(`numbers were erased, at sequence ${sequence}`);
 }
 
 function printRun(run: NumberRun, isJson: boolean): void {
@@ -60,7 +84,7 @@ function printRun(run: NumberRun, isJson: boolean): void {
       for (const number of run.numbers) printRow(number, isJson);
       break;
     case "SYNCED":
-      console.error(`these are all: ${run.numberCount} numbers`);
+      tellSynced(run.numberCount);
       break;
     case "CHANGES":
       for (const change of run.changes) printChange(change, isJson);
@@ -72,7 +96,7 @@ function printRun(run: NumberRun, isJson: boolean): void {
 
 function printChange({ change, leftFilter }: NumberChange, isJson: boolean): void {
   if (change.case === "phoneNumber") printRow(change.value, isJson, leftFilter ? "  (no longer matches)" : "");
-  else console.error(`numbers were erased, at sequence ${change.value?.sequence}`);
+  else tellErased(change.value?.sequence);
 }
 
 function printRow(number: PhoneNumber, isJson: boolean, note = ""): void {

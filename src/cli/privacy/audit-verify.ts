@@ -12,14 +12,8 @@ import {
   VerifyAuditLogResponseSchema,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { readList } from "../shared/calls.ts";
-import {
-  type Connection,
-  type ConnectionOptions,
-  carrierOption,
-  connect,
-  remoteCommand,
-} from "../shared/connection.ts";
-import { type CsvColumn, csvOption, fieldColumns, printCsv } from "../shared/csv-output.ts";
+import { type Connection, type ConnectionOptions, carrierOption, connect, csvCommand } from "../shared/connection.ts";
+import { type CsvColumn, fieldColumns, printCsv } from "../shared/csv-output.ts";
 import { countOf, formatCount, formatJson, printRows, type RowColumn, styled } from "../shared/output.ts";
 import { enumName, parseBigWhole } from "../shared/values.ts";
 import { type KeptEnd, readKeptEnds, writeKeptEnds } from "./kept-ends.ts";
@@ -38,7 +32,7 @@ type Verified = VerifyAuditLogResponse & { readonly carrierId: string };
 const MAX_SEQUENCE = 999_999_999_999_999;
 
 export function auditVerifyCommand(): Command {
-  return remoteCommand("verify")
+  return csvCommand("verify")
     .description("Prove that the audit log is whole: compute the hashes of its chains again, and compare.")
     .addOption(carrierOption("only this carrier's chain (default: every chain)"))
     .option("--platform", "only the platform's chain")
@@ -51,7 +45,6 @@ export function auditVerifyCommand(): Command {
       parseHash,
     )
     .option("--kept <file>", "compare each chain with its end in this file; if all are whole, keep the new ends there")
-    .addOption(csvOption())
     .addHelpText(
       "after",
       `

@@ -13,8 +13,7 @@ import {
 import { RecordSideSchema } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { parseDay } from "../reconcile/days.ts";
 import { listAndPrint } from "../shared/calls.ts";
-import { type ConnectionOptions, carrierOption, remoteCommand } from "../shared/connection.ts";
-import { csvOption } from "../shared/csv-output.ts";
+import { type ConnectionOptions, carrierOption, csvCommand } from "../shared/connection.ts";
 import { enumOption, parseTime, parseWhole } from "../shared/values.ts";
 import { TIME_HELP } from "../shared/window.ts";
 import { NUMBER_HELP, readNumber } from "./number-argument.ts";
@@ -37,7 +36,7 @@ interface DisclosuresOptions extends ConnectionOptions {
 type Subject = NonNullable<MessageInitShape<typeof ListDisclosuresRequestSchema>["subject"]>;
 
 export function disclosuresCommand(): Command {
-  return remoteCommand("disclosures")
+  return csvCommand("disclosures")
     .description("List who may have received a record, a number's records or a period's, newest first (platform only).")
     .addOption(carrierOption("whose records; optional with a number (default: every carrier's)"))
     .option("--record <id>", "of this record")
@@ -55,7 +54,6 @@ export function disclosuresCommand(): Command {
     .addOption(enumOption("--recipient <kind>", "only to these", RecipientKindSchema, "recipientKind"))
     .field("startTime", "--since <time>", "only disclosures made at this time or later", parseTime)
     .field("endTime", "--before <time>", "only disclosures made before this time", parseTime)
-    .addOption(csvOption())
     .option("--limit <count>", "how many at most", parseWhole(1, 1_000_000), 100)
     .addHelpText(
       "after",

@@ -9,10 +9,9 @@ import {
   PrivacyService,
   SubjectRoleSchema,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
-import { ask, callAndPrint } from "../shared/calls.ts";
-import { type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
+import { ask, callAndPrint, printAnswer } from "../shared/calls.ts";
+import { type ConnectionOptions, connect, csvCommand } from "../shared/connection.ts";
 import type { Filled } from "../shared/fields.ts";
-import { printMessage } from "../shared/output.ts";
 import { enumOption, parseTime } from "../shared/values.ts";
 import { TIME_HELP } from "../shared/window.ts";
 import { NUMBER_HELP, readNumber } from "./number-argument.ts";
@@ -24,7 +23,7 @@ const LOOK_MS = 500;
 type EraseOptions = ConnectionOptions & Filled<typeof ErasePhoneNumberRequestSchema> & { readonly wait?: true };
 
 export function eraseCommand(): Command {
-  return remoteCommand("erase")
+  return csvCommand("erase")
     .description("Erase a person's number from every record of a period (platform only).")
     .argument("<number>", NUMBER_HELP)
     .field("startTime", "--from <time>", "when the number became the person's", parseTime)
@@ -62,8 +61,8 @@ async function runErase(number: string, options: EraseOptions, command: Command)
   const response = await ask(connection, PrivacyService.method.erasePhoneNumber, { ...options, phoneNumber });
   let { erasure } = response;
   if (options.wait && !options.validateOnly && erasure) erasure = await untilComplete(client, erasure);
-  if (options.json) printMessage(ErasePhoneNumberResponseSchema, { ...response, ...(erasure && { erasure }) });
-  else printErasure({ erasure });
+  const answer = { ...response, ...(erasure && { erasure }) };
+  printAnswer(options, ErasePhoneNumberResponseSchema, answer, () => printErasure({ erasure }));
 }
 
 async function untilComplete(client: Client<typeof PrivacyService>, accepted: Erasure): Promise<Erasure> {
@@ -76,9 +75,10 @@ async function untilComplete(client: Client<typeof PrivacyService>, accepted: Er
 }
 
 function statusCommand(): Command {
-  return remoteCommand("status")
+  return csvCommand("status")
     .description("Show an erasure's state and receipt (platform only).")
     .argument("<erasure>", "the erasure's id")
+    .addHelpText("after", "\nExample:\n  tandem privacy erase status 0198c2f0")
     .action((erasureId: string, options: ConnectionOptions) =>
       callAndPrint(options, PrivacyService.method.getErasure, { erasureId }, printErasure),
     );

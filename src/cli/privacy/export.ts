@@ -8,8 +8,7 @@ import {
   PrivacyService,
   SubjectRoleSchema,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
-import { type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
-import { csvOption } from "../shared/csv-output.ts";
+import { type ConnectionOptions, connect, csvCommand } from "../shared/connection.ts";
 import { formatJson } from "../shared/output.ts";
 import { enumOption, parseTime } from "../shared/values.ts";
 import { TIME_HELP } from "../shared/window.ts";
@@ -17,7 +16,7 @@ import { NUMBER_HELP, readNumber } from "./number-argument.ts";
 import { exportCsv, formatExportHeader, formatExportLine, formatExportTrailer } from "./print-export.ts";
 
 export function exportCommand(): Command {
-  return remoteCommand("export")
+  return csvCommand("export")
     .description(
       "Export everything kept about a person's number in a period, at every carrier (GDPR 15; platform only).",
     )
@@ -27,7 +26,6 @@ export function exportCommand(): Command {
     .addOption(enumOption("--role <role>", "the person's role in the calls", SubjectRoleSchema).makeOptionMandatory())
     .requiredField("caseReference", "--case <reference>", "the request's case, without names or numbers")
     .requiredField("verifiedBy", "--verified-by <who>", "who verified that: a role or a team")
-    .addOption(csvOption())
     .addHelpText(
       "after",
       `

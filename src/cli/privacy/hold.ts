@@ -12,8 +12,7 @@ import { PrivacyService } from "../../gen/tandem/platform/v1/privacy_service_pb.
 import { DirectionSchema } from "../../gen/tandem/type/v1/call_pb.js";
 import { parseDay } from "../reconcile/days.ts";
 import { callAndPrint, listAndPrint } from "../shared/calls.ts";
-import { type ConnectionOptions, carrierOption, remoteCommand } from "../shared/connection.ts";
-import { csvOption } from "../shared/csv-output.ts";
+import { type ConnectionOptions, carrierOption, csvCommand } from "../shared/connection.ts";
 import type { Filled } from "../shared/fields.ts";
 import { enumOption, parseTime } from "../shared/values.ts";
 import { HOLD_CSV, printHold, printHolds } from "./print-holds.ts";
@@ -38,7 +37,7 @@ interface RecordName {
 }
 
 function createCommand(): Command {
-  return remoteCommand("create")
+  return csvCommand("create")
     .description("Hold single records, or all of a period, including those that arrive later (platform only).")
     .addOption(carrierOption("whose records").makeOptionMandatory())
     .option("--platform-record <day/id>", "a call detail record; repeatable", collectRecords)
@@ -79,7 +78,7 @@ function targetOf(options: CreateOptions): NonNullable<MessageInitShape<typeof H
 }
 
 function releaseCommand(): Command {
-  return remoteCommand("release")
+  return csvCommand("release")
     .description("End a hold. What is past its retention goes at the next run (platform only).")
     .argument("<hold>", "the hold's id")
     .requiredField("releaseNote", "--note <text>", "why, without names or numbers")
@@ -91,11 +90,10 @@ function releaseCommand(): Command {
 }
 
 function listCommand(): Command {
-  return remoteCommand("list")
+  return csvCommand("list")
     .description("List holds, newest first (platform only).")
     .addOption(carrierOption("only this carrier's"))
     .addOption(enumOption("--state <state>", "only in this state", HoldStateSchema))
-    .addOption(csvOption())
     .addHelpText("after", "\nExample:\n  tandem privacy hold list --state active")
     .action((options: ConnectionOptions) => {
       const as = { print: printHolds, csv: HOLD_CSV };

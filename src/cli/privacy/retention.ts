@@ -8,8 +8,8 @@ import {
 } from "../../gen/tandem/platform/v1/retention_policy_pb.js";
 import { RecordPartSchema } from "../../gen/tandem/type/v1/agreement_pb.js";
 import { callAndPrint, listAndPrint } from "../shared/calls.ts";
-import { type ConnectionOptions, carrierOption, remoteCommand } from "../shared/connection.ts";
-import { type CsvColumn, csvOption, fieldColumns } from "../shared/csv-output.ts";
+import { type ConnectionOptions, carrierOption, csvCommand } from "../shared/connection.ts";
+import { type CsvColumn, fieldColumns } from "../shared/csv-output.ts";
 import { fieldOption } from "../shared/fields.ts";
 import { printRows, type RowColumn } from "../shared/output.ts";
 import { enumName, enumOption, formatTime, parseBigWhole, parseWhole } from "../shared/values.ts";
@@ -22,12 +22,11 @@ export function retentionCommand(): Command {
 }
 
 function listCommand(): Command {
-  return remoteCommand("list")
+  return csvCommand("list")
     .description("List the policies in force and what each country's law demands (platform only).")
     .addOption(carrierOption("only what applies to this carrier"))
     .field("countryCode", "--country <code>", "only this legal country, ISO 3166-1: DK")
     .addOption(enumOption("--part <part>", "only this part", RecordPartSchema, "recordPart"))
-    .addOption(csvOption())
     .addHelpText("after", "\nExample:\n  tandem privacy retention list --carrier nordlys-tele")
     .action((options: ConnectionOptions) => {
       const as = { print: printPolicies, csv: POLICY_CSV };
@@ -36,7 +35,7 @@ function listCommand(): Command {
 }
 
 function setCommand(): Command {
-  return remoteCommand("set")
+  return csvCommand("set")
     .description("Set how long a part is kept. A shorter time deletes at the next run (platform only).")
     .requiredField("countryCode", "--country <code>", "the legal country, ISO 3166-1: DK")
     .addOption(

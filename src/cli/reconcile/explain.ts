@@ -6,9 +6,8 @@ import {
   type ExplainCallResponse,
   ReconciliationService as OfAll,
 } from "../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
-import { ask, connectFor, methodOf } from "../shared/calls.ts";
-import { type Connection, type ConnectionOptions, carrierOption, remoteCommand } from "../shared/connection.ts";
-import { printMessage } from "../shared/output.ts";
+import { ask, connectFor, methodOf, printAnswer } from "../shared/calls.ts";
+import { type Connection, type ConnectionOptions, carrierOption, csvCommand } from "../shared/connection.ts";
 import { printExplanation } from "./print-explanation.ts";
 
 const METHODS = [OfCarrier.method.explainCall, OfAll.method.explainCall];
@@ -29,7 +28,7 @@ type Target = keyof typeof TARGETS;
 
 /** `tandem reconcile explain` */
 export function explainCommand(): Command {
-  return remoteCommand("explain")
+  return csvCommand("explain")
     .description("Explain one call: both sides' records, what matched and what did not, step by step.")
     .argument("<id>", "the id of a discrepancy, a call, or either side's record")
     .addOption(carrierOption("the carrier; needed unless the id is a call's, or the token is a carrier's"))
@@ -46,22 +45,20 @@ It explains calls that agree, too. With a carrier's token it explains that carri
 
 Examples:
   tandem reconcile explain 5Xb0e7wYQd1mRk2n --carrier nordlys-tele
-  tandem reconcile explain rec-20260301-17 --by cdr --carrier nordlys-tele --date 2026-03-01
+  tandem reconcile explain cdr-4711 --by cdr --carrier nordlys-tele --date 2026-03-01
   tandem reconcile explain call-4711`,
     )
     .action(async (id: string, options: ExplainOptions) => {
       using connection = await connectFor(options, METHODS);
       const answer = await explain(connection, id, options);
-      if (options.json) {
-        printMessage(methodOf(connection, METHODS).output, answer);
-        return;
-      }
       // The two sides' messages are alike, in types that TypeScript cannot join.
       const { explanations, truncated } = answer as ExplainCallResponse;
-      for (const [index, explanation] of explanations.entries()) {
-        if (index > 0) console.log();
-        printExplanation(explanation);
-      }
+      printAnswer(options, methodOf(connection, METHODS).output, answer, () => {
+        for (const [index, explanation] of explanations.entries()) {
+          if (index > 0) console.log();
+          printExplanation(explanation);
+        }
+      });
       if (truncated) console.error("There are more: narrow it with --carrier or --date");
     });
 }

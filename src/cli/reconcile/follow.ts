@@ -3,8 +3,7 @@ import { followDiscrepancies } from "../../client/follow-discrepancies.ts";
 import { given } from "../../domain/given.ts";
 import { ReconciliationService } from "../../gen/tandem/carrier/v1/reconciliation_service_pb.js";
 import { DiscrepancySchema } from "../../gen/tandem/type/v1/discrepancy_pb.js";
-import { type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
-import { csvOption } from "../shared/csv-output.ts";
+import { type ConnectionOptions, connect, csvCommand } from "../shared/connection.ts";
 import { createWriter, type FollowingOptions, followToEnd, withFollowing } from "../shared/following.ts";
 import { TIME_HELP } from "../shared/window.ts";
 import { discrepancyFilterOf, withDiscrepancyFilter } from "./discrepancy-filter.ts";
@@ -14,10 +13,10 @@ type DiscrepancyFollowOptions = ConnectionOptions & FollowingOptions;
 
 /** `tandem reconcile follow` */
 export function followCommand(): Command {
-  const command = remoteCommand("follow").description(
+  const command = csvCommand("follow").description(
     "Follow a carrier's discrepancies: new ones, changes and resolutions. Resumes after every cut.",
   );
-  return withDiscrepancyFilter(withFollowing(command, { consumers: false }).addOption(csvOption()))
+  return withDiscrepancyFilter(withFollowing(command, { consumers: false }))
     .addHelpText(
       "after",
       `

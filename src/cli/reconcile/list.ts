@@ -2,8 +2,7 @@ import type { Command } from "commander";
 import { ReconciliationService as OfCarrier } from "../../gen/tandem/carrier/v1/reconciliation_service_pb.js";
 import { ReconciliationService as OfAll } from "../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import { listAndPrint } from "../shared/calls.ts";
-import { type ConnectionOptions, carrierOption, remoteCommand } from "../shared/connection.ts";
-import { csvOption } from "../shared/csv-output.ts";
+import { type ConnectionOptions, carrierOption, csvCommand } from "../shared/connection.ts";
 import { parseWhole } from "../shared/values.ts";
 import { DAY_HELP, type Days, daysOf, withDays } from "./days.ts";
 import { discrepancyFilterOf, withDiscrepancyFilter } from "./discrepancy-filter.ts";
@@ -14,10 +13,9 @@ const DEFAULT_DAYS = 92;
 
 /** `tandem reconcile list` */
 export function listCommand(): Command {
-  const command = withDays(remoteCommand("list"), "92 days before the last")
+  const command = withDays(csvCommand("list"), "92 days before the last")
     .description("List the calls that disagree or once did. The platform sees every carrier's, a carrier its own.")
     .addOption(carrierOption("only this carrier's"))
-    .addOption(csvOption())
     .option("--limit <count>", "how many at most", parseWhole(1, 1_000_000), 100);
   return withDiscrepancyFilter(command)
     .addHelpText(

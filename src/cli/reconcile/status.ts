@@ -7,8 +7,8 @@ import {
 import { PendingReasonSchema } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { ReportingStateSchema } from "../../gen/tandem/type/v1/reconciliation_summary_pb.js";
 import { listAndPrint } from "../shared/calls.ts";
-import { type ConnectionOptions, remoteCommand } from "../shared/connection.ts";
-import { type CsvColumn, csvOption, fieldColumns } from "../shared/csv-output.ts";
+import { type ConnectionOptions, csvCommand } from "../shared/connection.ts";
+import { type CsvColumn, fieldColumns } from "../shared/csv-output.ts";
 import { formatCount, printRows, type RowColumn } from "../shared/output.ts";
 import { enumName, formatTime } from "../shared/values.ts";
 
@@ -16,10 +16,9 @@ type Status = CarrierReconciliationStatus;
 
 /** `tandem reconcile status` */
 export function statusCommand(): Command {
-  return remoteCommand("status")
+  return csvCommand("status")
     .description("Show how far each carrier is reconciled, and what is pending.")
     .argument("[carriers...]", "only these carriers, at most 100")
-    .addOption(csvOption())
     .addHelpText(
       "after",
       `

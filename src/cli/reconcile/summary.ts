@@ -4,8 +4,7 @@ import { ReconciliationService as OfAll } from "../../gen/tandem/platform/v1/pla
 import { DirectionSchema } from "../../gen/tandem/type/v1/call_pb.js";
 import { SummaryDimension, SummaryDimensionSchema } from "../../gen/tandem/type/v1/reconciliation_summary_pb.js";
 import { listAndPrint } from "../shared/calls.ts";
-import { type ConnectionOptions, carrierOption, remoteCommand } from "../shared/connection.ts";
-import { csvOption } from "../shared/csv-output.ts";
+import { type ConnectionOptions, carrierOption, csvCommand } from "../shared/connection.ts";
 import { collect, enumListOption, enumOption, formatTime, parseWhole } from "../shared/values.ts";
 import { DAY_HELP, type Days, daysOf, withDays } from "./days.ts";
 import { printSummary, SUMMARY_CSV } from "./print-summary.ts";
@@ -20,14 +19,13 @@ const DEFAULT_DAYS = 8;
 
 /** `tandem reconcile summary` */
 export function summaryCommand(): Command {
-  return withDays(remoteCommand("summary"), "a week before the last")
+  return withDays(csvCommand("summary"), "a week before the last")
     .description("Sum up how far both sides agree. The platform sees every carrier's calls, a carrier its own.")
     .addOption(carrierOption("only this carrier's"))
     .addOption(enumListOption("--by <dimensions>", "a row for each (default: day)", SummaryDimensionSchema, "groupBy"))
     .field("customerIds", "--customer <ids>", "only of these customers", collect)
     .field("trunkIds", "--trunk <ids>", "only over these trunks", collect)
     .addOption(enumOption("--direction <direction>", "only this direction", DirectionSchema))
-    .addOption(csvOption())
     .option("--limit <count>", "how many rows at most (1000)", parseWhole(1, 1_000_000), 1_000)
     .addHelpText(
       "after",

@@ -1,7 +1,14 @@
 import { randomUUID } from "node:crypto";
-import type { DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescMessage,
+  type DescMethodUnary,
+  type Message,
+  type MessageInitShape,
+  type MessageShape,
+} from "@bufbuild/protobuf";
 import { type Connection, type ConnectionOptions, connect, type Role } from "./connection.ts";
-import { type CsvColumn, printCsv } from "./csv-output.ts";
+import { type CsvColumn, messageColumns, printCsv } from "./csv-output.ts";
 import type { Filled } from "./fields.ts";
 import { printMessage } from "./output.ts";
 import { readPages } from "./pages.ts";
@@ -52,8 +59,33 @@ export async function callAndPrint<Method extends DescMethodUnary>(
 ): Promise<void> {
   using connection = await connectFor(options, methods);
   const answer = await ask(connection, methods, request);
-  if (options.json) printMessage(methodOf(connection, methods).output as Method["output"], answer);
-  else print(answer);
+  printAnswer(options, methodOf(connection, methods).output as Method["output"], answer, () => print(answer));
+}
+
+/** Prints an answer: as JSON, as CSV with all that it has, or by `print`. */
+export function printAnswer<Desc extends DescMessage>(
+  { json, csv }: Pick<ConnectionOptions, "json" | "csv">,
+  schema: Desc,
+  answer: MessageInitShape<Desc>,
+  print: () => void,
+): void {
+  if (json) printMessage(schema, answer);
+  else if (csv) printAllAsCsv(schema, create(schema, answer));
+  else print();
+}
+
+/** The rows are what a list of the answer has, else the one message in it, else itself. */
+function printAllAsCsv(schema: DescMessage, answer: Message): void {
+  const values = answer as unknown as Record<string, unknown>;
+  const list = schema.fields.find(({ fieldKind, message }) => fieldKind === "list" && message !== undefined);
+  if (list?.message) {
+    printCsv(messageColumns(list.message), values[list.localName] as Message[]);
+    return;
+  }
+  const [only, ...others] = schema.fields;
+  const isWrapped = only?.fieldKind === "message" && others.length === 0;
+  const held = isWrapped ? (values[only.localName] as Message | undefined) : answer;
+  printCsv(messageColumns(isWrapped ? only.message : schema), held === undefined ? [] : [held]);
 }
 
 type Items<Method extends DescMethodUnary, Field extends string> =
@@ -62,6 +94,7 @@ type Items<Method extends DescMethodUnary, Field extends string> =
 /** How a list is printed. */
 interface ListFormats<Method extends DescMethodUnary, Field extends string> {
   readonly print: (items: Items<Method, Field>, role: Role) => void;
+  /** Default: all that an item has. */
   readonly csv?: readonly CsvColumn<Items<Method, Field>[number]>[];
   /** Says more of the whole list, whatever the format. */
   readonly after?: (answer: Answer<Method>) => void;
@@ -77,16 +110,18 @@ export async function listAndPrint<Method extends DescMethodUnary, const Field e
   methods: Methods<Method>,
   request: Request<Method> | ((role: Role) => Request<Method>),
   field: Field,
-  { print, csv = [], after }: ListFormats<Method, Field>,
+  { print, csv, after }: ListFormats<Method, Field>,
 ): Promise<void> {
   using connection = await connectFor(options, methods);
   const { role } = connection;
   const asked = typeof request === "function" ? request(role) : request;
   const { answer, isCut } = await readList(connection, methods, asked, field, options.limit);
   const items = (answer as Record<Field, Items<Method, Field>>)[field];
-  if (options.json) printMessage(methodOf(connection, methods).output, { ...answer, nextPageToken: "" });
-  else if (options.csv) printCsv(csv, items);
-  else print(items, role);
+  if (options.csv && csv) printCsv(csv, items);
+  else
+    printAnswer(options, methodOf(connection, methods).output, { ...answer, nextPageToken: "" }, () =>
+      print(items, role),
+    );
   if (isCut) console.error(`There are more than ${options.limit}: see --limit`);
   after?.(answer);
 }

@@ -3,11 +3,13 @@ import { type Client, createClient } from "@connectrpc/connect";
 import { Option } from "commander";
 import { decodeJwt } from "jose/jwt/decode";
 import { createTandemTransport, type TandemTransport } from "../../client/transport.ts";
-import { type ClientConfig, loadClientConfig, loadConfig } from "../../config/config.ts";
+import { type ClientConfig, loadClientConfig } from "../../config/client-config.ts";
+import { loadConfig } from "../../config/config.ts";
 import { PLATFORM_SCOPES } from "../../domain/carriers/scopes.ts";
 import { isLoopback } from "../../trust/settings.ts";
 import { givenToken } from "../trust/given-token.ts";
 import { commandLineActor } from "./actor.ts";
+import { csvOption } from "./csv-option.ts";
 import { FieldsCommand, fieldOption } from "./fields.ts";
 import { retryUnary } from "./retry-unary.ts";
 import { endQuietlyWhenNobodyReads } from "./run-command.ts";
@@ -23,9 +25,10 @@ export type Role = "carrier" | "platform";
 /** The options of every command that talks to a server. */
 export interface ConnectionOptions {
   readonly url?: string;
+  readonly context?: string;
   readonly tokenFile?: string;
   readonly carrierId?: string;
-  readonly dataDir?: string;
+  readonly dataDir?: string | undefined;
   readonly json?: true;
   readonly csv?: true;
 }
@@ -43,12 +46,22 @@ export function remoteCommand(name: string): FieldsCommand {
     .option("--json", "print JSON, as the contract defines it, instead of text")
     .addOption(connection("--url <url>", "the server (TANDEM_URL; http://127.0.0.1:7443)"))
     .addOption(
+      connection("--context <name>", "a server and its token by a name (TANDEM_CONTEXT; tandem context)").conflicts(
+        "url",
+      ),
+    )
+    .addOption(
       connection(
         "--token-file <file>",
         "file with the bearer token, - for standard input (TANDEM_TOKEN_FILE; TANDEM_TOKEN holds the token itself; default: one signed with the data folder's key)",
       ),
     )
     .addOption(connection("--data-dir <folder>", "data folder of a server on this machine (TANDEM_DATA_DIR)"));
+}
+
+/** A command that talks to a running server and prints what it answers: as rows of CSV, too. */
+export function csvCommand(name: string): FieldsCommand {
+  return remoteCommand(name).addOption(csvOption());
 }
 
 /** `--carrier`, by default of commands that act as one. */
@@ -69,9 +82,10 @@ export async function connect(options: ConnectionOptions, allowed: Role | "eithe
   const role = given === undefined ? roleToSignFor(options, allowed) : checkToken(await given(), options, allowed);
   const { issue: tokenProvider, key } = given
     ? { issue: given, key: describeGiven(config) }
-    : await ownTokens(url, options, role);
+    : await ownTokens(url, { dataDir: config.context?.dataDir, ...options }, role);
   const as = role === "platform" ? "as the platform" : `as carrier ${options.carrierId ?? "that the token names"}`;
-  sayUsed({ server: `${url.origin}, ${as}`, key });
+  const by = config.context === undefined ? "" : ` (context ${config.context.name})`;
+  sayUsed({ server: `${url.origin}${by}, ${as}`, key });
   const isForPeople = options.json === undefined && options.csv === undefined;
   const transport: TandemTransport = createTandemTransport({
     baseUrl: url.origin,

@@ -15,7 +15,7 @@ import {
   FeedStartLatestSchema,
 } from "../../gen/tandem/type/v1/feed_pb.js";
 import { type ConnectionOptions, carrierOption } from "./connection.ts";
-import { type CsvColumn, formatCsv } from "./csv-output.ts";
+import { type CsvColumn, formatCsv, messageColumns } from "./csv-output.ts";
 import { describeResume } from "./describe-error.ts";
 import type { FieldsCommand } from "./fields.ts";
 import { formatJson } from "./output.ts";
@@ -81,6 +81,7 @@ interface EntryFormat<Desc extends DescMessage> {
   readonly formatLine: (record: MessageShape<Desc>) => string;
   /** What to do about an erasure. */
   readonly onErasure: string;
+  /** Default: all that a record has. */
   readonly csv?: readonly CsvColumn<MessageShape<Desc>>[];
 }
 
@@ -89,7 +90,7 @@ type Entry = { readonly entry: { readonly case: string | undefined; readonly val
 /** Writes runs of entries to standard output: as lines of text or of JSON, or as CSV. */
 export function createWriter<Desc extends DescMessage>(
   { json, csv: asCsv }: ConnectionOptions,
-  { schema, formatLine, onErasure, csv = [] }: EntryFormat<Desc>,
+  { schema, formatLine, onErasure, csv = messageColumns(schema) }: EntryFormat<Desc>,
 ): (run: { readonly entries: readonly Entry[] }) => Promise<void> {
   let isFirst = true;
   const isErasure = ({ entry }: Entry) => entry.case === "erasure" || entry.case === undefined;

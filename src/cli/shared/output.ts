@@ -1,6 +1,8 @@
 import { styleText } from "node:util";
 import { create, type DescMessage, type MessageInitShape, toJson } from "@bufbuild/protobuf";
 import { visibleJson } from "../../domain/privacy/visible-text.ts";
+import { layTable, longest, pad } from "./table.ts";
+import { hang, terminalWidth } from "./width.ts";
 
 export interface Column {
   readonly title: string;
@@ -18,16 +20,25 @@ export function formatJson(value: unknown): string {
   return visibleJson(JSON.stringify(value));
 }
 
-/** Lines of a table, each indented by `indent`; columns are two spaces apart, nothing is cut. */
+/**
+ * Lines of a table, each indented by `indent`. Nothing is cut: in a terminal that is too narrow,
+ * cells break at spaces; where that is not enough, each row becomes a list of its cells.
+ */
 export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[], indent = ""): string[] {
-  const widths = columns.map(({ title }, index) =>
-    Math.max(title.length, ...rows.map((row) => (row[index] ?? "").length)),
-  );
-  const format = (cells: readonly string[]) => {
-    const padded = columns.map(({ align }, index) => pad(cells[index] ?? "", widths[index] ?? 0, align));
-    return `${indent}${padded.join("  ")}`.trimEnd();
-  };
-  return [styled("dim", format(columns.map(({ title }) => title))), ...rows.map(format)];
+  const width = (terminalWidth() ?? Number.POSITIVE_INFINITY) - indent.length;
+  const table = layTable(columns, rows, width);
+  if (!table) return rows.flatMap((row, at) => [...(at > 0 ? [""] : []), ...formatRecord(columns, row, indent)]);
+  return [...table.head.map((line) => styled("dim", indent + line)), ...table.body.map((line) => indent + line)];
+}
+
+function formatRecord(columns: readonly Column[], row: readonly string[], indent: string): string[] {
+  const width = longest(columns.map(({ title }) => title));
+  return columns.flatMap(({ title }, index) => {
+    const cell = row[index] ?? "";
+    if (cell === "") return [];
+    const text = hang(`${indent}${title.padEnd(width)}  `, cell);
+    return indent + styled("dim", title) + text.slice(indent.length + title.length);
+  });
 }
 
 /** A column of a table of rows, and how it is read; undefined is empty. */
@@ -48,15 +59,14 @@ export function formatLine<Row>(columns: readonly RowColumn<Row>[], row: Row): s
   return columns.map(({ read, align, width = 0 }) => pad(read(row) ?? "", width, align)).join("  ");
 }
 
-function pad(cell: string, width: number, align: Column["align"]): string {
-  return align === "right" ? cell.padStart(width) : cell.padEnd(width);
-}
-
 /** Prints names and values, one pair a line; pairs without a value are left out. */
 export function printFields(fields: readonly (readonly [name: string, value: string | undefined])[]): void {
   const known = fields.filter((field): field is readonly [string, string] => field[1] !== undefined && field[1] !== "");
   const width = Math.max(...known.map(([name]) => name.length));
-  for (const [name, value] of known) console.log(`${styled("dim", name.padEnd(width))}  ${value}`);
+  for (const [name, value] of known) {
+    const text = hang(`${name.padEnd(width)}  `, value);
+    console.log(styled("dim", name) + text.slice(name.length));
+  }
 }
 
 /** Text in a style if standard output is a terminal that wants colours (NO_COLOR, FORCE_COLOR). */
@@ -65,8 +75,8 @@ export function styled(style: "dim" | "bold" | "green" | "red" | "yellow", text:
 }
 
 /** So many of something: `1 call`, `2 calls`. */
-export function countOf(count: number | bigint, thing: string): string {
-  return `${formatCount(count)} ${thing}${BigInt(count) === 1n ? "" : "s"}`;
+export function countOf(count: number | bigint, thing: string, things = `${thing}s`): string {
+  return `${formatCount(count)} ${BigInt(count) === 1n ? thing : things}`;
 }
 
 /** A whole number with thousands marked. */

@@ -79,3 +79,21 @@ export function tellNowAndThen<State>(describe: (state: State) => string): (stat
     console.error(describe(state));
   };
 }
+
+/** Says on standard error what is being done, if it is still being done after two seconds. */
+export interface SlowTeller extends Disposable {
+  /** What is done from now on. */
+  tell(what: string): void;
+}
+
+/** Says nothing of what is quickly done. Dispose it when everything is. */
+export function tellSlowly(): SlowTeller {
+  let timer: NodeJS.Timeout | undefined;
+  return {
+    tell: (what) => {
+      clearTimeout(timer);
+      timer = setTimeout(() => console.error(`${what} …`), TELL_MS).unref();
+    },
+    [Symbol.dispose]: () => clearTimeout(timer),
+  };
+}

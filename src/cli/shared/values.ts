@@ -1,6 +1,7 @@
 import type { DescEnum } from "@bufbuild/protobuf";
 import { type Timestamp, timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { InvalidArgumentError, Option } from "commander";
+import { nearestName } from "../../domain/nearest-name.ts";
 import { isDay } from "../../domain/time/instant.ts";
 import { wallMs } from "../../domain/time/wall-clock.ts";
 import { type Direction, DirectionSchema } from "../../gen/tandem/type/v1/call_pb.js";
@@ -13,10 +14,18 @@ import { filling } from "./fields.ts";
  */
 export function enumOption(flags: string, description: string, schema: DescEnum, field?: string): Option {
   const option = new Option(flags, `${description} (${enumNames(schema).join(", ")})`);
+  choices.set(option, enumNames(schema));
   return filling(
     field ?? option.attributeName(),
     option.argParser((text) => parseEnumName(schema, text)),
   );
+}
+
+const choices = new WeakMap<Option, readonly string[]>();
+
+/** The values that an option of `enumOption` takes; none for any other. */
+export function choicesOf(option: Option): readonly string[] {
+  return choices.get(option) ?? [];
 }
 
 /** As `enumOption`, with one or more values. */
@@ -32,7 +41,11 @@ export function parseEnumName(schema: DescEnum, text: string): number {
   const found = schema.values.find(
     (value) => value.number !== 0 && shortName(schema, value.name) === text.toLowerCase(),
   );
-  if (found === undefined) throw new InvalidArgumentError(`Expected one of ${enumNames(schema).join(", ")}.`);
+  if (found === undefined) {
+    const nearest = nearestName(text.toLowerCase(), enumNames(schema));
+    const hint = nearest === undefined ? "" : ` Did you mean ${nearest}?`;
+    throw new InvalidArgumentError(`Expected one of ${enumNames(schema).join(", ")}.${hint}`);
+  }
   return found.number;
 }
 

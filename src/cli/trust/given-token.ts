@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { text } from "node:stream/consumers";
-import type { ClientConfig } from "../../config/config.ts";
+import type { ClientConfig } from "../../config/client-config.ts";
 import { findOpenMode } from "../../files/file-modes.ts";
 
 const MAX_TOKEN_LENGTH = 16_384;

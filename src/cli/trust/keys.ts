@@ -21,6 +21,7 @@ function listCommand(): Command {
   return withStoreOptions(new Command("list"))
     .description("List the ids of the keys; the last one is in use. No command shows a key itself.")
     .option("--json", "print JSON")
+    .addHelpText("after", "\nExample:\n  tandem keys list")
     .action(async (_: object, command: Command) => {
       const options = command.optsWithGlobals<StoreOptions & { json?: true }>();
       await using store = await openStoreOnly(options);

@@ -5,6 +5,7 @@ import { decodeJwt } from "jose/jwt/decode";
 import { type Config, loadConfig } from "../../config/config.ts";
 import { wallMs } from "../../domain/time/wall-clock.ts";
 import { type RevocationEntry, Revocations } from "../../trust/revocations.ts";
+import { formatJson } from "../shared/output.ts";
 import { givenToken } from "./given-token.ts";
 
 interface RevokeOptions {
@@ -13,6 +14,7 @@ interface RevokeOptions {
   readonly certificate?: string;
   readonly tokenFile?: string;
   readonly dataDir?: string;
+  readonly json?: true;
 }
 
 /** `tandem token revoke`: adds a line to the file of revoked credentials. */
@@ -35,6 +37,7 @@ export function tokenRevokeCommand(): Command {
         "certificate",
       ),
     )
+    .option("--json", "print JSON: {file, entry}")
     .option("--data-dir <folder>", "data folder (TANDEM_DATA_DIR)")
     .addHelpText(
       "after",
@@ -59,7 +62,7 @@ async function revoke(_: object, command: Command): Promise<void> {
   // A file that servers would refuse is not made.
   Revocations.parse(before + line);
   await appendFile(file, line, { mode: 0o600, flush: true });
-  console.log(`Revoked, in ${file}.`);
+  console.log(options.json ? formatJson({ file, entry }) : `Revoked, in ${file}.`);
 }
 
 /**

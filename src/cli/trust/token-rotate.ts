@@ -2,6 +2,7 @@ import { Command } from "commander";
 import { loadConfig } from "../../config/config.ts";
 import { wallMs } from "../../domain/time/wall-clock.ts";
 import { rotateSigningKey } from "../../trust/signing-key.ts";
+import { formatJson } from "../shared/output.ts";
 import { keyUsed, sayUsed } from "../shared/used.ts";
 import { parseSeconds } from "../shared/values.ts";
 
@@ -15,6 +16,7 @@ export function tokenRotateCommand(): Command {
       parseSeconds,
       86_400,
     )
+    .option("--json", "print JSON: {keyId, oldKeysUntil}")
     .option("--data-dir <folder>", "data folder (TANDEM_DATA_DIR)")
     .addHelpText(
       "after",
@@ -26,12 +28,13 @@ Example:
     )
     .action(async (_: object, command: Command) => {
       // The parent has --data-dir too, and takes it.
-      const { overlap, dataDir } = command.optsWithGlobals<{ overlap: number; dataDir?: string }>();
+      const { overlap, dataDir, json } = command.optsWithGlobals<{ overlap: number; dataDir?: string; json?: true }>();
       const config = loadConfig(undefined, { dataDir });
       const kid = await rotateSigningKey(config.dataDir, overlap);
       sayUsed({ key: keyUsed(kid, config.dataDir) });
       const until = `${new Date(wallMs() + overlap * 1_000).toISOString().slice(0, 19)}Z`;
       const old = overlap === 0 ? "are no longer valid" : `stay valid until ${until}`;
-      console.log(`Tokens are now signed with key ${kid}. Tokens of the old key ${old}.`);
+      if (json) console.log(formatJson({ keyId: kid, ...(overlap > 0 && { oldKeysUntil: until }) }));
+      else console.log(`Tokens are now signed with key ${kid}. Tokens of the old key ${old}.`);
     });
 }

@@ -2,6 +2,7 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { loadConfig } from "../../config/config.ts";
 import { isPlatformScope, PLATFORM_SCOPES, type PlatformScope } from "../../domain/carriers/scopes.ts";
 import { findSigningKey } from "../../trust/signing-key.ts";
+import { formatJson } from "../shared/output.ts";
 import { keyUsed, sayUsed } from "../shared/used.ts";
 import { parseSeconds } from "../shared/values.ts";
 import { tokenRevokeCommand } from "./token-revoke.ts";
@@ -22,11 +23,17 @@ export function tokenCommand(): Command {
     )
     .option("--identity <name>", "name of its owner, for logs and audits (default: the carrier's id, or platform)")
     .option("--ttl <time>", "how long it is valid: 90s, 15m, 1h, 7d", parseLifetime, 3_600)
+    .option("--json", "print JSON: {token, keyId, ttlSeconds}")
     .option("--data-dir <folder>", "data folder (TANDEM_DATA_DIR)")
     .addHelpText(
       "after",
       `
-Example, with the server running:
+Examples:
+  tandem token --platform
+  tandem token --carrier nordlys-tele --ttl 1h
+  tandem token --platform --scopes carriers.read numbers.read
+
+With the server running:
   TOKEN=$(tandem token --platform)
   curl -H "authorization: Bearer $TOKEN" -H "content-type: application/json" -d '{}' \\
     http://127.0.0.1:7443/tandem.platform.v1.CarrierService/ListCarriers`,
@@ -43,6 +50,7 @@ interface TokenOptions {
   identity?: string;
   ttl: number;
   dataDir?: string;
+  json?: true;
 }
 
 async function printToken(options: TokenOptions, command: Command): Promise<void> {
@@ -64,7 +72,7 @@ async function printToken(options: TokenOptions, command: Command): Promise<void
     ttlSeconds: options.ttl,
   });
   sayUsed({ key: keyUsed(key.keyId, config.dataDir) });
-  console.log(token);
+  console.log(options.json ? formatJson({ token, keyId: key.keyId, ttlSeconds: options.ttl }) : token);
 }
 
 function parseScopes(text: string, before: PlatformScope[] = []): PlatformScope[] {

@@ -2,7 +2,7 @@ import { type Command, InvalidArgumentError } from "commander";
 import type { ClosedPeriod } from "../../gen/tandem/platform/v1/usage_pb.js";
 import { UsageService } from "../../gen/tandem/platform/v1/usage_service_pb.js";
 import { callAndPrint } from "../shared/calls.ts";
-import { type ConnectionOptions, remoteCommand } from "../shared/connection.ts";
+import { type ConnectionOptions, csvCommand } from "../shared/connection.ts";
 import { formatCount, printFields } from "../shared/output.ts";
 import { formatMinutes, formatTime } from "../shared/values.ts";
 import { type PeriodOptions, periodOf, withPeriod } from "./period-options.ts";
@@ -10,7 +10,7 @@ import { describeCompleteness } from "./print-usage.ts";
 
 /** `tandem usage close` */
 export function closeCommand(): Command {
-  return withPeriod(remoteCommand("close"))
+  return withPeriod(csvCommand("close"))
     .description("Fix a period's figures. Every later change becomes a numbered restatement (platform only).")
     .argument("<customer>", "the customer's id")
     .field(

@@ -10,8 +10,8 @@ import {
 } from "../../gen/tandem/platform/v1/usage_pb.js";
 import { UsageService } from "../../gen/tandem/platform/v1/usage_service_pb.js";
 import { connectFor, readList } from "../shared/calls.ts";
-import { type ConnectionOptions, remoteCommand } from "../shared/connection.ts";
-import { type CsvColumn, csvOf, csvOption, printCsv } from "../shared/csv-output.ts";
+import { type ConnectionOptions, csvCommand } from "../shared/connection.ts";
+import { type CsvColumn, csvOf, printCsv } from "../shared/csv-output.ts";
 import { formatCount, printMessage, printRows, type RowColumn } from "../shared/output.ts";
 import { enumName, formatMinutes, formatTime, parseTime } from "../shared/values.ts";
 import { TIME_HELP } from "../shared/window.ts";
@@ -19,13 +19,12 @@ import { USAGE_KEYS } from "./print-usage.ts";
 
 /** `tandem usage restatements` */
 export function restatementsCommand(): Command {
-  return remoteCommand("restatements")
+  return csvCommand("restatements")
     .description("List a customer's closed periods and what changed after each was closed (platform only).")
     .argument("<customer>", "the customer's id")
     .field("periodId", "--period <id>", "only this period")
     .field("startTime", "--from <time>", "recorded at this time or later", parseTime)
     .field("endTime", "--to <time>", "recorded before this time", parseTime)
-    .addOption(csvOption())
     .addHelpText(
       "after",
       `\nCSV has a row for each line of figures that changed.\n\n${TIME_HELP}\n\nExample:\n  tandem usage restatements cedar-bank --from 30d`,

@@ -14,8 +14,8 @@ import {
   UsageService,
 } from "../../gen/tandem/platform/v1/usage_service_pb.js";
 import { DirectionSchema } from "../../gen/tandem/type/v1/call_pb.js";
-import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
-import { csvOption, printCsv } from "../shared/csv-output.ts";
+import { type Connection, type ConnectionOptions, connect, csvCommand } from "../shared/connection.ts";
+import { printCsv } from "../shared/csv-output.ts";
 import { fieldOption } from "../shared/fields.ts";
 import { printMessage } from "../shared/output.ts";
 import { collect, enumListOption, enumOption, parseTime } from "../shared/values.ts";
@@ -33,7 +33,7 @@ const DEFAULT_BY = [UsageDimension.DAY, UsageDimension.NUMBER, UsageDimension.DI
 
 /** `tandem usage show`, and `tandem usage` with a customer. */
 export function showCommand(): Command {
-  return withPeriod(remoteCommand("show"))
+  return withPeriod(csvCommand("show"))
     .description("Show a customer's usage at one moment, over at most 400 days (platform only).")
     .argument("<customer>", "the customer's id")
     .addOption(
@@ -60,7 +60,6 @@ export function showCommand(): Command {
         (text) => ({ case: "asOfVersion", value: parseVersion(text) }),
       ),
     )
-    .addOption(csvOption())
     .addHelpText(
       "after",
       `

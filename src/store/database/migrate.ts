@@ -24,7 +24,7 @@ import { leaveCarriersOut } from "./carrier-statistics.ts";
 import { type Database, isSqlState, ownerTransaction } from "./database.ts";
 import { ensureInstallation } from "./installation.ts";
 import { ensurePartitions } from "./partitions.ts";
-import { readValue, run } from "./run.ts";
+import { readColumn, readValue, run } from "./run.ts";
 import { ensureSealKey } from "./seal-keys.ts";
 
 const MIGRATIONS: Record<string, Migration> = {
@@ -74,16 +74,34 @@ export async function migrate(
   return (results ?? []).filter((result) => result.status === "Success").map((result) => result.migrationName);
 }
 
-/** @throws Error when the database lacks the newest schema; nothing is made. */
-export async function assertMigrated(db: Database): Promise<void> {
+/** How a database's schema stands to the newest one that this build knows. */
+export interface SchemaState {
+  /** Migrations that it lacks. */
+  readonly missing: readonly string[];
+  /** Migrations that it had, and that this build does not know: a newer build's. */
+  readonly unknown: readonly string[];
+  /** Whether it has nothing of Tandem. */
+  readonly isEmpty: boolean;
+}
+
+/** Compares the database's schema with the newest one. Nothing is made. */
+export async function readSchemaState(db: Database): Promise<SchemaState> {
   const migrator = new Migrator({ db: db.kysely, provider: { getMigrations: async () => MIGRATIONS } });
   const migrations = await migrator.getMigrations();
   const missing = migrations.filter(({ executedAt }) => executedAt === undefined).map(({ name }) => name);
+  if (missing.length === migrations.length) return { missing, unknown: [], isEmpty: true };
+  const applied = await ownerTransaction(
+    db,
+    (tx) => readColumn(tx)<string>`SELECT name FROM kysely_migration ORDER BY name`,
+  );
+  return { missing, unknown: applied.filter((name) => !(name in MIGRATIONS)), isEmpty: false };
+}
+
+/** @throws Error when the database lacks the newest schema; nothing is made. */
+export async function assertMigrated(db: Database): Promise<void> {
+  const { missing, isEmpty } = await readSchemaState(db);
   if (missing.length === 0) return;
-  const what =
-    missing.length === migrations.length
-      ? "has nothing of Tandem"
-      : `has an older schema, without ${missing.join(", ")}`;
+  const what = isEmpty ? "has nothing of Tandem" : `has an older schema, without ${missing.join(", ")}`;
   throw new Error(`the database ${what}: \`tandem migrate\` or \`tandem serve\` brings it to the newest schema`);
 }
 
