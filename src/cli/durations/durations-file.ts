@@ -51,7 +51,9 @@ export class DurationsFile {
     this.#settings = settings;
   }
 
-  /** Reads the file once, before anything is sent. Throws a `DurationsFileError` if it cannot be. */
+  /**
+   * Reads the file once, before anything is sent. Throws a `DurationsFileError` if it cannot be.
+   */
   async survey(signal: AbortSignal, onRows: (count: number) => void): Promise<FileSurvey> {
     const hash = createHash("sha256");
     const passed = new Map<string, number>();

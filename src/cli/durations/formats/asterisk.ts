@@ -13,7 +13,9 @@ const FEWEST = 16;
 const TIME = /^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}$/;
 const DISPOSITIONS = ["ANSWERED", "NO ANSWER", "BUSY", "FAILED", "CONGESTION"];
 
-/** Master.csv of Asterisk's cdr_csv. It has no header, and local times unless `usegmtime` is set. */
+/**
+ * Master.csv of Asterisk's cdr_csv. It has no header, and local times unless `usegmtime` is set.
+ */
 export const ASTERISK: DurationFormat = {
   name: "asterisk",
   title: "Asterisk, cdr_csv (Master.csv)",

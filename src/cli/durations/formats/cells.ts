@@ -38,7 +38,9 @@ export class Cells {
     return text;
   }
 
-  /** `2026-03-01 10:05:00`, with a fraction and an offset or without; undefined for an empty one. */
+  /**
+   * `2026-03-01 10:05:00`, with a fraction and an offset or without; undefined for an empty one.
+   */
   stamp(column: string): Stamp | undefined {
     const text = this.text(column);
     if (text === "" || /^0000-00-00/.test(text)) return undefined;

@@ -11,7 +11,10 @@ const COLUMNS = [
 ];
 const TIME = /^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}$/;
 
-/** FreeSWITCH's mod_cdr_csv with its template `example`, which is the default: no header, local times. */
+/**
+ * FreeSWITCH's mod_cdr_csv with its template `example`, which is the default: no header, local
+ * times.
+ */
 export const FREESWITCH_CSV: DurationFormat = {
   name: "freeswitch-csv",
   title: "FreeSWITCH, mod_cdr_csv with the template example",

@@ -5,8 +5,9 @@ import type { Row } from "./format.ts";
 const MAX_OBJECT_CHARS = 4_194_304;
 
 /**
- * The objects of a file: one a line, one after the other over many lines, or in one array. The cells
- * of a row are the object's texts, by their path: `variables.uuid`, `callflow.0.caller_profile.ani`.
+ * The objects of a file: one a line, one after the other over many lines, or in one array. The
+ * cells of a row are the object's texts, by their path: `variables.uuid`,
+ * `callflow.0.caller_profile.ani`.
  */
 export async function* jsonRows(file: Readable): AsyncGenerator<Row> {
   const scanner = new ObjectScanner();

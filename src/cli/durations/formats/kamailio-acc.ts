@@ -6,8 +6,9 @@ import { LocalClock } from "./local-clock.ts";
 import { hasColumns, MAX_WAITING, Waiting } from "./row-by-row.ts";
 
 /**
- * Rows of Kamailio's tables acc and missed_calls. An answered call is two rows, the INVITE's and the
- * BYE's, of one Call-ID. A failed INVITE of a call that is answered later was one of its attempts.
+ * Rows of Kamailio's tables acc and missed_calls. An answered call is two rows, the INVITE's
+ * and the BYE's, of one Call-ID. A failed INVITE of a call that is answered later was one of
+ * its attempts.
  */
 export const KAMAILIO_ACC: DurationFormat = {
   name: "kamailio-acc",

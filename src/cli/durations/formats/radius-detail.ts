@@ -7,8 +7,9 @@ import { MAX_WAITING, Waiting } from "./row-by-row.ts";
 import { blockRows } from "./text-rows.ts";
 
 /**
- * FreeRADIUS's detail files: the accounting packets as they came. A call is a Start and a Stop. Unlike
- * radacct they show copies of a packet, two calls of one session id, and the calls that failed.
+ * FreeRADIUS's detail files: the accounting packets as they came. A call is a Start and a Stop.
+ * Unlike radacct they show copies of a packet, two calls of one session id, and the calls that
+ * failed.
  */
 export const RADIUS_DETAIL: DurationFormat = {
   name: "radius-detail",
@@ -174,7 +175,10 @@ function isOneCall({ cells: stop }: Row, { cells: other }: Row): boolean {
   return [stop["Calling-Station-Id"], stop["Called-Station-Id"]].every((number) => !number || numbers.includes(number));
 }
 
-/** Without a dictionary of SIP's attributes, Kamailio's code goes by a name of EAP, low byte first. */
+/**
+ * Without a dictionary of SIP's attributes, Kamailio's code goes by a name of EAP, low byte
+ * first.
+ */
 function sipCodeOf({ cells }: Row): number | undefined {
   const named = Number(cells["Sip-Response-Code"]);
   if (named > 0) return named;

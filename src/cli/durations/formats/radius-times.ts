@@ -6,9 +6,9 @@ const QUARTER_HOUR_MS = 15 * 60_000;
 
 /**
  * When what a packet tells happened, milliseconds: its Event-Timestamp, else its receipt less
- * Acct-Delay-Time. An abbreviation such as IST names more than one zone. So local times are read in
- * the zone that was given, else by the offset between the packet's two times of receipt, of which one
- * is local (the head line) and one is not (Timestamp).
+ * Acct-Delay-Time. An abbreviation such as IST names more than one zone. So local times are
+ * read in the zone that was given, else by the offset between the packet's two times of
+ * receipt, of which one is local (the head line) and one is not (Timestamp).
  */
 export function packetTimeMs({ cells }: Row, timeZone: string | undefined): number | undefined {
   const receivedMs = Number(cells["Timestamp"]) > 0 ? Number(cells["Timestamp"]) * 1_000 : undefined;
