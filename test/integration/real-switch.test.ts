@@ -3,6 +3,7 @@ import type { DescService } from "@bufbuild/protobuf";
 import { type Client, createClient, type Interceptor } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { FormatSettings } from "../../src/cli/durations/formats/format.ts";
 import { ingestCdrs } from "../../src/client/ingest-cdrs.ts";
 import { uploadDurations } from "../../src/client/upload-durations.ts";
 import { arraySource } from "../../src/client/upload-source.ts";
@@ -15,7 +16,7 @@ import type { CallDuration } from "../../src/gen/tandem/type/v1/call_duration_pb
 import { DiscrepancyCause } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
 import { RecordIssue, type RecordOutcome, Verdict } from "../../src/gen/tandem/type/v1/upload_pb.js";
 import { type Exchange, startExchange } from "../support/exchange.ts";
-import { REAL_DAY, realCdrs, realDurations } from "../support/real-switch.ts";
+import { REAL_DAY, readFixture, realCdrs, realDurations } from "../support/real-switch.ts";
 import { readAllResults, reconcileFully } from "../support/reconcile.ts";
 import { cdr, e164, judgedResults, tellResult } from "../support/trouble.ts";
 
@@ -139,7 +140,7 @@ interface RealCalls extends Calls {
 /** Each call by the right judgement, which is known: the platform's measurement is the truth. */
 const SETS: Record<string, () => Promise<RealCalls>> = {
   "Kamailio's own durations, which have the ringing in them": async () => ({
-    ...(await fixture("kamailio-a")),
+    ...(await fixture("kamailio-a", "kamailio-a-acc_cdrs.csv", { recordPrefix: "sw-" })),
     unanswered: true,
     expected: [
       "101/sw-5 DURATION_MISMATCH RING_TIME_INCLUDED",
@@ -160,7 +161,7 @@ const SETS: Record<string, () => Promise<RealCalls>> = {
     ],
   }),
   "Kamailio's durations from the answer on": async () => ({
-    ...(await fixture("kamailio-b")),
+    ...(await fixture("kamailio-b", "kamailio-b-acc_cdrs.csv", { recordPrefix: "sw-", start: "answer" })),
     unanswered: true,
     expected: [
       "101/sw-5 WITHIN_TOLERANCE",
@@ -180,17 +181,17 @@ const SETS: Record<string, () => Promise<RealCalls>> = {
     ],
   }),
   "a call that was re-routed, of which the carrier has the answered leg": async () => ({
-    ...(await fixture("rerouted")),
+    ...(await fixture("rerouted", "rerouted-carrier.csv")),
     unanswered: false,
     expected: ["leg-0/ NOT_REPORTED", "leg-1/sbc2-17 WITHIN_TOLERANCE"],
   }),
   "RADIUS accounting of 26 calls": async () => {
-    const calls = await fixture("radius");
-    return { ...calls, unanswered: false, expected: radiusResults(calls), refused: SWAPPED };
+    const calls = await fixture("radius", "radius-radacct.csv");
+    return { ...calls, unanswered: false, expected: radiusResults(calls) };
   },
   "trouble of RADIUS accounting": async () => ({
     platform: radiusCases(),
-    carrier: await realDurations("radius-cases"),
+    carrier: await namedBySession("radius-cases-radacct.csv"),
     unanswered: false,
     expected: [
       // Its parties are of the one call, and its times of the other: it is neither.
@@ -211,8 +212,45 @@ const SETS: Record<string, () => Promise<RealCalls>> = {
       "text-utc/text-utc DURATION_MISMATCH STUCK_CALL",
     ],
   }),
+  "the packets of the same calls, which know what the table has lost": async () => ({
+    platform: radiusCases(),
+    carrier: await namedBySession("radius-cases-detail.txt"),
+    unanswered: true,
+    expected: [
+      "cisco/cisco WITHIN_TOLERANCE",
+      // A Stop in the same second, and its copy is no other.
+      "copied-stop/copied-stop WITHIN_TOLERANCE",
+      "delayed/delayed MATCHED_EXACT",
+      "failed/failed MATCHED_UNANSWERED",
+      "first-of-its-id/0000002A MATCHED_EXACT",
+      // When they ended nobody has told.
+      "interim-only/interim-only DURATION_MISMATCH UNKNOWN",
+      "late-interim/late-interim MATCHED_EXACT",
+      "no-length/no-length MATCHED_EXACT",
+      "plain/plain MATCHED_EXACT",
+      "second-of-its-id/0000002A-again MATCHED_EXACT",
+      "stop-first/stop-first MATCHED_EXACT",
+      "stop-only/stop-only MATCHED_EXACT",
+      "text-utc/text-utc DURATION_MISMATCH UNKNOWN",
+    ],
+  }),
+  "RADIUS packets of 26 calls, the failed ones too": async () => {
+    const calls = await fixture("radius", "radius-detail.txt");
+    return { ...calls, unanswered: true, expected: radiusResults(calls) };
+  },
+  "Kamailio's transactions": async () => {
+    const missed = await realDurations("kamailio-a-missed_calls.csv");
+    const calls = await fixture("kamailio-a", "kamailio-a-acc.csv");
+    // A call that was re-routed has a missed one too, which the switch counts as an attempt.
+    const carrier = [...calls.carrier, ...missed.filter(({ called }) => !called?.value?.endsWith("105"))];
+    return { ...calls, carrier, unanswered: true, expected: transactionResults({ ...calls, carrier }) };
+  },
+  "Kamailio's CDRs in its log": async () => {
+    const calls = await fixture("kamailio-b", "kamailio-b-syslog.txt", { start: "answer" });
+    return { ...calls, unanswered: true, expected: transactionResults(calls) };
+  },
   "whole seconds of a softphone": async () => {
-    const calls = await fixture("softphone");
+    const calls = await fixture("softphone", "softphone-carrier.csv");
     const names = calls.platform.map(({ recordId }) => recordId.replace("bs-", ""));
     const expected = names.map((name) => `bs-${name}/phone-${name} WITHIN_TOLERANCE`);
     return { ...calls, unanswered: false, expected };
@@ -220,23 +258,48 @@ const SETS: Record<string, () => Promise<RealCalls>> = {
 };
 
 /**
- * Of a call that its far end hung up, FreeRADIUS has a second row, from the number that was called:
- * nobody's here.
- */
-const SWAPPED = ["b3add3576d64de144055861b5925f5ef", "cab9b43e7e360e3aea046224ec6341b4"];
-
-/**
- * By the dialog each answered call has a row; of 106 and 111 the length is not known; failed calls
- * have none.
+ * By the dialog each answered call has a record; of 106, which has no BYE, the length is not known.
+ * Failed calls are in the packets, and in no row of the table.
  */
 function radiusResults({ platform, carrier }: Calls): string[] {
   return platform.map(({ recordId, correlation, outcome, parties }) => {
-    if (outcome?.finalSipCode !== 200) return `${recordId}/ NOT_REPORTED`;
     const callId = correlation?.interconnectDialog?.callId;
-    const row = carrier.find((each) => each.correlation?.interconnectDialog?.callId === callId);
-    const isUnmeasured = /(?:106|111)$/.test(parties?.called?.value ?? "");
-    return `${recordId}/${row?.recordId} ${isUnmeasured ? "DURATION_MISMATCH UNKNOWN" : "WITHIN_TOLERANCE"}`;
+    const record = carrier.find((each) => each.correlation?.interconnectDialog?.callId === callId);
+    const pair = `${recordId}/${record?.recordId ?? ""}`;
+    if (outcome?.finalSipCode !== 200) return `${pair} ${record ? "MATCHED_UNANSWERED" : "NOT_REPORTED"}`;
+    const isUnmeasured = parties?.called?.value?.endsWith("106");
+    return `${pair} ${isUnmeasured ? "DURATION_MISMATCH UNKNOWN" : "WITHIN_TOLERANCE"}`;
   });
+}
+
+/** The platform has no end of 106, and waits. */
+function transactionResults({ platform, carrier }: Calls): string[] {
+  return platform.map(({ recordId, correlation, outcome, parties }) => {
+    const callId = correlation?.interconnectDialog?.callId;
+    const record = carrier.find((each) => each.correlation?.interconnectDialog?.callId === callId);
+    const pair = `${recordId}/${record?.recordId ?? ""}`;
+    if (parties?.called?.value?.endsWith("106")) return `${pair} PENDING`;
+    return `${pair} ${outcome?.finalSipCode === 200 ? "WITHIN_TOLERANCE" : "MATCHED_UNANSWERED"}`;
+  });
+}
+
+/** The records of the cases by the name of the case, which is their session id. */
+async function namedBySession(name: string): Promise<CallDuration[]> {
+  const sessions = new Map(
+    (await readFixture("radius-cases-radacct.csv")).split("\n").map((row) => {
+      const [session = "", unique = ""] = row.split(",");
+      return [unique, session];
+    }),
+  );
+  sessions.set("247d2b271abef4c0ab5a7e0a9ca69392", "failed");
+  const records = await realDurations(name);
+  for (const record of records) {
+    const [unique = "", start] = record.recordId.split("-");
+    const session = sessions.get(unique) ?? unique;
+    const isSecond = start !== undefined && record.called?.value?.endsWith("109");
+    record.recordId = isSecond ? `${session}-again` : session;
+  }
+  return records;
 }
 
 describe.each(DOORS)("by $door", (door) => {
@@ -251,11 +314,11 @@ describe.each(DOORS)("by $door", (door) => {
 });
 
 test("what is stored of real calls is what a user is told of each", async () => {
-  const calls = await fixture("kamailio-b");
+  const calls = await fixture("kamailio-b", "kamailio-b-acc_cdrs.csv", { recordPrefix: "sw-", start: "answer" });
   const { carrierId, results } = await judge(calls, DOORS[0] as Door, true);
   expect(await judgedResults(exchange, carrierId, calls)).toEqual(results);
 });
 
-async function fixture(name: string): Promise<Calls> {
-  return { platform: await realCdrs(name), carrier: await realDurations(name) };
+async function fixture(name: string, file: string, settings: Partial<FormatSettings> = {}): Promise<Calls> {
+  return { platform: await realCdrs(name), carrier: await realDurations(file, settings) };
 }

@@ -39,6 +39,23 @@ export function hourIn(timeZone: string, ms: number): number {
   return localTime(timeZone, ms).getUTCHours();
 }
 
+/**
+ * The instants at which a zone's clocks show a local time, earliest first: one, two in the hour
+ * that is repeated when clocks go back, none in the hour that is left out. All in milliseconds; a
+ * local time is that whose UTC reads alike.
+ */
+export function instantsOfLocal(timeZone: string, localMs: number): number[] {
+  const instants: number[] = [];
+  let beginMs = Number.NEGATIVE_INFINITY;
+  for (const { offsetMs, endMs } of shiftsOf(timeZone)) {
+    const ms = localMs - offsetMs;
+    if (ms >= beginMs && ms < endMs) instants.push(ms);
+    if (beginMs > localMs + DAY_MS) break;
+    beginMs = endMs;
+  }
+  return instants;
+}
+
 // Whose UTC is the zone's local time.
 function localTime(timeZone: string, ms: number): Date {
   const shift = shiftsOf(timeZone).find(({ endMs }) => ms < endMs);

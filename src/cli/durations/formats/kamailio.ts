@@ -1,0 +1,115 @@
+import { Cells, recordOf } from "./cells.ts";
+import { csvRows } from "./csv-rows.ts";
+import { type DurationFormat, DurationsFileError, type FormatSettings, type Reading, type Row } from "./format.ts";
+import { LocalClock } from "./local-clock.ts";
+import { hasColumns, rowByRow } from "./row-by-row.ts";
+import { lineRows } from "./text-rows.ts";
+
+// Which names operators give to the columns that cdr_extra adds.
+const CALL_ID = ["callid", "call_id", "sip_callid", "sip_call_id"];
+const CALLING = ["src", "src_user", "caller", "from_user", "calling"];
+const CALLED = ["dst", "dst_user", "callee", "to_user", "ruri_user", "called"];
+const CODE = ["code", "sip_code", "final_code"];
+
+/** Rows of Kamailio's table acc_cdrs, as CSV with the table's column names. */
+export const KAMAILIO_CDRS: DurationFormat = {
+  name: "kamailio-cdrs",
+  title: "Kamailio, the dialog CDRs of acc (table acc_cdrs)",
+  edition: "1",
+  needs: ["direction"],
+  recognises: ({ fields }) =>
+    hasColumns(fields, "start_time", "end_time", "duration") && !hasColumns(fields, "direction"),
+  rows: (file) => csvRows(file),
+  open: (settings) => {
+    const clock = new LocalClock(settings.timeZone ?? "UTC");
+    const reader = rowByRow((row) => readCdr(row, settings, clock));
+    return {
+      take: (row) => {
+        if (row.isHeader) checkColumns(Object.keys(row.cells));
+        return reader.take(row);
+      },
+      end: reader.end,
+    };
+  },
+};
+
+/** The same CDRs as lines of a log; its other lines are passed over. */
+export const KAMAILIO_SYSLOG: DurationFormat = {
+  name: "kamailio-syslog",
+  title: "Kamailio, the dialog CDRs of acc in a log",
+  edition: "1",
+  needs: ["direction"],
+  recognises: ({ text }) => CDR_LINE.test(text),
+  rows: (file) => lineRows(file),
+  open: (settings) => {
+    const clock = new LocalClock("UTC");
+    return rowByRow((row) => {
+      const line = CDR_LINE.exec(row.cells["line"] ?? "")?.[0];
+      if (line === undefined) return { kind: "passed", rows: [row], why: "lines of the log that are no CDR" };
+      const pairs = line
+        .split(/; (?=\w+=)/)
+        .map((pair) => [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)]);
+      const reading = readCdr({ ...row, cells: Object.fromEntries(pairs) }, settings, clock);
+      return { ...reading, rows: [row] };
+    });
+  },
+};
+
+const CDR_LINE = /start_time=[^;]*; end_time=[^;]*; duration=.*/;
+
+function checkColumns(names: readonly string[]): void {
+  const missing = Object.entries({ src: CALLING, dst: CALLED })
+    .filter(([, known]) => !known.some((name) => names.includes(name)))
+    .map(([name]) => name);
+  if (missing.length === 0) return;
+  const message = `acc_cdrs has no column ${missing.join(" nor ")}: without them nobody knows whose calls these are`;
+  throw new DurationsFileError(`${message}; add them with cdr_extra, or send the rows of acc (--format kamailio-acc)`);
+}
+
+function readCdr(row: Row, settings: FormatSettings, clock: LocalClock): Reading {
+  const cells = new Cells(row);
+  const code = cells.whole(CODE.find((name) => row.cells[name]) ?? "code");
+  const lengthMs = cells.seconds("duration");
+  const answered = code === undefined ? (lengthMs ?? 0) > 0 : code >= 200 && code < 300;
+  const start = timeOf(cells, clock, "start_time");
+  const end = timeOf(cells, clock, "end_time");
+  // A failed call always begins with its INVITE.
+  const isAnswer = answered && settings.start === "answer";
+  const callId = cells.text(...CALL_ID);
+  const facts = {
+    recordId: cells.text("id") || [callId, cells.text("to_tag")].filter(Boolean).join(";") || cells.required("id"),
+    direction: cells.direction(settings),
+    calling: cells.text(...CALLING),
+    called: cells.text(...CALLED),
+    startMs: isAnswer ? undefined : start?.ms,
+    answerMs: isAnswer ? start?.ms : undefined,
+    endMs: end?.ms,
+    answered,
+    talkMs: answered ? lengthMs : undefined,
+    resolutionMs: start?.isExact && end?.isExact ? 1 : 1_000,
+    sipCode: code,
+    callId,
+    icid: cells.text("icid").replace(/^"(.*)"$/, "$1"),
+    sessionId: cells.text("session_id"),
+  };
+  return cells.reading(recordOf(facts, settings));
+}
+
+const UNIX_EPOCH_JULIAN = 2_440_587.5;
+const DAY_S = 86_400;
+
+/** A Julian day, Unix seconds or a text; all of it UTC, as far as nothing else is said. */
+export function timeOf(cells: Cells, clock: LocalClock, column: string): { ms: number; isExact: boolean } | undefined {
+  const text = cells.text(column);
+  if (/^2\d{6}\.\d+$/.test(text)) return { ms: msOfJulianDay(Number(text)), isExact: false };
+  if (/^\d{9,11}(\.\d+)?$/.test(text)) return { ms: Math.round(Number(text) * 1_000), isExact: text.includes(".") };
+  const stamp = cells.stamp(column);
+  const ms = stamp && cells.instants(clock, { start: stamp }, column).startMs;
+  return ms === undefined ? undefined : { ms, isExact: text.includes(".") };
+}
+
+/** Kamailio's SQLite driver writes half a second less than the whole second that it means. */
+function msOfJulianDay(day: number): number {
+  const halves = Math.round((day - UNIX_EPOCH_JULIAN) * DAY_S * 2);
+  return Math.ceil(halves / 2) * 1_000;
+}
