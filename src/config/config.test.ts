@@ -149,6 +149,30 @@ test("the platform's audience needs a JWKS, and is another than the carriers'", 
   expect(mistakesOf({ TANDEM_JWT_PLATFORM_AUDIENCE: "p" }).join()).toContain("TANDEM_JWKS_URL");
 });
 
+test("reads origins as browsers send them, and refuses what is none", () => {
+  expect(loadConfig({}).corsOrigins).toEqual(new Set());
+  expect(loadConfig({ TANDEM_CORS_ORIGINS: "https://a.example, http://localhost:5173" }).corsOrigins).toEqual(
+    new Set(["https://a.example", "http://localhost:5173"]),
+  );
+  for (const origin of [
+    "*",
+    "null",
+    "a.example",
+    "https://a.example/",
+    "https://a.example/console",
+    "https://a.example:443",
+    "https://A.example",
+    "https://user@a.example",
+    "file:///a",
+  ]) {
+    expect(mistakesOf({ TANDEM_CORS_ORIGINS: `https://b.example,${origin}` })).toEqual([
+      `TANDEM_CORS_ORIGINS: expected origins such as https://console.example.com, not "${origin}"`,
+    ]);
+  }
+  const many = Array.from({ length: 101 }, (_, index) => `https://c${index}.example`).join();
+  expect(mistakesOf({ TANDEM_CORS_ORIGINS: many }).join()).toContain("at most 100");
+});
+
 test("a setting that is misspelt is a mistake, which names the nearest; for the commands that only call, too", () => {
   expect(mistakesOf({ TANDEM_PROT: "1", TANDEM_TEST_X: "1", PATH: "x" })).toEqual([
     "TANDEM_PROT: is not a setting; did you mean TANDEM_PORT?",

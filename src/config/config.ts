@@ -11,6 +11,7 @@ import {
   type TokenTrust,
 } from "../trust/settings.ts";
 import { chooseDataDir } from "./data-dir.ts";
+import { parseOrigins } from "./origins.ts";
 import { checkPlatformTokens, type PlatformIdentities, parsePlatformIdentities } from "./platform.ts";
 
 /** Every mistake in the settings, one a line. */
@@ -86,6 +87,13 @@ const PLAIN = {
     .default(1_000)
     .describe("Interval between checks for changed files of certificates, keys or revocations, ms"),
   reflection: onOff().default(true).describe("on: clients may read the contract from the server (grpc.reflection)"),
+  corsOrigins: z
+    .string()
+    .default("")
+    .transform(parseOrigins)
+    .describe(
+      "Origins whose pages may call from a browser, such as https://console.example.com, by commas. Default: none",
+    ),
   region: z
     .string()
     .regex(/^[a-z0-9-]{1,32}$/, "expected 1 to 32 characters of a-z, 0-9 and -")

@@ -7,11 +7,14 @@ import {
   createConnectRouter,
 } from "@connectrpc/connect";
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
+import { forbidBuffering, forbidCaching } from "./answer-headers.ts";
 import type { PortRequest, PortResponse } from "./port.ts";
 
 export interface NodeAdapterOptions extends ConnectRouterOptions {
   readonly routes: (router: ConnectRouter) => void;
   readonly contextValues: (request: PortRequest) => ContextValues;
+  /** Marks answers to pages of other origins. True: it has answered. */
+  readonly cors: (request: PortRequest, response: PortResponse) => boolean;
   /** Answers what no route takes. */
   readonly fallback: (request: PortRequest, response: PortResponse) => void;
   /** Called with errors after every handler, when an answer could not be written to its end. */
@@ -27,8 +30,11 @@ export function createNodeAdapter(options: NodeAdapterOptions): (request: PortRe
   options.routes(router);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
   return (request, response) => {
+    if (options.cors(request, response)) return;
+    forbidCaching(request, response);
     const handler = handlers.get(request.url?.split("?", 1)[0] ?? "");
     if (!handler) return options.fallback(request, response);
+    forbidBuffering(handler.method, response);
     const asked = universalRequestFromNodeRequest(request, response, undefined, options.contextValues(request));
     handler(asked)
       .then((answer) => universalResponseToNodeResponse(answer, response))

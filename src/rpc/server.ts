@@ -13,6 +13,7 @@ import { addressGroup } from "../port/address-group.ts";
 import { AnonymousLimits } from "../port/anonymous-limits.ts";
 import { CallMeter } from "../port/call-meter.ts";
 import { COMPRESS_MIN_BYTES, fastGzip } from "../port/compression.ts";
+import { createCors } from "../port/cors.ts";
 import { forgetFarDeadline } from "../port/deadlines.ts";
 import { answerBadRequest, answerUnknown } from "../port/fallback.ts";
 import { callerOfKey, MemoryBudget } from "../port/memory-budget.ts";
@@ -67,6 +68,8 @@ const MIN_LINE = 1_000;
 interface ServerOptions extends Pick<PortOptions, "host" | "port" | "tls"> {
   readonly limits: Limits;
   readonly reflection: boolean;
+  /** Of which other origins pages may call. Default: none. */
+  readonly corsOrigins?: ReadonlySet<string>;
   readonly routes: readonly Route[];
   readonly auth: AuthOptions;
   readonly log: Logger;
@@ -270,6 +273,7 @@ function createAdapter(options: ServerOptions, health: HealthState, parts: Adapt
           )
       );
     },
+    cors: createCors(options.corsOrigins ?? new Set()),
     fallback: (request, response) => {
       meters.get(request)?.refuse();
       answerUnknown(request, response);

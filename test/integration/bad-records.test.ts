@@ -58,6 +58,12 @@ describe("a duration in JSON", () => {
     ["an hour that is in no day", { endTime: "2026-09-30T24:00:00Z" }, RecordIssue.FIELD_MALFORMED, "end_time"],
     ["a text for a number", { finalSipCode: "two hundred" }, RecordIssue.UNREADABLE, "final_sip_code"],
     [
+      "a number of which JSON loses digits",
+      { connectedDurationMs: 2 ** 53 },
+      RecordIssue.FIELD_MALFORMED,
+      "connected_duration_ms",
+    ],
+    [
       "a number beyond 64 bits",
       { connectedDurationMs: "99999999999999999999" },
       RecordIssue.UNREADABLE,

@@ -22,7 +22,8 @@ export const STRICT_JSON = { ignoreUnknownFields: false, recursionLimit: MAX_DEP
 /**
  * Finds what JSON says that its type does not have, with the path to it in the contract's names: a
  * field's name, an enum value's name, a day that is in no calendar, which JavaScript would take for
- * one of the next month. The decoder finds what else is wrong.
+ * one of the next month, a number that lost digits when it was parsed. The decoder finds what else
+ * is wrong.
  */
 export function findJsonFault(schema: DescMessage, json: JsonValue, depth = 1): RecordProblem | undefined {
   if (!isObject(json) || depth > MAX_DEPTH) return undefined;
@@ -119,6 +120,7 @@ function valueFault(field: DescField, path: string, value: JsonValue, depth: num
   }
   if (field.message && !field.message.typeName.startsWith("google.protobuf."))
     return within(path, findJsonFault(field.message, value, depth + 1));
+  if (field.scalar !== undefined && WHOLE_64.has(field.scalar)) return lostDigits(path, value);
   if (!field.enum || typeof value !== "string") return undefined;
   const isKnown = field.enum.values.some(({ name }) => name === value);
   return isKnown
@@ -126,6 +128,16 @@ function valueFault(field: DescField, path: string, value: JsonValue, depth: num
     : problem(RecordIssue.UNKNOWN_ENUM_VALUE, path, `is not a value of ${field.enum.typeName} that this server knows`);
 }
 
+/** Of descriptor.proto's Type: int64, uint64, fixed64, sfixed64 and sint64. */
+const WHOLE_64: ReadonlySet<number> = new Set([3, 4, 6, 16, 18]);
+
+// JSON numbers are read as doubles, in which 9007199254740993 is ...992.
+function lostDigits(path: string, value: JsonValue): RecordProblem | undefined {
+  if (typeof value !== "number" || !Number.isInteger(value) || Number.isSafeInteger(value)) return undefined;
+  return problem(RecordIssue.FIELD_MALFORMED, path, LOST_DIGITS);
+}
+
+const LOST_DIGITS = 'is a number of which JSON loses digits; expected a text, such as "9007199254740993"';
 const NO_TIME = "is not a time; expected one such as 2026-03-01T10:05:00.250Z, on an existing day";
 
 function takes(schema: DescMessage, json: JsonObject): boolean {

@@ -9,6 +9,7 @@ import type { MemoryHold } from "../../port/memory-budget.ts";
 import { type FaultReporter, toConnectError } from "../shared/errors.ts";
 import { countBinary, type ElementCount } from "./count-elements.ts";
 import { countJson } from "./count-json.ts";
+import { asPost } from "./get-request.ts";
 import { checkJsonRequest, parseJson } from "./json-faults.ts";
 import { boundsOf, type MessageBounds } from "./message-bounds.ts";
 import { MessageBytes } from "./message-bytes.ts";
@@ -63,7 +64,8 @@ function guarded(handler: UniversalHandler, options: GuardOptions): UniversalHan
     shape: shapeOf(method.input),
     records: path && { path, shape: shapeOf(path.record) },
   };
-  const handle = (request: UniversalServerRequest) => {
+  const handle = (sent: UniversalServerRequest) => {
+    const request = asPost(sent, method);
     const values = request.contextValues;
     const call = values && options.callOf(values);
     if (!values || !call || !isByteStream(request.body)) return handler(request);
