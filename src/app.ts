@@ -171,7 +171,16 @@ interface Foundations {
 /** The parts that serve, and what every service is made of. */
 async function openServices(parts: Foundations, opening: AsyncDisposableStack): Promise<Services> {
   const { config, log, db, installation, timeline, metrics, drain, onError } = parts;
-  const hub = opening.use(new FeedHub({ poll: (carrierIds) => timeline.pollHeads(carrierIds), onError }));
+  const hub = opening.use(
+    new FeedHub({
+      poll: (carrierIds) => timeline.pollHeads(carrierIds),
+      countChanges: async () => {
+        await db.pulse.ask();
+        return db.pulse.changes;
+      },
+      onError,
+    }),
+  );
   const hints = opening.use(openHints(config, (hint) => hub.hear(hint.carrierId, hint.feed, hint.headSequence), log));
   hub.onMoved = (carrierId, feed, headSequence) => hints?.tell({ carrierId, feed, headSequence });
   const carriers = openCarrierDirectory(db);

@@ -8,6 +8,11 @@ import { HEAD_BELIEVED_MS, type KnownHead } from "./stream-state.ts";
 export interface FeedHubOptions {
   /** Reads the heads of these carriers' feeds in one query. */
   poll: (carrierIds: readonly string[]) => Promise<PolledHead[]>;
+  /**
+   * Counts how often anything may have been written. As long as it does not change, heads are as
+   * they were polled. Default: they are polled each time.
+   */
+  countChanges?: () => Promise<number>;
   /** How often the heads are polled while anyone waits, milliseconds. Default 200. */
   pollIntervalMs?: number;
   onError?: (error: unknown) => void;
@@ -72,18 +77,25 @@ export class FeedHub implements AsyncDisposable {
   }
 
   // One loop for all carriers; it rests while nobody is subscribed, and a database that is away is
-  // asked again at the next turn.
+  // asked again at the next turn. While nothing is written, it asks one question for all feeds.
   async #poll(): Promise<void> {
     const { signal } = this.#stop;
-    const { pollIntervalMs: intervalMs = 200, poll } = this.#options;
+    const { pollIntervalMs: intervalMs = 200, poll, countChanges } = this.#options;
+    let polledAtChanges: number | undefined;
     const onError = (error: unknown) => this.#options.onError?.(error);
     const turns = { intervalMs, firstMs: intervalMs, signal, onError, isOver: () => this.#feeds.size === 0 };
     await every(turns, async () => {
-      const carrierIds = [...new Set([...this.#feeds.values()].map((feed) => feed.carrierId))];
       const askedAt = performance.now();
-      for (const head of await poll(carrierIds)) {
+      const changes = await countChanges?.();
+      const feeds = [...this.#feeds.values()];
+      if (changes !== undefined && changes === polledAtChanges && feeds.every((feed) => feed.isAsPolled)) {
+        for (const feed of feeds) feed.confirm(askedAt);
+        return;
+      }
+      for (const head of await poll([...new Set(feeds.map((feed) => feed.carrierId))])) {
         this.#feeds.get(feedKey(head.carrierId, head.feed))?.observe(head, askedAt);
       }
+      polledAtChanges = changes;
     });
     this.#polling = undefined;
     if (!signal.aborted && this.#feeds.size > 0) this.#polling = this.#poll();
@@ -157,6 +169,16 @@ class LiveFeed {
     this.polled = { head, since: askedAt };
     if (isRewritten || (head.headSequence < this.head && askedAt > this.#raisedAt)) this.head = 0n;
     this.raise(head.headSequence);
+  }
+
+  /** Whether the head is the one that was polled, and no hint says more. */
+  get isAsPolled(): boolean {
+    return this.polled !== undefined && this.head <= this.polled.head.headSequence;
+  }
+
+  /** The head was still as it had been polled. */
+  confirm(askedAt: number): void {
+    if (this.polled) this.polled = { head: this.polled.head, since: askedAt };
   }
 
   raise(headSequence: bigint): void {
