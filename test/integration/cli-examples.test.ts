@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { runCli } from "../support/cli.ts";
-import { type CliCommand, listCliCommands, splitExample } from "../support/cli-commands.ts";
+import { type CliCommand, listCliCommands, SLOW_EXAMPLES, splitExample } from "../support/cli-commands.ts";
 import { listMethods } from "../support/contract.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { call, ingest } from "../support/feed.ts";
@@ -18,8 +18,7 @@ const DAY_MS = 86_400_000;
 /** The day of most examples, 2026-03-01, is this one; the others are as far from it as they say. */
 const THE_DAY = Date.now() - 40 * DAY_MS;
 
-/** Run in test/soak/cli-examples.soak.ts: they serve, or need that nobody does. */
-const SLOW = ["demo", "serve", "backup", "restore", "keys adopt"];
+const SLOW: ReadonlySet<string> = new Set(SLOW_EXAMPLES);
 
 /** What comes first, in this order. The rest follows in the order of the help. */
 const FIRST = [
@@ -165,7 +164,7 @@ async function runExample(path: string, example: string): Promise<void> {
 function inOrder(): CliCommand[] {
   const rank = ({ path }: CliCommand) =>
     FIRST.includes(path) ? FIRST.indexOf(path) : FIRST.length + LAST.indexOf(path) + 1;
-  return commands.filter(({ path }) => !SLOW.includes(path)).sort((left, right) => rank(left) - rank(right));
+  return commands.filter(({ path }) => !SLOW.has(path)).sort((left, right) => rank(left) - rank(right));
 }
 
 /** A day as far from the world's as it is from 2026-03-01; a month is the last one. */

@@ -12,6 +12,9 @@ export interface CliCommand {
   readonly examples: readonly string[];
 }
 
+/** Whose examples test/soak/cli-examples.soak.ts runs: they serve, or need that nobody does. */
+export const SLOW_EXAMPLES = ["demo", "serve", "backup", "restore", "keys adopt"] as const;
+
 /** Every command that is no mere group, with all of their modules read. */
 export async function listCliCommands(): Promise<CliCommand[]> {
   const names = (await createProgram([])).commands.map((command) => command.name());

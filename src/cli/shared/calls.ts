@@ -10,8 +10,9 @@ import {
 import { type Connection, type ConnectionOptions, connect, type Role } from "./connection.ts";
 import { type CsvColumn, messageColumns, printCsv } from "./csv-output.ts";
 import type { Filled } from "./fields.ts";
-import { printMessage } from "./output.ts";
+import { formatCount, printMessage } from "./output.ts";
 import { readPages } from "./pages.ts";
+import { tellNowAndThen } from "./progress.ts";
 
 /** A call that one side has; or that both have, alike but for what each may ask. */
 type Methods<Method extends DescMethodUnary> = Method | readonly Method[];
@@ -136,12 +137,15 @@ export async function readList<Method extends DescMethodUnary>(
 ): Promise<{ answer: Answer<Method>; isCut: boolean }> {
   type Page = Record<string, unknown[]> & { nextPageToken: string };
   const pages: Page[] = [];
+  const countRead = () => pages.reduce((sum, page) => sum + (page[field]?.length ?? 0), 0);
+  const tell = tellNowAndThen(() => `${formatCount(countRead())} read`);
   const { isCut } = await readPages(
     async (page) => {
       // Every list has the fields of a page, which no type of a method says.
       const asked = { ...(request as object), ...page } as unknown as Request<Method>;
       const read = (await ask(connection, methods, asked)) as unknown as Page;
       pages.push(read);
+      if (process.stderr.isTTY === true) tell(undefined);
       return read;
     },
     (page) => page[field] ?? [],

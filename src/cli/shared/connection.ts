@@ -13,8 +13,10 @@ import { csvOption } from "./csv-option.ts";
 import { FieldsCommand, fieldOption } from "./fields.ts";
 import { retryUnary } from "./retry-unary.ts";
 import { endQuietlyWhenNobodyReads } from "./run-command.ts";
+import { rememberTried } from "./tried.ts";
 import { keyUsed, sayUsed } from "./used.ts";
 import { visibleAnswers } from "./visible-messages.ts";
+import { tellWaiting } from "./waiting.ts";
 
 /** A command signs such a token for itself, and the next one when it resumes. */
 const OWN_TOKEN_TTL_S = 900;
@@ -90,7 +92,7 @@ export async function connect(options: ConnectionOptions, allowed: Role | "eithe
   const transport: TandemTransport = createTandemTransport({
     baseUrl: url.origin,
     tokenProvider,
-    interceptors: isForPeople ? [visibleAnswers, retryUnary] : [retryUnary],
+    interceptors: [rememberTried, tellWaiting, ...(isForPeople ? [visibleAnswers] : []), retryUnary],
   });
   return {
     role,

@@ -4,6 +4,8 @@ import { explainFailure } from "../../client/failure.ts";
 import type { ResumingEvent } from "../../client/retry.ts";
 import { maskSecrets } from "../../domain/privacy/secrets.ts";
 import { visibleLines, visibleText } from "../../domain/privacy/visible-text.ts";
+import { mendingCommand } from "./mending.ts";
+import { triedCall } from "./tried.ts";
 
 /** How a command ended, in one message that holds no secret. */
 export function describeFailure(error: unknown): string {
@@ -34,13 +36,20 @@ function describeCallError(error: ConnectError): string {
     const metadata = Object.entries(tandem.metadata)
       .filter(([, value]) => value !== "" && !error.rawMessage.includes(value))
       .map(([name, value]) => `${name}=${value}`);
-    return `${tandem.reason}: ${error.rawMessage}${metadata.length > 0 ? ` (${metadata.join(", ")})` : ""}`;
+    const told = `${tandem.reason}: ${error.rawMessage}${metadata.length > 0 ? ` (${metadata.join(", ")})` : ""}`;
+    const mending = mendingCommand(tandem.reason, tandem.metadata);
+    return `${told}${describeTried(error)}${mending === undefined ? "" : `; see: ${mending}`}`;
   }
   const { code, address, port } = (error.cause ?? {}) as { code?: string; address?: string; port?: number };
   if (code === "ECONNREFUSED") {
     return `nothing listens on ${address}:${port}: start a server with \`tandem serve\`, or say where it is with --url`;
   }
-  return `the call failed: ${Code[error.code]}: ${explainFailure(error)}`;
+  return `the call failed: ${Code[error.code]}: ${explainFailure(error)}${describeTried(error)}`;
+}
+
+function describeTried(error: ConnectError): string {
+  const tried = triedCall(error);
+  return tried === undefined ? "" : ` (${tried})`;
 }
 
 /** Says what cut a stream off and when it goes on, from the first attempt. */

@@ -28,6 +28,15 @@ test("a table that is too wide breaks its widest cells at spaces, and nothing is
   });
 });
 
+test("a table that is still too wide loses empty columns, and breaks times and paths within words", () => {
+  const columns = [{ title: "time" }, { title: "by" }, { title: "method" }];
+  const rows = [["2026-03-01T10:05:00Z", "", "CdrService/GetCdr"]];
+  expect(layTable(columns, rows, 24)).toEqual({
+    head: ["time         method"],
+    body: ["2026-03-01T  CdrService/", "10:05:00Z    GetCdr"],
+  });
+});
+
 test("a table whose words have no room is none", () => {
   expect(layTable(COLUMNS, ROWS, 20)).toBeUndefined();
 });

@@ -7,22 +7,30 @@ export function terminalWidth(): number | undefined {
 /** A narrower terminal is not fitted to. */
 const LEAST_WIDTH = 20;
 
-/** Breaks a text at spaces into lines of at most `width`; a longer word has a line of its own. */
-export function wrapText(text: string, width: number): string[] {
-  const lines: string[] = [];
-  for (const paragraph of text.split("\n")) {
-    let line = "";
-    for (const word of paragraph.split(" ")) {
-      if (line === "") line = word;
-      else if (line.length + 1 + word.length <= width) line += ` ${word}`;
-      else {
-        lines.push(line);
-        line = word;
-      }
+/**
+ * Breaks a text into lines of at most `width`; a longer part has a line of its own.
+ * @param partsOf says where it may break. Default: at spaces.
+ */
+export function wrapText(text: string, width: number, partsOf = partsAtSpaces): string[] {
+  return text.split("\n").flatMap((paragraph) => {
+    const lines = [""];
+    for (const part of partsOf(paragraph)) {
+      const line = lines.at(-1) ?? "";
+      if (line === "" || (line + part).trimEnd().length <= width) lines[lines.length - 1] = line + part;
+      else lines.push(part);
     }
-    lines.push(line);
-  }
-  return lines;
+    return lines.map((line) => line.trimEnd());
+  });
+}
+
+/** What a text may be broken into: its words, each with the space behind it. */
+export function partsAtSpaces(text: string): string[] {
+  return text.split(/(?<= )/);
+}
+
+/** The same, and within words behind slashes, underscores and commas, and before a time's clock. */
+export function partsOfWords(text: string): string[] {
+  return text.split(/(?<=[ /_,])|(?<=\d{4}-\d\d-\d\dT)/);
 }
 
 /** A text whose first line has something before it: the lines after it are indented as far. */
