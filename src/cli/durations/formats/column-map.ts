@@ -58,7 +58,7 @@ export async function readColumnMap(path: string): Promise<DurationFormat> {
     edition: JSON.stringify(map),
     needs: [],
     recognises: () => false,
-    rows: (file) => csvRows(file, { delimiter: map.delimiter, ...(map.header && { columns: map.header }) }),
+    rows: (bytes) => csvRows(bytes, { delimiter: map.delimiter, ...(map.header && { columns: map.header }) }),
     open: (settings, remark) => openMapped(map, path, settings, remark),
   };
 }

@@ -16,7 +16,7 @@ export const KAMAILIO_ACC: DurationFormat = {
   edition: "1",
   needs: ["direction"],
   recognises: ({ fields }) => hasColumns(fields, "method", "callid", "sip_code", "time"),
-  rows: (file) => csvRows(file),
+  rows: (bytes) => csvRows(bytes),
   open: (settings) => new AccReader(settings),
 };
 

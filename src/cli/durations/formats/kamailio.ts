@@ -19,7 +19,7 @@ export const KAMAILIO_CDRS: DurationFormat = {
   needs: ["direction"],
   recognises: ({ fields }) =>
     hasColumns(fields, "start_time", "end_time", "duration") && !hasColumns(fields, "direction"),
-  rows: (file) => csvRows(file),
+  rows: (bytes) => csvRows(bytes),
   open: (settings) => {
     const clock = new LocalClock(settings.timeZone ?? "UTC");
     const reader = rowByRow((row) => readCdr(row, settings, clock));
@@ -40,7 +40,7 @@ export const KAMAILIO_SYSLOG: DurationFormat = {
   edition: "1",
   needs: ["direction"],
   recognises: ({ text }) => CDR_LINE.test(text),
-  rows: (file) => lineRows(file),
+  rows: (bytes) => lineRows(bytes),
   open: (settings) => {
     const clock = new LocalClock("UTC");
     return rowByRow((row) => {

@@ -14,7 +14,7 @@ export const RADACCT: DurationFormat = {
   edition: "1",
   needs: ["direction"],
   recognises: ({ fields }) => hasColumns(fields, "acctsessionid", "acctstarttime", "acctstoptime"),
-  rows: (file) => csvRows(file),
+  rows: (bytes) => csvRows(bytes),
   open: (settings) => new RadacctReader(settings),
 };
 

@@ -12,7 +12,7 @@ export const TEAMS_PSTN: DurationFormat = {
   edition: "1",
   needs: [],
   recognises: ({ fields }) => hasAll(fields, ["usageid", "destinationnumber", "durationseconds"]),
-  rows: (file) => csvRows(file),
+  rows: (bytes) => csvRows(bytes),
   open: (settings) => byColumn((cells, name) => readPstn(cells, name, settings)),
 };
 
@@ -23,7 +23,7 @@ export const TEAMS_DIRECT: DurationFormat = {
   edition: "1",
   needs: [],
   recognises: ({ fields }) => hasAll(fields, ["correlationid", "invitetime", "calleenumber", "finalsipcode"]),
-  rows: (file) => csvRows(file),
+  rows: (bytes) => csvRows(bytes),
   open: (settings) => byColumn((cells, name) => readDirect(cells, name, settings)),
 };
 
