@@ -7,18 +7,15 @@ import type { FormatSettings } from "../../src/cli/durations/formats/format.ts";
 import { ingestCdrs } from "../../src/client/ingest-cdrs.ts";
 import { uploadDurations } from "../../src/client/upload-durations.ts";
 import { arraySource } from "../../src/client/upload-source.ts";
-import { enumValues } from "../../src/domain/enum-values.ts";
-import { PLATFORM_SIDE } from "../../src/domain/record-kind.ts";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { CdrService } from "../../src/gen/tandem/platform/v1/platform_cdr_service_pb.js";
 import type { CallDetailRecord } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import type { CallDuration } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
-import { DiscrepancyCause } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
 import { RecordIssue, type RecordOutcome, Verdict } from "../../src/gen/tandem/type/v1/upload_pb.js";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { REAL_DAY, readFixture, realCdrs, realDurations } from "../support/real-switch.ts";
-import { readAllResults, reconcileFully } from "../support/reconcile.ts";
-import { cdr, e164, judgedResults, tellResult } from "../support/trouble.ts";
+import { storedResults } from "../support/stored-results.ts";
+import { cdr, e164, judgedResults } from "../support/trouble.ts";
 
 // Calls that real programs made (test/fixtures/real-switch/README.md), in by every door, and what
 // became of them.
@@ -71,21 +68,7 @@ async function judge(calls: Calls, { isUnary, isJson }: Door, unanswered: boolea
   const sent: { outcomes: readonly RecordOutcome[] } = isUnary
     ? await carrier.appendDurations({ uploadId, records: [...calls.carrier] })
     : await uploadDurations(carrier, { uploadId, source: arraySource(calls.carrier) });
-  return { carrierId, results: await storedResults(carrierId), outcomes: sent.outcomes };
-}
-
-/** Reconciles, and tells every result that stands. */
-async function storedResults(carrierId: string): Promise<string[]> {
-  const { db } = exchange.services;
-  await reconcileFully(db, carrierId);
-  const rows = (await readAllResults(db, carrierId)).filter(({ isMerged }) => !isMerged);
-  const causesOf = (bits: number) => enumValues(DiscrepancyCause).filter((cause) => (bits & (1 << cause)) !== 0);
-  return rows
-    .map((row) => {
-      const platform = row.side === PLATFORM_SIDE ? row : undefined;
-      return tellResult({ platform, carrier: row.carrierRecords, status: row.status, causes: causesOf(row.causes) });
-    })
-    .sort();
+  return { carrierId, results: await storedResults(exchange, carrierId), outcomes: sent.outcomes };
 }
 
 async function clientOf<S extends DescService>(service: S, token: string, isJson: boolean): Promise<Client<S>> {

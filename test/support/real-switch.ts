@@ -1,6 +1,6 @@
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fromJson } from "@bufbuild/protobuf";
 import { DurationsFile, PLAIN_SETTINGS } from "../../src/cli/durations/durations-file.ts";
 import type { FormatSettings } from "../../src/cli/durations/formats/format.ts";
@@ -9,7 +9,7 @@ import { type CallDetailRecord, CallDetailRecordSchema } from "../../src/gen/tan
 import type { CallDuration } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
 import { Direction } from "../../src/gen/tandem/type/v1/call_pb.js";
 
-const FIXTURES = new URL("../fixtures/real-switch/", import.meta.url);
+const FIXTURES = new URL("../fixtures/", import.meta.url);
 const DAY_MS = 86_400_000;
 /** The day on which real programs made the calls of the fixtures. */
 const MADE_ON = "2026-11-29";
@@ -50,17 +50,21 @@ export async function realDurations(name: string, settings: Partial<FormatSettin
 /** A fixture in a folder of its own, moved by whole days. */
 export async function moveFixture(name: string): Promise<AsyncDisposable & { readonly file: string }> {
   const folder = await mkdtemp(join(tmpdir(), "tandem-real-"));
-  const file = join(folder, name);
+  const file = join(folder, basename(name));
   await writeFile(file, `${await readFixture(name)}\n`);
   return { file, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) };
 }
 
-/** The text of a fixture, moved by whole days, in whichever way it writes times. */
+/**
+ * The text of a fixture of real calls, or of another folder of fixtures, moved by whole days, in
+ * whichever way it writes times.
+ */
 export async function readFixture(name: string): Promise<string> {
-  const text = (await readFile(new URL(name, FIXTURES), "utf8")).trim();
+  const folder = name.includes("/") ? "" : "real-switch/";
+  const text = (await readFile(new URL(`${folder}${name}`, FIXTURES), "utf8")).trim();
   return text
     .replaceAll(/2026-11-(?:28|29|30)/g, (day) => moved(Date.parse(day)).toISOString().slice(0, 10))
-    .replaceAll(/\b1795\d{6}(?=\b|\.)/g, (seconds) => `${Number(seconds) + MOVED_DAYS * 86_400}`)
+    .replaceAll(/\b1795\d{6}(?=\d{6}\b|\b|\.)/g, (seconds) => `${Number(seconds) + MOVED_DAYS * 86_400}`)
     .replaceAll(/\b24613\d\d(?=\.\d)/g, (julian) => `${Number(julian) + MOVED_DAYS}`)
     .replaceAll(/\bNov (29|30) 2026/g, (day) => wordsOf(day).replace(/^\w+ (\w+) (\d+) (\d+)$/, "$1 $2 $3"))
     .replaceAll(/\w{3} (Nov (?:29|30)) (\d\d:\d\d:\d\d) 2026/g, (_, day, clock) =>

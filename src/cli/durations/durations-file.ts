@@ -1,7 +1,6 @@
-import { createHash } from "node:crypto";
+import { createHash, type Hash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { open, stat } from "node:fs/promises";
-import type { Readable } from "node:stream";
 import type { UploadSource } from "../../client/upload-source.ts";
 import type { CallDuration } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import {
@@ -95,7 +94,7 @@ export class DurationsFile {
 
   /** The line of column names as it stands; empty when there is none. */
   async header(): Promise<string> {
-    for await (const row of this.format.rows(await this.#open())) return row.isHeader ? row.raw : "";
+    for await (const row of this.format.rows(this.#bytes())) return row.isHeader ? row.raw : "";
     return "";
   }
 
@@ -104,26 +103,25 @@ export class DurationsFile {
   }
 
   async *#readings({ hash, remark = () => {} }: ReadingOptions): AsyncGenerator<Reading> {
-    const file = await this.#open();
-    if (hash) file.on("data", (chunk) => hash.update(chunk));
     try {
       const reader = this.format.open(this.#settings, remark);
-      for await (const row of this.format.rows(file)) yield* reader.take(row);
+      for await (const row of this.format.rows(this.#bytes(hash))) yield* reader.take(row);
       yield* reader.end();
     } catch (error) {
       throw this.#blame(error);
-    } finally {
-      file.destroy();
     }
   }
 
-  async #open(): Promise<Readable> {
+  async *#bytes(hash?: Hash): AsyncGenerator<Uint8Array> {
     const { size, mtimeMs } = await stat(this.path);
     const identity = `${size} ${mtimeMs}`;
     this.#identity ??= identity;
     if (identity !== this.#identity)
       throw new DurationsFileError(`${this.path} was changed while it was read: copy it, and upload the copy`);
-    return createReadStream(this.path);
+    for await (const chunk of createReadStream(this.path) as AsyncIterable<Buffer>) {
+      hash?.update(chunk);
+      yield chunk;
+    }
   }
 
   #blame(error: unknown): DurationsFileError {
@@ -160,7 +158,7 @@ export const PLAIN_SETTINGS: FormatSettings = {
 const PLAIN = JSON.stringify({ ...PLAIN_SETTINGS, numberOf: undefined });
 
 interface ReadingOptions {
-  readonly hash?: ReturnType<typeof createHash>;
+  readonly hash?: Hash;
   readonly remark?: (row: Row, text: string) => void;
 }
 

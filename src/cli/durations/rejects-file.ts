@@ -49,7 +49,8 @@ export interface PlacesOptions {
 export async function findPlaces(file: DurationsFile, options: PlacesOptions): Promise<Places> {
   const { outcomes, rejects, signal } = options;
   const wanted = new Map(outcomes.map((outcome) => [Number(outcome.recordOffset), outcome]));
-  const lastWanted = Math.max(-1, ...sample(wanted.keys()));
+  let lastWanted = -1;
+  for (const offset of wanted.keys()) lastWanted = Math.max(lastWanted, offset);
   const lines = new Map<number, number>();
   await using writer = rejects === undefined ? undefined : await RejectsWriter.open(rejects, await file.header());
   for await (const { reading, offset } of file.readings()) {
@@ -61,13 +62,6 @@ export async function findPlaces(file: DurationsFile, options: PlacesOptions): P
   }
   await writer?.finish();
   return { lineOf: (offset) => lines.get(offset) ?? 0, rejectCount: writer?.count ?? 0 };
-}
-
-// Math.max takes no arguments without end.
-function sample(offsets: Iterable<number>): number[] {
-  let last = -1;
-  for (const offset of offsets) last = Math.max(last, offset);
-  return [last];
 }
 
 /** Writes beside the file's place first, so that it is there whole or not at all. */

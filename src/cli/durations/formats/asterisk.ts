@@ -26,7 +26,7 @@ export const ASTERISK: DurationFormat = {
     fields.length <= COLUMNS.length &&
     TIME.test(fields[9] ?? "") &&
     TIME.test(fields[11] ?? ""),
-  rows: (file) => csvRows(file, { columns: COLUMNS, fewest: FEWEST }),
+  rows: (bytes) => csvRows(bytes, { columns: COLUMNS, fewest: FEWEST }),
   open: (settings) => {
     const clock = new LocalClock(settings.timeZone ?? "UTC");
     return rowByRow((row) => {

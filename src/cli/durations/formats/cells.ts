@@ -84,9 +84,10 @@ export class Cells {
 
   /** The record, or what is wrong. */
   reading(record: CallDuration, rows: readonly Row[] = [this.row]): Reading {
-    return this.mistakes.length > 0
-      ? { kind: "mistakes", rows, mistakes: this.mistakes }
-      : { kind: "record", rows, record };
+    if (this.mistakes.length === 0) return { kind: "record", rows, record };
+    // What else is wrong in a row that is broken, comes of that.
+    const { broken } = this.row;
+    return { kind: "mistakes", rows, mistakes: broken === undefined ? this.mistakes : this.mistakes.slice(0, 1) };
   }
 }
 

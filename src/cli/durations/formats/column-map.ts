@@ -43,6 +43,11 @@ const MAP = z.strictObject({
   header: z.array(z.string().min(1)).min(1).optional(),
   /** The zone of times without an offset. */
   time_zone: z.string().refine(isTimeZone, "expected an IANA time zone, such as Europe/Copenhagen").optional(),
+  /**
+   * Whether rows are in the order in which calls ended, which tells times that occur twice
+   * apart.
+   */
+  in_order_of_ends: z.boolean().default(false),
   columns: z.record(z.string(), SOURCE),
 });
 
@@ -58,7 +63,7 @@ export async function readColumnMap(path: string): Promise<DurationFormat> {
     edition: JSON.stringify(map),
     needs: [],
     recognises: () => false,
-    rows: (file) => csvRows(file, { delimiter: map.delimiter, ...(map.header && { columns: map.header }) }),
+    rows: (bytes) => csvRows(bytes, { delimiter: map.delimiter, ...(map.header && { columns: map.header }) }),
     open: (settings, remark) => openMapped(map, path, settings, remark),
   };
 }
@@ -87,8 +92,9 @@ function parseMap(text: string, path: string): ColumnMap {
 
 function openMapped(map: ColumnMap, path: string, settings: FormatSettings, remark: Remark) {
   const timeZone = settings.timeZone ?? map.time_zone;
-  const clock = timeZone === undefined ? undefined : new LocalClock(timeZone);
-  const reader = rowByRow((row) => readMapped(row, map, { settings, clock, remark }));
+  const newClock = () => (timeZone === undefined ? undefined : new LocalClock(timeZone));
+  const shared = map.in_order_of_ends ? newClock() : undefined;
+  const reader = rowByRow((row) => readMapped(row, map, { settings, clock: shared ?? newClock(), remark }));
   return {
     take: (row: Row) => {
       if (row.isHeader) checkSources(Object.keys(row.cells), map, path);

@@ -1,9 +1,11 @@
-import type { Readable } from "node:stream";
-import { parse } from "csv-parse";
+import { parse } from "csv-parse/sync";
 import type { Row } from "./format.ts";
+import { type Lines, linesOf } from "./lines.ts";
 
-/** A line of more bytes than this is no line of call records. */
-const MAX_LINE_BYTES = 1_048_576;
+/** A quoted field that goes on for more lines than this has lost its second quote. */
+const MAX_LINES = 100;
+/** How many records are parsed at once. */
+const BATCH_RECORDS = 256;
 
 export interface CsvShape {
   /** The columns in their order; undefined: the first line names them. */
@@ -13,45 +15,36 @@ export interface CsvShape {
   readonly delimiter?: string;
 }
 
-/** The rows of a CSV file. A line that is no CSV, or has another count of fields, is broken. */
-export async function* csvRows(file: Readable, shape: CsvShape = {}): AsyncGenerator<Row> {
-  const broken: Row[] = [];
-  const parser = parse({
-    bom: true,
-    info: true,
-    raw: true,
-    delimiter: shape.delimiter ?? ",",
-    skip_empty_lines: true,
-    relax_column_count: true,
-    trim: true,
-    max_record_size: MAX_LINE_BYTES,
-    skip_records_with_error: true,
-    on_skip: (error, raw) => {
-      const line = Number(error?.["lines"] ?? 0);
-      broken.push({ line, raw: endLine(raw ?? ""), cells: {}, broken: error?.message ?? "is no CSV" });
-      return undefined;
-    },
-  });
-  file.on("error", (error) => parser.destroy(error));
+/**
+ * The rows of a CSV file. A line that is no CSV, or has another count of fields, is broken; it
+ * costs no other, and keeps its whole text.
+ */
+export async function* csvRows(bytes: AsyncIterable<Uint8Array>, shape: CsvShape = {}): AsyncGenerator<Row> {
+  const delimiter = shape.delimiter ?? ",";
   let columns = shape.columns;
-  let nextLine = 1;
-  for await (const { record, raw, info } of file.pipe(parser) as AsyncIterable<Parsed>) {
-    yield* broken.splice(0);
-    const line = Math.max(nextLine, info.lines - newlinesIn(raw.trim()));
-    nextLine = info.lines + 1;
-    if (columns === undefined) {
-      columns = record;
-      yield { line, raw: endLine(raw), cells: Object.fromEntries(record.map((name) => [name, name])), isHeader: true };
-    } else yield rowOf(columns, record, { line, raw: endLine(raw) }, shape.fewest ?? columns.length);
+  for await (const batch of batchesOf(bytes, delimiter)) {
+    for (const { fields, line, text, broken } of parseBatch(batch, delimiter)) {
+      const place = { line, raw: `${text}\n` };
+      if (fields === undefined) yield { ...place, cells: {}, broken };
+      else if (columns === undefined) {
+        columns = fields;
+        yield { ...place, cells: Object.fromEntries(fields.map((name) => [name, name])), isHeader: true };
+      } else yield rowOf(columns, fields, place, shape.fewest ?? columns.length);
+    }
   }
-  yield* broken.splice(0);
 }
 
-interface Parsed {
-  readonly record: string[];
-  readonly raw: string;
-  readonly info: { readonly lines: number };
+/** One record's text, of one line or more. */
+interface RecordText {
+  readonly line: number;
+  readonly text: string;
 }
+
+type Parsed = RecordText &
+  (
+    | { readonly fields: readonly string[]; readonly broken?: never }
+    | { readonly fields?: never; readonly broken: string }
+  );
 
 function rowOf(
   columns: readonly string[],
@@ -66,11 +59,115 @@ function rowOf(
   return { ...place, cells, broken: `${fields.length} fields instead of ${count}` };
 }
 
-function newlinesIn(text: string): number {
-  return text.split("\n").length - 1;
+async function* batchesOf(bytes: AsyncIterable<Uint8Array>, delimiter: string): AsyncGenerator<RecordText[]> {
+  const cutter = new RecordCutter(delimiter);
+  for await (const lines of linesOf(bytes)) yield* inBatches(cutter.cut(lines));
+  yield* inBatches(cutter.end());
 }
 
-/** With one end of line at its end and none before it. */
-function endLine(raw: string): string {
-  return `${raw.replace(/^(?:\r?\n)+|[\r\n]+$/g, "")}\n`;
+function* inBatches(records: Iterable<RecordText>): Generator<RecordText[]> {
+  let batch: RecordText[] = [];
+  for (const record of records) {
+    batch.push(record);
+    if (batch.length < BATCH_RECORDS) continue;
+    yield batch;
+    batch = [];
+  }
+  if (batch.length > 0) yield batch;
+}
+
+/** Puts lines together that one quoted field holds. */
+class RecordCutter {
+  readonly #delimiter: string;
+  #open: { line: number; texts: string[] } | undefined;
+
+  constructor(delimiter: string) {
+    this.#delimiter = delimiter;
+  }
+
+  *cut({ from, texts }: Lines): Generator<RecordText> {
+    for (const [index, text] of texts.entries()) yield* this.#add(from + index, text);
+  }
+
+  /** A quote that is never closed costs its own line only. */
+  *end(): Generator<RecordText> {
+    while (this.#open) yield* this.#giveUp();
+  }
+
+  *#add(line: number, text: string): Generator<RecordText> {
+    if (this.#open === undefined) {
+      if (text.trim() === "") return;
+      if (text.includes('"') && isOpen(text, this.#delimiter)) this.#open = { line, texts: [text] };
+      else yield { line, text };
+      return;
+    }
+    this.#open.texts.push(text);
+    if (text.includes('"')) {
+      const whole = this.#open.texts.join("\n");
+      if (!isOpen(whole, this.#delimiter)) {
+        yield { line: this.#open.line, text: whole };
+        this.#open = undefined;
+        return;
+      }
+    }
+    if (this.#open.texts.length > MAX_LINES) yield* this.#giveUp();
+  }
+
+  *#giveUp(): Generator<RecordText> {
+    const { line, texts } = this.#open ?? { line: 0, texts: [] };
+    const [first = "", ...others] = texts;
+    this.#open = undefined;
+    yield { line, text: first };
+    yield* this.cut({ from: line + 1, texts: others });
+  }
+}
+
+/**
+ * Whether a text ends inside a quoted field. A quote opens one at the beginning of a field only.
+ */
+function isOpen(text: string, delimiter: string): boolean {
+  let isInside = false;
+  let isAtStart = true;
+  for (const sign of text) {
+    if (isInside) isInside = sign !== '"';
+    else if (sign === '"' && isAtStart) isInside = true;
+    // A quote that is written twice closes the field and opens it again.
+    if (!isInside) isAtStart = sign === delimiter || (sign === '"' && !isAtStart) || (isAtStart && /\s/.test(sign));
+  }
+  return isInside;
+}
+
+function* parseBatch(batch: readonly RecordText[], delimiter: string): Generator<Parsed> {
+  const all = parseTexts(batch.map(({ text }) => text).join("\n"), delimiter);
+  if (typeof all !== "string" && all.length === batch.length) {
+    for (const [index, record] of batch.entries()) yield { ...record, fields: all[index] ?? [] };
+    return;
+  }
+  for (const record of batch) {
+    const one = parseTexts(record.text, delimiter);
+    const [fields] = typeof one === "string" ? [] : one;
+    if (fields) yield { ...record, fields };
+    else yield* breakRecord(record, typeof one === "string" ? one : "is no CSV", delimiter);
+  }
+}
+
+/**
+ * Lines that are no record together: the first is at fault, and the others are read by
+ * themselves.
+ */
+function* breakRecord({ line, text }: RecordText, broken: string, delimiter: string): Generator<Parsed> {
+  const [first = "", ...others] = text.split("\n");
+  yield { line, text: first, broken };
+  const cutter = new RecordCutter(delimiter);
+  yield* parseBatch([...cutter.cut({ from: line + 1, texts: others }), ...cutter.end()], delimiter);
+}
+
+/** The fields of each record, or what is wrong with one. */
+function parseTexts(text: string, delimiter: string): string[][] | string {
+  try {
+    return parse(text, { delimiter, record_delimiter: "\n", relax_column_count: true, trim: true });
+  } catch (error) {
+    // It counts lines from the first that it was given.
+    return error instanceof Error ? error.message.replace(/ (?:at|on) line \d+.*$/, "") : `${error}`;
+  }
 }

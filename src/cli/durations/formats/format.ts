@@ -1,4 +1,3 @@
-import type { Readable } from "node:stream";
 import type { CallDuration } from "../../../gen/tandem/type/v1/call_duration_pb.js";
 import type { Direction } from "../../../gen/tandem/type/v1/call_pb.js";
 
@@ -77,7 +76,7 @@ export interface DurationFormat {
   /** Whether a file begins so. */
   recognises(head: FileHead): boolean;
   /** Cuts a file into rows. */
-  rows(file: Readable): AsyncIterable<Row>;
+  rows(bytes: AsyncIterable<Uint8Array>): AsyncIterable<Row>;
   /** @throws DurationsFileError when the settings or the header do not do. */
   open(settings: FormatSettings, remark: Remark): RowReader;
 }

@@ -22,7 +22,7 @@ export const FREESWITCH_CSV: DurationFormat = {
   needs: ["direction", "timeZone"],
   recognises: ({ fields }) =>
     fields.length === COLUMNS.length && TIME.test(fields[4] ?? "") && TIME.test(fields[6] ?? ""),
-  rows: (file) => csvRows(file, { columns: COLUMNS }),
+  rows: (bytes) => csvRows(bytes, { columns: COLUMNS }),
   open: (settings) => {
     const clock = new LocalClock(settings.timeZone ?? "UTC");
     return rowByRow((row) => {

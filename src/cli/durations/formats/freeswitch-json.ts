@@ -12,7 +12,7 @@ export const FREESWITCH_JSON: DurationFormat = {
   edition: "1",
   needs: ["direction"],
   recognises: ({ text }) => /^\s*[[{]/.test(text) && /"variables"\s*:/.test(text),
-  rows: (file) => jsonRows(file),
+  rows: (bytes) => jsonRows(bytes),
   open: (settings) =>
     rowByRow((given) => {
       const cells = new Cells(decoded(given));

@@ -1,5 +1,5 @@
-import type { Readable } from "node:stream";
 import type { Row } from "./format.ts";
+import { textsOf } from "./lines.ts";
 
 /** An object of more characters than this is no call record. */
 const MAX_OBJECT_CHARS = 4_194_304;
@@ -9,10 +9,9 @@ const MAX_OBJECT_CHARS = 4_194_304;
  * cells of a row are the object's texts, by their path: `variables.uuid`,
  * `callflow.0.caller_profile.ani`.
  */
-export async function* jsonRows(file: Readable): AsyncGenerator<Row> {
+export async function* jsonRows(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Row> {
   const scanner = new ObjectScanner();
-  for await (const chunk of file.setEncoding("utf8") as AsyncIterable<string>)
-    for (const found of scanner.scan(chunk)) yield rowOf(found);
+  for await (const text of textsOf(bytes)) for (const found of scanner.scan(text)) yield rowOf(found);
   const rest = scanner.rest();
   if (rest) yield { ...rest, cells: {}, broken: "the object does not end" };
 }

@@ -1,7 +1,7 @@
 import { Cells, recordOf } from "./cells.ts";
 import { csvRows } from "./csv-rows.ts";
 import type { DurationFormat, FormatSettings, Reading, Row } from "./format.ts";
-import { timeOf } from "./kamailio.ts";
+import { kamailioStamp } from "./kamailio.ts";
 import { LocalClock } from "./local-clock.ts";
 import { hasColumns, MAX_WAITING, Waiting } from "./row-by-row.ts";
 
@@ -16,12 +16,13 @@ export const KAMAILIO_ACC: DurationFormat = {
   edition: "1",
   needs: ["direction"],
   recognises: ({ fields }) => hasColumns(fields, "method", "callid", "sip_code", "time"),
-  rows: (file) => csvRows(file),
+  rows: (bytes) => csvRows(bytes),
   open: (settings) => new AccReader(settings),
 };
 
 interface Invite {
   readonly row: Row;
+  readonly timeMs: number | undefined;
   readonly isAnswered: boolean;
 }
 
@@ -39,36 +40,40 @@ class AccReader {
     if (row.isHeader) return;
     const cells = new Cells(row);
     const method = cells.text("method");
-    const code = cells.whole("sip_code");
-    const callId = cells.required("callid");
+    const code = cells.whole("sip_code") ?? 0;
+    const before = this.#calls.get(cells.required("callid"));
+    const invite = before?.isAnswered && method === "BYE" ? before : undefined;
+    // In the order of the rows, by which local times are told apart.
+    const timeMs = cells.instants(this.#clock, { start: kamailioStamp(cells, "time") }, "time").startMs;
     if (cells.mistakes.length > 0) {
-      yield { kind: "mistakes", rows: [row], mistakes: cells.mistakes };
-      return;
-    }
-    const isAnswered = code !== undefined && code >= 200 && code < 300;
-    const before = this.#calls.get(callId);
-    if (method === "BYE" && before?.isAnswered) yield this.#call(this.#calls.take(callId) as Invite, row);
-    else if (method !== "INVITE") yield { kind: "passed", rows: [row], why: "transactions that begin or end no call" };
-    else if (before?.isAnswered) yield { kind: "passed", rows: [row], why: "INVITEs within a call" };
-    else {
-      const left = this.#calls.put(callId, { row, isAnswered });
-      if (left === undefined) return;
-      yield left === before
-        ? { kind: "passed", rows: [left.row], why: "failed attempts of calls that went on elsewhere" }
-        : this.#call(left, undefined);
-    }
+      // Its two rows are mended together.
+      if (invite) this.#calls.take(cells.text("callid"));
+      yield { kind: "mistakes", rows: invite ? [invite.row, row] : [row], mistakes: cells.mistakes };
+    } else if (invite) {
+      this.#calls.take(cells.text("callid"));
+      yield this.#call(invite, { row, timeMs });
+    } else if (method === "INVITE") yield* this.#begin({ row, timeMs, isAnswered: code >= 200 && code < 300 }, before);
+    else yield { kind: "passed", rows: [row], why: "transactions that begin or end no call" };
   }
 
   *end(): Generator<Reading> {
-    for (const invite of this.#calls.drain()) yield this.#call(invite, undefined);
+    for (const invite of this.#calls.drain()) yield this.#call(invite);
   }
 
-  #call({ row, isAnswered }: Invite, bye: Row | undefined): Reading {
+  *#begin(invite: Invite, before: Invite | undefined): Generator<Reading> {
+    if (before?.isAnswered) {
+      yield { kind: "passed", rows: [invite.row], why: "INVITEs within a call" };
+      return;
+    }
+    const left = this.#calls.put(invite.row.cells["callid"] ?? "", invite);
+    if (left === undefined) return;
+    yield left === before
+      ? { kind: "passed", rows: [left.row], why: "failed attempts of calls that went on elsewhere" }
+      : this.#call(left);
+  }
+
+  #call({ row, timeMs, isAnswered }: Invite, bye?: { row: Row; timeMs: number | undefined }): Reading {
     const cells = new Cells(row);
-    const timeMs = timeOf(cells, this.#clock, "time")?.ms;
-    const byeCells = bye && new Cells(bye);
-    const endMs = byeCells && timeOf(byeCells, this.#clock, "time")?.ms;
-    if (byeCells) cells.mistakes.push(...byeCells.mistakes);
     const callId = cells.text("callid");
     const facts = {
       recordId: [callId, cells.text("to_tag")].filter(Boolean).join(";"),
@@ -78,13 +83,13 @@ class AccReader {
       // The row is written with the final answer: a failed call ends then.
       startMs: isAnswered ? undefined : timeMs,
       answerMs: isAnswered ? timeMs : undefined,
-      endMs: isAnswered ? endMs : timeMs,
+      endMs: isAnswered ? bye?.timeMs : timeMs,
       answered: isAnswered,
-      talkMs: timeMs === undefined || endMs === undefined ? undefined : endMs - timeMs,
+      talkMs: timeMs === undefined || bye?.timeMs === undefined ? undefined : bye.timeMs - timeMs,
       resolutionMs: 1_000,
       sipCode: cells.whole("sip_code"),
       callId,
     };
-    return cells.reading(recordOf(facts, this.#settings), bye ? [row, bye] : [row]);
+    return cells.reading(recordOf(facts, this.#settings), bye ? [row, bye.row] : [row]);
   }
 }

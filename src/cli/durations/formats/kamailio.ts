@@ -1,7 +1,14 @@
 import { Cells, recordOf } from "./cells.ts";
 import { csvRows } from "./csv-rows.ts";
-import { type DurationFormat, DurationsFileError, type FormatSettings, type Reading, type Row } from "./format.ts";
-import { LocalClock } from "./local-clock.ts";
+import {
+  type DurationFormat,
+  DurationsFileError,
+  type FormatSettings,
+  type Reading,
+  type Remark,
+  type Row,
+} from "./format.ts";
+import { LocalClock, type Stamp } from "./local-clock.ts";
 import { hasColumns, rowByRow } from "./row-by-row.ts";
 import { lineRows } from "./text-rows.ts";
 
@@ -19,10 +26,10 @@ export const KAMAILIO_CDRS: DurationFormat = {
   needs: ["direction"],
   recognises: ({ fields }) =>
     hasColumns(fields, "start_time", "end_time", "duration") && !hasColumns(fields, "direction"),
-  rows: (file) => csvRows(file),
-  open: (settings) => {
+  rows: (bytes) => csvRows(bytes),
+  open: (settings, remark) => {
     const clock = new LocalClock(settings.timeZone ?? "UTC");
-    const reader = rowByRow((row) => readCdr(row, settings, clock));
+    const reader = rowByRow((row) => readCdr(row, { settings, clock, remark }));
     return {
       take: (row) => {
         if (row.isHeader) checkColumns(Object.keys(row.cells));
@@ -40,8 +47,8 @@ export const KAMAILIO_SYSLOG: DurationFormat = {
   edition: "1",
   needs: ["direction"],
   recognises: ({ text }) => CDR_LINE.test(text),
-  rows: (file) => lineRows(file),
-  open: (settings) => {
+  rows: (bytes) => lineRows(bytes),
+  open: (settings, remark) => {
     const clock = new LocalClock("UTC");
     return rowByRow((row) => {
       const line = CDR_LINE.exec(row.cells["line"] ?? "")?.[0];
@@ -49,11 +56,17 @@ export const KAMAILIO_SYSLOG: DurationFormat = {
       const pairs = line
         .split(/; (?=\w+=)/)
         .map((pair) => [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)]);
-      const reading = readCdr({ ...row, cells: Object.fromEntries(pairs) }, settings, clock);
+      const reading = readCdr({ ...row, cells: Object.fromEntries(pairs) }, { settings, clock, remark });
       return { ...reading, rows: [row] };
     });
   },
 };
+
+interface CdrReading {
+  readonly settings: FormatSettings;
+  readonly clock: LocalClock;
+  readonly remark: Remark;
+}
 
 const CDR_LINE = /start_time=[^;]*; end_time=[^;]*; duration=.*/;
 
@@ -66,27 +79,36 @@ function checkColumns(names: readonly string[]): void {
   throw new DurationsFileError(`${message}; add them with cdr_extra, or send the rows of acc (--format kamailio-acc)`);
 }
 
-function readCdr(row: Row, settings: FormatSettings, clock: LocalClock): Reading {
+/** What is said unless the start is the answer. */
+const INVITE_FIRST =
+  "start_time is taken for the INVITE, so that durations have the ringing in them: say --start answer if cdr_start_on_confirmed is 1";
+
+function readCdr(row: Row, { settings, clock, remark }: CdrReading): Reading {
   const cells = new Cells(row);
   const code = cells.whole(CODE.find((name) => row.cells[name]) ?? "code");
   const lengthMs = cells.seconds("duration");
   const answered = code === undefined ? (lengthMs ?? 0) > 0 : code >= 200 && code < 300;
-  const start = timeOf(cells, clock, "start_time");
-  const end = timeOf(cells, clock, "end_time");
+  const stamps = {
+    start: kamailioStamp(cells, "start_time"),
+    end: kamailioStamp(cells, "end_time"),
+    totalMs: lengthMs,
+  };
+  const { startMs, endMs } = cells.instants(clock, stamps, "start_time");
   // A failed call always begins with its INVITE.
   const isAnswer = answered && settings.start === "answer";
+  if (answered && !isAnswer) remark(row, INVITE_FIRST);
   const callId = cells.text(...CALL_ID);
   const facts = {
     recordId: cells.text("id") || [callId, cells.text("to_tag")].filter(Boolean).join(";") || cells.required("id"),
     direction: cells.direction(settings),
     calling: cells.text(...CALLING),
     called: cells.text(...CALLED),
-    startMs: isAnswer ? undefined : start?.ms,
-    answerMs: isAnswer ? start?.ms : undefined,
-    endMs: end?.ms,
+    startMs: isAnswer ? undefined : startMs,
+    answerMs: isAnswer ? startMs : undefined,
+    endMs,
     answered,
     talkMs: answered ? lengthMs : undefined,
-    resolutionMs: start?.isExact && end?.isExact ? 1 : 1_000,
+    resolutionMs: isExact(cells, "start_time") && isExact(cells, "end_time") ? 1 : 1_000,
     sipCode: code,
     callId,
     icid: cells.text("icid").replace(/^"(.*)"$/, "$1"),
@@ -98,14 +120,17 @@ function readCdr(row: Row, settings: FormatSettings, clock: LocalClock): Reading
 const UNIX_EPOCH_JULIAN = 2_440_587.5;
 const DAY_S = 86_400;
 
-/** A Julian day, Unix seconds or a text; all of it UTC, as far as nothing else is said. */
-export function timeOf(cells: Cells, clock: LocalClock, column: string): { ms: number; isExact: boolean } | undefined {
+/** A Julian day, Unix seconds or a text, which is UTC as far as nothing else is said. */
+export function kamailioStamp(cells: Cells, column: string): Stamp | undefined {
   const text = cells.text(column);
-  if (/^2\d{6}\.\d+$/.test(text)) return { ms: msOfJulianDay(Number(text)), isExact: false };
-  if (/^\d{9,11}(\.\d+)?$/.test(text)) return { ms: Math.round(Number(text) * 1_000), isExact: text.includes(".") };
-  const stamp = cells.stamp(column);
-  const ms = stamp && cells.instants(clock, { start: stamp }, column).startMs;
-  return ms === undefined ? undefined : { ms, isExact: text.includes(".") };
+  if (/^2\d{6}\.\d+$/.test(text)) return { instantMs: msOfJulianDay(Number(text)) };
+  if (/^\d{9,11}(\.\d+)?$/.test(text)) return { instantMs: Math.round(Number(text) * 1_000) };
+  return cells.stamp(column);
+}
+
+/** Whether a time has a fraction of a second. A Julian day has one always, and means none. */
+function isExact(cells: Cells, column: string): boolean {
+  return /:\d\d\.\d|^\d{9,11}\.\d/.test(cells.text(column));
 }
 
 /** Kamailio's SQLite driver writes half a second less than the whole second that it means. */

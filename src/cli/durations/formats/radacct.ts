@@ -1,7 +1,7 @@
 import { Cells, recordOf } from "./cells.ts";
 import { csvRows } from "./csv-rows.ts";
 import type { DurationFormat, FormatSettings, Reading, Row } from "./format.ts";
-import { LocalClock } from "./local-clock.ts";
+import { LocalClock, type Stamp } from "./local-clock.ts";
 import { hasColumns, MAX_WAITING, Waiting } from "./row-by-row.ts";
 
 /**
@@ -14,18 +14,16 @@ export const RADACCT: DurationFormat = {
   edition: "1",
   needs: ["direction"],
   recognises: ({ fields }) => hasColumns(fields, "acctsessionid", "acctstarttime", "acctstoptime"),
-  rows: (file) => csvRows(file),
+  rows: (bytes) => csvRows(bytes),
   open: (settings) => new RadacctReader(settings),
 };
 
 class RadacctReader {
   readonly #settings: FormatSettings;
-  readonly #clock: LocalClock;
   readonly #open = new Waiting<Row>(MAX_WAITING);
 
   constructor(settings: FormatSettings) {
     this.#settings = settings;
-    this.#clock = new LocalClock(settings.timeZone ?? "UTC");
   }
 
   *take(row: Row): Generator<Reading> {
@@ -45,35 +43,36 @@ class RadacctReader {
     for (const row of this.#open.drain()) yield this.#call(row);
   }
 
-  #call(row: Row, ending?: Row): Reading {
+  #call(row: Row, ending: Row = row): Reading {
     const cells = new Cells(row);
-    const startMs = this.#time(cells, "acctstarttime");
-    const endCells = ending ? new Cells(ending) : cells;
-    const endMs = this.#time(endCells, "acctstoptime");
-    if (ending) cells.mistakes.push(...endCells.mistakes);
-    if (startMs === undefined && cells.mistakes.length === 0) cells.blame("acctstarttime", "a time");
+    const endCells = ending === row ? cells : new Cells(ending);
+    const answer = stampOf(cells, "acctstarttime");
+    const end = stampOf(endCells, "acctstoptime");
+    if (endCells !== cells) cells.mistakes.push(...endCells.mistakes);
+    if (answer === undefined && cells.mistakes.length === 0) cells.blame("acctstarttime", "a time");
+    // Rows are in the order of starts, so that no other row tells in which hour a call ended.
+    const clock = new LocalClock(this.#settings.timeZone ?? "UTC");
+    const { answerMs, endMs } = cells.instants(clock, { answer, end }, "acctstarttime");
     const session = cells.text("acctsessionid");
     const facts = {
       recordId: cells.text("acctuniqueid") || cells.required("acctsessionid"),
       direction: cells.direction(this.#settings),
       calling: numberOf(cells.text("callingstationid")),
       called: numberOf(cells.text("calledstationid")),
-      answerMs: startMs,
+      answerMs,
       endMs,
       answered: true,
-      talkMs: startMs === undefined || endMs === undefined ? undefined : endMs - startMs,
+      talkMs: answerMs === undefined || endMs === undefined ? undefined : endMs - answerMs,
       resolutionMs: 1_000,
       callId: session.includes("@") ? session : undefined,
     };
-    return cells.reading(recordOf(facts, this.#settings), ending ? [row, ending] : [row]);
+    return cells.reading(recordOf(facts, this.#settings), ending === row ? [row] : [row, ending]);
   }
+}
 
-  #time(cells: Cells, column: string): number | undefined {
-    const text = cells.text(column);
-    if (/^\d{9,11}$/.test(text)) return Number(text) * 1_000;
-    const stamp = cells.stamp(column);
-    return stamp && cells.instants(this.#clock, { start: stamp }, column).startMs;
-  }
+function stampOf(cells: Cells, column: string): Stamp | undefined {
+  const text = cells.text(column);
+  return /^\d{9,11}$/.test(text) ? { instantMs: Number(text) * 1_000 } : cells.stamp(column);
 }
 
 function isSwapped({ cells: one }: Row, { cells: other }: Row): boolean {

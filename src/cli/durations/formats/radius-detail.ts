@@ -1,4 +1,3 @@
-import type { Readable } from "node:stream";
 import { Cells, recordOf } from "./cells.ts";
 import type { DurationFormat, FormatSettings, Reading, Row } from "./format.ts";
 import { numberOf } from "./radacct.ts";
@@ -17,7 +16,7 @@ export const RADIUS_DETAIL: DurationFormat = {
   edition: "1",
   needs: ["direction"],
   recognises: ({ text }) => /^\w{3} \w{3} [ \d]\d \d{2}:\d{2}:\d{2} \d{4}\r?\n\s+[\w.:-]+ = /.test(text),
-  rows: (file: Readable) => blockRows(file),
+  rows: (bytes) => blockRows(bytes),
   open: (settings) => new DetailReader(settings),
 };
 

@@ -21,7 +21,7 @@ export const TANDEM_CSV: DurationFormat = {
   edition: "1",
   needs: [],
   recognises: ({ fields }) => fields.includes("record_id"),
-  rows: (file) => csvRows(file),
+  rows: (bytes) => csvRows(bytes),
   open: (settings, remark) => {
     const reader = rowByRow((row) => {
       const reading = readTandemRow(row, row.cells, remark);

@@ -1,7 +1,7 @@
 import { Direction } from "../../../gen/tandem/type/v1/call_pb.js";
 import { Cells, recordOf } from "./cells.ts";
 import { csvRows } from "./csv-rows.ts";
-import type { DurationFormat, FormatSettings, Row } from "./format.ts";
+import type { DurationFormat, FormatSettings, Remark, Row } from "./format.ts";
 import { LocalClock } from "./local-clock.ts";
 import { rowByRow } from "./row-by-row.ts";
 
@@ -12,8 +12,8 @@ export const TEAMS_PSTN: DurationFormat = {
   edition: "1",
   needs: [],
   recognises: ({ fields }) => hasAll(fields, ["usageid", "destinationnumber", "durationseconds"]),
-  rows: (file) => csvRows(file),
-  open: (settings) => byColumn((cells, name) => readPstn(cells, name, settings)),
+  rows: (bytes) => csvRows(bytes),
+  open: (settings, remark) => byColumn((cells, name) => readPstn(cells, name, { settings, remark })),
 };
 
 /** The export of calls over a carrier's own session border controller. */
@@ -23,7 +23,7 @@ export const TEAMS_DIRECT: DurationFormat = {
   edition: "1",
   needs: [],
   recognises: ({ fields }) => hasAll(fields, ["correlationid", "invitetime", "calleenumber", "finalsipcode"]),
-  rows: (file) => csvRows(file),
+  rows: (bytes) => csvRows(bytes),
   open: (settings) => byColumn((cells, name) => readDirect(cells, name, settings)),
 };
 
@@ -48,7 +48,12 @@ function byColumn(read: Read) {
   };
 }
 
-function readPstn(cells: Cells, name: (plain: string) => string, settings: FormatSettings) {
+interface PstnReading {
+  readonly settings: FormatSettings;
+  readonly remark: Remark;
+}
+
+function readPstn(cells: Cells, name: (plain: string) => string, { settings, remark }: PstnReading) {
   const direction = directionOf(cells, name("calltype"));
   const destination = cells.text(name("destinationnumber"), name("callerid"));
   const startMs = timeOf(cells, name("starttime"));
@@ -60,6 +65,8 @@ function readPstn(cells: Cells, name: (plain: string) => string, settings: Forma
     direction === Direction.INBOUND
       ? { calling: cells.text(name("callernumber")), called: cells.text(name("callerid")) || user }
       : { calling: cells.text(name("callernumber")) || user, called: destination };
+  if (direction === Direction.OUTBOUND && parties.calling === "")
+    remark(cells.row, "some calls went out from users whose numbers the file does not tell: name them with --users");
   const facts = { recordId: cells.required(name("usageid")), direction, ...parties, ...length };
   return recordOf(facts, settings);
 }

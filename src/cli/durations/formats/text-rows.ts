@@ -1,14 +1,11 @@
-import { createInterface } from "node:readline";
-import type { Readable } from "node:stream";
 import type { Row } from "./format.ts";
+import { linesOf } from "./lines.ts";
 
 /** The lines of a file, each a row whose cell `line` is its text. */
-export async function* lineRows(file: Readable): AsyncGenerator<Row> {
-  let line = 0;
-  for await (const text of createInterface({ input: file, crlfDelay: Number.POSITIVE_INFINITY })) {
-    line += 1;
-    if (text.trim() !== "") yield { line, raw: `${text}\n`, cells: { line: text } };
-  }
+export async function* lineRows(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Row> {
+  for await (const { from, texts } of linesOf(bytes))
+    for (const [index, text] of texts.entries())
+      if (text.trim() !== "") yield { line: from + index, raw: `${text}\n`, cells: { line: text } };
 }
 
 /** A packet of more lines than this is none. */
@@ -18,9 +15,9 @@ const MAX_BLOCK_LINES = 1_000;
  * Blocks of a head line and indented `name = value` lines, such as FreeRADIUS writes. The head is
  * the cell `received`; values lose their quotes; of a name that occurs twice the first counts.
  */
-export async function* blockRows(file: Readable): AsyncGenerator<Row> {
+export async function* blockRows(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Row> {
   let block: Block | undefined;
-  for await (const row of lineRows(file)) {
+  for await (const row of lineRows(bytes)) {
     if (block && /^\s/.test(row.raw)) addLine(block, row);
     else {
       if (block) yield rowOf(block);
