@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 
-/** A proxy of HTTP/2 that loses answers: the server has done its work, and the client is not told. */
+/** A proxy of HTTP/2 that loses answers: the server has done its work, its client is not told. */
 export interface AnswerCutter extends AsyncDisposable {
   readonly url: string;
   /** How many answers it has lost. */
