@@ -7,15 +7,26 @@ import {
   toBinary,
 } from "@bufbuild/protobuf";
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
-import { type Client, credentials, Metadata, makeGenericClientConstructor, type ServiceError } from "@grpc/grpc-js";
+import {
+  type ChannelOptions,
+  type Client,
+  credentials,
+  Metadata,
+  makeGenericClientConstructor,
+  type ServiceError,
+} from "@grpc/grpc-js";
 import { type ErrorInfo, ErrorInfoSchema } from "../../src/gen/google/rpc/error_details_pb.js";
 import { StatusSchema } from "../../src/gen/google/rpc/status_pb.js";
 
 /** A client of grpc-js, the gRPC that most Node programs use: it shares no code with our server. */
-export function createGrpcJsClient<S extends DescService>(service: S, url: string): Client & Disposable {
+export function createGrpcJsClient<S extends DescService>(
+  service: S,
+  url: string,
+  options: ChannelOptions = {},
+): Client & Disposable {
   const definitions = service.methods.map((method) => [method.localName, definitionOf(method)]);
   const GrpcClient = makeGenericClientConstructor(Object.fromEntries(definitions), service.typeName);
-  const client = new GrpcClient(new URL(url).host, credentials.createInsecure());
+  const client = new GrpcClient(new URL(url).host, credentials.createInsecure(), options);
   return Object.assign(client, { [Symbol.dispose]: () => client.close() });
 }
 
