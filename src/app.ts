@@ -11,7 +11,6 @@ import { HEAD_BELIEVED_MS } from "./feed/stream-state.ts";
 import { EraseJob } from "./jobs/erase.ts";
 import { ReleaseQuarantinedJob } from "./jobs/release-quarantined.ts";
 import { openLog } from "./log.ts";
-import { type MetricsEndpoint, openMetrics } from "./metrics.ts";
 import { Places } from "./port/places.ts";
 import { measureConnections } from "./rpc/connection-metrics.ts";
 import { TIMELINE_HEALTH } from "./rpc/health.ts";
@@ -33,6 +32,7 @@ import { checkPlatform } from "./start/platform.ts";
 import { openRotation, type Rotation } from "./start/rotation.ts";
 import { openSharedSigningKey } from "./start/shared-signing-key.ts";
 import { openStore } from "./start/store.ts";
+import { observe, openTelemetry, type Telemetry } from "./start/telemetry.ts";
 import { watchTimeline } from "./start/timeline.ts";
 import { openCarrierDirectory } from "./store/carriers/carriers.ts";
 import { asCaller } from "./store/database/callers.ts";
@@ -46,6 +46,7 @@ import { openRetentionDirectory } from "./store/privacy/retention-policies.ts";
 import type { SigningKey } from "./trust/signing-key.ts";
 import { createTokenVerifier } from "./trust/tokens.ts";
 import { VerifiedTokens } from "./trust/verified-tokens.ts";
+import { createCommitMetrics } from "./upload/commit-metrics.ts";
 import { Uploads } from "./upload/uploads.ts";
 
 /** A whole Tandem in this process. Dispose it to drain it and let everything go. */
@@ -84,19 +85,14 @@ export function openApp(
 
 async function openParts(config: Config, log: Logger, signal: AbortSignal): Promise<App> {
   await using opening = new AsyncDisposableStack();
-  const metrics = opening.use(await openMetrics(config.metrics));
+  const telemetry = await openTelemetry(config, opening);
+  const { measuring: metrics, tracing } = telemetry;
   const failure = Promise.withResolvers<Error>();
   const { db } = await openStore(config, log, opening, { onLost: failure.resolve, signal });
   signal.throwIfAborted();
-  opening.use(measureConnections(metrics.meter, db.lanes));
+  opening.use(measureConnections(metrics.meter, db.lanes, config.databasePool));
   await checkPlatform(config, db, log);
-  const excess = await findExcessRights(db);
-  if (excess.length > 0) {
-    log.warn(
-      { rights: excess },
-      "row-level security does not bind the database's login: make the login that docs/operations.md describes",
-    );
-  }
+  await warnOfRights(db, log);
   const installation = await readInstallation(db);
   if (installation.serverChanged) {
     log.warn(
@@ -111,7 +107,7 @@ async function openParts(config: Config, log: Logger, signal: AbortSignal): Prom
   const draining = new AbortController();
   const onError = (error: unknown) => log.warn({ err: error }, "the database did not answer; trying again");
   const services = await openServices(
-    { config, log, db, installation, timeline, metrics, erasureFiles, drain: draining.signal, onError },
+    { ...{ config, log, db, installation, timeline, telemetry, erasureFiles, onError }, drain: draining.signal },
     opening,
   );
   signal.throwIfAborted();
@@ -120,6 +116,7 @@ async function openParts(config: Config, log: Logger, signal: AbortSignal): Prom
   const rotation = opening.use(
     await openRotation(config, { signingKey, assertSameErasureKey: erasureFiles.assertSameKey }, log),
   );
+  const footing = opening.use(watchDatabase(db, log));
   const server = opening.use(
     await openServer({
       ...config,
@@ -127,8 +124,9 @@ async function openParts(config: Config, log: Logger, signal: AbortSignal): Prom
       auth: authOptions(config, rotation, services.access),
       log,
       metrics: services.metrics,
+      tracing,
       deliveries: services.hub.deliveries,
-      footing: opening.use(watchDatabase(db, log)),
+      footing,
       refusals: services.refusals,
       conditions: new Map([[TIMELINE_HEALTH, timeline]]),
       draining,
@@ -136,6 +134,8 @@ async function openParts(config: Config, log: Logger, signal: AbortSignal): Prom
   );
   rotation.onTls = (tls) => server.setTls(tls);
   signal.throwIfAborted();
+  telemetry.readiness.serves(footing, draining.signal);
+  opening.use(observe(telemetry, { db, region: config.region, onError }));
   log.info({ port: server.port, tls: config.tls !== undefined }, "serving");
   const opened = opening.move();
   return {
@@ -156,13 +156,22 @@ async function openParts(config: Config, log: Logger, signal: AbortSignal): Prom
   };
 }
 
+async function warnOfRights(db: Database, log: Logger): Promise<void> {
+  const rights = await findExcessRights(db);
+  if (rights.length === 0) return;
+  log.warn(
+    { rights },
+    "row-level security does not bind the database's login: make the login that docs/operations.md describes",
+  );
+}
+
 interface Foundations {
   readonly config: Config;
   readonly log: Logger;
   readonly db: Database;
   readonly installation: Installation;
   readonly timeline: TimelineWatch;
-  readonly metrics: MetricsEndpoint;
+  readonly telemetry: Telemetry;
   readonly erasureFiles: SharedJournal;
   readonly drain: AbortSignal;
   readonly onError: (error: unknown) => void;
@@ -181,6 +190,10 @@ async function openServices(parts: Foundations, opening: AsyncDisposableStack): 
       onError,
     }),
   );
+  const { config, log, db, installation, timeline, telemetry, drain, onError } = parts;
+  const { meter } = telemetry.measuring;
+  const tracer = telemetry.tracing?.tracer;
+  const hub = opening.use(new FeedHub({ poll: (carrierIds) => timeline.pollHeads(carrierIds), onError }));
   const hints = opening.use(openHints(config, (hint) => hub.hear(hint.carrierId, hint.feed, hint.headSequence), log));
   hub.onMoved = (carrierId, feed, headSequence) => hints?.tell({ carrierId, feed, headSequence });
   const carriers = openCarrierDirectory(db);
@@ -202,6 +215,8 @@ async function openServices(parts: Foundations, opening: AsyncDisposableStack): 
     hashSecret: installation.secret,
     erasures: inForce,
     onAppended: (carrierId, feed, headSequence) => hub.notify(carrierId, feed, headSequence),
+    metrics: createCommitMetrics(meter),
+    tracer,
   });
   const release = opening.use(
     new ReleaseQuarantinedJob({
@@ -223,7 +238,8 @@ async function openServices(parts: Foundations, opening: AsyncDisposableStack): 
     installation,
     seals: sealKeys.seals,
     log,
-    metrics: createMetrics(metrics.meter),
+    metrics: createMetrics(meter),
+    tracer,
     access,
     slots: new Places(),
     refusals: opening.use(new RefusalLog({ db, log, secret: installation.secret })),

@@ -12,6 +12,7 @@ import {
   createGrpcWebTransport,
   Http2SessionManager,
 } from "@connectrpc/connect-node";
+import { context, propagation, type TextMapSetter } from "@opentelemetry/api";
 
 const MIB = 1024 * 1024;
 const STREAM_WINDOW_BYTES = 8 * MIB;
@@ -76,7 +77,7 @@ export function createTandemTransport(options: TandemTransportOptions): TandemTr
   const common = {
     baseUrl: options.baseUrl,
     sessionManager,
-    interceptors: [...(options.interceptors ?? []), ...bearer(options)],
+    interceptors: [...(options.interceptors ?? []), ...bearer(options), passTrace],
     readMaxBytes: MAX_MESSAGE_BYTES,
   };
   const transport = transportOf(options.protocol ?? "grpc", common);
@@ -141,6 +142,21 @@ function bearer(options: TandemTransportOptions): Interceptor[] {
     },
   ];
 }
+
+/**
+ * Names the caller's span to the server, if the caller uses the OpenTelemetry API and has set a
+ * propagator; else it does nothing. Baggage stays here: the server is another company's.
+ */
+const passTrace: Interceptor = (next) => (request) => {
+  propagation.inject(context.active(), request.header, TRACE_HEADERS);
+  return next(request);
+};
+
+const TRACE_HEADERS: TextMapSetter<Headers> = {
+  set: (headers, name, value) => {
+    if ((name === "traceparent" || name === "tracestate") && !headers.has(name)) headers.set(name, value);
+  },
+};
 
 function refusePlaintextToken(options: TandemTransportOptions): void {
   const url = new URL(options.baseUrl);

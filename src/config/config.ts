@@ -2,6 +2,7 @@ import { join, resolve } from "node:path";
 import { z } from "zod";
 import { DEFAULT_LIMITS, LIMIT_SETTINGS, type Limits } from "../domain/limits.ts";
 import { nearestName } from "../domain/nearest-name.ts";
+import { readTelemetry, type TelemetryConfig } from "../telemetry/settings.ts";
 import {
   isLoopback,
   readTls,
@@ -156,7 +157,9 @@ const WORKED_OUT = {
       "Who the platform is: identity=scope scope; ... An identity is a SPIFFE id or dns:name of a client certificate, or " +
         "jwt:issuer:subject of a token, both percent-encoded",
     ),
-  metricsPort: integer(1, 65_535).optional().describe("Port on which Prometheus finds /metrics. Default: off"),
+  metricsPort: integer(1, 65_535)
+    .optional()
+    .describe("Port on which Prometheus finds /metrics, and supervisors /livez and /readyz. Default: off"),
   metricsHost: text().default("127.0.0.1").describe("Address of the port for Prometheus"),
 };
 
@@ -203,6 +206,8 @@ export interface Config extends ValuesOf<typeof PLAIN> {
   readonly platformIdentities: PlatformIdentities;
   /** Undefined: no metrics are served. */
   readonly metrics: { readonly host: string; readonly port: number } | undefined;
+  /** What the standard variables OTEL_* ask for. */
+  readonly telemetry: TelemetryConfig;
   readonly limits: Limits;
 }
 
@@ -236,6 +241,7 @@ export function loadConfig(
     tokens: readTokenTrust(security, mistakes),
     platformIdentities: values.platformIdentities ?? new Map(),
     metrics: metricsPort === undefined ? undefined : { host: metricsHost, port: metricsPort },
+    telemetry: readTelemetry(env, mistakes),
     limits,
   };
   checkPlatformTokens(values, config.platformIdentities, config.tokens, mistakes);

@@ -1,4 +1,5 @@
 import type { FeedId } from "../domain/feed-id.ts";
+import type { Micros } from "../domain/time/instant.ts";
 import type { RecordPart } from "../gen/tandem/type/v1/agreement_pb.js";
 import type { Tx } from "../store/database/run.ts";
 import type { FeedHead } from "../store/feeds/feed-head.ts";
@@ -66,5 +67,7 @@ export type RowsFrame<Row> = { frame: "snapshot"; rows: Row[] } | Extract<PlainF
 export interface FeedRange {
   after: bigint;
   through: bigint;
+  /** Of the entry at `through`; 0 when it is not known. */
+  throughTime: Micros;
   cursor: string;
 }

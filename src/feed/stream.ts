@@ -201,5 +201,5 @@ class FeedStream<Entry, Row> implements Disposable {
 }
 
 function range(place: FeedPlace, from: Cursor, to: Cursor): FeedRange {
-  return { after: from.sequence, through: to.sequence, cursor: cursorText(place, to) };
+  return { after: from.sequence, through: to.sequence, throughTime: to.ingestTime, cursor: cursorText(place, to) };
 }

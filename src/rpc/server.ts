@@ -29,6 +29,7 @@ import {
 } from "../port/port.ts";
 import { dropRestOnceAnswered } from "../port/rest-of-request.ts";
 import { inCall, nameCaller } from "../store/database/callers.ts";
+import type { Tracing } from "../telemetry/tracing.ts";
 import { readClientCertificate } from "../trust/client-certificate.ts";
 import { drainServer, SENT_POLL_MS } from "./drain.ts";
 import { createHealth, type Footing, type HealthState } from "./health.ts";
@@ -51,6 +52,7 @@ import { callerKeyOf, PrincipalLimits } from "./shared/access/principal-limits.t
 import { judgeAgainInterceptor } from "./shared/access/second-judgement.ts";
 import { auditInterceptor, recordRefusal } from "./shared/audit/audit-interceptor.ts";
 import type { RefusalLog } from "./shared/audit/refusal-log.ts";
+import { traceCall, traceInterceptor } from "./shared/call-traces.ts";
 import { goneKey, observeCall, resetKey } from "./shared/calls.ts";
 import { ANSWER_GROWTH } from "./shared/cut-page.ts";
 import { disclosureInterceptor } from "./shared/disclosure/disclose.ts";
@@ -58,6 +60,7 @@ import { errorInterceptor, type FaultReporter, toConnectError } from "./shared/e
 import { maskInterceptor } from "./shared/masking/mask-interceptor.ts";
 import { accessRuleOf } from "./shared/method-rules.ts";
 import type { Metrics } from "./shared/metrics.ts";
+import { isLongLived } from "./shared/rpc-names.ts";
 
 /**
  * As many calls of one may wait for room to decode, however few may live at once: of an address
@@ -74,6 +77,8 @@ interface ServerOptions extends Pick<PortOptions, "host" | "port" | "tls"> {
   readonly auth: AuthOptions;
   readonly log: Logger;
   readonly metrics: Metrics;
+  /** Undefined: calls are not traced. */
+  readonly tracing?: Tracing | undefined;
   /** What the process has read and not yet sent. */
   readonly deliveries: DeliveryWatch;
   /** Undefined: health does not ask whether the database answers. */
@@ -214,7 +219,7 @@ interface AdapterParts {
 function createAdapter(options: ServerOptions, health: HealthState, parts: AdapterParts) {
   const { shutdownSignal, meters, anonymous } = parts;
   const principals = new PrincipalLimits(options.limits);
-  const { log, metrics, limits, refusals } = options;
+  const { log, metrics, limits, refusals, tracing } = options;
   const report: FaultReporter = (faultId, error) => log.error({ faultId, err: error }, "unexpected fault");
   return createNodeAdapter({
     routes: (router) => {
@@ -227,6 +232,7 @@ function createAdapter(options: ServerOptions, health: HealthState, parts: Adapt
       });
     },
     interceptors: [
+      ...(tracing ? [traceInterceptor] : []),
       ...(refusals ? [auditInterceptor(refusals)] : []),
       errorInterceptor(report),
       maskInterceptor,
@@ -237,7 +243,8 @@ function createAdapter(options: ServerOptions, health: HealthState, parts: Adapt
       // Streams have a watch, which tells the client in their own way.
       const findJudged = () => (context.method.methodKind === "unary" ? judgedOf(context) : undefined);
       nameCaller(() => callerOf(findPrincipal(context), context.signal, findJudged()), context.signal);
-      observeCall(context, log, metrics, report);
+      const trace = tracing && traceCall(tracing, context);
+      observeCall(context, log, metrics, report, trace);
       holdDelivery(context, options.deliveries);
       const meter = context.values.get(meterKey);
       try {
@@ -248,8 +255,10 @@ function createAdapter(options: ServerOptions, health: HealthState, parts: Adapt
           admitAnonymous(context, anonymous, meter, { limits, late });
         await authorize(context, options.auth);
         const principal = findPrincipal(context);
-        if (principal) principals.admit(context, principal, meter);
-        if (principal) meter?.become(callerOfKey(callerKeyOf(principal)));
+        if (!principal) return;
+        trace?.identify(principal);
+        principals.admit(context, principal, meter);
+        meter?.become(callerOfKey(callerKeyOf(principal)));
       } catch (error) {
         meter?.refuse();
         const refused = toConnectError(error, context.signal, report);
@@ -305,9 +314,7 @@ function tooSlow(): TandemError {
 // records only. Of all other calls everything that was read since they came may be delivered until
 // they end.
 function holdDelivery(context: HandlerContext, deliveries: DeliveryWatch): void {
-  const { methodKind, name } = context.method;
-  if (methodKind === "bidi_streaming" || (methodKind === "server_streaming" && /^(Stream|Watch)/.test(name))) return;
-  if (context.signal.aborted) return;
+  if (isLongLived(context.method) || context.signal.aborted) return;
   const held = deliveries.hold();
   context.signal.addEventListener("abort", () => held[Symbol.dispose](), { once: true });
 }

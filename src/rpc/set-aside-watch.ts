@@ -1,5 +1,6 @@
 import type { Meter } from "@opentelemetry/api";
 import type { Logger } from "pino";
+import { createGauge } from "../telemetry/instruments.ts";
 
 /**
  * Tells of carriers that have calls which do not settle: how many in a metric, and which in the
@@ -7,11 +8,7 @@ import type { Logger } from "pino";
  */
 export function watchSetAside(meter: Meter, log: Logger): (carrierIds: readonly string[]) => void {
   let known: ReadonlySet<string> = new Set();
-  meter
-    .createObservableGauge("tandem_reconcile_carriers_set_aside", {
-      description: "Carriers of which minutes are set aside, because their calls do not settle",
-    })
-    .addCallback((observed) => observed.observe(known.size));
+  createGauge(meter, "tandem_reconcile_carriers_set_aside").addCallback((observed) => observed.observe(known.size));
   return (carrierIds) => {
     for (const carrierId of carrierIds) {
       if (known.has(carrierId)) continue;

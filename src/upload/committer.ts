@@ -1,3 +1,4 @@
+import type { Tracer } from "@opentelemetry/api";
 import type { FeedId } from "../domain/feed-id.ts";
 import type { RecordKind } from "../domain/record-kind.ts";
 import type { ErasuresInForce } from "../erasure/late-records.ts";
@@ -7,6 +8,8 @@ import { Gathered } from "../store/database/gathered.ts";
 import type { Tx } from "../store/database/run.ts";
 import type { HoldingsCache } from "../store/numbers/holdings-cache.ts";
 import { type AppendPlace, appendBatches } from "./append.ts";
+import { BatchTrace, CommitTraces } from "./batch-traces.ts";
+import type { CommitMetrics } from "./commit-metrics.ts";
 import type { AppendResult, PreparedBatch } from "./pending.ts";
 
 /**
@@ -22,6 +25,9 @@ export interface CommitterOptions {
   erasures: ErasuresInForce;
   /** Called after each commit that added entries, outside the transaction. */
   onAppended: (carrierId: string, feed: FeedId, headSequence: bigint) => void;
+  readonly metrics: CommitMetrics;
+  /** Undefined: nothing is traced. */
+  readonly tracer?: Tracer | undefined;
 }
 
 /** A batch that waits for its commit. */
@@ -29,6 +35,7 @@ interface PendingBatch extends AppendPlace {
   readonly batch: PreparedBatch;
   /** The caller whose share of the connections its commit uses. */
   readonly caller: Caller | undefined;
+  readonly trace: BatchTrace | undefined;
 }
 
 /**
@@ -49,7 +56,10 @@ export class Committer {
    * the store failed: the outcome may then be unknown.
    */
   commit(carrierId: string, kind: RecordKind, batch: PreparedBatch): Promise<AppendResult> {
-    return this.#commits.add(`${kind.name}:${carrierId}`, { carrierId, kind, batch, caller: currentCaller() });
+    const { metrics, tracer } = this.#options;
+    metrics.batchRecords.record(batch.records.length, { kind: kind.name });
+    const trace = tracer && new BatchTrace(tracer, { carrierId, kind, batch });
+    return this.#commits.add(`${kind.name}:${carrierId}`, { carrierId, kind, batch, caller: currentCaller(), trace });
   }
 
   // Several uploads may share a commit, so it does not end with one's call. It counts to the
@@ -58,16 +68,35 @@ export class Committer {
     const [first] = group as [PendingBatch];
     const caller = first.caller && { ...first.caller, judged: judgedTogether(group) };
     const batches = group.map(({ batch }) => batch);
-    return finishingCall(() => this.#append(first, batches), caller);
+    return finishingCall(() => this.#append(first, batches, group), caller);
   }
 
-  async #append(place: AppendPlace, batches: readonly PreparedBatch[]): Promise<AppendResult[]> {
-    const { db, onAppended } = this.#options;
+  async #append(
+    place: AppendPlace,
+    batches: readonly PreparedBatch[],
+    group: readonly PendingBatch[],
+  ): Promise<AppendResult[]> {
+    const { db, onAppended, metrics, tracer } = this.#options;
     const { carrierId, kind } = place;
     const append = (tx: Tx) => appendBatches(tx, place, this.#options, batches);
-    const outcome = await carrierTransaction(db, carrierId, append, { byIndexOnly: true });
-    if (outcome.appended > 0) onAppended(carrierId, kind.feed, outcome.headSequence);
-    return outcome.results;
+    const traces = tracer && new CommitTraces(group);
+    const options = { byIndexOnly: true, ...(traces && { aroundCommit: traces.aroundCommit }) };
+    const startedMs = performance.now();
+    try {
+      const outcome = await carrierTransaction(db, carrierId, append, options);
+      traces?.committed(outcome);
+      if (outcome.appended > 0) onAppended(carrierId, kind.feed, outcome.headSequence);
+      return outcome.results;
+    } catch (error) {
+      traces?.failed();
+      throw error;
+    } finally {
+      metrics.duration.record((performance.now() - startedMs) / 1_000, { kind: kind.name });
+      metrics.records.record(
+        batches.reduce((sum, { records }) => sum + records.length, 0),
+        { kind: kind.name },
+      );
+    }
   }
 }
 

@@ -1,3 +1,4 @@
+import type { Tracer } from "@opentelemetry/api";
 import { addCounts, countVerdicts, type VerdictCounts } from "../domain/calls/verdict.ts";
 import { TandemError } from "../domain/errors.ts";
 import type { FeedId } from "../domain/feed-id.ts";
@@ -9,6 +10,7 @@ import type { Database } from "../store/database/database.ts";
 import { HoldingsCache } from "../store/numbers/holdings-cache.ts";
 import type { UploadRow } from "../store/records/uploads.ts";
 import { ByteBudget } from "./byte-budget.ts";
+import type { CommitMetrics } from "./commit-metrics.ts";
 import { Committer } from "./committer.ts";
 import { DryRun } from "./dry-run.ts";
 import type { ClientFrame, ServerFrame } from "./frames.ts";
@@ -32,6 +34,9 @@ export interface UploadsOptions {
   erasures: ErasuresInForce;
   /** Called after each commit that added entries to a feed. */
   onAppended: (carrierId: string, feed: FeedId, headSequence: bigint) => void;
+  readonly metrics: CommitMetrics;
+  /** Undefined: nothing is traced. */
+  readonly tracer?: Tracer | undefined;
 }
 
 /** Whose upload it is, and of what. */

@@ -21,7 +21,9 @@ import { runCli } from "../support/cli.ts";
 import { listMethods } from "../support/contract.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { call, EARLIEST, HEAD, ingest } from "../support/feed.ts";
+import { type OtlpCollector, openOtlpCollector } from "../support/otlp-collector.ts";
 import { appendDurations, reconcileFully } from "../support/reconcile.ts";
+import { samplesOf } from "../support/scrape.ts";
 
 /** Nobody's, and nowhere but in what these tests send. */
 const MARKER = "+4533177213";
@@ -37,6 +39,7 @@ let exchange: Exchange;
 const logged: string[] = [];
 let metricsUrl = "";
 let tracedUrl = "";
+let collector: OtlpCollector;
 
 beforeAll(async () => {
   exchange = await startExchange();
@@ -48,8 +51,14 @@ beforeAll(async () => {
 const resources = new AsyncDisposableStack();
 beforeAll(async () => {
   const metricsPort = await findFreePort();
+  collector = resources.use(await openOtlpCollector());
   const config = loadConfig(
-    {},
+    {
+      ...collector.tracesEnv,
+      OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: `${collector.url}/v1/metrics`,
+      OTEL_METRIC_EXPORT_INTERVAL: "500",
+      OTEL_METRIC_EXPORT_TIMEOUT: "500",
+    },
     {
       databaseUrl: exchange.databaseUrl,
       issueTokens: true,
@@ -74,7 +83,7 @@ afterAll(async () => {
 
 const METHODS = [...(await listMethods("carrier")), ...(await listMethods("platform"))];
 
-describe("Minimisation: a number that is sent comes back in no error, log line or metric", () => {
+describe("Minimisation: a number that is sent comes back in no error, log line, metric or trace", () => {
   test.each(METHODS.map((method) => [`${method.parent.typeName}/${method.name}`, method] as const))(
     "%s, with the number in every field",
     async (_, method) => {
@@ -103,14 +112,23 @@ describe("Minimisation: a number that is sent comes back in no error, log line o
     expectNoMarker(await response.text(), "JSON");
   });
 
-  test("and nothing of it is in the log at level trace, or among the metrics", async () => {
+  test("and nothing of it is in the log at level trace, among the metrics, or in a span", async () => {
     expect(logged.length).toBeGreaterThan(100);
     for (const line of logged) expectNoMarker(line.replace(/"time":"[^"]*"/, ""), line);
     const metrics = await (await fetch(metricsUrl)).text();
     expect(metrics).toContain("tandem_calls_total");
     expectNoMarker(metrics, "metrics");
-    for (const name of ["acme", "cedar-bank"]) expect(metrics).not.toContain(`"${name}"`);
-    expect(metrics).not.toMatch(/[{,](carrier|customer)/);
+    // Of carriers only how far they are is told, and of customers nothing.
+    for (const { name, labels } of samplesOf(metrics)) {
+      const isOfCarriers = /^tandem_(feed|consumer|reconcile)_/.test(name);
+      expect([name, isOfCarriers ? [] : Object.values(labels).filter((text) => text === "acme")]).toEqual([name, []]);
+    }
+    expect(metrics).not.toContain("cedar-bank");
+    expect(metrics).not.toMatch(/[{,]customer/);
+    await expect.poll(() => collector.spans.length).toBeGreaterThan(METHODS.length);
+    const sent = [...collector.bodiesOf("/v1/traces"), ...collector.bodiesOf("/v1/metrics")];
+    expect(collector.bodiesOf("/v1/metrics").length).toBeGreaterThan(0);
+    for (const body of sent) expectNoMarker(body.toString("latin1"), "OTLP");
   });
 
   test("the command line tells an error without it", async () => {

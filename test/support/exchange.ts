@@ -59,10 +59,12 @@ interface Dialect {
  * @param settings those of `loadConfig`, such as `{ heartbeatIntervalMs: 100 }`, and how many
  *   partitions its database has.
  * @param log in place of the one that is kept.
+ * @param env variables beside Tandem's settings, such as those of OpenTelemetry.
  */
 export async function startExchange(
   { partitions = "wide", databaseUrl: givenUrl, ...settings }: ConfigOverrides & DatabaseOptions = {},
   log?: ReturnType<typeof openLog>,
+  env: Readonly<Record<string, string>> = {},
 ): Promise<Exchange> {
   await using opening = new AsyncDisposableStack();
   const databaseUrl = givenUrl ? String(givenUrl) : opening.use(await createMigratedDatabase({ partitions })).url;
@@ -80,7 +82,7 @@ export async function startExchange(
   };
   const logged: string[] = [];
   const ownLog = log ?? openLog("warn", (line) => logged.push(line));
-  const open = (more: ConfigOverrides) => openApp(loadConfig({}, { ...common, ...settings, ...more }), ownLog);
+  const open = (more: ConfigOverrides) => openApp(loadConfig(env, { ...common, ...settings, ...more }), ownLog);
   const app = opening.use(await open({}));
   const resources = opening.move();
   const { db } = app.services;

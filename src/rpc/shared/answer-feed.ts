@@ -1,14 +1,19 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
+import type { Tracer } from "@opentelemetry/api";
+import { FEED_NAMES, type FeedId } from "../../domain/feed-id.ts";
 import type { Limits } from "../../domain/limits.ts";
-import type { FeedFrame, StreamedFeed } from "../../feed/feed.ts";
+import { wallMicros } from "../../domain/time/wall-clock.ts";
+import type { FeedFrame, FeedRange, StreamedFeed } from "../../feed/feed.ts";
 import type { FeedPlace, FeedStart } from "../../feed/position.ts";
 import type { SharedPages } from "../../feed/shared-pages.ts";
 import { streamFeed } from "../../feed/stream.ts";
 import type { FeedEnd as FeedEndMessage } from "../../gen/tandem/type/v1/feed_pb.js";
+import { startLinked } from "../../telemetry/tracing.ts";
 import type { Services } from "./context.ts";
 import { feedDisclosure } from "./disclosure/disclose-feed.ts";
 import { batchFormat, feedEnd, rangeOf, sharedFrame } from "./feed-frames.ts";
+import type { Metrics } from "./metrics.ts";
 import { openStreamLife } from "./stream-life.ts";
 
 /** Which feed a method streams, and from where. */
@@ -27,7 +32,7 @@ export async function* answerFeed<Entry, Row, Shown>(
   request: Message & { readonly end?: FeedEndMessage | undefined },
   { carrierId, feed, filter, start }: AnsweredFeed<Entry, Row, Shown>,
 ) {
-  const { db, seals, hub, metrics, config } = services;
+  const { db, seals, hub, metrics, tracer, config } = services;
   const { limits } = config;
   const end = feedEnd(request.end);
   using life = openStreamLife(context, services, carrierId, "feed");
@@ -44,10 +49,38 @@ export async function* answerFeed<Entry, Row, Shown>(
   const format = batchFormat(context);
   const method = `${context.service.typeName}/${context.method.name}`;
   for await (const frame of frames) {
+    using _page = tracer && tracePage(tracer, { carrierId, feedId: feed.id, frame });
     yield { ...rangeOf(frame), frame: showFrame(frame, feed, { format, limits }) };
-    if (frame.frame === "batch") metrics.recordsSent.add(frame.entries.length, { method });
+    if (frame.frame === "batch") countBatch(metrics, method, frame);
     if (frame.frame === "snapshot") metrics.recordsSent.add(frame.rows.length, { method });
   }
+}
+
+function countBatch(metrics: Metrics, method: string, { entries, throughTime }: Batch): void {
+  metrics.recordsSent.add(entries.length, { method });
+  // The two clocks may differ by a little.
+  const ageMicros = throughTime > 0n ? Number(wallMicros() - throughTime) : undefined;
+  if (ageMicros !== undefined) metrics.deliveryDelay.record(Math.max(0, ageMicros) / 1e6, { method });
+}
+
+type Batch = FeedRange & { readonly entries: readonly unknown[] };
+
+// From when a page is ready until the client's connection has taken it. It names the sequences, so
+// that one finds with which page an entry was sent.
+function tracePage(
+  tracer: Tracer,
+  { carrierId, feedId, frame }: { carrierId: string; feedId: FeedId; frame: FeedFrame<unknown, unknown> },
+): Disposable | undefined {
+  if (frame.frame !== "batch") return undefined;
+  const attributes = {
+    "tandem.carrier": carrierId,
+    "tandem.feed": FEED_NAMES[feedId],
+    "tandem.feed.after_sequence": Number(frame.after),
+    "tandem.feed.through_sequence": Number(frame.through),
+    "tandem.feed.entries": frame.entries.length,
+  };
+  const span = startLinked(tracer, "tandem.feed.page", { attributes });
+  return { [Symbol.dispose]: () => span.end() };
 }
 
 function showFrame<Entry, Row, Shown>(

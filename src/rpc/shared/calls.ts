@@ -1,7 +1,9 @@
 import { Code, ConnectError, createContextKey, type HandlerContext } from "@connectrpc/connect";
 import type { Logger } from "pino";
+import type { CallTrace } from "./call-traces.ts";
 import { completeError, type FaultReporter } from "./errors.ts";
 import type { Metrics } from "./metrics.ts";
+import { errorTypeOf, isLongLived, methodNameOf, statusNameOf, systemNameOf } from "./rpc-names.ts";
 
 /** Whether the connection or stream of the call is gone; set by the port. */
 export const goneKey = createContextKey<() => boolean>(() => false, { description: "gone" });
@@ -11,20 +13,29 @@ export const resetKey = createContextKey<() => void>(() => {}, { description: "r
 
 /**
  * Follows a call to its end, whichever way it ends: completes an error that Connect made before our
- * interceptors could see it, counts the call, and logs it at level debug.
+ * interceptors could see it, counts the call, ends its trace, and logs it at level debug.
  */
-export function observeCall(context: HandlerContext, log: Logger, metrics: Metrics, report: FaultReporter): void {
+export function observeCall(
+  context: HandlerContext,
+  log: Logger,
+  metrics: Metrics,
+  report: FaultReporter,
+  trace: CallTrace | undefined,
+): void {
   completeBeforeSent(context, report);
-  const method = `${context.service.typeName}/${context.method.name}`;
+  const method = methodNameOf(context);
   const isStream = context.method.methodKind !== "unary";
   const startedMs = performance.now();
   if (isStream) metrics.liveStreams.add(1, { method });
   const finish = () => {
-    const code = codeOf(context);
+    const ended = codeOf(context);
+    const code = ended === undefined ? "Ok" : Code[ended];
     const durationMs = performance.now() - startedMs;
     metrics.calls.add(1, { method, code });
     if (isStream) metrics.liveStreams.add(-1, { method });
     else metrics.callDuration.record(durationMs / 1000, { method });
+    if (!isLongLived(context.method)) measureByConventions(context, metrics, ended, durationMs);
+    trace?.end(ended);
     log.debug({ method, code, durationMs: Math.round(durationMs) }, "call ended");
   };
   // Connect aborts the signal when a call ends, with the error that it is about to send, if any.
@@ -32,11 +43,21 @@ export function observeCall(context: HandlerContext, log: Logger, metrics: Metri
   else context.signal.addEventListener("abort", finish, { once: true });
 }
 
-// A client that closed its connection gives no reason. A call that ended in order still has its
-// stream.
-function codeOf({ signal, values }: HandlerContext): string {
-  if (signal.reason instanceof ConnectError) return Code[signal.reason.code];
-  return values.get(goneKey)() ? Code[Code.Canceled] : "Ok";
+function measureByConventions(context: HandlerContext, metrics: Metrics, ended: Code | undefined, durationMs: number) {
+  const errorType = errorTypeOf(ended);
+  metrics.serverCallDuration.record(durationMs / 1000, {
+    "rpc.system.name": systemNameOf(context),
+    "rpc.method": methodNameOf(context),
+    "rpc.status_code": statusNameOf(ended),
+    ...(errorType === undefined ? {} : { "error.type": errorType }),
+  });
+}
+
+// Undefined: it ended in order. A client that closed its connection gives no reason. A call that
+// ended in order still has its stream.
+function codeOf({ signal, values }: HandlerContext): Code | undefined {
+  if (signal.reason instanceof ConnectError) return signal.reason.code;
+  return values.get(goneKey)() ? Code.Canceled : undefined;
 }
 
 // Connect aborts a call with the error that it is about to send, also one whose signal its deadline

@@ -1,5 +1,6 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
+import type { Tracer } from "@opentelemetry/api";
 import type { Logger } from "pino";
 import type { Horizons } from "../../domain/calls/call-rules.ts";
 import { type Carrier, isCarrierId } from "../../domain/carriers/carrier.ts";
@@ -65,6 +66,8 @@ export interface Services {
   readonly seals: Seals;
   readonly log: Logger;
   readonly metrics: Metrics;
+  /** Undefined: nothing is traced. */
+  readonly tracer: Tracer | undefined;
   /**
    * Who is served; `forget()` after a change to a carrier, so that this process sees it at once.
    */

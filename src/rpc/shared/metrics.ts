@@ -1,5 +1,6 @@
 import type { Counter, Histogram, Meter, UpDownCounter } from "@opentelemetry/api";
 import type { VerdictCounts } from "../../domain/calls/verdict.ts";
+import { createCounter, createHistogram, createLevel } from "../../telemetry/instruments.ts";
 
 /**
  * What the server counts. Labels are of few values: methods, codes, feeds; never a carrier, a
@@ -10,27 +11,28 @@ export interface Metrics {
   readonly calls: Counter;
   /** How long unary calls took, seconds. Labels: method. */
   readonly callDuration: Histogram;
+  /** How long calls took, seconds, by the conventions for RPC; no stream that lives on. */
+  readonly serverCallDuration: Histogram;
   /** Streams that live. Labels: method. */
   readonly liveStreams: UpDownCounter;
   /** Records acknowledged after their commit. Labels: method, verdict. */
   readonly recordsAcknowledged: Counter;
   /** Records sent on feed streams. Labels: method. */
   readonly recordsSent: Counter;
+  /** How old a page's newest record was when it was sent, seconds. Labels: method. */
+  readonly deliveryDelay: Histogram;
 }
 
 /** Makes the instruments. */
 export function createMetrics(meter: Meter): Metrics {
   return {
-    calls: meter.createCounter("tandem_calls", { description: "Calls that ended, by method and status code" }),
-    callDuration: meter.createHistogram("tandem_call_duration_seconds", {
-      description: "How long unary calls took",
-      advice: { explicitBucketBoundaries: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] },
-    }),
-    liveStreams: meter.createUpDownCounter("tandem_live_streams", { description: "Streams that live, by method" }),
-    recordsAcknowledged: meter.createCounter("tandem_records_acknowledged", {
-      description: "Uploaded records acknowledged after their commit, by method and verdict",
-    }),
-    recordsSent: meter.createCounter("tandem_records_sent", { description: "Records sent on feed streams, by method" }),
+    calls: createCounter(meter, "tandem_calls"),
+    callDuration: createHistogram(meter, "tandem_call_duration_seconds"),
+    serverCallDuration: createHistogram(meter, "rpc.server.call.duration"),
+    liveStreams: createLevel(meter, "tandem_live_streams"),
+    recordsAcknowledged: createCounter(meter, "tandem_records_acknowledged"),
+    recordsSent: createCounter(meter, "tandem_records_sent"),
+    deliveryDelay: createHistogram(meter, "tandem_delivery_delay_seconds"),
   };
 }
 

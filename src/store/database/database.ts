@@ -44,6 +44,8 @@ export interface TransactionOptions {
   byIndexOnly?: boolean;
   /** Read in the order of an index, and sort no table's rows. Default false. */
   inOrder?: boolean;
+  /** Runs COMMIT, to see how long it takes. Default: it is run as it is. */
+  aroundCommit?: (commit: () => Promise<void>) => Promise<void>;
 }
 
 /** How a page of a list is read: in the order of an index, and from one snapshot. */
@@ -212,7 +214,7 @@ async function transaction<T>(
   const caller = currentCaller() ?? (role === "tandem_carrier" ? { kind: "carrier" as const, carrierId } : NOBODY);
   for (let attempt = 0; ; attempt++) {
     try {
-      return await runOnce(db, caller, beginning, work);
+      return await runOnce(db, caller, beginning, work, options.aroundCommit);
     } catch (error) {
       if (attempt >= MAX_RETRIES || !isSqlState(error, "40001", "40P01")) throw error;
     }
@@ -221,7 +223,13 @@ async function transaction<T>(
 
 const NOBODY: Caller = { kind: "jobs" };
 
-async function runOnce<T>(db: Database, caller: Caller, beginning: string, work: Work<T>): Promise<T> {
+async function runOnce<T>(
+  db: Database,
+  caller: Caller,
+  beginning: string,
+  work: Work<T>,
+  around: TransactionOptions["aroundCommit"],
+): Promise<T> {
   using _place = await db.lanes.take(caller);
   const client = await connect(db);
   let broken: Error | undefined;
@@ -244,7 +252,7 @@ async function runOnce<T>(db: Database, caller: Caller, beginning: string, work:
   try {
     const worked = (async () => work(tx))();
     const [, result] = await together([begun, worked]);
-    await commit(db, client);
+    await (around ? around(() => commit(db, client)) : commit(db, client));
     for (const act of context.onCommit) act();
     return result;
   } catch (error) {
