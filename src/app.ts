@@ -179,7 +179,9 @@ interface Foundations {
 
 /** The parts that serve, and what every service is made of. */
 async function openServices(parts: Foundations, opening: AsyncDisposableStack): Promise<Services> {
-  const { config, log, db, installation, timeline, metrics, drain, onError } = parts;
+  const { config, log, db, installation, timeline, telemetry, drain, onError } = parts;
+  const { meter } = telemetry.measuring;
+  const tracer = telemetry.tracing?.tracer;
   const hub = opening.use(
     new FeedHub({
       poll: (carrierIds) => timeline.pollHeads(carrierIds),
@@ -190,10 +192,6 @@ async function openServices(parts: Foundations, opening: AsyncDisposableStack): 
       onError,
     }),
   );
-  const { config, log, db, installation, timeline, telemetry, drain, onError } = parts;
-  const { meter } = telemetry.measuring;
-  const tracer = telemetry.tracing?.tracer;
-  const hub = opening.use(new FeedHub({ poll: (carrierIds) => timeline.pollHeads(carrierIds), onError }));
   const hints = opening.use(openHints(config, (hint) => hub.hear(hint.carrierId, hint.feed, hint.headSequence), log));
   hub.onMoved = (carrierId, feed, headSequence) => hints?.tell({ carrierId, feed, headSequence });
   const carriers = openCarrierDirectory(db);

@@ -7,7 +7,7 @@ import { countOf, formatJson, styled } from "./shared/output.ts";
 import { tellSlowly } from "./shared/progress.ts";
 import { type StoreOptions, withStoreOptions } from "./shared/store-options.ts";
 import { parseWhole } from "./shared/values.ts";
-import { hang } from "./shared/width.ts";
+import { hang } from "./terminal/width.ts";
 
 /** Exit code when there are warnings and no errors. */
 const EXIT_WARNINGS = 4;

@@ -1,7 +1,7 @@
 import { createRequire } from "node:module";
 import { Command } from "commander";
-import { fitHelp } from "./shared/fit-help.ts";
-import { terminalWidth } from "./shared/width.ts";
+import { fitHelp } from "./terminal/fit-help.ts";
+import { terminalWidth } from "./terminal/width.ts";
 
 const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
 

@@ -14,7 +14,7 @@ export interface Telemetry {
   readonly readiness: Readiness;
 }
 
-/** Opens the ways that metrics and traces take, if there are any. They are closed with `opening`. */
+/** Opens the ways that metrics and traces take, if any. They are closed with `opening`. */
 export async function openTelemetry(
   config: Pick<Config, "metrics" | "telemetry">,
   opening: AsyncDisposableStack,

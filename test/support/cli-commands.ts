@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { createProgram } from "../../src/cli/program.ts";
-import { fitHelp } from "../../src/cli/shared/fit-help.ts";
+import { fitHelp } from "../../src/cli/terminal/fit-help.ts";
 
 /** A command that does something, and what its help says. */
 export interface CliCommand {

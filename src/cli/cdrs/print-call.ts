@@ -12,7 +12,7 @@ import {
 import { formatHeadline } from "../reconcile/print-headline.ts";
 import { printFields, printRows, type RowColumn, styled } from "../shared/output.ts";
 import { enumName, formatDuration, formatParty, formatTime } from "../shared/values.ts";
-import { terminalWidth } from "../shared/width.ts";
+import { terminalWidth } from "../terminal/width.ts";
 import { formatRevision } from "./print-cdrs.ts";
 
 /** Prints a call: each leg with its line of time, its streams, and how it was judged. */

@@ -1,8 +1,8 @@
 import { styleText } from "node:util";
 import { create, type DescMessage, type MessageInitShape, toJson } from "@bufbuild/protobuf";
 import { visibleJson } from "../../domain/privacy/visible-text.ts";
-import { layTable, longest, pad } from "./table.ts";
-import { hang, terminalWidth } from "./width.ts";
+import { layTable, longest, pad } from "../terminal/table.ts";
+import { hang, terminalWidth } from "../terminal/width.ts";
 
 export interface Column {
   readonly title: string;
