@@ -26,7 +26,12 @@ export interface IdleStreamFigures {
  */
 export async function measureIdleStreams(streams: number, seconds: number): Promise<IdleStreamFigures> {
   const count = countStatements();
-  await using world = await openBenchWorld({ heartbeatIntervalMs: seconds * 1_000, maxConnectionsPerAddress: 10_000 });
+  await using world = await openBenchWorld({
+    heartbeatIntervalMs: seconds * 1_000,
+    maxConnectionsPerAddress: 10_000,
+    // A minute after the start it goes through all carriers.
+    retentionIntervalMs: 0,
+  });
   const carriers = Array.from({ length: Math.ceil(streams / STREAMS_PER_CARRIER) }, (_, index) => `bench-${index}`);
   for (const carrier of carriers) await addCarrier(world.app.services.db, carrier);
   const rate = async () => {
