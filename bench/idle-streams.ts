@@ -10,6 +10,7 @@ import { type BenchWorld, openBenchWorld } from "./world.ts";
 const STREAMS_PER_CARRIER = 8;
 const WARM_UP_STREAMS = 80;
 const SETTLE_MS = 2_000;
+const AFTER_COLLECTION_MS = 10_000;
 
 /** What idle feed streams cost the server. */
 export interface IdleStreamFigures {
@@ -42,10 +43,12 @@ export async function measureIdleStreams(streams: number, seconds: number): Prom
   const one = await holdStreams(world, carriers.slice(0, 1), 1, rate);
   await holdStreams(world, carriers.slice(0, WARM_UP_STREAMS / STREAMS_PER_CARRIER), STREAMS_PER_CARRIER, rate);
   const before = residentKib();
-  const during = await holdStreams(world, carriers, STREAMS_PER_CARRIER, async () => ({
-    resident: residentKib(),
-    all: await rate(),
-  }));
+  const during = await holdStreams(world, carriers, STREAMS_PER_CARRIER, async () => {
+    const resident = residentKib();
+    // The collection stopped the process for a second or more.
+    await sleep(AFTER_COLLECTION_MS);
+    return { resident, all: await rate() };
+  });
   return {
     kib: (during.resident - before) / (carriers.length * STREAMS_PER_CARRIER),
     statementsPerSecond: { one, all: during.all },
