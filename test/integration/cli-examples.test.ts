@@ -122,6 +122,11 @@ const PREPARE: Readonly<Record<string, () => Promise<unknown>>> = {
         `sw1-000001,outbound,+4510000001,+12025550123,${new Date(THE_DAY).toISOString()},${answer},yes,50000\n`,
     );
     await ok(["durations", "upload", file, "--carrier", CARRIER, "--upload-id", "march-2026"]);
+    const at = (laterS: number) => new Date(THE_DAY + laterS * 1_000).toISOString().slice(0, 19).replace("T", " ");
+    await writeFile(
+      join(folder, "Master.csv"),
+      `"","+4510000001","+12025550124","pstn","Alice","PJSIP/a-1","PJSIP/b-1","Dial","","${at(0)}","${at(3)}","${at(63)}",63,60,"ANSWERED","DOCUMENTATION","1.1",""\n`,
+    );
     await reconcileFully(exchange.services.db, CARRIER);
     const { discrepancies } = await json(["reconcile", "list", "--carrier", CARRIER]);
     made["5Xb0e7wYQd1mRk2n"] = discrepancies[0].discrepancyId;
