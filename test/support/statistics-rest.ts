@@ -10,7 +10,12 @@ import { deleteOldResponses } from "../../src/store/database/request-log.ts";
 import type { Tx } from "../../src/store/database/run.ts";
 import { commitConsumer } from "../../src/store/feeds/consumers.ts";
 import { lockFeed } from "../../src/store/feeds/feed-head.ts";
-import { readConsumerLags, readIngestTimes, readObservedFeeds } from "../../src/store/feeds/feed-observations.ts";
+import {
+  readConsumerLags,
+  readIngestTimes,
+  readObservedFeeds,
+  readOldestPending,
+} from "../../src/store/feeds/feed-observations.ts";
 import { findPortedIn } from "../../src/store/numbers/number-port-rows.ts";
 import { findApproved, findOutOfRange } from "../../src/store/numbers/number-ranges.ts";
 import { raiseClaimTimes } from "../../src/store/numbers/number-rows.ts";
@@ -87,7 +92,11 @@ export async function callTheRest(exchange: Exchange, carrier: WorldCarrier): Pr
 }
 
 async function observe(tx: Tx, carrierId: string): Promise<void> {
-  await readConsumerLags(tx, undefined, 1_000);
+  const lags = await readConsumerLags(tx, undefined, 1_000);
+  await readOldestPending(
+    tx,
+    lags.filter((each) => each.carrierId === carrierId),
+  );
   const feeds = await readObservedFeeds(tx, undefined);
   for (const { feed, headSequence: sequence } of feeds.filter((each) => each.carrierId === carrierId))
     await readIngestTimes(tx, feed, [{ carrierId, sequence, since: 0n }]);
