@@ -99,6 +99,17 @@ module.exports = {
       from: { path: "^src/store/migrations/[0-9]" },
       to: { path: "^src/" },
     },
+    {
+      name: "telemetry-only-when-asked",
+      comment: "the SDK of OpenTelemetry is loaded when metrics or traces are turned on, and not before",
+      severity: "error",
+      from: { path: "^src/", pathNot: "\\.test\\.ts$" },
+      to: {
+        path: "node_modules/@opentelemetry/(?!api/)",
+        dynamic: false,
+        dependencyTypesNot: ["type-only"],
+      },
+    },
     { name: "no-cycles", severity: "error", from: {}, to: { circular: true } },
     { name: "no-unresolved", severity: "error", from: {}, to: { couldNotResolve: true } },
     {

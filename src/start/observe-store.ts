@@ -13,6 +13,7 @@ import {
   readConsumerLags,
   readIngestTimes,
   readObservedFeeds,
+  readOldestPending,
   type SoughtEntry,
 } from "../store/feeds/feed-observations.ts";
 import { createCounter, createGauge } from "../telemetry/instruments.ts";
@@ -21,8 +22,8 @@ import { createCounter, createGauge } from "../telemetry/instruments.ts";
 const BELIEVED_MS = 10_000;
 /** Most consumers that are told: those that are the furthest behind. */
 const MOST_CONSUMERS = 5_000;
-/** How many entries one statement looks up. */
-const LOOKUP = 500;
+/** How many entries one transaction looks up. */
+const LOOKUP = 200;
 
 interface ObserveOptions {
   readonly db: Database;
@@ -35,7 +36,7 @@ interface ObserveOptions {
 interface Sight {
   readonly now: Micros;
   readonly feeds: readonly (ObservedFeed & { readonly newest: Micros | undefined })[];
-  readonly consumers: readonly ConsumerLag[];
+  readonly consumers: readonly (ConsumerLag & { readonly oldestPendingTime: Micros | undefined })[];
   readonly weeksAhead: number;
 }
 
@@ -132,18 +133,29 @@ class Look {
 
   async #look(): Promise<Sight> {
     const { db, region } = this.#options;
-    const { now, feeds, consumers } = await systemTransaction(db, async (tx) => ({
+    const { now, feeds, lags } = await systemTransaction(db, async (tx) => ({
       now: await readClock(tx),
       feeds: await readObservedFeeds(tx, region),
-      consumers: await readConsumerLags(tx, region, MOST_CONSUMERS),
+      lags: await readConsumerLags(tx, region, MOST_CONSUMERS),
     }));
     await this.#lookUpMoved(feeds);
+    const consumers: Sight["consumers"][number][] = [];
+    for (let start = 0; start < lags.length; start += LOOKUP)
+      consumers.push(...(await this.#withPending(lags.slice(start, start + LOOKUP))));
     return {
       now,
       feeds: feeds.map((row) => ({ ...row, newest: this.#known.get(keyOf(row))?.time })),
       consumers,
       weeksAhead: await countPartitionWeeksAhead(db, utcDay(now)),
     };
+  }
+
+  async #withPending(lags: readonly ConsumerLag[]): Promise<Sight["consumers"]> {
+    const behind = lags.filter(({ lagRecords }) => lagRecords > 0n);
+    const read = () => systemTransaction(this.#options.db, (tx) => readOldestPending(tx, behind));
+    const times = behind.length > 0 ? await read() : [];
+    const pending = new Map(behind.map((consumer, index) => [consumer, times[index]]));
+    return lags.map((consumer) => ({ ...consumer, oldestPendingTime: pending.get(consumer) }));
   }
 
   // Only of feeds that have moved since the last look, which are in the newest partitions.

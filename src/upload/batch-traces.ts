@@ -42,17 +42,28 @@ export class BatchTrace {
     return this.#tracer.startSpan("COMMIT", options, this.#transaction?.context ?? this.#context);
   }
 
-  /** @param range the first and last sequence that its records got; undefined: they got none. */
-  end(result: AppendResult | undefined, range: readonly [first: number, last: number] | undefined): void {
+  /**
+   * It is committed, or its upload had moved on.
+   * @param range the first and last sequence that its records got; undefined: they got none.
+   */
+  committed({ committed }: AppendResult, range: readonly [first: number, last: number] | undefined): void {
+    this.#transaction?.span.end();
     if (range) {
       this.#span.setAttribute("tandem.feed.first_sequence", range[0]);
       this.#span.setAttribute("tandem.feed.last_sequence", range[1]);
     }
-    if (result) this.#span.setAttribute("tandem.upload.committed", result.committed);
-    for (const span of [this.#transaction?.span, this.#span]) {
-      if (!result) span?.setStatus({ code: SpanStatusCode.ERROR });
-      span?.end();
-    }
+    this.#span.setAttribute("tandem.upload.committed", committed);
+    this.#span.end();
+  }
+
+  /** The transaction failed. The batch may be tried again. */
+  rolledBack(): void {
+    endFailed(this.#transaction?.span);
+  }
+
+  /** It is not tried any more. */
+  failed(): void {
+    endFailed(this.#span);
   }
 }
 
@@ -82,14 +93,19 @@ export class CommitTraces {
     let next = Number(headSequence) - appended + 1;
     for (const [index, result] of results.entries()) {
       const accepted = result.committed ? countAccepted(result.verdicts) : 0;
-      this.#traces[index]?.end(result, accepted > 0 ? [next, next + accepted - 1] : undefined);
+      this.#traces[index]?.committed(result, accepted > 0 ? [next, next + accepted - 1] : undefined);
       next += accepted;
     }
   }
 
-  failed(): void {
-    for (const each of this.#traces) each?.end(undefined, undefined);
+  rolledBack(): void {
+    for (const each of this.#traces) each?.rolledBack();
   }
+}
+
+function endFailed(span: Span | undefined): void {
+  span?.setStatus({ code: SpanStatusCode.ERROR });
+  span?.end();
 }
 
 function countAccepted(verdicts: readonly Verdict[]): number {

@@ -1,7 +1,10 @@
+import { createNoopMeter, SpanStatusCode } from "@opentelemetry/api";
+import { InMemorySpanExporter, SimpleSpanProcessor, TracerProvider } from "@opentelemetry/sdk-trace";
 import { expect, test } from "vitest";
 import { DURATION } from "../domain/record-kind.ts";
 import { asCaller, type Caller } from "../store/database/callers.ts";
 import { openDatabase } from "../store/database/database.ts";
+import { createCommitMetrics } from "./commit-metrics.ts";
 import { Committer, type CommitterOptions } from "./committer.ts";
 import type { PreparedBatch } from "./pending.ts";
 
@@ -10,7 +13,11 @@ const NOWHERE = "postgres://tandem@127.0.0.1:1/tandem";
 
 test("a batch whose call may no longer be served is refused alone: those that would have shared its commit are tried by themselves", async () => {
   await using db = openDatabase({ url: NOWHERE });
-  const committer = new Committer({ db } as CommitterOptions);
+  const exporter = new InMemorySpanExporter();
+  const provider = new TracerProvider({ spanProcessors: [new SimpleSpanProcessor({ exporter })] });
+  const tracer = provider.getTracer("test");
+  const metrics = createCommitMetrics(createNoopMeter());
+  const committer = new Committer({ db, metrics, tracer } as CommitterOptions);
   const again = async () => {
     throw new Error("put out");
   };
@@ -21,6 +28,13 @@ test("a batch whose call may no longer be served is refused alone: those that wo
   );
   const failed = expect.stringContaining("ECONNREFUSED");
   expect(await Promise.all(ends)).toEqual([failed, "Error: put out", failed, "Error: put out"]);
+  // A batch is one span however often it is tried, and each try is one in it.
+  const spans = exporter.getFinishedSpans();
+  const batches = spans.filter(({ name }) => name === "tandem.upload.batch");
+  expect(batches.map(({ status }) => status.code)).toEqual(ends.map(() => SpanStatusCode.ERROR));
+  const tries = spans.filter(({ name }) => name === "tandem.upload.transaction");
+  expect(tries.map(({ status }) => status.code)).toEqual([...ends, ...ends].map(() => SpanStatusCode.ERROR));
+  await provider.shutdown();
 });
 
 function batchOf(uploadId: string): PreparedBatch {

@@ -59,7 +59,10 @@ export class Committer {
     const { metrics, tracer } = this.#options;
     metrics.batchRecords.record(batch.records.length, { kind: kind.name });
     const trace = tracer && new BatchTrace(tracer, { carrierId, kind, batch });
-    return this.#commits.add(`${kind.name}:${carrierId}`, { carrierId, kind, batch, caller: currentCaller(), trace });
+    const pending = { carrierId, kind, batch, caller: currentCaller(), trace };
+    const committing = this.#commits.add(`${kind.name}:${carrierId}`, pending);
+    if (trace) committing.catch(() => trace.failed());
+    return committing;
   }
 
   // Several uploads may share a commit, so it does not end with one's call. It counts to the
@@ -88,7 +91,7 @@ export class Committer {
       if (outcome.appended > 0) onAppended(carrierId, kind.feed, outcome.headSequence);
       return outcome.results;
     } catch (error) {
-      traces?.failed();
+      traces?.rolledBack();
       throw error;
     } finally {
       metrics.duration.record((performance.now() - startedMs) / 1_000, { kind: kind.name });

@@ -12,7 +12,10 @@ import { type Exchange, startExchange } from "../support/exchange.ts";
 import { EARLIEST, HEAD, ingest, NUMBER, readAll } from "../support/feed.ts";
 import { filledBuckets, metricOf, type Sample, samplesNamed, samplesOf } from "../support/scrape.ts";
 import { findFreePort } from "../support/server-process.ts";
-import { cdrOf, durationOf, type RecordSpec, someRecords } from "../support/upload-kinds.ts";
+import { cdrOf, durationOf, someRecords } from "../support/upload-kinds.ts";
+
+/** So many that their commit takes much longer than that of one. */
+const MANY = 1_500;
 
 let exchange: Exchange;
 let port: number;
@@ -55,13 +58,18 @@ test("each metric of the dashboard and of the alert rules is there", async () =>
 });
 
 test("no histogram keeps all that it counts in one bucket", async () => {
-  // A page that is read again is older.
+  // A page that is read again is older, and single records are sooner committed than many.
+  let round = 0;
   await expect
     .poll(async () => {
       await readFeed();
-      return filledBuckets(await scrape(), "tandem_delivery_delay_seconds");
+      await appendSome(`round-${++round}`, MANY, MANY + 1);
+      const samples = await scrape();
+      return ["tandem_delivery_delay_seconds", "tandem_commit_duration_seconds"].map(
+        (name) => filledBuckets(samples, name) > 1,
+      );
     })
-    .toBeGreaterThan(1);
+    .toEqual([true, true]);
   const samples = await scrape();
   for (const [name, { kind }] of Object.entries(METRICS)) {
     if (kind !== "histogram") continue;
@@ -87,13 +95,9 @@ test("a consumer that is named like a phone number is told without it", async ()
 
 /** What a carrier and the platform do with each other, quick and slow. */
 async function tellStory(): Promise<void> {
-  const durations = await exchange.carrierClient(DurationService, "acme");
-  const records = someRecords(0, 62);
-  await durations.appendDurations({ uploadId: "one", records: [durationOf(records[0] as RecordSpec)] });
-  await whileConnectionsAreHeld(async () => {
-    await durations.appendDurations({ uploadId: "rest", records: records.slice(1).map(durationOf) });
-  });
-  await ingest(exchange, "acme", records.map(cdrOf));
+  await appendSome("one", 0, 1);
+  await whileConnectionsAreHeld(() => appendSome("many", 1, MANY));
+  await ingest(exchange, "acme", someRecords(0, 62).map(cdrOf));
   await createClient(Health, exchange.connect()).check({});
   const carrier = await exchange.carrierClient(CdrService, "acme");
   for (const consumer of ["billing", "4533177213"]) {
@@ -101,6 +105,11 @@ async function tellStory(): Promise<void> {
     await carrier.commitCdrCursor({ consumer, cursor });
   }
   await readFeed();
+}
+
+async function appendSome(uploadId: string, from: number, to: number): Promise<void> {
+  const durations = await exchange.carrierClient(DurationService, "acme");
+  await durations.appendDurations({ uploadId, records: someRecords(from, to).map(durationOf) });
 }
 
 async function readFeed(): Promise<void> {

@@ -19,6 +19,10 @@ describe.skipIf("missing" in found)("promtool", () => {
     expect(await run("promtool", ["check", "rules", join(ROOT, path)])).toMatch(/SUCCESS: 1[0-9] rules found/);
   });
 
+  test("sees alerts fire and clear as the cases beside this file say", async () => {
+    expect(await run("promtool", ["test", "rules", join(ROOT, "test/interop/alert-cases.yml")])).toContain("SUCCESS");
+  });
+
   test("has nothing against what /metrics says", async () => {
     const metricsPort = await findFreePort();
     await using _app = await startExchange({ metricsPort });

@@ -14,6 +14,8 @@ export const CLUSTER_DEBTS: { readonly [Rule in ClusterRule]: Readonly<Record<st
       "carriers.ts/listLegalCountries",
       "cdr-lists.ts/findCarriersOfCdr",
       "explain-targets.ts/findCarriersOfCall",
+      "feed-observations.ts/readConsumerLags",
+      "feed-observations.ts/readObservedFeeds",
       "holds.ts/findCarrierOfHold",
       "holds.ts/listHolds",
       "number-feed.ts/scanNumbers",

@@ -7,8 +7,15 @@ import { readCarrier, writeCredentials } from "../../src/store/carriers/carriers
 import { recountNumbers } from "../../src/store/carriers/tally-recount.ts";
 import type { Database } from "../../src/store/database/database.ts";
 import { deleteOldResponses } from "../../src/store/database/request-log.ts";
+import type { Tx } from "../../src/store/database/run.ts";
 import { commitConsumer } from "../../src/store/feeds/consumers.ts";
 import { lockFeed } from "../../src/store/feeds/feed-head.ts";
+import {
+  readConsumerLags,
+  readIngestTimes,
+  readObservedFeeds,
+  readOldestPending,
+} from "../../src/store/feeds/feed-observations.ts";
 import { findPortedIn } from "../../src/store/numbers/number-port-rows.ts";
 import { findApproved, findOutOfRange } from "../../src/store/numbers/number-ranges.ts";
 import { raiseClaimTimes } from "../../src/store/numbers/number-rows.ts";
@@ -80,7 +87,19 @@ export async function callTheRest(exchange: Exchange, carrier: WorldCarrier): Pr
       });
     for (const previousCursor of [undefined, "1"])
       await commitConsumer(tx, carrierId, { consumer: "billing", cursor: "1", sequence: 1n, previousCursor });
+    await observe(tx, carrierId);
   });
+}
+
+async function observe(tx: Tx, carrierId: string): Promise<void> {
+  const lags = await readConsumerLags(tx, undefined, 1_000);
+  await readOldestPending(
+    tx,
+    lags.filter((each) => each.carrierId === carrierId),
+  );
+  const feeds = await readObservedFeeds(tx, undefined);
+  for (const { feed, headSequence: sequence } of feeds.filter((each) => each.carrierId === carrierId))
+    await readIngestTimes(tx, feed, [{ carrierId, sequence, since: 0n }]);
 }
 
 async function ofCalls(db: Database, { carrierId, durations }: WorldCarrier): Promise<void> {

@@ -36,6 +36,7 @@ export const SORTED: Readonly<Record<string, string>> = {
   "holds.ts/listHolds": "holds, which people make one by one",
   "reconcile-progress.ts/listCarriersToReconcile": "as many as there are carriers",
   "consumers.ts/selectConsumers": "a hundred at most",
+  "feed-observations.ts/readConsumerLags": "the consumers of all carriers, a hundred each at most, for a metric",
   "usage-retention.ts/deleteOldPeriod": "closed periods that are past their retention",
   "number-history.ts/readNumberHistory": "one number's history",
   "number-port-rows.ts/findDuePorts": "the ports of the numbers that are asked for, or those that are due",

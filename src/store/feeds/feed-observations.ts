@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { FeedId } from "../../domain/feed-id.ts";
-import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { readRows, type Tx } from "../database/run.ts";
+import type { Micros } from "../../domain/time/instant.ts";
+import { instant, readRows, readValue, type Tx, together } from "../database/run.ts";
 import { ENTRY_TABLES } from "./feed-position.ts";
 
 // What an operator watches of every carrier at once. In a system transaction.
@@ -46,36 +46,49 @@ export async function readIngestTimes(
   feed: RecordFeed,
   entries: readonly SoughtEntry[],
 ): Promise<ReadonlyMap<string, Micros>> {
-  const rows = await readRows(tx)<{ carrierId: string; ingestTime: Micros }>`
-    SELECT s.carrier_id, r.ingest_time
-    FROM unnest(${entries.map(({ carrierId }) => carrierId)}::text[], ${entries.map(({ sequence }) => String(sequence))}::int8[],
-      ${entries.map(({ since }) => isoFromMicros(since))}::timestamptz[]) AS s(carrier_id, sequence, since)
-    CROSS JOIN LATERAL (SELECT ingest_time FROM ${sql.table(ENTRY_TABLES[feed])} r
-      WHERE r.carrier_id = s.carrier_id AND r.sequence >= s.sequence AND r.sequence <= s.sequence AND r.ingest_time >= s.since
-      ORDER BY r.sequence LIMIT 1) r`;
-  return new Map(rows.map(({ carrierId, ingestTime }) => [carrierId, ingestTime]));
+  const found = await together(entries.map((entry) => readIngestTime(tx, feed, entry)));
+  return new Map(
+    entries.flatMap(({ carrierId }, index) => {
+      const time = found[index];
+      return time === undefined ? [] : [[carrierId, time] as const];
+    }),
+  );
+}
+
+// One carrier a statement: on a cluster, each is one server's.
+function readIngestTime(tx: Tx, feed: RecordFeed, { carrierId, sequence, since }: SoughtEntry) {
+  return readValue(tx)<Micros | undefined>`
+    SELECT ingest_time FROM ${sql.table(ENTRY_TABLES[feed])}
+    WHERE carrier_id = ${carrierId} AND sequence >= ${sequence} AND sequence <= ${sequence} AND ingest_time >= ${instant(since)}
+    ORDER BY sequence LIMIT 1`;
 }
 
 /** How far a named consumer of CDRs is behind. */
 export interface ConsumerLag {
   readonly carrierId: string;
   readonly consumer: string;
+  readonly committedSequence: bigint;
   readonly lagRecords: bigint;
-  /** When the oldest entry that it has not committed was ingested; undefined: it has all. */
-  readonly oldestPendingTime: Micros | undefined;
 }
 
 /** Reads the consumers that are the furthest behind, of one region or of all. */
 export function readConsumerLags(tx: Tx, region: string | undefined, limit: number): Promise<ConsumerLag[]> {
   return readRows(tx)<ConsumerLag>`
-    SELECT l.carrier_id, l.consumer, l.lag_records, p.ingest_time AS oldest_pending_time
-    FROM (SELECT c.carrier_id, c.consumer, c.committed_sequence,
-        GREATEST(h.next_sequence - 1 - c.committed_sequence, 0) AS lag_records
-      FROM cdr_consumer c JOIN carrier k ON k.carrier_id = c.carrier_id
-      JOIN feed_head h ON h.carrier_id = c.carrier_id AND h.feed = ${FeedId.CDRS}
-      WHERE ${region === undefined ? sql`true` : sql`k.region = ${region}`}
-      ORDER BY lag_records DESC LIMIT ${limit}) l
-    LEFT JOIN LATERAL (SELECT r.ingest_time FROM cdr_record r
-      WHERE l.lag_records > 0 AND r.carrier_id = l.carrier_id AND r.sequence > l.committed_sequence
-      ORDER BY r.sequence LIMIT 1) p ON true`;
+    SELECT c.carrier_id, c.consumer, c.committed_sequence,
+      GREATEST(h.next_sequence - 1 - c.committed_sequence, 0) AS lag_records
+    FROM cdr_consumer c JOIN carrier k ON k.carrier_id = c.carrier_id
+    JOIN feed_head h ON h.carrier_id = c.carrier_id AND h.feed = ${FeedId.CDRS}
+    WHERE ${region === undefined ? sql`true` : sql`k.region = ${region}`}
+    ORDER BY lag_records DESC LIMIT ${limit}`;
+}
+
+/** When the oldest entries were ingested that consumers have not committed, in their order. */
+export function readOldestPending(tx: Tx, consumers: readonly ConsumerLag[]): Promise<(Micros | undefined)[]> {
+  return together(consumers.map((consumer) => readPending(tx, consumer)));
+}
+
+function readPending(tx: Tx, { carrierId, committedSequence }: ConsumerLag): Promise<Micros | undefined> {
+  return readValue(tx)<Micros | undefined>`
+    SELECT ingest_time FROM cdr_record WHERE carrier_id = ${carrierId} AND sequence > ${committedSequence}
+    ORDER BY sequence LIMIT 1`;
 }
