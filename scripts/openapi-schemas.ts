@@ -86,7 +86,7 @@ export class OpenApiSchemas {
   }
 
   #single(field: DescField, direction: Direction): JsonSchema {
-    if (field.enum) return { $ref: `#/components/schemas/${field.enum.typeName}` };
+    if (field.enum) return enumValue(field.enum, direction);
     if (field.message) return WELL_KNOWN[field.message.typeName] ?? this.refer(field.message, direction);
     const schema = field.scalar === undefined ? undefined : SCALARS[field.scalar];
     if (!schema) throw new Error(`${field.name}: no schema for its type`);
@@ -101,7 +101,8 @@ export function described(desc: Exclude<AnyDesc, { readonly kind: "file" }>): { 
 }
 
 function orNull(schema: JsonSchema): JsonSchema {
-  const { type } = schema;
+  const { type, anyOf } = schema;
+  if (Array.isArray(anyOf)) return { anyOf: [...anyOf, { type: "null" }] };
   return typeof type === "string" ? { ...schema, type: [type, "null"] } : { anyOf: [schema, { type: "null" }] };
 }
 
@@ -111,6 +112,12 @@ function exclusions({ oneofs }: DescMessage): JsonSchema {
     fields.flatMap((a, index) => fields.slice(index + 1).map((b) => [a.jsonName, b.jsonName])),
   );
   return pairs.length === 0 ? {} : { allOf: pairs.map((required) => ({ not: { required } })) };
+}
+
+// The server takes an enum's number, as protobuf asks, and answers with names.
+function enumValue({ typeName }: DescEnum, direction: Direction): JsonSchema {
+  const named = { $ref: `#/components/schemas/${typeName}` };
+  return direction === "answer" ? named : { anyOf: [named, SCALARS[ScalarType.INT32] ?? {}] };
 }
 
 function enumSchema(desc: DescEnum): JsonSchema {

@@ -10,6 +10,9 @@ import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from
 import { forbidBuffering, forbidCaching } from "./answer-headers.ts";
 import type { PortRequest, PortResponse } from "./port.ts";
 
+/** Its answer has to say by which HTTP methods the method is called (RFC 9110, 15.5.6). */
+const METHOD_NOT_ALLOWED = 405;
+
 export interface NodeAdapterOptions extends ConnectRouterOptions {
   readonly routes: (router: ConnectRouter) => void;
   readonly contextValues: (request: PortRequest) => ContextValues;
@@ -37,7 +40,10 @@ export function createNodeAdapter(options: NodeAdapterOptions): (request: PortRe
     forbidBuffering(handler.method, response);
     const asked = universalRequestFromNodeRequest(request, response, undefined, options.contextValues(request));
     handler(asked)
-      .then((answer) => universalResponseToNodeResponse(answer, response))
+      .then((answer) => {
+        if (answer.status === METHOD_NOT_ALLOWED) response.setHeader("allow", handler.allowedMethods.join(", "));
+        return universalResponseToNodeResponse(answer, response);
+      })
       .catch((error: unknown) => {
         if (ConnectError.from(error).code !== Code.Aborted) options.onUnwritten(error);
       });

@@ -70,6 +70,7 @@ describe("a GET", () => {
       // 505: two-way streams are refused for HTTP/1.1 before that.
       expect([405, 415, 505]).toContain(answer.status);
       expectUncached(answer);
+      if (answer.status === 405) expect(answer.headers.allow).toBe("POST");
     },
   );
 
