@@ -85,7 +85,7 @@ export function openApp(
 
 async function openParts(config: Config, log: Logger, signal: AbortSignal): Promise<App> {
   await using opening = new AsyncDisposableStack();
-  const telemetry = await openTelemetry(config, opening);
+  const telemetry = await openTelemetry(config, opening, log);
   const { measuring: metrics, tracing } = telemetry;
   const failure = Promise.withResolvers<Error>();
   const { db } = await openStore(config, log, opening, { onLost: failure.resolve, signal });

@@ -8,6 +8,7 @@ import { followCdrs } from "../../src/client/follow-cdrs.ts";
 import { ingestCdrs } from "../../src/client/ingest-cdrs.ts";
 import { uploadDurations } from "../../src/client/upload-durations.ts";
 import { arraySource } from "../../src/client/upload-source.ts";
+import { Health } from "../../src/gen/grpc/health/v1/health_pb.js";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { CdrService as PlatformCdrService } from "../../src/gen/tandem/platform/v1/platform_cdr_service_pb.js";
@@ -142,6 +143,16 @@ test("texts of callers other than the trace's id reach no span", async () => {
   await createClient(DurationService, transport).listUploads({});
   await spanWhere(({ traceId }) => traceId === "0af7651916cd43dd8448eb211c80319c");
   for (const body of collector.bodiesOf("/v1/traces")) expect(body.includes("hidden-words")).toBe(false);
+});
+
+test("a collector that refuses is a line in the log, and serving goes on", async () => {
+  await using away = await startExchange({}, undefined, {
+    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${collector.url}/refused`,
+    OTEL_BSP_SCHEDULE_DELAY: "20",
+  });
+  await createClient(Health, away.connect()).check({});
+  await expect.poll(() => away.logged.filter((line) => line.includes("could not be sent by OTLP")).length).toBe(1);
+  await createClient(Health, away.connect()).check({});
 });
 
 test("without the variables nothing is traced", async () => {

@@ -40,7 +40,8 @@ export async function openOtlpCollector(): Promise<OtlpCollector> {
     const body = await buffer(request);
     bodies.push({ path: request.url ?? "", body });
     if (request.url === "/v1/traces") spans.push(...readSpans(body));
-    response.writeHead(200, { "content-type": "application/x-protobuf" }).end();
+    const status = request.url === "/v1/traces" || request.url === "/v1/metrics" ? 200 : 404;
+    response.writeHead(status, { "content-type": "application/x-protobuf" }).end();
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
