@@ -25,10 +25,12 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-test("finds nothing to mend beside a server that is well, but what the test's PostgreSQL does without", async () => {
+test("finds nothing to mend beside a server that is well, but what the test's PostgreSQL does without, and that it may be slow", async () => {
   const { findings, code } = await look(onExchange());
   const bad = findings.filter(({ severity }) => severity === "warning" || severity === "error");
-  expect(bad.filter(({ check, found }) => check !== "database" || !/fsync|autovacuum/.test(found))).toEqual([]);
+  expect(bad.filter(({ check, found }) => check !== "database" || !/fsync|autovacuum|answers in/.test(found))).toEqual(
+    [],
+  );
   expect(code).toBe(bad.length === 0 ? 0 : 4);
   const checks = new Set(findings.map(({ check }) => check));
   for (const check of "settings exposure certificates disk database roles migrations isolation partitions clock timeline leases".split(

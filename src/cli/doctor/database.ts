@@ -65,7 +65,10 @@ export async function checkServer(
     const { roundTripMs } = await measureDistance(db);
     const answer = `${place}: PostgreSQL ${facts.version} answers in ${roundTripMs.toFixed(1)} ms`;
     if (roundTripMs > FAR_MS)
-      found.warn(answer, "run the process nearer to its database: each batch and page asks several times");
+      found.warn(
+        answer,
+        "run the process nearer to its database, or see what keeps either busy: each batch and page asks several times",
+      );
     else found.ok(answer);
     for (const [severity, what, remedy] of judgeServer(facts, config)) found[severity](what, remedy);
   });
