@@ -121,6 +121,12 @@ const PREPARE: Readonly<Record<string, () => Promise<unknown>>> = {
       `record_id,direction,calling,called,invite_time,answer_time,answered,connected_duration_ms\n` +
         `sw1-000001,outbound,+4510000001,+12025550123,${new Date(THE_DAY).toISOString()},${answer},yes,50000\n`,
     );
+    // The same day's call of another minute, as Asterisk writes it: UTC but for an hour or two.
+    const at = (seconds: number) => new Date(THE_DAY + seconds * 1_000).toISOString().slice(0, 19).replace("T", " ");
+    await writeFile(
+      join(folder, "Master.csv"),
+      `"","+4510000001","+12025550124","pstn","","A/a-1","A/b-2","Dial","","${at(60)}","${at(65)}","${at(115)}",55,50,"ANSWERED","","1",""\n`,
+    );
     await ok(["durations", "upload", file, "--carrier", CARRIER, "--upload-id", "march-2026"]);
     const at = (laterS: number) => new Date(THE_DAY + laterS * 1_000).toISOString().slice(0, 19).replace("T", " ");
     await writeFile(
