@@ -128,11 +128,6 @@ const PREPARE: Readonly<Record<string, () => Promise<unknown>>> = {
       `"","+4510000001","+12025550124","pstn","","A/a-1","A/b-2","Dial","","${at(60)}","${at(65)}","${at(115)}",55,50,"ANSWERED","","1",""\n`,
     );
     await ok(["durations", "upload", file, "--carrier", CARRIER, "--upload-id", "march-2026"]);
-    const at = (laterS: number) => new Date(THE_DAY + laterS * 1_000).toISOString().slice(0, 19).replace("T", " ");
-    await writeFile(
-      join(folder, "Master.csv"),
-      `"","+4510000001","+12025550124","pstn","Alice","PJSIP/a-1","PJSIP/b-1","Dial","","${at(0)}","${at(3)}","${at(63)}",63,60,"ANSWERED","DOCUMENTATION","1.1",""\n`,
-    );
     await reconcileFully(exchange.services.db, CARRIER);
     const { discrepancies } = await json(["reconcile", "list", "--carrier", CARRIER]);
     made["5Xb0e7wYQd1mRk2n"] = discrepancies[0].discrepancyId;
