@@ -93,7 +93,7 @@ export interface MarkedMinutes {
 }
 
 /** Most marked minutes of one turn. */
-const MOST_MINUTES = 240;
+const MOST_MINUTES = 120;
 
 export interface MinuteSearch {
   /** How far after the first one. */
@@ -107,7 +107,7 @@ export interface MinuteSearch {
 
 /**
  * Reads marked minutes of the earliest round that is not set aside: the first, and those up to
- * `spanMinutes` after it, 240 at most. Undefined: none.
+ * `spanMinutes` after it, 120 at most. Undefined: none.
  */
 export async function readMarkedMinutes(
   tx: Tx,
