@@ -94,6 +94,8 @@ async function workRound(
         } else reaches.delete(carrierId);
         pauses.end(carrierId);
       } catch (error) {
+        // It may have been too much at once: the next try begins with an hour.
+        reaches.delete(carrierId);
         pauses.begin(carrierId);
         onError(error);
       }
